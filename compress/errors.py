@@ -1,0 +1,28 @@
+"""Every error that the command reports, with its exit code; the tree is drawn in `runtimes.errors`."""
+
+from runtimes.errors import (
+    ArtifactError,
+    BudgetError,
+    DataError,
+    DeviceUnavailableError,
+    EdgepressError,
+    MissingDependencyError,
+    ModelError,
+    UsageError,
+)
+
+__all__ = [
+    "ArtifactError",
+    "BudgetError",
+    "DataError",
+    "DeviceUnavailableError",
+    "EdgepressError",
+    "MissingDependencyError",
+    "ModelError",
+    "RecipeError",
+    "UsageError",
+]
+
+
+class RecipeError(UsageError):
+    """A recipe key that does not exist or a value that does not fit it."""

@@ -1,0 +1,95 @@
+"""The seam between artifacts and the libraries that run them.
+
+A runtime is one module in `runtimes/adapters/` that satisfies `Runtime`; it is found by its file
+name (`runtimes.registry`) and imports its library lazily, so that a device needs only one of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Array", "DeviceInfo", "Runtime", "Session"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """A device that a runtime could use.
+
+    Attributes:
+        runtime: Name of the runtime (`"onnxruntime"`).
+        device: Name to pass as `device=` (`"cpu"`, `"cuda"`, `"gpu"`, `"npu"`).
+        available: Whether a session can be opened on it now.
+        detail: The device's full name where available, else the reason why it is not.
+        hint: The command that would bring it, where there is one.
+    """
+
+    runtime: str
+    device: str
+    available: bool
+    detail: str
+    hint: str | None = None
+
+
+class Session(Protocol):
+    """A model opened on a device: numpy in, numpy out.
+
+    Attributes:
+        runtime: Name of the runtime.
+        device: Device that really executes (after any fallback).
+        precision: Precision that really executes (`"fp32"`, `"bf16"`, `"fp16"`, `"int8"`).
+        input_names: Inputs that the model takes, of
+            `input_ids`, `attention_mask`, `token_type_ids`, each int64 (B, T).
+    """
+
+    runtime: str
+    device: str
+    precision: str
+    input_names: tuple[str, ...]
+
+    def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
+        """Run one batch; returns every output by name (`logits`: float32 (B, C))."""
+        ...
+
+    def close(self) -> None:
+        """Free the model's memory; the session cannot be used afterwards."""
+        ...
+
+
+class Runtime(Protocol):
+    """What a module in `runtimes/adapters/` provides.
+
+    Attributes:
+        NAME: The runtime's name; equals the module's file name.
+        FORMATS: Model formats it opens, of `"onnx"`, `"openvino"`, `"huggingface"`.
+    """
+
+    NAME: str
+    FORMATS: Sequence[str]
+
+    def devices(self) -> list[DeviceInfo]:
+        """Every device this runtime knows of, absent ones with the reason. Never raises."""
+        ...
+
+    def open_model(
+        self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str
+    ) -> Session:
+        """Open the model file (or checkpoint folder) at `path`.
+
+        Args:
+            path: `.onnx` file, OpenVINO `.xml`, or Hugging Face checkpoint folder.
+            device: One of `devices()`.
+            threads: Intra-op threads; None lets the library use all cores.
+            precision: What the file holds; the session reports what really executes.
+
+        Raises:
+            MissingDependencyError: The library is not installed.
+            DeviceUnavailableError: The device is not there; the message gives the reason.
+            ArtifactError: The file cannot be opened.
+        """
+        ...

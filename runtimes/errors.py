@@ -1,0 +1,81 @@
+"""The errors a user may see, and the exit code each one has.
+
+    EdgepressError                  1   something known went wrong
+    ├── UsageError                  2   the command or recipe is wrong
+    │   └── RecipeError             2   a recipe key or value (compress.errors)
+    ├── ModelError                  1   a checkpoint that cannot be read or is not supported
+    ├── DataError                   1   a data set that cannot be read or does not fit the model
+    ├── ArtifactError               1   an artifact that is incomplete, damaged or of another version
+    ├── MissingDependencyError      3   an optional package is not installed
+    ├── DeviceUnavailableError      3   a device was asked for that this machine does not have
+    └── BudgetError                 4   no candidate met the accuracy budget (the report is written)
+
+They live here because `runtimes` is the lowest layer; `compress.errors` is the same tree under the
+name that users of the command look for.
+"""
+
+__all__ = [
+    "ArtifactError",
+    "BudgetError",
+    "DataError",
+    "DeviceUnavailableError",
+    "EdgepressError",
+    "MissingDependencyError",
+    "ModelError",
+    "UsageError",
+]
+
+
+class EdgepressError(Exception):
+    """A known failure, worded for the person at the terminal.
+
+    Args:
+        message: What was wrong and where (file, column, key), one or two sentences.
+        hint: What to do next, ideally a command; printed on a line of its own.
+    """
+
+    exit_code: int = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n{self.hint}"
+
+
+class UsageError(EdgepressError):
+    """The command line or the recipe asks for something that does not exist."""
+
+    exit_code = 2
+
+
+class ModelError(EdgepressError):
+    """A checkpoint that cannot be read, or that this tool does not support."""
+
+
+class DataError(EdgepressError):
+    """A data set that cannot be read, or that does not fit the model."""
+
+
+class ArtifactError(EdgepressError):
+    """An artifact that is incomplete, damaged, or of a format version this build cannot read."""
+
+
+class MissingDependencyError(EdgepressError):
+    """An optional package is not installed."""
+
+    exit_code = 3
+
+
+class DeviceUnavailableError(EdgepressError):
+    """A device was asked for that this machine does not have."""
+
+    exit_code = 3
+
+
+class BudgetError(EdgepressError):
+    """No candidate met the accuracy budget; the report was written all the same."""
+
+    exit_code = 4
