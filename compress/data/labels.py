@@ -1,0 +1,156 @@
+"""Labels of any spelling, matched with the names that the model has for its classes."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.data.table import Table, listed, require_present
+from compress.errors import DataError
+
+__all__ = ["is_unlabelled", "match_labels"]
+
+DEFAULT_NAME = re.compile(r"LABEL_\d+")
+INTEGER = re.compile(r"[+-]?\d+")
+
+
+def is_unlabelled(table: Table, column: str) -> bool:
+    """Whether a split hides its labels, as the test splits of GLUE do: none, or all -1."""
+    values = table.columns.get(column)
+    return values is None or all(value in (None, -1, "-1", "") for value in values)
+
+
+def match_labels(
+    tables: Sequence[Table], column: str, label_names: Sequence[str] | None
+) -> tuple[list[NDArray[np.int64]], tuple[str, ...], list[str]]:
+    """Class indices of every table.
+
+    Text is matched with `label_names`, letter case aside; whole numbers that are no names are
+    taken as indices. Without `label_names` the names come from the data: declared class names in
+    their order, numbers in theirs, other text alphabetically.
+
+    Returns:
+        One (N,) int64 array a table, the C label names, and notes for the person.
+
+    Raises:
+        DataError: An empty label, several labels a row, numbers that are no classes, fewer than
+            two classes, or labels that the model does not have (both sets are shown).
+    """
+    values = [_clean(table, column) for table in tables]
+    present = list(dict.fromkeys(value for part in values for value in part))
+    declared = tables[0].class_names.get(column)
+    if len(present) < 2:
+        raise DataError(
+            f"{tables[0].where}: column '{column}' has only one class: {present[0]}.",
+            hint="Classification needs two; name another column with --label-column.",
+        )
+    if label_names is None:
+        names = _names_from_data(present, declared)
+        index = {name: i for i, name in enumerate(names)}
+        notes: list[str] = []
+    else:
+        names = tuple(label_names)
+        index, notes = _index_into(names, present, declared, f"{tables[0].where}, '{column}'")
+    absent = sorted(set(range(len(names))) - {index[value] for value in present})
+    if absent:
+        notes.append(
+            f"{len(absent)} of the {len(names)} classes never occur in the data: "
+            f"{listed([names[i] for i in absent], limit=8)}."
+        )
+    arrays = [np.array([index[value] for value in part], dtype=np.int64) for part in values]
+    return arrays, names, notes
+
+
+def _clean(table: Table, column: str) -> list[str]:
+    """Every label as text, numbers in their shortest form."""
+    declared = table.class_names.get(column)
+    require_present(table, column)
+    return [
+        _text_of(value, declared, table.where, column, row)
+        for row, value in enumerate(table.columns[column], start=1)
+    ]
+
+
+def _text_of(
+    value: Any, declared: tuple[str, ...] | None, where: str, column: str, row: int
+) -> str:
+    place = f"{where}: data row {row}, column '{column}'"
+    if isinstance(value, list | dict):
+        raise DataError(
+            f"{place}: several labels in one row ({value}) are not supported.",
+            hint="Give one label a row, or name another column with --label-column.",
+        )
+    if declared is not None and isinstance(value, int):
+        if not 0 <= value < len(declared):
+            raise DataError(
+                f"{place}: class {value} does not exist; there are {len(declared)} classes.",
+                hint="Rows without a label (-1) have to be removed.",
+            )
+        return declared[value]
+    if isinstance(value, float):
+        if not value.is_integer():
+            raise DataError(
+                f"{place}: {value} is a score, not a class; regression is not supported.",
+                hint="Name a column of classes with --label-column.",
+            )
+        return str(int(value))
+    return str(value).strip()
+
+
+def _names_from_data(present: list[str], declared: tuple[str, ...] | None) -> tuple[str, ...]:
+    if declared is not None:
+        return declared
+    if all(INTEGER.fullmatch(value) for value in present):
+        return tuple(sorted(present, key=int))
+    return tuple(sorted(present))
+
+
+def _index_into(
+    names: tuple[str, ...], present: list[str], declared: tuple[str, ...] | None, where: str
+) -> tuple[dict[str, int], list[str]]:
+    exact = {name: i for i, name in enumerate(names)}
+    folded: dict[str, int] = {}
+    for i, name in enumerate(names):
+        folded.setdefault(name.strip().casefold(), i)
+    matched = {value: exact.get(value, folded.get(value.casefold())) for value in present}
+    found = {value: i for value, i in matched.items() if i is not None}
+    if len(found) == len(present):
+        return found, []
+    defaults = all(DEFAULT_NAME.fullmatch(name) for name in names)
+    # True/False are the integers 1/0 of a two-class model that has no such names.
+    numbers = {v: {"false": "0", "true": "1"}.get(v.lower(), v) for v in present}
+    if all(INTEGER.fullmatch(number) for number in numbers.values()):
+        indices = {value: int(number) for value, number in numbers.items()}
+        if all(0 <= i < len(names) for i in indices.values()):
+            meaning = ", ".join(f"{i} = {name}" for i, name in enumerate(names[:8]))
+            more = ", ..." if len(names) > 8 else ""
+            return indices, [] if defaults else [
+                f"Numeric labels are taken as class indices of the model: {meaning}{more}."
+            ]
+    if defaults and declared is not None and len(declared) == len(names):
+        return {name: i for i, name in enumerate(declared)}, [
+            f"The model's classes have no names; the data's are taken in their declared order: "
+            f"{listed(declared, limit=8)}."
+        ]
+    raise _mismatch(names, present, set(found), where, defaults)
+
+
+def _mismatch(
+    names: tuple[str, ...], present: list[str], found: set[str], where: str, defaults: bool
+) -> DataError:
+    unknown = sorted(set(present) - found)
+    hint = (
+        "The model has no names for its classes: write them to id2label in its config.json."
+        if defaults
+        else "Rename them in the data or in id2label of the model's config.json, "
+        "or name another column with --label-column."
+    )
+    return DataError(
+        f"The labels do not match the model's.\n"
+        f"  data ({where}): {listed(sorted(present))}\n"
+        f"  model (id2label): {listed(names)}\n"
+        f"  not a class of the model: {listed(unknown)}",
+        hint=hint,
+    )

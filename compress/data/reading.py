@@ -1,0 +1,290 @@
+"""Files, saved datasets and hub datasets read into tables, with errors that name the place."""
+
+import contextlib
+import glob
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from compress.data.delimited import explain_delimited, sniff
+from compress.data.sources import SPLIT_NAMES, Source
+from compress.data.table import Table, listed
+from compress.errors import DataError
+
+__all__ = ["read_tables"]
+
+
+def read_tables(source: Source) -> dict[str, Table]:
+    """Reads every split of `source`: split name -> table, in the order train, validation, test.
+
+    Raises:
+        DataError: A file that is empty, not UTF-8 or malformed (with the line), or a hub dataset
+            that is not reachable.
+    """
+    if source.files is not None:
+        tables = {
+            name: _joined([read_file(path) for path in paths])
+            for name, paths in source.files.items()
+        }
+    elif source.saved is not None:
+        tables = _read_saved(source.saved)
+    else:
+        tables = _read_hub(str(source.hub))
+    order = ["all", "train", "validation", "test"]
+    return {name: tables[name] for name in order if name in tables}
+
+
+def read_file(path: Path) -> Table:
+    """One file as a table; its extension says how."""
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty.", hint="Check how the file was written.")
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        table = _read_parquet(path)
+    else:
+        text = _decoded(path)
+        reader = _read_delimited if suffix in {".csv", ".tsv"} else _read_json
+        table = reader(path, text)
+    if len(table) == 0:
+        raise DataError(
+            f"{path}: there are no data rows in this file.",
+            hint="A header alone is not enough; check how the file was written.",
+        )
+    return table
+
+
+def _decoded(path: Path) -> str:
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # "utf-8-sig" counts from after the byte order mark.
+        offset = error.start + (3 if raw.startswith(b"\xef\xbb\xbf") else 0)
+        line = raw.count(b"\n", 0, offset) + 1
+        raise DataError(
+            f"{path}: not UTF-8: byte 0x{raw[offset]:02x} at offset {offset} (line {line}).",
+            hint=f"Convert it: iconv -f WINDOWS-1252 -t UTF-8 '{path}' > utf8{path.suffix}",
+        ) from None
+    if not text.strip():
+        raise DataError(f"{path}: the file is empty.", hint="Check how the file was written.")
+    return text
+
+
+def _read_delimited(path: Path, text: str) -> Table:
+    layout = sniff(path, text)
+    datasets = _datasets()
+    # Everything is read as text: "007" stays "007", and the words "null" and "NA" stay words.
+    features = datasets.Features({name: datasets.Value("string") for name in layout.columns})
+    try:
+        with _quiet() as cache:
+            data = datasets.Dataset.from_csv(
+                glob.escape(str(path)),
+                features=features,
+                cache_dir=cache,
+                keep_in_memory=True,
+                names=list(layout.columns),
+                header=0,
+                sep=layout.separator,
+                quoting=layout.quoting,
+                keep_default_na=False,
+                na_values=[""],
+            )
+    except (datasets.exceptions.DatasetsError, ValueError) as error:
+        raise explain_delimited(path, text, layout, error.__cause__ or error) from error
+    return _table(data, str(path))
+
+
+def _read_json(path: Path, text: str) -> Table:
+    # Not through `datasets`: its JSON reader guesses dates, and an error there has no line number.
+    records, unit = _json_records(path, text)
+    for number, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            raise DataError(
+                f"{path}: {unit} {number} is not an object but {json.dumps(record)[:60]}.",
+                hint='Each record should look like {"text": "...", "label": "..."}.',
+            )
+    names = list(dict.fromkeys(name for record in records for name in record))
+    columns = {name: [record.get(name) for record in records] for name in names}
+    return Table(where=str(path), columns=columns, length=len(records))
+
+
+def _json_records(path: Path, text: str) -> tuple[list[Any], str]:
+    if path.suffix.lower() == ".json":
+        try:
+            return _records_of(path, json.loads(text)), "record"
+        except json.JSONDecodeError as error:
+            # "Extra data" after a first object: one object a line, which the hub names .json too.
+            if error.msg != "Extra data":
+                raise _json_error(path, error, error.lineno) from None
+    records = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                records.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise _json_error(path, error, number) from None
+    return records, "record"
+
+
+def _json_error(path: Path, error: json.JSONDecodeError, line: int) -> DataError:
+    return DataError(
+        f"{path}: line {line}, column {error.colno}: not valid JSON ({error.msg}).",
+        hint="Use .jsonl for one object a line, .json for a list of objects.",
+    )
+
+
+def _records_of(path: Path, value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    if isinstance(value, dict) and isinstance(value.get("data"), list):
+        return list(value["data"])
+    if isinstance(value, dict) and value and not any(isinstance(v, list) for v in value.values()):
+        return [value]
+    raise DataError(
+        f"{path}: expected a list of records, or an object whose 'data' is one.",
+        hint='For example [{"text": "...", "label": "..."}, ...].',
+    )
+
+
+def _read_parquet(path: Path) -> Table:
+    try:
+        with _quiet() as cache:
+            data = _datasets().Dataset.from_parquet(
+                glob.escape(str(path)), cache_dir=cache, keep_in_memory=True
+            )
+    except Exception as error:
+        cause = error.__cause__ or error
+        raise DataError(
+            f"{path}: not a readable Parquet file ({type(cause).__name__}: {cause}).",
+            hint="Check that the file is complete and that its extension is right.",
+        ) from error
+    return _table(data, str(path))
+
+
+def _read_saved(folder: Path) -> dict[str, Table]:
+    datasets = _datasets()
+    try:
+        with _quiet():
+            data = datasets.load_from_disk(str(folder))
+    except Exception as error:
+        raise DataError(
+            f"{folder}: looks saved by `datasets`, but cannot be read ({error}).",
+            hint="Save it again with save_to_disk, or as CSV or Parquet files.",
+        ) from error
+    if isinstance(data, datasets.Dataset):
+        return {"all": _table(data, str(folder))}
+    return _named_splits(data, str(folder))
+
+
+def _read_hub(name: str) -> dict[str, Table]:
+    datasets = _datasets()
+    repository, _, config = name.partition(":")
+    try:
+        with _quiet():
+            data = datasets.load_dataset(repository, config or None)
+    except ValueError as error:
+        if "Config name is missing" in str(error) or "BuilderConfig" in str(error):
+            raise DataError(
+                f"{repository}: {str(error).splitlines()[0]}",
+                hint=f"Choose one of its configurations: --data {repository}:CONFIG",
+            ) from error
+        raise _unreachable(repository, error) from error
+    except Exception as error:
+        raise _unreachable(repository, error) from error
+    return _named_splits(data, name)
+
+
+def _unreachable(repository: str, error: Exception) -> DataError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return DataError(
+        f"'{repository}' is no file or folder here, and loading it as a hub dataset failed: "
+        f"{reason}",
+        hint="Check the spelling and the connection, or pass a local file or folder to --data.",
+    )
+
+
+def _named_splits(data: Any, where: str) -> dict[str, Table]:
+    tables: dict[str, Table] = {}
+    for split, dataset in data.items():
+        # GLUE's MNLI has validation_matched and validation_mismatched: the first one counts.
+        name = SPLIT_NAMES.get(str(split).lower()) or SPLIT_NAMES.get(str(split).split("_")[0])
+        if name is not None and name not in tables:
+            tables[name] = _table(dataset, f"{where} ({split})")
+    if not tables and len(data) == 1:
+        ((split, dataset),) = data.items()
+        tables["all"] = _table(dataset, f"{where} ({split})")
+    if not tables:
+        raise DataError(
+            f"{where}: none of its splits is train, validation or test: {listed(list(data))}.",
+            hint="Save the splits you want as train.csv, validation.csv and test.csv.",
+        )
+    return tables
+
+
+def _table(data: Any, where: str) -> Table:
+    datasets = _datasets()
+    names = {
+        name: tuple(feature.names)
+        for name, feature in data.features.items()
+        if isinstance(feature, datasets.ClassLabel)
+    }
+    # Images and audio would be decoded row by row, and can be neither text nor label.
+    plain = (datasets.Value, datasets.ClassLabel, datasets.List)
+    columns = {
+        name: list(data[name]) if isinstance(feature, plain) else [None] * len(data)
+        for name, feature in data.features.items()
+    }
+    return Table(where=where, columns=columns, length=len(data), class_names=names)
+
+
+def _joined(tables: list[Table]) -> Table:
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+    columns: dict[str, list[Any]] = {}
+    for name in first.columns:
+        columns[name] = []
+        for table in tables:
+            if name not in table.columns:
+                raise DataError(
+                    f"{table.where}: there is no column '{name}', which {first.where} has.",
+                    hint="All shards of a split need the same columns.",
+                )
+            columns[name].extend(table.columns[name])
+    where = f"{first.where} and {len(tables) - 1} more"
+    return Table(where, columns, sum(len(table) for table in tables), first.class_names)
+
+
+def _datasets() -> Any:
+    import datasets
+
+    return datasets
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[str]:
+    """A cache folder that vanishes, and no bars or log lines from `datasets` meanwhile.
+
+    The cache keeps no second copy of local data under the user's home.
+    """
+    from datasets.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+    from datasets.utils import logging as dataset_logging
+
+    had_bars = not are_progress_bars_disabled()
+    verbosity = dataset_logging.get_verbosity()
+    disable_progress_bars()
+    dataset_logging.set_verbosity(logging.CRITICAL)
+    try:
+        with tempfile.TemporaryDirectory(prefix="edgepress-data-") as cache:
+            yield cache
+    finally:
+        dataset_logging.set_verbosity(verbosity)
+        if had_bars:
+            enable_progress_bars()

@@ -1,0 +1,214 @@
+"""Three splits that do not leak: one to train on, one to decide with, one to report on."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.examples import Examples
+from compress.errors import DataError
+
+__all__ = ["Splits", "carve", "fingerprint", "without_leaks"]
+
+# Below this a tenth is not a split any more.
+MIN_TO_CARVE = 20
+MIN_TO_HALVE = 4
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The data of one run.
+
+    Attributes:
+        train: Everything that is trained, calibrated or scored on.
+        selection: Every decision (sizes, precision, early stopping) is taken on this.
+        report: The reported accuracy and drop; takes no part in any decision.
+        notes: Sentences for the person: what was carved out of what, what was dropped.
+        fingerprint: SHA-256 over the contents of all three.
+    """
+
+    train: Examples
+    selection: Examples
+    report: Examples
+    notes: tuple[str, ...]
+    fingerprint: str
+
+
+def carve(
+    given: dict[str, Examples], seed: int, where: str
+) -> tuple[Examples, Examples, Examples, list[str]]:
+    """(train, selection, report, notes) from the splits that there are.
+
+    - test: it is the report; selection is validation, or a tenth of train.
+    - train and validation: validation is halved, because the teacher has memorised train.
+    - one split: 80/10/10.
+
+    Every cut is stratified by label and depends only on the data and `seed`.
+
+    Args:
+        given: "all" alone, or some of "train", "validation", "test".
+        seed: Seed of the shuffle.
+        where: The source, for errors.
+
+    Raises:
+        DataError: There is nothing to train on, or too little to cut.
+    """
+    if "all" not in given and len(given) == 1:
+        given = {"all": next(iter(given.values()))}
+    if "all" in given:
+        whole = given["all"]
+        _require(len(whole), MIN_TO_CARVE, where)
+        train, selection, report = stratified(whole, (0.8, 0.1, 0.1), seed)
+        return (
+            train,
+            selection,
+            report,
+            [
+                f"One split of {len(whole)}: cut 80/10/10, stratified, into train ({len(train)}), "
+                f"selection ({len(selection)}) and report ({len(report)}). If the model was "
+                "fine-tuned on this data, its own accuracy here is that of memorised text.",
+            ],
+        )
+    if "train" not in given:
+        raise DataError(
+            f"{where}: there is no train split, only {' and '.join(given)}.",
+            hint="Add a train file, or pass one file to --data to have it cut 80/10/10.",
+        )
+    if "test" not in given:
+        held_out = given["validation"]
+        _require(len(held_out), MIN_TO_HALVE, where)
+        selection, report = stratified(held_out, (0.5, 0.5), seed)
+        return (
+            given["train"],
+            selection,
+            report,
+            [
+                f"No test split: validation ({len(held_out)}) is halved, stratified: "
+                f"{len(selection)} to select with, {len(report)} to report on.",
+            ],
+        )
+    if "validation" in given:
+        return (
+            given["train"],
+            given["validation"],
+            given["test"],
+            [
+                f"Selection on the validation split ({len(given['validation'])}), "
+                f"report on the test split ({len(given['test'])}).",
+            ],
+        )
+    _require(len(given["train"]), MIN_TO_CARVE, where)
+    train, selection = stratified(given["train"], (0.9, 0.1), seed)
+    return (
+        train,
+        selection,
+        given["test"],
+        [
+            f"No validation split: a tenth of train ({len(selection)}) is held back, stratified, "
+            "to select with. The model may have been fine-tuned on it, which makes selection "
+            f"optimistic; the report on the test split ({len(given['test'])}) is not affected.",
+        ],
+    )
+
+
+def stratified(examples: Examples, fractions: Sequence[float], seed: int) -> list[Examples]:
+    """Cuts `examples` so that every part has the labels in the same proportion.
+
+    Each class is shuffled and spread evenly over [0, 1); cutting that line gives parts of exact
+    size whose classes differ from their share by less than one example per cut. Every part keeps
+    the order of the data.
+    """
+    rng = np.random.default_rng(seed)
+    position = np.empty(len(examples))
+    for label in np.unique(examples.labels):
+        members = rng.permutation(np.flatnonzero(examples.labels == label))
+        position[members] = (np.arange(len(members)) + rng.random()) / len(members)
+    order = np.argsort(position, kind="stable")
+    bounds = np.rint(np.cumsum(fractions)[:-1] * len(examples)).astype(int)
+    return [examples.take(np.sort(part)) for part in np.split(order, bounds)]
+
+
+def without_leaks(
+    train: Examples, selection: Examples, report: Examples, where: str
+) -> tuple[Examples, Examples, list[str]]:
+    """Drops from train what selection or report has, and from selection what report has.
+
+    Texts are compared without letter case and spacing.
+
+    Returns:
+        train, selection, notes.
+
+    Raises:
+        DataError: Nothing to train or select with is left.
+    """
+    notes = []
+    in_report = set(_keys(report))
+    in_selection = set(_keys(selection))
+    kept_selection = selection.take(
+        [i for i, k in enumerate(_keys(selection)) if k not in in_report]
+    )
+    kept_train = train.take(
+        [i for i, k in enumerate(_keys(train)) if k not in in_report and k not in in_selection]
+    )
+    for name, before, after, other in (
+        ("selection", selection, kept_selection, "report"),
+        ("train", train, kept_train, "selection or report"),
+    ):
+        dropped = len(before) - len(after)
+        if len(after) < 2:
+            raise DataError(
+                f"{where}: {dropped} of the {len(before)} {name} examples are in the {other} "
+                "split too; none would be left without them.",
+                hint="Are two of the split files the same? Leave one out and it is carved.",
+            )
+        if dropped:
+            notes.append(
+                f"{dropped} of {len(before)} {name} examples are dropped: their text is in the "
+                f"{other} split too."
+            )
+    repeated = len(report) - len(in_report)
+    if repeated:
+        notes.append(f"{repeated} texts occur more than once within the report split; kept.")
+    return kept_train, kept_selection, notes
+
+
+def fingerprint(parts: Sequence[Examples]) -> str:
+    """SHA-256 (hex) over texts, pairs, labels and label names of all parts, in order."""
+    digest = hashlib.sha256()
+
+    def feed(text: str) -> None:
+        raw = text.encode("utf-8", "surrogatepass")
+        digest.update(
+            len(raw).to_bytes(8, "little") + raw
+        )  # the length keeps "ab","c" from "a","bc"
+
+    for part in parts:
+        feed(f"{len(part)} {len(part.label_names)} {part.pairs is not None}")
+        for text in (*part.label_names, *part.texts, *(part.pairs or ())):
+            feed(text)
+        digest.update(np.ascontiguousarray(part.labels, dtype="<i8").tobytes())
+    return digest.hexdigest()
+
+
+def class_counts(labels: NDArray[np.int64]) -> Counter[int]:
+    """How often each class occurs."""
+    return Counter(int(label) for label in labels)
+
+
+def _keys(examples: Examples) -> list[tuple[str, ...]]:
+    texts = [" ".join(text.casefold().split()) for text in examples.texts]
+    if examples.pairs is None:
+        return [(text,) for text in texts]
+    pairs = [" ".join(text.casefold().split()) for text in examples.pairs]
+    return list(zip(texts, pairs, strict=True))
+
+
+def _require(count: int, least: int, where: str) -> None:
+    if count < least:
+        raise DataError(
+            f"{where}: {count} examples are too few to split; at least {least} are needed.",
+            hint="Add examples, or give train, validation and test files of your own.",
+        )
