@@ -1,1 +1,74 @@
-""""""
+"""The lean encoder: one architecture that every Transformer-encoder family is folded into.
+
+Names are loaded on first use, because all but the config need torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compress.encoder.config import LayerSizes, LeanEncoderConfig
+    from compress.encoder.importing import (
+        Imported,
+        UnsupportedArchitectureError,
+        import_checkpoint,
+        supported_model_types,
+    )
+    from compress.encoder.masks import EncoderMasks
+    from compress.encoder.modules import (
+        LeanEncoderForSequenceClassification,
+        LeanEncoderModel,
+        LeanOutput,
+    )
+    from compress.encoder.surgery import (
+        SlicePlan,
+        fold_token_types,
+        keep_heads,
+        keep_layers,
+        keep_neurons,
+        slice_model,
+    )
+
+__all__ = [
+    "EncoderMasks",
+    "Imported",
+    "LayerSizes",
+    "LeanEncoderConfig",
+    "LeanEncoderForSequenceClassification",
+    "LeanEncoderModel",
+    "LeanOutput",
+    "SlicePlan",
+    "UnsupportedArchitectureError",
+    "fold_token_types",
+    "import_checkpoint",
+    "keep_heads",
+    "keep_layers",
+    "keep_neurons",
+    "slice_model",
+    "supported_model_types",
+]
+
+_HOME = {
+    "EncoderMasks": "masks",
+    "Imported": "importing",
+    "LayerSizes": "config",
+    "LeanEncoderConfig": "config",
+    "LeanEncoderForSequenceClassification": "modules",
+    "LeanEncoderModel": "modules",
+    "LeanOutput": "modules",
+    "SlicePlan": "surgery",
+    "UnsupportedArchitectureError": "importing",
+    "fold_token_types": "surgery",
+    "import_checkpoint": "importing",
+    "keep_heads": "surgery",
+    "keep_layers": "surgery",
+    "keep_neurons": "surgery",
+    "slice_model": "surgery",
+    "supported_model_types": "importing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

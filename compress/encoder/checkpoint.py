@@ -1,0 +1,158 @@
+"""Reads Hugging Face checkpoints: what may be wrong with a folder is said before torch says it."""
+
+import difflib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.errors import ModelError
+
+__all__ = ["Checkpoint", "load_checkpoint", "read_config"]
+
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+_SAFE = ("model.safetensors", "model.safetensors.index.json")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A sequence classifier as transformers loads it, float32, in evaluation mode."""
+
+    model: Any
+    tokenizer: Any
+
+
+def read_config(source: str | Path) -> Any:
+    """The checkpoint's transformers config, after checking that the folder can be read.
+
+    Args:
+        source: Checkpoint folder or hub id.
+
+    Raises:
+        ModelError: There is no such folder, it is no checkpoint, its weights are pickled, or
+            it lacks a file; names the file.
+    """
+    path = Path(source).expanduser()
+    if path.exists():
+        _check_folder(path)
+    else:
+        _check_hub_id(str(source), path)
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(str(path) if path.exists() else str(source))
+    except (OSError, ValueError, KeyError) as error:
+        if path.exists():
+            raise ModelError(
+                f"{path / 'config.json'}: transformers cannot read it: {_first_line(error)}",
+                hint="Is it a checkpoint of a newer transformers? Try pip install -U transformers",
+            ) from error
+        raise ModelError(
+            f"{source}: neither a folder here nor a model that the Hugging Face hub would give: "
+            f"{_first_line(error)}",
+            hint="Check the spelling and the network, or pass a checkpoint folder.",
+        ) from error
+
+
+def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
+    """Load the stock model and tokenizer; nothing is unpickled.
+
+    Args:
+        source: What `read_config` accepted.
+        config: What it returned.
+
+    Raises:
+        ModelError: Weights or tokenizer cannot be read, or the checkpoint has no trained
+            classification head.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    path = Path(source).expanduser()
+    name = str(path) if path.exists() else str(source)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            name,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # transformers and safetensors raise of every kind
+        raise ModelError(f"{source}: cannot be loaded: {_first_line(error)}") from error
+    if missing := sorted(info["missing_keys"]):
+        architecture = ", ".join(config.architectures or ["unknown"])
+        raise ModelError(
+            f"{source}: not a fine-tuned sequence classifier: it is a {architecture} and lacks "
+            f"{', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}",
+            hint="Fine-tune it first: compress train MODEL --data DATA",
+        )
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(
+            f"{source}: its tokenizer has no fast version (tokenizer.json), which the artifact "
+            "needs",
+            hint="Convert the tokenizer to the `tokenizers` format and save it beside the model.",
+        )
+    return Checkpoint(model=model.eval(), tokenizer=tokenizer)
+
+
+def _check_folder(path: Path) -> None:
+    if not path.is_dir():
+        raise ModelError(f"{path} is a file; a model is a checkpoint folder or a hub id")
+    names = {entry.name for entry in path.iterdir()}
+    if "config.json" not in names:
+        contents = ", ".join(sorted(names)[:6]) or "nothing"
+        raise ModelError(
+            f"{path} is not a checkpoint: it has no config.json (it holds {contents})",
+            hint="Pass the folder that save_pretrained wrote.",
+        )
+    try:
+        model_type = json.loads((path / "config.json").read_text("utf-8")).get("model_type")
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{path / 'config.json'} is not valid JSON: {error}") from error
+    if not model_type:
+        raise ModelError(
+            f"{path / 'config.json'} has no model_type, so its architecture is unknown"
+        )
+    if not names.intersection(_SAFE):
+        _refuse_weights(path, names)
+    if "tokenizer.json" not in names:
+        raise ModelError(
+            f"{path} has no tokenizer.json",
+            hint='Write it: python -c "from transformers import AutoTokenizer as T; '
+            f"T.from_pretrained('{path}').save_pretrained('{path}')\"",
+        )
+
+
+def _refuse_weights(path: Path, names: set[str]) -> None:
+    pickles = sorted(names.intersection(_PICKLES))
+    if pickles:
+        raise ModelError(
+            f"{path} has only pickled weights ({pickles[0]}), which can run code when loaded",
+            hint='If you trust its author, convert it: python -c "from transformers import '
+            f"AutoModelForSequenceClassification as M; M.from_pretrained('{path}')"
+            f".save_pretrained('{path}')\"",
+        )
+    raise ModelError(f"{path} has no weights (model.safetensors)")
+
+
+def _check_hub_id(source: str, path: Path) -> None:
+    """Refuse what can only have been meant as a path; anything else may be a hub id."""
+    looks_local = _HUB_ID.fullmatch(source) is None or (
+        "/" in source and Path(source).parent.is_dir()
+    )
+    parent = path.parent
+    siblings = [p.name for p in parent.iterdir() if p.is_dir()] if parent.is_dir() else []
+    close = difflib.get_close_matches(path.name, siblings, n=1)
+    if looks_local or close:
+        raise ModelError(
+            f"{source}: no such folder",
+            hint=f"Did you mean {parent / close[0]}?" if close else None,
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

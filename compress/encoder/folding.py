@@ -1,0 +1,192 @@
+"""Lossless folds that importers share: from a family's modules to the lean encoder's parameters."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.activations import ACT2FN
+
+from compress.encoder.config import LeanEncoderConfig
+from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.errors import ModelError
+
+__all__ = [
+    "LayerParts",
+    "UnsupportedArchitectureError",
+    "assemble",
+    "bert_layers",
+    "check_options",
+    "label_settings",
+]
+
+
+class UnsupportedArchitectureError(ModelError):
+    """An architecture, or an option of one, that cannot be folded into the lean encoder."""
+
+
+@dataclass(frozen=True)
+class LayerParts:
+    """Where a family keeps the modules of one post-LayerNorm encoder layer."""
+
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
+    attention_output: nn.Linear
+    attention_norm: nn.LayerNorm
+    up: nn.Linear
+    down: nn.Linear
+    feed_forward_norm: nn.LayerNorm
+    heads: int
+
+    @property
+    def head_size(self) -> int:
+        return self.query.out_features // self.heads
+
+    def sizes(self) -> dict[str, int]:
+        """The layer's entry in `LeanEncoderConfig.layers`."""
+        return {
+            "heads": self.heads,
+            "head_size": self.head_size,
+            "intermediate_size": self.up.out_features,
+        }
+
+    def folded(self) -> dict[str, Tensor]:
+        """The lean layer's parameters: Q, K, V fused, 1/sqrt(d) folded into Q."""
+        scale = self.head_size**-0.5
+        q, k, v = self.query, self.key, self.value
+        return {
+            "attention.qkv.weight": torch.cat([q.weight * scale, k.weight, v.weight]),
+            "attention.qkv.bias": torch.cat([q.bias * scale, k.bias, v.bias]),
+            **_parameters("attention.output", self.attention_output),
+            **_parameters("attention_norm", self.attention_norm),
+            **_parameters("feed_forward.up", self.up),
+            **_parameters("feed_forward.down", self.down),
+            **_parameters("feed_forward_norm", self.feed_forward_norm),
+        }
+
+
+def bert_layers(layers: Iterable[Any], heads: int) -> list[LayerParts]:
+    """The parts of layers that are named as BERT's (also RoBERTa's and ELECTRA's)."""
+    return [
+        LayerParts(
+            query=layer.attention.self.query,
+            key=layer.attention.self.key,
+            value=layer.attention.self.value,
+            attention_output=layer.attention.output.dense,
+            attention_norm=layer.attention.output.LayerNorm,
+            up=layer.intermediate.dense,
+            down=layer.output.dense,
+            feed_forward_norm=layer.output.LayerNorm,
+            heads=heads,
+        )
+        for layer in layers
+    ]
+
+
+def assemble(
+    *,
+    embeddings: Any,
+    layers: list[LayerParts],
+    dense: nn.Linear,
+    output: nn.Linear,
+    projection: nn.Linear | None = None,
+    first_position: int = 0,
+    **settings: Any,
+) -> LeanEncoderForSequenceClassification:
+    """Build the lean encoder from a family's parts; the parts are copied.
+
+    Args:
+        embeddings: Module with `word_embeddings`, `position_embeddings`, `LayerNorm` and
+            possibly `token_type_embeddings`.
+        layers: The encoder's layers.
+        dense: First matrix of the classification head.
+        output: Last matrix of the classification head.
+        projection: From embedding size to hidden size, where the two differ.
+        first_position: Row of the position table that the first token uses (RoBERTa: padding
+            id + 1); the rows before it are dropped.
+        settings: Further fields of `LeanEncoderConfig`.
+    """
+    words = embeddings.word_embeddings.weight
+    positions = embeddings.position_embeddings.weight[first_position:]
+    types = getattr(embeddings, "token_type_embeddings", None)
+    weights: dict[str, Tensor] = {"encoder.embeddings.words.weight": words}
+    type_vocab_size = 0 if types is None else types.weight.shape[0]
+    if types is not None and type_vocab_size == 1:
+        # A single type is added to every token alike, just as its position is.
+        positions = positions + types.weight
+        type_vocab_size = 0
+    elif types is not None:
+        weights["encoder.embeddings.types.weight"] = types.weight
+    weights["encoder.embeddings.positions.weight"] = positions
+    weights.update(_parameters("encoder.embeddings.norm", embeddings.LayerNorm))
+    if projection is not None:
+        weights.update(_parameters("encoder.embeddings.projection", projection))
+    for index, layer in enumerate(layers):
+        for name, tensor in layer.folded().items():
+            weights[f"encoder.layers.{index}.{name}"] = tensor
+    weights.update(_parameters("classifier.dense", dense))
+    weights.update(_parameters("classifier.output", output))
+
+    config = LeanEncoderConfig(
+        vocab_size=words.shape[0],
+        embedding_size=words.shape[1],
+        hidden_size=dense.in_features,
+        layers=[layer.sizes() for layer in layers],
+        layer_norm_eps=embeddings.LayerNorm.eps,
+        max_position_embeddings=positions.shape[0],
+        type_vocab_size=type_vocab_size,
+        **settings,
+    )
+    with torch.device("meta"):  # the weights below replace whatever would be drawn here
+        model = LeanEncoderForSequenceClassification(config)
+    copies = {name: tensor.detach().clone().contiguous() for name, tensor in weights.items()}
+    model.load_state_dict(copies, strict=True, assign=True)
+    return model
+
+
+def label_settings(config: Any) -> dict[str, Any]:
+    """Fields that mean the same in every family: labels, task, padding and where it came from."""
+    return {
+        "id2label": dict(config.id2label),
+        "label2id": dict(config.label2id),
+        "problem_type": config.problem_type,
+        "pad_token_id": config.pad_token_id,
+        "initializer_range": config.initializer_range,
+        "source_family": config.model_type,
+    }
+
+
+def check_options(config: Any, activation: str) -> None:
+    """Refuse, by name, options of a BERT-like config that the lean encoder does not have.
+
+    Args:
+        config: The family's config.
+        activation: Its feed-forward activation.
+
+    Raises:
+        UnsupportedArchitectureError: The first option that cannot be folded.
+    """
+    refused = {
+        "is_decoder": (False, "it attends to earlier tokens only"),
+        "add_cross_attention": (False, "it attends to a second sequence"),
+        "is_encoder_decoder": (False, "it has a decoder"),
+        "position_embedding_type": ("absolute", "its positions are not a table"),
+    }
+    for option, (expected, reason) in refused.items():
+        value = getattr(config, option, expected)
+        if value not in (expected, None):
+            raise UnsupportedArchitectureError(
+                f"{config.model_type} with {option}={value!r} cannot be imported: {reason}",
+                hint=f"Only {option}={expected!r} can be folded into the lean encoder.",
+            )
+    if activation not in ACT2FN:
+        raise UnsupportedArchitectureError(
+            f"{config.model_type} with activation {activation!r} cannot be imported: transformers "
+            f"knows no activation of this name",
+        )
+
+
+def _parameters(name: str, module: nn.Linear | nn.LayerNorm) -> dict[str, Tensor]:
+    return {f"{name}.weight": module.weight, f"{name}.bias": module.bias}

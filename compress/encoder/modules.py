@@ -1,0 +1,386 @@
+"""The lean encoder: one post-LayerNorm Transformer encoder that every family is folded into.
+
+Parameter names and shapes (V words, E embedding size, P positions, S token types, H hidden size,
+C labels; in layer N: h heads of size d, I neurons):
+
+    encoder.embeddings.words.weight                       (V, E)
+    encoder.embeddings.positions.weight                   (P, E)   row 0 is the first token's
+    encoder.embeddings.types.weight                       (S, E)   absent when S = 0
+    encoder.embeddings.norm.{weight,bias}                 (E,)
+    encoder.embeddings.projection.{weight,bias}           (H, E), (H,)   absent when E = H
+    encoder.layers.N.attention.qkv.{weight,bias}          (3 h d, H), (3 h d,)   absent when h = 0
+        rows: h heads of Q, then of K, then of V; 1/sqrt(d) is folded into the rows of Q
+    encoder.layers.N.attention.output.{weight,bias}       (H, h d), (H,)   only bias when h = 0
+    encoder.layers.N.attention_norm.{weight,bias}         (H,)
+    encoder.layers.N.feed_forward.up.{weight,bias}        (I, H), (I,)   absent when I = 0
+    encoder.layers.N.feed_forward.down.{weight,bias}      (H, I), (H,)   only bias when I = 0
+    encoder.layers.N.feed_forward_norm.{weight,bias}      (H,)
+    classifier.dense.{weight,bias}                        (H, H), (H,)
+    classifier.output.{weight,bias}                       (C, H), (C,)
+
+`LeanEncoderModel` alone has the same names without `encoder.`. There are no buffers.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.activations import ACT2FN
+from transformers.modeling_utils import PreTrainedModel
+from transformers.utils import ModelOutput
+
+from compress.encoder.config import LayerSizes, LeanEncoderConfig
+from compress.encoder.masks import EncoderMasks
+
+__all__ = [
+    "LeanEncoderForSequenceClassification",
+    "LeanEncoderModel",
+    "LeanEncoderPreTrainedModel",
+    "LeanOutput",
+]
+
+QKV = tuple[Tensor, Tensor, Tensor]
+
+# Added to the score of a padded key. Large enough that exp() underflows to exactly zero in every
+# precision, small enough that float16 and bfloat16 hold it and a row of nothing but padding
+# gives no NaN.
+MASKED_SCORE = -30000.0
+
+
+@dataclass
+class LeanOutput(ModelOutput):
+    """What a lean encoder returns; entries that were not asked for are None.
+
+    Attributes:
+        loss: Scalar, when labels were given.
+        logits: (B, C).
+        last_hidden_state: (B, T, H), from `LeanEncoderModel` only.
+        hidden_states: L + 1 tensors (B, T, H): embeddings, then each layer's output.
+        qkv: L tuples (q, k, v), each (B, heads, T, head_size); q is already scaled, so that
+            `q @ k.transpose(-1, -2)` are the attention scores.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    last_hidden_state: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    qkv: tuple[QKV, ...] | None = None
+
+
+class OutputBias(nn.Module):
+    """What remains of an output projection once all of its inputs are pruned: its bias."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(size))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.bias.expand_as(hidden)
+
+
+class Embeddings(nn.Module):
+    """Word, position and token-type embeddings, LayerNorm, and the projection to H if any."""
+
+    def __init__(self, config: LeanEncoderConfig) -> None:
+        super().__init__()
+        width = config.embedding_size
+        self.words = nn.Embedding(config.vocab_size, width)
+        self.positions = nn.Embedding(config.max_position_embeddings, width)
+        self.types = nn.Embedding(config.type_vocab_size, width) if config.type_vocab_size else None
+        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.dropout)
+        self.projection = (
+            nn.Linear(width, config.hidden_size) if width != config.hidden_size else None
+        )
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        # Positions start at 0, so the table's first T rows are what a lookup would give.
+        hidden = self.words(input_ids) + self.positions.weight[: input_ids.shape[1]]  # (B, T, E)
+        if self.types is not None:
+            if token_type_ids is None:
+                hidden = hidden + self.types.weight[0]
+            else:
+                hidden = hidden + self.types(token_type_ids)
+        hidden = self.dropout(self.norm(hidden))
+        return hidden if self.projection is None else self.projection(hidden)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention over one fused Q, K, V matrix."""
+
+    def __init__(self, config: LeanEncoderConfig, sizes: LayerSizes) -> None:
+        super().__init__()
+        self.heads = sizes.heads
+        self.head_size = sizes.head_size
+        self.dropout = config.attention_dropout
+        width = sizes.heads * sizes.head_size
+        self.qkv = nn.Linear(config.hidden_size, 3 * width) if width else None
+        self.output: nn.Module = (
+            nn.Linear(width, config.hidden_size) if width else OutputBias(config.hidden_size)
+        )
+
+    def forward(
+        self,
+        hidden: Tensor,
+        padding: Tensor | None,
+        mask: Tensor | None = None,
+        first_only: bool = False,
+    ) -> tuple[Tensor, QKV]:
+        """Attend.
+
+        Args:
+            hidden: (B, T, H).
+            padding: (B, 1, 1, T), added to the scores, or None when nothing is padded.
+            mask: Head mask (heads,) or None.
+            first_only: Compute the first token's query only.
+
+        Returns:
+            Output (B, T or 1, H) and (q, k, v), each (B, heads, T, head_size) (q: T or 1).
+        """
+        queries = hidden[:, :1] if first_only else hidden
+        if self.qkv is None:
+            batch, length, _ = hidden.shape
+            empty = hidden.new_zeros(batch, 0, length, self.head_size)
+            return self.output(queries), (empty, empty, empty)
+        if first_only:
+            width = self.heads * self.head_size
+            q = F.linear(queries, self.qkv.weight[:width], self.qkv.bias[:width])
+            kv = F.linear(hidden, self.qkv.weight[width:], self.qkv.bias[width:])
+            k, v = kv.chunk(2, dim=-1)
+        else:
+            q, k, v = self.qkv(hidden).chunk(3, dim=-1)
+        q, k, v = (self._split(x) for x in (q, k, v))  # (B, h, T, d)
+        context = F.scaled_dot_product_attention(
+            q, k, v, padding, dropout_p=self.dropout if self.training else 0.0, scale=1.0
+        )
+        if mask is not None:
+            context = context * mask[:, None, None]
+        return self.output(context.transpose(1, 2).flatten(2)), (q, k, v)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(B, T, h d) -> (B, h, T, d)."""
+        return x.unflatten(-1, (self.heads, self.head_size)).transpose(1, 2)
+
+
+class FeedForward(nn.Module):
+    """Two matrices with an activation between them."""
+
+    def __init__(self, config: LeanEncoderConfig, sizes: LayerSizes) -> None:
+        super().__init__()
+        neurons = sizes.intermediate_size
+        self.up = nn.Linear(config.hidden_size, neurons) if neurons else None
+        self.activation = ACT2FN[config.hidden_act]
+        self.down: nn.Module = (
+            nn.Linear(neurons, config.hidden_size) if neurons else OutputBias(config.hidden_size)
+        )
+
+    def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, T, H) -> (B, T, H); `mask` is a neuron mask (I,) or None."""
+        if self.up is None:
+            return self.down(hidden)
+        neurons = self.activation(self.up(hidden))  # (B, T, I)
+        return self.down(neurons if mask is None else neurons * mask)
+
+
+class EncoderLayer(nn.Module):
+    """Attention and feed-forward network, each with its residual and a LayerNorm after it."""
+
+    def __init__(self, config: LeanEncoderConfig, sizes: LayerSizes) -> None:
+        super().__init__()
+        self.attention = SelfAttention(config, sizes)
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.feed_forward = FeedForward(config, sizes)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        hidden: Tensor,
+        padding: Tensor | None,
+        masks: tuple[Tensor, Tensor, Tensor] | None = None,
+        first_only: bool = False,
+    ) -> tuple[Tensor, QKV]:
+        """(B, T, H) -> (B, T, H), or (B, 1, H) when only the first token is wanted.
+
+        Args:
+            hidden: (B, T, H).
+            padding: See `SelfAttention`.
+            masks: This layer's head mask, neuron mask and gate (a scalar), or None.
+            first_only: Compute the first token's output only.
+        """
+        head_mask, neuron_mask, gate = masks if masks is not None else (None, None, None)
+        attended, qkv = self.attention(hidden, padding, head_mask, first_only)
+        residual = hidden[:, :1] if first_only else hidden
+        x = self.attention_norm(residual + self.dropout(attended))
+        x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x, neuron_mask)))
+        if gate is not None:
+            x = residual + gate * (x - residual)
+        return x, qkv
+
+
+class LeanEncoderPreTrainedModel(PreTrainedModel):
+    """What the lean encoder's models share: their config and how weights are initialised."""
+
+    config_class = LeanEncoderConfig
+    base_model_prefix = "encoder"
+    main_input_name = "input_ids"
+    _supports_sdpa = True
+    _no_split_modules = ("EncoderLayer",)
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        # from_pretrained builds on the meta device: a bias missing in the file would stay garbage
+        if isinstance(module, OutputBias) and not getattr(module.bias, "_is_hf_initialized", False):
+            module.bias.zero_()
+
+
+class LeanEncoderModel(LeanEncoderPreTrainedModel):
+    """Embeddings and layers, without a task head."""
+
+    def __init__(self, config: LeanEncoderConfig) -> None:
+        super().__init__(config)
+        self.embeddings = Embeddings(config)
+        self.layers = nn.ModuleList(EncoderLayer(config, sizes) for sizes in config.layer_sizes)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embeddings.words
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.embeddings.words = value
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        *,
+        masks: EncoderMasks | None = None,
+        output_hidden_states: bool = False,
+        output_qkv: bool = False,
+        first_only: bool = False,
+        return_dict: bool = True,
+    ) -> LeanOutput | tuple[Any, ...]:
+        """Encode a batch that is padded on the right.
+
+        Args:
+            input_ids: Integers (B, T), T at most `max_position_embeddings`.
+            attention_mask: (B, T), 1 for tokens and 0 for padding; None when nothing is padded,
+                which saves the mask arithmetic.
+            token_type_ids: (B, T); None means type 0 throughout. Ignored where the config has
+                `type_vocab_size` 0: the table is then part of the positions.
+            masks: Multipliers for heads, neurons and layers.
+            output_hidden_states: Return every layer's output.
+            output_qkv: Return every layer's queries, keys and values.
+            first_only: Compute only the first token in the last layer; `last_hidden_state` is
+                then (B, 1, H), and so are the last layer's hidden state and query.
+            return_dict: Return a `LeanOutput` rather than a tuple.
+
+        Raises:
+            ValueError: The masks are of other sizes than the encoder.
+        """
+        if masks is not None:
+            masks.check(self.config)
+        hidden = self.embeddings(input_ids, token_type_ids)
+        padding = None
+        if attention_mask is not None:
+            padding = (1.0 - attention_mask.to(hidden.dtype)) * MASKED_SCORE
+            padding = padding[:, None, None, :]  # (B, 1, 1, T)
+        hidden_states, qkvs = [hidden], []
+        for index, layer in enumerate(self.layers):
+            layer_masks = None
+            if masks is not None:
+                layer_masks = (masks.heads[index], masks.neurons[index], masks.layers[index])
+            last = index == len(self.layers) - 1
+            hidden, qkv = layer(hidden, padding, layer_masks, first_only and last)
+            hidden_states.append(hidden)
+            qkvs.append(qkv)
+        output = LeanOutput(
+            last_hidden_state=hidden,
+            hidden_states=tuple(hidden_states) if output_hidden_states else None,
+            qkv=tuple(qkvs) if output_qkv else None,
+        )
+        return output if return_dict else output.to_tuple()
+
+
+class ClassificationHead(nn.Module):
+    """Dense, activation, dropout and output matrix on the first token."""
+
+    def __init__(self, config: LeanEncoderConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        name = config.classifier_activation
+        self.activation = nn.Identity() if name is None else ACT2FN[name]
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.output = nn.Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, first_token: Tensor) -> Tensor:
+        """(B, H) -> (B, C)."""
+        return self.output(self.dropout(self.activation(self.dense(first_token))))
+
+
+class LeanEncoderForSequenceClassification(LeanEncoderPreTrainedModel):
+    """The lean encoder with a classifier on its first token."""
+
+    def __init__(self, config: LeanEncoderConfig) -> None:
+        super().__init__(config)
+        self.encoder = LeanEncoderModel(config)
+        self.classifier = ClassificationHead(config)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        *,
+        masks: EncoderMasks | None = None,
+        output_hidden_states: bool = False,
+        output_qkv: bool = False,
+        return_dict: bool = True,
+    ) -> LeanOutput | tuple[Any, ...]:
+        """Classify a batch; arguments as in `LeanEncoderModel.forward`.
+
+        Args:
+            labels: (B,) integers for single-label classification, (B, C) floats for multi-label
+                classification, (B,) or (B, C) floats for regression; gives `loss`.
+        """
+        needs_all_tokens = output_hidden_states or output_qkv
+        encoded = self.encoder(
+            input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            masks=masks,
+            output_hidden_states=output_hidden_states,
+            output_qkv=output_qkv,
+            first_only=self.config.first_token_last_layer and not needs_all_tokens,
+        )
+        logits = self.classifier(encoded.last_hidden_state[:, 0])
+        output = LeanOutput(
+            loss=None if labels is None else _loss(self.config, logits, labels),
+            logits=logits,
+            hidden_states=encoded.hidden_states,
+            qkv=encoded.qkv,
+        )
+        return output if return_dict else output.to_tuple()
+
+
+def _loss(config: LeanEncoderConfig, logits: Tensor, labels: Tensor) -> Tensor:
+    """The task's loss, by the config's problem type (guessed as transformers does if None)."""
+    problem = config.problem_type
+    if problem is None:
+        if config.num_labels == 1:
+            problem = "regression"
+        elif labels.is_floating_point():
+            problem = "multi_label_classification"
+        else:
+            problem = "single_label_classification"
+    if problem == "regression":
+        return F.mse_loss(logits.view(labels.shape), labels)
+    if problem == "multi_label_classification":
+        return F.binary_cross_entropy_with_logits(logits, labels)
+    return F.cross_entropy(logits, labels)

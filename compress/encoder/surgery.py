@@ -1,0 +1,185 @@
+"""Physical removal of heads, neurons and layers: pure functions from a model to a smaller one.
+
+The model passed in is never changed and shares no memory with the result. Removing a part equals
+setting its mask to zero (`compress.encoder.masks`), so nothing has to be repaired for the
+outputs to agree.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from compress.encoder.config import LayerSizes, LeanEncoderConfig
+from compress.encoder.modules import LeanEncoderPreTrainedModel
+
+__all__ = [
+    "SlicePlan",
+    "fold_token_types",
+    "keep_heads",
+    "keep_layers",
+    "keep_neurons",
+    "slice_model",
+]
+
+Model = TypeVar("Model", bound=LeanEncoderPreTrainedModel)
+
+
+@dataclass(frozen=True)
+class SlicePlan:
+    """What to keep. All indices count the original model's layers, heads and neurons.
+
+    Attributes:
+        layers: Layers to keep, ascending; None keeps all.
+        heads: Heads to keep, by layer; a layer that is not named keeps all of its heads.
+        neurons: Neurons to keep, by layer; likewise.
+    """
+
+    layers: Sequence[int] | None = None
+    heads: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    neurons: Mapping[int, Sequence[int]] = field(default_factory=dict)
+
+
+def keep_heads(model: Model, layer: int, keep: Sequence[int]) -> Model:
+    """A copy of `model` whose layer `layer` has only the heads in `keep` (may be empty)."""
+    return slice_model(model, SlicePlan(heads={layer: keep}))
+
+
+def keep_neurons(model: Model, layer: int, keep: Sequence[int]) -> Model:
+    """A copy of `model` whose layer `layer` has only the neurons in `keep` (may be empty)."""
+    return slice_model(model, SlicePlan(neurons={layer: keep}))
+
+
+def keep_layers(model: Model, keep: Sequence[int]) -> Model:
+    """A copy of `model` with only the layers in `keep`."""
+    return slice_model(model, SlicePlan(layers=keep))
+
+
+def slice_model(model: Model, plan: SlicePlan) -> Model:
+    """Remove heads, neurons and layers in one go.
+
+    Args:
+        model: A lean encoder, with or without a head.
+        plan: What to keep.
+
+    Returns:
+        A new model of the same class, dtype, device and training mode.
+
+    Raises:
+        ValueError: The plan names a layer, head or neuron that does not exist, names one twice
+            or out of order, or keeps no layer at all.
+    """
+    config: LeanEncoderConfig = model.config
+    sizes = config.layer_sizes
+    layers = _checked(plan.layers, len(sizes), "layer")
+    if not layers:
+        raise ValueError("a slice plan must keep at least one layer")
+    for name, chosen in (("heads", plan.heads), ("neurons", plan.neurons)):
+        if unknown := sorted(set(chosen) - set(range(len(sizes)))):
+            raise ValueError(f"{name} of layer {unknown[0]}: the model has {len(sizes)} layers")
+
+    weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
+    kept = {k: v for k, v in weights.items() if not k.startswith(f"{prefix}layers.")}
+    new_layers = []
+    for new, old in enumerate(layers):
+        heads = _checked(plan.heads.get(old), sizes[old].heads, f"layer {old}: head")
+        neurons = _checked(
+            plan.neurons.get(old), sizes[old].intermediate_size, f"layer {old}: neuron"
+        )
+        source = f"{prefix}layers.{old}."
+        layer = {k.removeprefix(source): v for k, v in weights.items() if k.startswith(source)}
+        for name, tensor in _slice_layer(layer, sizes[old], heads, neurons).items():
+            kept[f"{prefix}layers.{new}.{name}"] = tensor
+        new_layers.append(
+            {
+                "heads": len(heads),
+                "head_size": sizes[old].head_size,
+                "intermediate_size": len(neurons),
+            }
+        )
+    return _rebuild(model, config.replaced(layers=new_layers), kept)
+
+
+def fold_token_types(model: Model, token_type: int = 0) -> Model:
+    """Fold one token type's embedding into the position table, for single-segment tasks.
+
+    Lossless as long as every token has type `token_type`; afterwards `token_type_ids` are
+    ignored. A model that has no token types is returned as a copy.
+
+    Raises:
+        ValueError: The model has no such token type.
+    """
+    config: LeanEncoderConfig = model.config
+    weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    if config.type_vocab_size == 0:
+        return _rebuild(model, config.replaced(), weights)
+    if not 0 <= token_type < config.type_vocab_size:
+        raise ValueError(f"token type {token_type}: the model has {config.type_vocab_size}")
+    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
+    types = weights.pop(f"{prefix}embeddings.types.weight")
+    positions = f"{prefix}embeddings.positions.weight"
+    weights[positions] = weights[positions] + types[token_type]
+    return _rebuild(model, config.replaced(type_vocab_size=0), weights)
+
+
+def _slice_layer(
+    layer: Mapping[str, Tensor], sizes: LayerSizes, heads: Sequence[int], neurons: Sequence[int]
+) -> dict[str, Tensor]:
+    """One layer's parameters, without the heads and neurons that are not kept."""
+    sliced = dict(layer)
+    if len(heads) < sizes.heads:
+        width = sizes.heads * sizes.head_size
+        columns = torch.tensor(
+            [h * sizes.head_size + i for h in heads for i in range(sizes.head_size)],
+            dtype=torch.long,
+            device=layer["attention.qkv.weight"].device,
+        )
+        rows = torch.cat([columns, columns + width, columns + 2 * width])  # of Q, K and V
+        sliced["attention.qkv.weight"] = layer["attention.qkv.weight"][rows]
+        sliced["attention.qkv.bias"] = layer["attention.qkv.bias"][rows]
+        sliced["attention.output.weight"] = layer["attention.output.weight"][:, columns]
+        if not heads:
+            _drop(sliced, "attention.qkv.weight", "attention.qkv.bias", "attention.output.weight")
+    if len(neurons) < sizes.intermediate_size:
+        index = torch.tensor(
+            neurons, dtype=torch.long, device=layer["feed_forward.up.weight"].device
+        )
+        sliced["feed_forward.up.weight"] = layer["feed_forward.up.weight"][index]
+        sliced["feed_forward.up.bias"] = layer["feed_forward.up.bias"][index]
+        sliced["feed_forward.down.weight"] = layer["feed_forward.down.weight"][:, index]
+        if not neurons:
+            _drop(
+                sliced, "feed_forward.up.weight", "feed_forward.up.bias", "feed_forward.down.weight"
+            )
+    return sliced
+
+
+def _drop(tensors: dict[str, Tensor], *names: str) -> None:
+    for name in names:
+        del tensors[name]
+
+
+def _checked(keep: Sequence[int] | None, size: int, what: str) -> list[int]:
+    """`keep` as a list, checked against `size` (None: everything)."""
+    if keep is None:
+        return list(range(size))
+    kept = [int(index) for index in keep]
+    if kept != sorted(set(kept)):
+        raise ValueError(f"{what} indices must be ascending and distinct, got {kept}")
+    if kept and (kept[0] < 0 or kept[-1] >= size):
+        raise ValueError(f"{what} {kept[0] if kept[0] < 0 else kept[-1]}: there are {size}")
+    return kept
+
+
+def _rebuild(model: Model, config: LeanEncoderConfig, weights: Mapping[str, Tensor]) -> Model:
+    """A model of `config` that owns copies of `weights`."""
+    # On the meta device nothing is allocated or drawn at random: slicing leaves the seed alone.
+    with torch.device("meta"):
+        rebuilt = type(model)(config)
+    copies = {name: tensor.clone().contiguous() for name, tensor in weights.items()}
+    rebuilt.load_state_dict(copies, strict=True, assign=True)
+    rebuilt.train(model.training)
+    return rebuilt
