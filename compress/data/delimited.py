@@ -5,14 +5,13 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from compress.data.table import listed
 from compress.errors import DataError
 
-__all__ = ["Layout", "explain_delimited", "sniff"]
+__all__ = ["Layout", "explain_delimited", "no_rows", "sniff"]
 
 # A cell that starts with a quote and is a well-formed quoted cell.
 QUOTED = re.compile(r'^"(?:[^"]|"")*"$')
@@ -37,7 +36,8 @@ def sniff(path: Path, text: str) -> Layout:
     """Reads the header and looks at how the rows are written.
 
     Raises:
-        DataError: The first row has more cells than the header, so no column can be trusted.
+        DataError: There are no rows, or the first has more cells than the header, so that no
+            column can be trusted.
     """
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     header_line = text.lstrip("\n\r").split("\n", 1)[0]
@@ -49,10 +49,20 @@ def sniff(path: Path, text: str) -> Layout:
     rows = _rows(text, separator, quoting)
     _, header = next(rows)
     layout = Layout(_unique(header), separator, quoting)
-    for line, row in islice(rows, 1):
-        if len(row) > len(header):
-            raise _ragged(path, line, len(row), layout)
+    line, row = next(rows, (0, []))
+    if not row:
+        raise no_rows(path)
+    if len(row) > len(header):
+        raise _ragged(path, line, len(row), layout)
     return layout
+
+
+def no_rows(path: Path) -> DataError:
+    """The error for a file with a header and nothing under it."""
+    return DataError(
+        f"{path}: there are no data rows in this file.",
+        hint="A header alone is not enough; check how the file was written.",
+    )
 
 
 def explain_delimited(path: Path, text: str, layout: Layout, cause: BaseException) -> DataError:

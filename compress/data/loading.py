@@ -1,6 +1,7 @@
 """From a `--data` argument to the three splits of a run."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -53,8 +54,9 @@ def load_splits(
     reference = next(iter(tables.values()))
     columns = choose_columns(reference, text=text_column, pair=pair_column, label=label_column)
     notes = [_column_note(columns)]
+    tables = {name: _spelled_like(columns, table) for name, table in tables.items()}
     for name in [name for name in tables if len(tables) > 1 and name != "train"]:
-        if is_unlabelled(tables[name], _spelled(tables[name], columns.label)):
+        if is_unlabelled(tables[name], columns.label):
             notes.append(f"The {name} split ({len(tables[name])}) has no labels: left out.")
             del tables[name]
 
@@ -63,9 +65,7 @@ def load_splits(
         name: None if columns.pair is None else _texts(table, columns.pair, "--pair-column")
         for name, table in tables.items()
     }
-    labels, names, label_notes = match_labels(
-        list(tables.values()), _same_label_column(tables, columns.label), label_names
-    )
+    labels, names, label_notes = match_labels(list(tables.values()), columns.label, label_names)
     notes += label_notes
     given = {
         name: Examples(texts[name], array, names, pairs[name])
@@ -101,19 +101,19 @@ def _texts(table: Table, column: str, option: str) -> tuple[str, ...]:
     return tuple(str(value) for value in values)
 
 
-def _spelled(table: Table, column: str) -> str:
-    """`column` as this table writes it; files of one folder may differ in letter case."""
-    return next((name for name in table.columns if name.lower() == column.lower()), column)
+def _spelled_like(columns: Columns, table: Table) -> Table:
+    """`table` with the chosen columns under their chosen names.
 
-
-def _same_label_column(tables: dict[str, Table], column: str) -> str:
-    for name, table in tables.items():
-        spelled = column_in(table, column, "--label-column")
-        if spelled != column:
-            renamed = {(column if k == spelled else k): v for k, v in table.columns.items()}
-            declared = {(column if k == spelled else k): v for k, v in table.class_names.items()}
-            tables[name] = Table(table.where, renamed, len(table), declared)
-    return column
+    The files of one folder may differ in letter case. A column that is absent is reported where
+    it is used: a split without labels may still be left out.
+    """
+    names = (columns.text, columns.pair, columns.label)
+    chosen = {name.lower(): name for name in names if name and name not in table.columns}
+    return replace(
+        table,
+        columns={chosen.get(name.lower(), name): v for name, v in table.columns.items()},
+        class_names={chosen.get(name.lower(), name): v for name, v in table.class_names.items()},
+    )
 
 
 def _column_note(columns: Columns) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from compress.data.delimited import explain_delimited, sniff
+from compress.data.delimited import explain_delimited, no_rows, sniff
 from compress.data.sources import SPLIT_NAMES, Source
 from compress.data.table import Table, listed
 from compress.errors import DataError
@@ -49,10 +49,7 @@ def read_file(path: Path) -> Table:
         reader = _read_delimited if suffix in {".csv", ".tsv"} else _read_json
         table = reader(path, text)
     if len(table) == 0:
-        raise DataError(
-            f"{path}: there are no data rows in this file.",
-            hint="A header alone is not enough; check how the file was written.",
-        )
+        raise no_rows(path)
     return table
 
 
@@ -150,12 +147,16 @@ def _records_of(path: Path, value: Any) -> list[Any]:
 
 
 def _read_parquet(path: Path) -> Table:
+    import pyarrow.parquet
+
     try:
+        if pyarrow.parquet.read_metadata(path).num_rows == 0:
+            raise no_rows(path)
         with _quiet() as cache:
             data = _datasets().Dataset.from_parquet(
                 glob.escape(str(path)), cache_dir=cache, keep_in_memory=True
             )
-    except Exception as error:
+    except (_datasets().exceptions.DatasetsError, pyarrow.ArrowException, OSError) as error:
         cause = error.__cause__ or error
         raise DataError(
             f"{path}: not a readable Parquet file ({type(cause).__name__}: {cause}).",

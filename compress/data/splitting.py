@@ -1,12 +1,10 @@
 """Three splits that do not leak: one to train on, one to decide with, one to report on."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
 from compress.errors import DataError
@@ -191,11 +189,6 @@ def fingerprint(parts: Sequence[Examples]) -> str:
             feed(text)
         digest.update(np.ascontiguousarray(part.labels, dtype="<i8").tobytes())
     return digest.hexdigest()
-
-
-def class_counts(labels: NDArray[np.int64]) -> Counter[int]:
-    """How often each class occurs."""
-    return Counter(int(label) for label in labels)
 
 
 def _keys(examples: Examples) -> list[tuple[str, ...]]:

@@ -1,0 +1,210 @@
+"""The report split takes no part in any decision, whatever the data came as."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.examples import Examples
+from compress.data import Splits, load_splits
+from compress.data.splitting import carve, fingerprint, stratified, without_leaks
+from compress.errors import DataError
+
+SHARED = Path(os.environ.get("EDGEPRESS_SHARED", "../shared"))
+
+
+def examples(count: int, classes: int = 2, start: int = 0) -> Examples:
+    texts = tuple(f"text {i}" for i in range(start, start + count))
+    labels = np.arange(count, dtype=np.int64) % classes
+    return Examples(texts, labels, tuple(f"class {i}" for i in range(classes)))
+
+
+def write(folder: Path, **splits: range) -> str:
+    for name, rows in splits.items():
+        lines = [f"text {i},{'ab'[i % 2]}" for i in rows]
+        (folder / f"{name}.csv").write_text("\n".join(["text,label", *lines]), encoding="utf-8")
+    return str(folder)
+
+
+def sizes(splits: Splits) -> tuple[int, int, int]:
+    return len(splits.train), len(splits.selection), len(splits.report)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    labels=st.lists(st.integers(0, 4), min_size=10, max_size=300),
+    parts=st.sampled_from([(0.5, 0.5), (0.9, 0.1), (0.8, 0.1, 0.1)]),
+    seed=st.integers(0, 99),
+)
+def test_stratified_parts_are_exact_disjoint_and_balanced(
+    labels: list[int], parts: tuple[float, ...], seed: int
+) -> None:
+    whole = Examples(
+        tuple(str(i) for i in range(len(labels))), np.array(labels, dtype=np.int64), tuple("abcde")
+    )
+    cut = stratified(whole, parts, seed)
+    assert sorted(text for part in cut for text in part.texts) == sorted(whole.texts)
+    for part, fraction in zip(cut, parts, strict=True):
+        assert abs(len(part) - fraction * len(labels)) <= 1
+        for label in set(labels):
+            share = fraction * labels.count(label)
+            assert abs(int((part.labels == label).sum()) - share) <= 2.5
+    again = stratified(whole, parts, seed)
+    assert [part.texts for part in again] == [part.texts for part in cut]
+
+
+def test_test_and_validation_are_kept_as_given(tmp_path: Path) -> None:
+    source = write(tmp_path, train=range(100), dev=range(100, 120), test=range(120, 150))
+    splits = load_splits(source, label_names=["a", "b"])
+    assert sizes(splits) == (100, 20, 30)
+    assert splits.report.texts == tuple(f"text {i}" for i in range(120, 150))
+
+
+def test_validation_alone_is_halved(tmp_path: Path) -> None:
+    source = write(tmp_path, train=range(100), validation=range(100, 140))
+    splits = load_splits(source, label_names=["a", "b"])
+    assert sizes(splits) == (100, 20, 20)
+    assert not set(splits.selection.texts) & set(splits.report.texts)
+    assert np.bincount(splits.report.labels).tolist() == [10, 10]
+    assert any("halved" in note for note in splits.notes)
+
+
+def test_selection_is_carved_from_train(tmp_path: Path) -> None:
+    source = write(tmp_path, train=range(100), test=range(100, 140))
+    splits = load_splits(source, label_names=["a", "b"])
+    assert sizes(splits) == (90, 10, 40)
+    assert any("may have been fine-tuned on it" in note for note in splits.notes)
+
+
+@pytest.mark.parametrize("name", ["train", "everything"])
+def test_a_single_split_is_cut(tmp_path: Path, name: str) -> None:
+    source = write(tmp_path, **{name: range(200)})
+    splits = load_splits(source, label_names=["a", "b"])
+    assert sizes(splits) == (160, 20, 20)
+    same = load_splits(f"{source}/{name}.csv", label_names=["a", "b"])
+    assert same.fingerprint == splits.fingerprint
+    assert any("80/10/10" in note for note in splits.notes)
+
+
+def test_the_seed_decides_the_cut(tmp_path: Path) -> None:
+    source = write(tmp_path, train=range(200))
+    first, again, other = (load_splits(source, label_names=None, seed=s) for s in (3, 3, 4))
+    assert first.report.texts == again.report.texts
+    assert first.fingerprint == again.fingerprint
+    assert first.report.texts != other.report.texts
+
+
+def test_common_texts_leave_train_then_selection(tmp_path: Path) -> None:
+    source = write(tmp_path, train=range(100), validation=range(95, 120), test=range(118, 150))
+    (tmp_path / "test.csv").write_text(
+        (tmp_path / "test.csv").read_text(encoding="utf-8").replace("text 119", "TEXT  119"),
+        encoding="utf-8",
+    )
+    splits = load_splits(source, label_names=None)
+    assert sizes(splits) == (95 + 2 - 2, 25 - 2, 32)
+    assert any(note.startswith("2 of 25 selection") for note in splits.notes)
+    assert any(note.startswith("5 of 100 train") for note in splits.notes)
+
+
+def test_the_same_file_twice_is_refused(tmp_path: Path) -> None:
+    source = write(tmp_path, train=range(100), validation=range(100, 120), test=range(100, 120))
+    with pytest.raises(DataError, match="20 of the 20 selection examples are in the report"):
+        load_splits(source, label_names=None)
+
+
+def test_pairs_are_the_same_only_together() -> None:
+    labels = np.array([0, 1], dtype=np.int64)
+    train = Examples(("a", "b"), labels, ("x", "y"), ("1", "2"))
+    other = Examples(("a", "c"), labels, ("x", "y"), ("2", "2"))
+    report = Examples(("d", "e"), labels, ("x", "y"), ("1", "2"))
+    kept, _, _ = without_leaks(train, other, report, "pairs")
+    assert len(kept) == 2
+
+
+def test_unlabelled_test_is_left_out(tmp_path: Path) -> None:
+    source = write(tmp_path, train=range(100), validation=range(100, 140))
+    (tmp_path / "test.csv").write_text("text\nsomething\n", encoding="utf-8")
+    splits = load_splits(source, label_names=None)
+    assert sizes(splits) == (100, 20, 20)
+    assert any("has no labels" in note for note in splits.notes)
+
+
+def test_pairs_and_spelling_of_columns_may_differ_between_files(tmp_path: Path) -> None:
+    rows = "\n".join(f"p{i},h{i},{i % 2}" for i in range(30))
+    for name, header in (
+        ("train", "premise,hypothesis,label"),
+        ("test", "Premise,Hypothesis,Label"),
+    ):
+        start = 0 if name == "train" else 30
+        rows = "\n".join(f"p{i},h{i},{i % 2}" for i in range(start, start + 30))
+        (tmp_path / f"{name}.csv").write_text(f"{header}\n{rows}\n", encoding="utf-8")
+    splits = load_splits(str(tmp_path), label_names=["LABEL_0", "LABEL_1"])
+    assert splits.report.inputs()[0] == ("p30", "h30")
+
+
+def test_a_column_missing_from_one_file_is_named(tmp_path: Path) -> None:
+    source = write(tmp_path, train=range(100), validation=range(100, 140))
+    (tmp_path / "test.csv").write_text("words,label\nhello,a\nbye,b\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"test\.csv: there is no column 'text'.*words, label"):
+        load_splits(source, label_names=None)
+
+
+def test_labels_that_only_one_split_has_are_found(tmp_path: Path) -> None:
+    source = write(tmp_path, train=range(100), test=range(100, 140))
+    (tmp_path / "test.csv").write_text("text,label\nhello,a\nbye,c\n", encoding="utf-8")
+    with pytest.raises(DataError, match="not a class of the model: c"):
+        load_splits(source, label_names=["a", "b"])
+
+
+def test_missing_texts_are_numbered(tmp_path: Path) -> None:
+    path = tmp_path / "all.csv"
+    path.write_text('text,label\na,x\n,y\nb,x\n"  ",y\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"column 'text' is empty in 2 of 4 rows: data row 2, 4"):
+        load_splits(str(path), label_names=None)
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ({"all": 19}, "19 examples are too few"),
+        ({"train": 100, "validation": 3}, "3 examples are too few"),
+        ({"validation": 30, "test": 30}, "no train split"),
+    ],
+)
+def test_too_little_to_split(splits: dict[str, int], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        carve({name: examples(count) for name, count in splits.items()}, 0, "some.csv")
+
+
+def test_a_small_report_is_said(tmp_path: Path) -> None:
+    splits = load_splits(write(tmp_path, train=range(100)), label_names=None)
+    assert any("10.0 points" in note for note in splits.notes)
+
+
+def test_the_fingerprint_sees_every_part() -> None:
+    base = examples(10)
+    changed = [
+        base.take(range(9)),
+        base.take([1, 0, *range(2, 10)]),
+        Examples(base.texts, 1 - base.labels, base.label_names),
+        Examples(base.texts, base.labels, ("class 0", "other")),
+        Examples(base.texts, base.labels, base.label_names, base.texts),
+        Examples(("text 0t", "ext 1", *base.texts[2:]), base.labels, base.label_names),
+    ]
+    assert len({fingerprint([part]) for part in [base, *changed]}) == 7
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} (EDGEPRESS_SHARED) is not there")
+@pytest.mark.parametrize(("name", "rows", "classes"), [("sst2", 872, 2), ("snips-intent", 700, 7)])
+def test_real_data(name: str, rows: int, classes: int) -> None:
+    splits = load_splits(str(SHARED / "data" / name), label_names=None)
+    assert len(splits.report) == rows // 2
+    assert len(splits.report.label_names) == classes
+    texts = [set(part.texts) for part in (splits.train, splits.selection, splits.report)]
+    assert not texts[0] & texts[1]
+    assert not texts[0] & texts[2]
+    assert not texts[1] & texts[2]
