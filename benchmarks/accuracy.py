@@ -1,0 +1,108 @@
+"""Predictions of a deployed model on labelled examples."""
+
+import json
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.client import SubjectError, Worker
+from benchmarks.examples import Examples
+from benchmarks.metrics import Metric, accuracy
+from benchmarks.subjects import Subject
+
+__all__ = ["Evaluation", "align_logits", "evaluate", "predict", "write_inputs"]
+
+_GENERIC = re.compile(r"LABEL_\d+", re.IGNORECASE)  # what Transformers calls classes without names
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A subject's answers on N examples.
+
+    Attributes:
+        logits: (N, C) float32, classes in the order of the examples' `label_names`.
+        predictions: (N,) class indices.
+        metric: Accuracy on the examples.
+        seconds: What the predictions took.
+    """
+
+    logits: NDArray[np.float32]
+    predictions: NDArray[np.int64]
+    metric: Metric
+    seconds: float
+
+
+def evaluate(
+    subject: Subject, examples: Examples, *, batch_size: int = 1, timeout_s: float = 600.0
+) -> Evaluation:
+    """Run one subject over labelled examples, as it is deployed, in a process of its own.
+
+    Args:
+        subject: What to run.
+        examples: What to run it on.
+        batch_size: Inputs a batch; 1 is how latency is measured, and what dynamic INT8 answers
+            may depend on it.
+        timeout_s: Seconds without an answer after which the process is ended.
+
+    Raises:
+        SubjectError: The subject cannot be opened, fails, or has other labels than the examples.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgepress-") as folder:
+        scratch = Path(folder)
+        inputs = write_inputs(examples, scratch)
+        with Worker(subject, inputs, scratch, timeout_s=timeout_s) as worker:
+            opened = worker.open()
+            return predict(worker, opened.labels, examples, batch_size=batch_size)
+
+
+def predict(
+    worker: Worker, labels: Sequence[str], examples: Examples, *, batch_size: int = 1
+) -> Evaluation:
+    """`evaluate` with a worker that has its subject open; `labels` are the subject's.
+
+    Raises:
+        SubjectError: The model fails, or has other labels than the examples.
+    """
+    logits, seconds = worker.predict(count=len(examples), batch_size=batch_size)
+    logits = align_logits(logits, labels, examples.label_names)
+    predictions = logits.argmax(axis=1).astype(np.int64)
+    return Evaluation(logits, predictions, accuracy(predictions, examples.labels), seconds)
+
+
+def align_logits(
+    logits: NDArray[np.float32], model_labels: Sequence[str], label_names: Sequence[str]
+) -> NDArray[np.float32]:
+    """Reorder the model's outputs to the order of the examples' classes, by name.
+
+    Args:
+        logits: (N, C) in the model's order.
+        model_labels: C names; where they are generic (`LABEL_0` ...) the order is trusted.
+        label_names: The C names that the examples' class indices refer to.
+
+    Raises:
+        SubjectError: The names do not match; the message shows both lists.
+    """
+    ours, theirs = [n.casefold() for n in label_names], [n.casefold() for n in model_labels]
+    if logits.ndim == 2 and logits.shape[1] == len(ours) == len(theirs):
+        if ours == theirs:
+            return logits
+        if sorted(ours) == sorted(theirs) and len(set(ours)) == len(ours):
+            return logits[:, [theirs.index(name) for name in ours]]
+        if any(all(_GENERIC.fullmatch(name) for name in names) for names in (ours, theirs)):
+            return logits
+    raise SubjectError(
+        f"its {len(model_labels)} labels ({', '.join(model_labels)}) do not match the data's "
+        f"{len(label_names)} ({', '.join(label_names)}); it has {logits.shape[-1]} outputs"
+    )
+
+
+def write_inputs(examples: Examples, folder: Path) -> Path:
+    """Write the examples' inputs where a worker can read them."""
+    path = folder / "inputs.json"
+    path.write_text(json.dumps(examples.inputs()), encoding="utf-8")
+    return path

@@ -1,0 +1,149 @@
+"""Where the numbers were taken: processor, memory, versions, everything a timing depends on."""
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+__all__ = ["CPU_FLAGS", "LIBRARIES", "describe_environment"]
+
+CPU_FLAGS = (
+    "avx2",
+    "avx512f",
+    "avx512_vnni",
+    "avx_vnni",
+    "avx512_bf16",
+    "amx_bf16",
+    "amx_int8",
+    # ARM: dot products and matrix multiplication on 8-bit integers, bfloat16, vectors
+    "asimddp",
+    "i8mm",
+    "bf16",
+    "sve",
+)
+"""Instruction sets that decide how fast, and whether correctly, INT8 and BF16 run here."""
+
+LIBRARIES = (
+    "edgepress",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "onnx",
+    "nncf",
+    "numpy",
+)
+"""Distributions whose version changes the numbers."""
+
+
+def describe_environment() -> dict[str, Any]:
+    """This machine and this Python, as plain JSON values; None for what cannot be found out.
+
+    No library is imported: versions come from the installed metadata.
+
+    Returns:
+        `cpu` (`model`, `architecture`, `flags` of `CPU_FLAGS`, `cores_physical`, `cores_logical`,
+        `cores_usable`, `governor`, `virtual`), `memory_bytes`, `load_average` (1 minute, at the
+        call), `os`, `python`, `libraries` (name to version) and `gpus` (what nvidia-smi answers).
+    """
+    import psutil
+
+    cpuinfo = _cpuinfo()
+    flags = set((cpuinfo.get("flags") or cpuinfo.get("Features") or "").split())
+    return {
+        "cpu": {
+            "model": cpuinfo.get("model name") or _macos_cpu() or platform.processor() or None,
+            "architecture": platform.machine(),
+            "flags": [flag for flag in CPU_FLAGS if flag in flags],
+            "cores_physical": psutil.cpu_count(logical=False),
+            "cores_logical": psutil.cpu_count(logical=True),
+            "cores_usable": _usable_cores(),
+            "governor": _governor(),
+            "virtual": "hypervisor" in flags,
+        },
+        "memory_bytes": int(psutil.virtual_memory().total),
+        "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "os": _operating_system(),
+        "python": platform.python_version(),
+        "libraries": _versions(),
+        "gpus": _gpus(),
+    }
+
+
+def _cpuinfo() -> dict[str, str]:
+    """Keys and values of the first processor in /proc/cpuinfo; empty where there is none."""
+    fields: dict[str, str] = {}
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return fields
+    for line in text.split("\n\n", 1)[0].splitlines():
+        key, _, value = line.partition(":")
+        fields[key.strip()] = value.strip()
+    return fields
+
+
+def _macos_cpu() -> str | None:
+    return _first_line(["sysctl", "-n", "machdep.cpu.brand_string"]) if _is_macos() else None
+
+
+def _is_macos() -> bool:
+    return platform.system() == "Darwin"
+
+
+def _usable_cores() -> int | None:
+    """Cores that this process may use: containers and taskset give fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _governor() -> str | None:
+    path = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    try:
+        return path.read_text(encoding="ascii").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None  # virtual machines rarely show it
+
+
+def _operating_system() -> str:
+    name = ""
+    try:
+        name = platform.freedesktop_os_release().get("PRETTY_NAME", "")
+    except OSError:
+        if _is_macos():
+            name = f"macOS {platform.mac_ver()[0]}"
+    kernel = f"{platform.system()} {platform.release()}"
+    return f"{name} ({kernel})" if name else kernel
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _gpus() -> list[str]:
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    return _lines(query)
+
+
+def _first_line(command: list[str]) -> str | None:
+    lines = _lines(command)
+    return lines[0] if lines else None
+
+
+def _lines(command: list[str]) -> list[str]:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []  # not installed, no driver, or no answer: nothing to report
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()]

@@ -1,0 +1,106 @@
+"""Accuracy, and the drop against the full-precision model, in points (0 to 100)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.stats import mcnemar_exact, paired_difference_interval, wilson_interval
+
+__all__ = ["Drop", "Metric", "accuracy", "drop"]
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A task metric on one split.
+
+    Attributes:
+        name: `"accuracy"`.
+        value: Points, 0 to 100.
+        low: Lower end of the 95% interval, points.
+        high: Upper end of the 95% interval, points.
+        n: Examples it was computed on.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Drop:
+    """What a model lost against the reference on the same examples.
+
+    Attributes:
+        value: Points; positive is worse than the reference (88.5 to 87.9 is 0.6).
+        low: Lower end of the paired 95% bootstrap interval, points.
+        high: Upper end of the paired 95% bootstrap interval, points.
+        p_value: Exact McNemar p-value of "equally often right" (1.0: no evidence of a change).
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+
+def accuracy(predictions: IntArray, labels: IntArray) -> Metric:
+    """Share of the N examples whose label is predicted, with its Wilson 95% interval.
+
+    Args:
+        predictions: (N,) class indices.
+        labels: (N,) class indices.
+
+    Raises:
+        ValueError: The two do not have the same, non-zero length.
+    """
+    correct = _correct(predictions, labels)
+    interval = wilson_interval(int(correct.sum()), len(correct))
+    return Metric(
+        name="accuracy",
+        value=100 * interval.value,
+        low=100 * interval.low,
+        high=100 * interval.high,
+        n=len(correct),
+    )
+
+
+def drop(
+    reference_predictions: IntArray,
+    predictions: IntArray,
+    labels: IntArray,
+    *,
+    seed: int = 0,
+) -> Drop:
+    """Points of accuracy lost against the reference on the same N examples.
+
+    Args:
+        reference_predictions: (N,) class indices predicted by the full-precision model.
+        predictions: (N,) class indices predicted by the model in question.
+        labels: (N,) true class indices.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        ValueError: The three do not have the same, non-zero length.
+    """
+    before = _correct(reference_predictions, labels)
+    after = _correct(predictions, labels)
+    interval = paired_difference_interval(before, after, seed=seed)
+    p_value = mcnemar_exact(int((before & ~after).sum()), int((after & ~before).sum()))
+    return Drop(
+        value=100 * interval.value,
+        low=100 * interval.low,
+        high=100 * interval.high,
+        p_value=p_value,
+    )
+
+
+def _correct(predictions: IntArray, labels: IntArray) -> NDArray[np.bool_]:
+    predicted, true = np.asarray(predictions), np.asarray(labels)
+    if predicted.ndim != 1 or predicted.shape != true.shape or predicted.size == 0:
+        raise ValueError(f"needs (N,) predictions and labels, got {predicted.shape}, {true.shape}")
+    return np.asarray(predicted == true, dtype=np.bool_)

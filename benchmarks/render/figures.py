@@ -1,0 +1,131 @@
+"""How numbers, names and rows are worded, the same in every rendering."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.metrics import Drop
+from benchmarks.report import Report, Row
+from benchmarks.stats import Interval
+
+__all__ = [
+    "MINUS",
+    "MISSING",
+    "accuracy_points",
+    "describe_cpu",
+    "drop_points",
+    "megabytes",
+    "milliseconds",
+    "ratio",
+    "runtime_name",
+    "summary",
+    "whole",
+]
+
+MISSING = "–"
+MINUS = "\u2212"  # as wide as a plus sign, unlike the hyphen
+
+_RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "pytorch": "PyTorch"}
+
+
+def milliseconds(value: float | None) -> str:
+    """Three significant figures, at most three decimals: `0.412`, `1.36`, `24.1`, `310`."""
+    if value is None:
+        return MISSING
+    decimals = 3 if value < 0.9995 else 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{decimals}f}"
+
+
+def megabytes(value: int | None) -> str:
+    """Millions of bytes: `22.7`, `0.31`."""
+    if value is None:
+        return MISSING
+    size = value / 1e6
+    return f"{size:.2f}" if size < 0.995 else f"{size:.1f}" if size < 99.95 else f"{size:.0f}"
+
+
+def whole(value: float | None) -> str:
+    """A rounded number with its thousands apart."""
+    return MISSING if value is None else f"{value:,.0f}"
+
+
+def accuracy_points(row: Row) -> str:
+    """`88.5`."""
+    return MISSING if row.metric is None else f"{row.metric.value:.1f}"
+
+
+def ratio(interval: Interval | None) -> tuple[str, str]:
+    """A speed-up and its interval: `("6.1", "5.9-6.3")` with an en dash."""
+    if interval is None:
+        return MISSING, ""
+    decimals = 2 if interval.value < 0.995 else 1
+    low, high = f"{interval.low:.{decimals}f}", f"{interval.high:.{decimals}f}"
+    return f"{interval.value:.{decimals}f}×", f"{low}–{high}"
+
+
+def drop_points(drop: Drop | None) -> tuple[str, str]:
+    """A drop and its interval: `("0.6", "-0.8 to 2.0")` with true minus signs."""
+    if drop is None:
+        return MISSING, ""
+    return _signed(drop.value), f"{_signed(drop.low)} to {_signed(drop.high)}"
+
+
+def runtime_name(row: Row, *, device: bool = True) -> str:
+    """`ONNX Runtime`, with the device where it is not the CPU."""
+    name = _RUNTIMES.get(row.runtime, row.runtime)
+    return f"{name} {row.device.upper()}" if device and row.device != "cpu" else name
+
+
+def describe_cpu(environment: Mapping[str, Any]) -> str:
+    """The processor in a line: its name, usable cores and instruction sets."""
+    cpu = environment.get("cpu") or {}
+    cores = cpu.get("cores_usable") or cpu.get("cores_logical")
+    parts = [str(cpu.get("model") or "unknown processor")]
+    if cores:
+        parts.append(f"{cores} core{'s' if cores != 1 else ''}")
+    if cpu.get("flags"):
+        parts.append(" ".join(cpu["flags"]))
+    return ", ".join(parts)
+
+
+def summary(report: Report) -> str:
+    """One or two sentences that answer: how fast, how accurate, how big, against what."""
+    reference = report.row(report.reference)
+    if report.recommended is None:
+        return f"No model is recommended. The reference is {_full_name(reference)}."
+    row = report.row(report.recommended)
+    if row.id == reference.id:
+        return f"The reference itself is recommended: {_full_name(row)}."
+    if row.error is not None:
+        return f"{_full_name(row)} was recommended but could not be measured: {row.error}."
+    facts = []
+    if row.speedup is not None and row.end_to_end_ms and reference.end_to_end_ms:
+        value, interval = ratio(row.speedup)
+        facts.append(
+            f"is {value} as fast as {_full_name(reference)} from text to label (95% interval "
+            f"{interval}; median {milliseconds(row.end_to_end_ms.p50)} ms against "
+            f"{milliseconds(reference.end_to_end_ms.p50)} ms)"
+        )
+    if row.drop is not None and row.metric is not None:
+        value, interval = drop_points(row.drop)
+        facts.append(
+            f"loses {value} points of {row.metric.name} (95% interval {interval}; "
+            f"{row.metric.value:.1f} on {row.metric.n:,} examples)"
+        )
+    if row.size_bytes is not None and reference.size_bytes is not None:
+        facts.append(
+            f"takes {megabytes(row.size_bytes)} MB instead of {megabytes(reference.size_bytes)} MB"
+        )
+    if not facts:
+        return f"{_full_name(row)} is recommended."
+    listed = facts[0] if len(facts) == 1 else ", ".join(facts[:-1]) + f", and {facts[-1]}"
+    return f"{_full_name(row)} {listed}."
+
+
+def _full_name(row: Row) -> str:
+    precision = f" {row.precision.upper()}" if row.precision else ""
+    return f"{row.model} ({runtime_name(row)}{precision})"
+
+
+def _signed(value: float) -> str:
+    text = f"{abs(value):.1f}"
+    return f"{MINUS}{text}" if value < 0 and text != "0.0" else text

@@ -1,0 +1,222 @@
+"""What was measured: rows, their report, and `report.json` (format 1)."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from benchmarks.metrics import Drop, Metric
+from benchmarks.stats import Interval
+from runtimes.errors import ArtifactError
+
+__all__ = ["REPORT_FORMAT", "Percentiles", "Report", "Row", "load_report", "save_report"]
+
+REPORT_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Latency of single inputs (batch 1), in milliseconds.
+
+    Attributes:
+        p50: Median.
+        p90: 90th percentile.
+        p99: 99th percentile.
+        n: Timings, warm-up excluded.
+        p50_low: Lower end of the median's 95% interval.
+        p50_high: Upper end of the median's 95% interval.
+    """
+
+    p50: float
+    p90: float
+    p99: float
+    n: int
+    p50_low: float
+    p50_high: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model on one runtime. What could not be measured is None; `error` says why.
+
+    Attributes:
+        id: Unique in the report.
+        model: Name for people.
+        runtime: Runtime that executed.
+        device: Device that really executed, after any fallback.
+        precision: Precision that really executed.
+        end_to_end_ms: Text in, label out.
+        model_ms: The model alone, on inputs that are tokenized already.
+        metric: Task metric, points.
+        drop: Points lost against the reference, on the same examples; None for the reference.
+        speedup: Paired end-to-end ratio to the reference (6.0: six times as fast).
+        size_bytes: Bytes of the model files that this runtime reads: weights and graph, without
+            tokenizer, configuration, or what is there for other runtimes.
+        load_ms: A fresh process's time from asking for the model to having it open, the import of
+            the runtime's library and the checking of checksums included.
+        rss_bytes: Peak resident memory of the row's process (Python, library, model and tokenizer)
+            after answering single inputs.
+        threads: Intra-op threads asked for; None: the library's own choice.
+        throughput_per_s: Inputs per second, text to logits, in batches of 32.
+        batch_label_changes: Share (0 to 1) of those inputs whose label differs from the one that
+            the same input got alone: 0 unless quantization makes batch mates matter.
+        note: A remark.
+        error: Why the row is incomplete; None where everything was measured.
+    """
+
+    id: str
+    model: str
+    runtime: str
+    device: str
+    precision: str
+    end_to_end_ms: Percentiles | None = None
+    model_ms: Percentiles | None = None
+    metric: Metric | None = None
+    drop: Drop | None = None
+    speedup: Interval | None = None
+    size_bytes: int | None = None
+    load_ms: float | None = None
+    rss_bytes: int | None = None
+    threads: int | None = None
+    throughput_per_s: float | None = None
+    batch_label_changes: float | None = None
+    note: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that one benchmark found out.
+
+    Attributes:
+        environment: `benchmarks.environment.describe_environment()`.
+        reference: Id of the row that drop and speed-up refer to.
+        rows: The rows, in the order of the table.
+        recommended: Id of the row to use; None where nothing is recommended.
+        data: What it was measured on (`n`, `fingerprint`, `splits`, `notes` ...).
+        method: How (`rounds`, `sentences`, `seed` ...).
+        budget: What was asked for (`max_drop` ...).
+        decisions: What a run decided on the way, in order.
+        family: The models of the run.
+        notes: Remarks for the reader.
+        command: The command that makes this report again.
+        created: When, ISO 8601 in UTC.
+        samples: Raw timings by row: `rounds` (their numbers), `end_to_end_ms` and `model_ms`
+            (a list of timings a round).
+    """
+
+    environment: Mapping[str, Any]
+    reference: str
+    rows: tuple[Row, ...]
+    recommended: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    method: Mapping[str, Any] = field(default_factory=dict)
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    decisions: tuple[Any, ...] = ()
+    family: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()
+    command: str | None = None
+    created: str | None = None
+    samples: Mapping[str, Any] = field(default_factory=dict)
+
+    def row(self, row_id: str) -> Row:
+        """The row called `row_id`.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for row in self.rows:
+            if row.id == row_id:
+                return row
+        raise KeyError(row_id)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as `report.json` holds it."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {"format": REPORT_FORMAT, **values, "rows": [asdict(row) for row in self.rows]}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> "Report":
+        """Inverse of `to_json`; keys of later minor additions are ignored.
+
+        Raises:
+            ArtifactError: Another format, or a key is missing or of the wrong shape.
+        """
+        if not isinstance(values, Mapping) or "format" not in values:
+            raise ArtifactError("this is no edgepress report: it has no `format`")
+        if values["format"] != REPORT_FORMAT:
+            raise ArtifactError(
+                f"the report has format {values['format']!r}; this edgepress reads {REPORT_FORMAT}",
+                hint="Read it with the edgepress that wrote it, or run the benchmark again.",
+            )
+        try:
+            known = {f.name: values[f.name] for f in fields(Report) if f.name in values}
+            known["rows"] = tuple(_row(row) for row in values["rows"])
+            for name in ("decisions", "family", "notes"):
+                known[name] = tuple(known.get(name, ()))
+            report = Report(**known)
+            report.row(report.reference)
+            if report.recommended is not None:
+                report.row(report.recommended)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ArtifactError(f"the report is incomplete or damaged: {error}") from error
+        return report
+
+
+def save_report(report: Report, path: Path) -> None:
+    """Write `report.json`: either the whole file is there afterwards or the old one still is."""
+    values = report.to_json()
+    samples = values.pop("samples")
+    # One timing a line would be thousands of lines: the samples follow on one line a row.
+    body = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    lines = [
+        f"    {json.dumps(row)}: {json.dumps(timings, separators=(',', ':'), allow_nan=False)}"
+        for row, timings in samples.items()
+    ]
+    block = "{\n" + ",\n".join(lines) + "\n  }" if lines else "{}"
+    text = f'{body[:-2]},\n  "samples": {block}\n}}\n'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_report(path: Path) -> Report:
+    """Read a `report.json`.
+
+    Raises:
+        ArtifactError: There is no such file, it is no report, or one of another format.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path}: there is no such report") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ArtifactError(f"{path}: cannot be read as JSON: {error}") from error
+    try:
+        return Report.from_json(values)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+_PARTS: dict[str, Any] = {
+    "end_to_end_ms": Percentiles,
+    "model_ms": Percentiles,
+    "metric": Metric,
+    "drop": Drop,
+    "speedup": Interval,
+}
+
+
+def _row(values: Mapping[str, Any]) -> Row:
+    known = {f.name: values[f.name] for f in fields(Row) if f.name in values}
+    for name, part in _PARTS.items():
+        if known.get(name) is not None:
+            wanted = {f.name for f in fields(part)}
+            known[name] = part(**{k: v for k, v in known[name].items() if k in wanted})
+    return Row(**known)

@@ -1,0 +1,317 @@
+"""One benchmark: every subject opened, checked for accuracy, timed in turns, and put in a report."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import latency
+from benchmarks.accuracy import Evaluation, align_logits, predict, write_inputs
+from benchmarks.client import SubjectError, Worker
+from benchmarks.environment import describe_environment
+from benchmarks.examples import Examples
+from benchmarks.latency import LatencySettings, Samples
+from benchmarks.memory import available_memory_bytes
+from benchmarks.metrics import drop
+from benchmarks.report import Report, Row
+from benchmarks.subjects import Subject
+from runtimes.errors import DataError, UsageError
+
+__all__ = ["Progress", "benchmark"]
+
+Progress = Callable[[str, int, int], None]
+
+_THROUGHPUT_BATCH = 32
+_THROUGHPUT_INPUTS = 512
+
+
+def benchmark(
+    subjects: Sequence[Subject],
+    examples: Examples,
+    *,
+    reference: str,
+    recommended: str | None = None,
+    settings: LatencySettings | None = None,
+    seed: int = 0,
+    timeout_s: float = 600.0,
+    memory_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Measure all subjects on the same examples.
+
+    Each subject runs in a process of its own and one process is busy at any time. A subject that
+    cannot be opened, fails, dies or hangs becomes a row with `error`; the others go on.
+
+    Subjects are held open together as far as memory allows. Where it does not, they are measured in
+    groups, each together with the reference, so that every ratio is of one round.
+
+    Args:
+        subjects: What to measure, in the order of the table.
+        examples: N labelled examples that took part in no decision.
+        reference: Id of the subject that drop and speed-up refer to.
+        recommended: Id of the subject that is recommended, if one is known already.
+        settings: How much to time; the defaults suit a model of some milliseconds.
+        seed: Seed of the sampling of sentences and of every interval.
+        timeout_s: Seconds without an answer after which a subject is given up.
+        memory_bytes: Memory that subjects opened together may take; None: half of what is free.
+        progress: Called with a description, steps done and steps in all.
+
+    Raises:
+        UsageError: Ids are not unique, or `reference` or `recommended` is none of them.
+        DataError: There are no examples.
+    """
+    _check(subjects, examples, reference, recommended)
+    settings = settings or LatencySettings()
+    environment = describe_environment()  # before anything runs: the load is the machine's own
+    with tempfile.TemporaryDirectory(prefix="edgepress-") as folder:
+        bench = _Bench(
+            subjects=subjects,
+            examples=examples,
+            reference=reference,
+            settings=settings,
+            seed=seed,
+            timeout_s=timeout_s,
+            memory_bytes=memory_bytes or available_memory_bytes() // 2,
+            progress=progress or (lambda *_: None),
+            scratch=Path(folder),
+        )
+        bench.measure()
+    return Report(
+        environment=environment,
+        reference=reference,
+        recommended=recommended,
+        rows=tuple(bench.row(subject) for subject in subjects),
+        data={"n": len(examples), "classes": len(examples.label_names)},
+        method={
+            **asdict(settings),
+            "rounds_measured": bench.rounds_measured,
+            "groups": bench.groups,
+            "seed": seed,
+            "batch_size": 1,
+            "throughput_batch_size": _THROUGHPUT_BATCH,
+            "median_characters": float(np.median(bench.lengths)),
+        },
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        samples={name: _plain(samples) for name, samples in bench.samples.items()},
+    )
+
+
+def _check(
+    subjects: Sequence[Subject], examples: Examples, reference: str, recommended: str | None
+) -> None:
+    ids = [subject.id for subject in subjects]
+    twice = sorted({name for name in ids if ids.count(name) > 1})
+    if twice:
+        raise UsageError(f"subjects need ids of their own; used more than once: {', '.join(twice)}")
+    for name in (reference, recommended):
+        if name is not None and name not in ids:
+            raise UsageError(f"no subject is called {name!r}; there are: {', '.join(ids)}")
+    if len(examples) == 0:
+        raise DataError("there are no examples to measure on")
+
+
+class _Bench:
+    """The state of one benchmark while it runs."""
+
+    def __init__(
+        self,
+        *,
+        subjects: Sequence[Subject],
+        examples: Examples,
+        reference: str,
+        settings: LatencySettings,
+        seed: int,
+        timeout_s: float,
+        memory_bytes: int,
+        progress: Progress,
+        scratch: Path,
+    ) -> None:
+        self.examples = examples
+        self.settings = settings
+        self.seed = seed
+        self.lengths = _lengths(examples)
+        self.samples: dict[str, Samples] = {}
+        self.rounds_measured = 0
+        self.groups = 0
+        # The reference is opened first: every group needs it.
+        self._order = sorted(subjects, key=lambda subject: subject.id != reference)
+        self._reference = reference
+        self._timeout_s = timeout_s
+        self._memory_bytes = memory_bytes
+        self._progress = progress
+        self._inputs = write_inputs(examples, scratch)
+        self._scratch = scratch
+        self._rows: dict[str, Row] = {}
+        self._evaluations: dict[str, Evaluation] = {}
+        self._labels: dict[str, tuple[str, ...]] = {}
+
+    def measure(self) -> None:
+        """Open, evaluate and time everything, in as few groups as memory allows."""
+        waiting = list(self._order)
+        with ExitStack() as lasting:
+            reference = self._open(waiting.pop(0), lasting)
+            while True:
+                with ExitStack() as group:
+                    opened = [] if reference is None else [reference]
+                    while waiting and (
+                        sum(worker.rss_bytes() for worker in opened) < self._memory_bytes
+                        or len(opened) < 2
+                    ):
+                        worker = self._open(waiting.pop(0), group)
+                        opened += [] if worker is None else [worker]
+                    self._time(opened, last=not waiting)
+                if reference is not None and self._rows[reference.id].error is not None:
+                    reference = None  # it died on the way: the other groups do without
+                if not waiting:
+                    return
+
+    def row(self, subject: Subject) -> Row:
+        """The finished row of a subject."""
+        row = self._rows[subject.id]
+        samples = self.samples.get(row.id)
+        if samples is not None:
+            row = replace(
+                row,
+                end_to_end_ms=latency.summarize(samples.end_to_end_ms, seed=self.seed),
+                model_ms=latency.summarize(samples.model_ms, seed=self.seed),
+            )
+        if row.id == self._reference:
+            return row
+        if samples is not None and self._reference in self.samples:
+            faster = latency.speedup(self.samples[self._reference], samples, seed=self.seed)
+            row = replace(row, speedup=faster)
+        if row.id in self._evaluations and self._reference in self._evaluations:
+            lost = drop(
+                self._evaluations[self._reference].predictions,
+                self._evaluations[row.id].predictions,
+                self.examples.labels,
+                seed=self.seed,
+            )
+            row = replace(row, drop=lost)
+        return row
+
+    def _open(self, subject: Subject, stack: ExitStack) -> Worker | None:
+        """Start a worker, open its subject and take its predictions; None if that fails."""
+        self._rows[subject.id] = Row(
+            id=subject.id,
+            model=subject.model,
+            runtime=subject.runtime,
+            device=subject.device,
+            precision=subject.precision or "",
+            threads=subject.threads,
+            note=subject.note,
+        )
+        place = len(self._rows)
+        self._progress(f"accuracy: {subject.model}", place - 1, len(self._order))
+        worker = stack.enter_context(
+            Worker(subject, self._inputs, self._scratch, timeout_s=self._timeout_s)
+        )
+        try:
+            opened = worker.open()
+            self._update(
+                subject.id,
+                runtime=opened.runtime,
+                device=opened.device,
+                precision=opened.precision,
+                load_ms=opened.load_ms,
+                size_bytes=opened.size_bytes,
+            )
+            evaluation = predict(worker, opened.labels, self.examples)
+        except SubjectError as error:
+            self._fail(worker, error)
+            return None
+        self._evaluations[subject.id] = evaluation
+        self._labels[subject.id] = opened.labels
+        self._update(subject.id, metric=evaluation.metric)
+        self._progress(f"accuracy: {subject.model}", place, len(self._order))
+        return worker
+
+    def _time(self, workers: list[Worker], *, last: bool) -> None:
+        """Time one group in turns, then take what would disturb that: memory and throughput."""
+        self.groups += 1
+        settings = self.settings
+        share = None
+        if settings.seconds is not None:
+            # A group's share of the time is its share of the subjects.
+            share = settings.seconds * len(workers) / max(1, len(self._order))
+        measured = latency.measure_latency(
+            workers,
+            latency.sample_rounds(
+                self.lengths,
+                rounds=settings.rounds,
+                sentences=settings.sentences,
+                seed=self.seed + self.groups,
+            ),
+            latency.warmup_sentences(self.lengths, settings.warmup),
+            settings,
+            first_round=self.rounds_measured,
+            seconds=share,
+            on_failure=self._fail,
+            failures=(SubjectError,),
+            progress=lambda done, total: self._progress("latency", done, total),
+        )
+        for name, samples in measured.items():
+            self.samples[name] = _joined(self.samples.get(name), samples)
+        self.rounds_measured += max((len(s.rounds) for s in measured.values()), default=0)
+        for worker in workers:
+            # The reference stays for the next group: its memory counts before its last batch.
+            if worker.id in measured and (worker.id != self._reference or last):
+                self._finish(worker)
+
+    def _finish(self, worker: Worker) -> None:
+        self._progress(f"throughput: {worker.subject.model}", 0, 1)
+        alone = self._evaluations[worker.id].logits
+        count = min(_THROUGHPUT_INPUTS, len(self.examples))
+        try:
+            self._update(worker.id, rss_bytes=worker.peak_rss_bytes())
+            worker.predict(count=min(count, 2 * _THROUGHPUT_BATCH), batch_size=_THROUGHPUT_BATCH)
+            logits, seconds = worker.predict(count=count, batch_size=_THROUGHPUT_BATCH)
+        except SubjectError as error:
+            self._fail(worker, error)
+            return
+        together = align_logits(logits, self._labels[worker.id], self.examples.label_names)
+        changed = together.argmax(axis=1) != alone[:count].argmax(axis=1)
+        self._update(
+            worker.id,
+            throughput_per_s=count / seconds,
+            batch_label_changes=float(changed.mean()),
+        )
+        self._progress(f"throughput: {worker.subject.model}", 1, 1)
+
+    def _fail(self, worker: Any, error: Exception) -> None:
+        message = error.message if isinstance(error, SubjectError) else str(error)
+        self._update(worker.id, error=message)
+
+    def _update(self, row_id: str, **values: Any) -> None:
+        self._rows[row_id] = replace(self._rows[row_id], **values)
+
+
+def _lengths(examples: Examples) -> list[int]:
+    """Characters of each input, both sentences of a pair together."""
+    pairs = examples.pairs or ("",) * len(examples)
+    return [len(text) + len(pair) for text, pair in zip(examples.texts, pairs, strict=True)]
+
+
+def _joined(earlier: Samples | None, later: Samples) -> Samples:
+    """The rounds of the reference in all groups."""
+    if earlier is None:
+        return later
+    return Samples(
+        rounds=earlier.rounds + later.rounds,
+        end_to_end_ms=np.concatenate([earlier.end_to_end_ms, later.end_to_end_ms]),
+        model_ms=np.concatenate([earlier.model_ms, later.model_ms]),
+    )
+
+
+def _plain(samples: Samples) -> dict[str, Any]:
+    """JSON values, to a tenth of a microsecond: finer is noise and bytes."""
+    return {
+        "rounds": list(samples.rounds),
+        "end_to_end_ms": np.round(samples.end_to_end_ms, 4).tolist(),
+        "model_ms": np.round(samples.model_ms, 4).tolist(),
+    }

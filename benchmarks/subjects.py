@@ -1,0 +1,131 @@
+"""What a row of the table measures, and how it is opened inside the row's own process."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from runtimes.errors import ArtifactError, UsageError
+
+if TYPE_CHECKING:
+    from runtimes.pipeline import Predictor
+
+__all__ = ["Kind", "Subject", "model_size_bytes", "open_subject"]
+
+Kind = Literal["checkpoint", "artifact", "export"]
+
+# The same places, in the same order, as `runtimes.loading.open_model_folder` looks in.
+_EXPORTS = {
+    "onnxruntime": ("model.onnx", "onnx/model.onnx"),
+    "openvino": ("openvino_model.xml", "model.xml", "openvino/model.xml"),
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model on one runtime: one row.
+
+    Attributes:
+        id: Unique in a report; rows are referred to by it.
+        model: Name for people, such as `"minilm-sst2 (teacher)"`.
+        kind: `"checkpoint"` (a Hugging Face folder run by stock Transformers, the way a user writes
+            it by hand), `"artifact"` (a folder of ours), or `"export"` (a bare folder with
+            a model file, `tokenizer.json` and `config.json`).
+        path: That folder.
+        runtime: `"pytorch"`, `"onnxruntime"`, `"openvino"`.
+        device: Device asked for; the report says which one really executed.
+        precision: For an artifact, take its model of this precision (None: the first for the
+            runtime); for an export, what its file holds (None: a float model whose precision the
+            library chooses); for a checkpoint, None is `"fp32"`.
+        threads: Intra-op threads; None lets the library use every core.
+        note: A remark for the report.
+    """
+
+    id: str
+    model: str
+    kind: Kind
+    path: Path
+    runtime: str
+    device: str = "cpu"
+    precision: str | None = None
+    threads: int | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            known = ", ".join(get_args(Kind))
+            raise UsageError(f"{self.id}: no kind of subject is called {self.kind!r} ({known})")
+        object.__setattr__(self, "path", Path(self.path))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `Subject(**values)` makes it again."""
+        return {**asdict(self), "path": str(self.path)}
+
+
+def open_subject(subject: Subject) -> "Predictor":
+    """Open the model in this process, through `runtimes`.
+
+    Raises:
+        EdgepressError: What `runtimes` found wrong with the folder, the library or the device.
+    """
+    from runtimes import loading
+
+    device, threads = subject.device, subject.threads
+    if subject.kind == "checkpoint":
+        return loading.open_checkpoint(
+            subject.path, device=device, threads=threads, precision=subject.precision or "fp32"
+        )
+    if subject.kind == "artifact":
+        return loading.load(
+            subject.path,
+            runtime=subject.runtime,
+            device=device,
+            threads=threads,
+            precision=subject.precision,
+        )
+    return loading.open_model_folder(
+        subject.path,
+        runtime=subject.runtime,
+        device=device,
+        threads=threads,
+        precision=subject.precision or "auto",
+    )
+
+
+def model_size_bytes(subject: Subject) -> int:
+    """Bytes of the files that the subject's runtime reads its model from.
+
+    Weights and graph, external data included; no tokenizer, no configuration, and nothing that is
+    there for other runtimes.
+
+    Raises:
+        ArtifactError: There are no such files.
+    """
+    if subject.kind == "checkpoint":
+        files = sorted(subject.path.glob("*.safetensors"))
+    else:
+        files = _with_data(_model_file(subject))
+    if not files:
+        raise ArtifactError(f"{subject.path} holds no model file for {subject.runtime}")
+    return sum(file.stat().st_size for file in files)
+
+
+def _model_file(subject: Subject) -> Path:
+    if subject.kind == "artifact":
+        from runtimes.artifact import read_manifest
+
+        for model in read_manifest(subject.path).models:
+            if model.runtime == subject.runtime and subject.precision in (None, model.precision):
+                return subject.path / model.path
+    else:
+        names = _EXPORTS.get(subject.runtime, ())
+        for name in names:
+            if (subject.path / name).is_file():
+                return subject.path / name
+    raise ArtifactError(f"{subject.path} holds no model file for {subject.runtime}")
+
+
+def _with_data(path: Path) -> list[Path]:
+    """The model file and the weights beside it: `x.onnx.data`, `x.onnx_data`, `x.bin` of `x.xml`."""
+    beside = [file for file in path.parent.iterdir() if file.is_file()]
+    weights = path.with_suffix(".bin") if path.suffix == ".xml" else None
+    return sorted(file for file in beside if file.name.startswith(path.name) or file == weights)
