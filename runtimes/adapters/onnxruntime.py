@@ -1,0 +1,141 @@
+"""ONNX Runtime: `.onnx` files on the CPU, CUDA and the library's other execution providers."""
+
+import importlib.metadata
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtimes.base import Array, DeviceInfo, Session
+from runtimes.errors import ArtifactError, DeviceUnavailableError, MissingDependencyError
+
+__all__ = ["FORMATS", "NAME", "OnnxRuntimeSession", "devices", "open_model"]
+
+NAME = "onnxruntime"
+FORMATS = ("onnx",)
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "rocm": "MIGraphXExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "qnn": "QNNExecutionProvider",
+}
+# Builds of the library that carry a provider; two of them overwrite each other's files.
+_PACKAGES = {
+    "cuda": "onnxruntime-gpu",
+    "tensorrt": "onnxruntime-gpu",
+    "directml": "onnxruntime-directml",
+    "qnn": "onnxruntime-qnn",
+}
+
+
+class OnnxRuntimeSession:
+    """An ONNX model in ONNX Runtime; satisfies `runtimes.base.Session`."""
+
+    runtime = NAME
+
+    def __init__(self, session: object, device: str, precision: str) -> None:
+        self.device = device
+        self.precision = precision
+        self._session = session
+        self._run = session.run  # type: ignore[attr-defined]
+        self.input_names = tuple(i.name for i in session.get_inputs())  # type: ignore[attr-defined]
+        self._outputs = [o.name for o in session.get_outputs()]  # type: ignore[attr-defined]
+
+    def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
+        """Run one batch of int64 (B, T) arrays; returns every output by name."""
+        if len(inputs) != len(self.input_names):  # the library refuses names it does not know
+            inputs = {name: inputs[name] for name in self.input_names}
+        return dict(zip(self._outputs, self._run(self._outputs, inputs), strict=True))
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        self._session = self._run = None
+
+
+def devices() -> list[DeviceInfo]:
+    """Every execution provider that runs encoders, absent ones with the reason."""
+    try:
+        available = _library().get_available_providers()
+    except MissingDependencyError as error:
+        return [DeviceInfo(NAME, "cpu", False, error.message, error.hint)]
+    return [
+        DeviceInfo(NAME, device, True, provider)
+        if provider in available
+        else DeviceInfo(NAME, device, False, *_absent(device))
+        for device, provider in _PROVIDERS.items()
+    ]
+
+
+def open_model(
+    path: Path, *, device: str = "cpu", threads: int | None = None, precision: str
+) -> Session:
+    """Open an `.onnx` file; see `runtimes.base.Runtime.open_model`.
+
+    A provider that is present but does not start (a driver that does not fit, say) lets the library
+    fall back to the CPU; that is warned of, and the session's `device` says so.
+    """
+    library = _library()
+    provider = _PROVIDERS.get(device)
+    if provider is None or provider not in library.get_available_providers():
+        reason, hint = _absent(device)
+        raise DeviceUnavailableError(
+            f"ONNX Runtime cannot use the device {device!r}: {reason}.", hint=hint
+        )
+    options = library.SessionOptions()
+    options.graph_optimization_level = library.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.inter_op_num_threads = 1
+    options.intra_op_num_threads = threads or 0  # 0: one a physical core
+    options.log_severity_level = 3  # what matters of the warnings is raised or warned of here
+    providers = [provider] if device == "cpu" else [provider, _PROVIDERS["cpu"]]
+    try:
+        session = library.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:
+        reason = "there is no such file" if not path.exists() else str(error).strip()
+        raise ArtifactError(f"ONNX Runtime cannot open {path}: {reason}") from error
+    actual = device
+    if provider not in session.get_providers():
+        actual = "cpu"
+        warnings.warn(
+            f"ONNX Runtime could not start {provider} and runs {path.name} on the CPU instead.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return OnnxRuntimeSession(session, actual, "fp32" if precision == "auto" else precision)
+
+
+def _library() -> ModuleType:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"The package onnxruntime cannot be imported: {error}.",
+            hint="Install it: pip install onnxruntime",
+        ) from error
+    library: ModuleType = onnxruntime
+    return library
+
+
+def _absent(device: str) -> tuple[str, str | None]:
+    """Why the installed build lacks a device, and the command that would bring it."""
+    if device not in _PROVIDERS:
+        return f"there is no such device; it knows {', '.join(_PROVIDERS)}", None
+    reason = f"this build of onnxruntime has no {_PROVIDERS[device]}"
+    package = _PACKAGES.get(device)
+    if package is None:
+        return reason, None
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return reason, f"pip uninstall onnxruntime && pip install {package}"
+    return (
+        f"{reason}, although {package} is installed: onnxruntime and {package} overwrite each"
+        " other",
+        f"pip uninstall onnxruntime {package} && pip install {package}",
+    )

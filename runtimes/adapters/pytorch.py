@@ -1,0 +1,295 @@
+"""PyTorch: Hugging Face checkpoints, eager; the full-precision reference of every comparison.
+
+The only module of `runtimes` that uses torch and transformers; nothing that goes to a device needs
+it.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtimes.base import Array, DeviceInfo, Session
+from runtimes.errors import DeviceUnavailableError, MissingDependencyError, ModelError
+from runtimes.hf_config import read_hf_config
+from runtimes.tokenization import INPUT_NAMES, TextInput, TextTokenizer
+
+__all__ = [
+    "FORMATS",
+    "NAME",
+    "PyTorchSession",
+    "Reference",
+    "StockTokenizer",
+    "devices",
+    "open_model",
+    "open_reference",
+]
+
+NAME = "pytorch"
+FORMATS = ("huggingface",)
+
+_DTYPES = {"auto": "float32", "fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+_INSTALL = 'Install them: pip install "torch>=2.13" "transformers>=5.18"'
+
+
+class PyTorchSession:
+    """A Transformers model in eager mode; satisfies `runtimes.base.Session`.
+
+    Attributes:
+        model: The `AutoModelForSequenceClassification`, on its device, in evaluation mode.
+    """
+
+    runtime = NAME
+
+    def __init__(self, model: Any, device: str, precision: str) -> None:
+        import torch
+
+        self.model = model
+        self.device = device
+        self.precision = precision
+        self.input_names = _input_names(model)
+        self._from_numpy = torch.from_numpy
+        self._inference_mode = torch.inference_mode
+
+    def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
+        """Run one batch of int64 (B, T) arrays; returns `logits`, float32 (B, C)."""
+        tensors = {
+            name: self._from_numpy(inputs[name]).to(self.device) for name in self.input_names
+        }
+        with self._inference_mode():
+            logits = self.model(**tensors).logits
+            return {"logits": logits.float().cpu().numpy()}
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        self.model = None
+
+
+class StockTokenizer:
+    """The checkpoint's own `AutoTokenizer`; satisfies `runtimes.tokenization.TextTokenizer`.
+
+    Attributes:
+        tokenizer: The Transformers tokenizer.
+        max_length: Longest input in tokens.
+        pad_token_id: Fills shorter rows.
+    """
+
+    def __init__(self, tokenizer: Any, max_length: int) -> None:
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.pad_token_id = int(tokenizer.pad_token_id or 0)
+
+    def encode(
+        self, inputs: Sequence[TextInput], names: Sequence[str] = INPUT_NAMES
+    ) -> dict[str, NDArray[np.int64]]:
+        """Encode B texts or pairs: one int64 (B, T) array a name, right-padded to the longest."""
+        encoded = self._call(inputs, padding=True, return_tensors="np")
+        ids = encoded["input_ids"]
+        # Families without segments do not return token types.
+        return {name: encoded[name] if name in encoded else np.zeros_like(ids) for name in names}
+
+    def encode_one(
+        self, text: TextInput, names: Sequence[str] = INPUT_NAMES
+    ) -> dict[str, NDArray[np.int64]]:
+        """Encode one text or pair: int64 (1, T) arrays."""
+        return self.encode([text], names)
+
+    def lengths(self, inputs: Sequence[TextInput]) -> NDArray[np.int64]:
+        """(B,) numbers of tokens after truncation, special tokens included."""
+        rows = self._call(inputs)["input_ids"]
+        return np.array([len(row) for row in rows], dtype=np.int64)
+
+    def _call(self, inputs: Sequence[TextInput], **options: Any) -> Any:
+        texts = [item if isinstance(item, str) else item[0] for item in inputs]
+        pairs = [item[1] for item in inputs if not isinstance(item, str)]
+        if pairs and len(pairs) != len(texts):
+            raise TypeError("A batch holds either texts or pairs of texts, not both.")
+        return self.tokenizer(
+            texts,
+            pairs or None,
+            truncation=True,
+            max_length=self.max_length,
+            padding_side="right",
+            **options,
+        )
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A checkpoint opened as its authors would, with all that a `Predictor` needs.
+
+    Attributes:
+        session: The model.
+        tokenizer: The stock tokenizer.
+        labels: Class names, in the order of the model's outputs.
+        problem_type: As configured.
+        answer_one: One text to `{"label", "score"}` in hand-written Transformers code; None where
+            its scores are no softmax.
+    """
+
+    session: PyTorchSession
+    tokenizer: TextTokenizer
+    labels: tuple[str, ...]
+    problem_type: str
+    answer_one: Callable[[str], dict[str, Any]] | None
+
+
+def devices() -> list[DeviceInfo]:
+    """The CPU and CUDA, absent ones with the reason."""
+    try:
+        torch, _ = _libraries()
+    except MissingDependencyError as error:
+        return [DeviceInfo(NAME, "cpu", False, error.message, error.hint)]
+    cpu = DeviceInfo(NAME, "cpu", True, f"PyTorch {torch.__version__}")
+    if torch.cuda.is_available():
+        return [cpu, DeviceInfo(NAME, "cuda", True, torch.cuda.get_device_name())]
+    return [cpu, DeviceInfo(NAME, "cuda", False, *_no_cuda(torch))]
+
+
+def open_model(
+    path: Path, *, device: str = "cpu", threads: int | None = None, precision: str
+) -> Session:
+    """Open a Hugging Face checkpoint folder; see `runtimes.base.Runtime.open_model`.
+
+    Args:
+        path: Folder with `config.json` and `model.safetensors`.
+        device: `"cpu"` or `"cuda"`.
+        threads: PyTorch's thread count, which is one for the whole process; None leaves it.
+        precision: `"fp32"`, `"bf16"` or `"fp16"`: the weights are converted to it.
+
+    Raises:
+        ModelError: The folder is no checkpoint, holds only pickled weights, or fails to load.
+        MissingDependencyError: torch or transformers is not installed.
+        DeviceUnavailableError: The device is not there.
+    """
+    return _open(path, device=device, threads=threads, precision=precision)
+
+
+def open_reference(
+    path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "fp32"
+) -> Reference:
+    """Open a checkpoint folder with its stock tokenizer; arguments and errors as `open_model`."""
+    session = _open(path, device=device, threads=threads, precision=precision)
+    _, transformers = _libraries()
+    try:
+        stock = transformers.AutoTokenizer.from_pretrained(str(path), local_files_only=True)
+    except Exception as error:
+        raise ModelError(f"The tokenizer of {path} cannot be loaded: {error}") from error
+    config = session.model.config
+    labels = tuple(config.id2label[index] for index in range(config.num_labels))
+    problem_type = config.problem_type or "single_label_classification"
+    max_length = read_hf_config(path).max_length
+    softmax = problem_type == "single_label_classification" and len(labels) > 1
+    return Reference(
+        session=session,
+        tokenizer=StockTokenizer(stock, max_length),
+        labels=labels,
+        problem_type=problem_type,
+        answer_one=_by_hand(session.model, stock, max_length, session.device) if softmax else None,
+    )
+
+
+def _by_hand(
+    model: Any, tokenizer: Any, max_length: int, device: str
+) -> Callable[[str], dict[str, Any]]:
+    """What a user writes: nothing of this package lies between the text and the label."""
+    import torch
+
+    def answer(text: str) -> dict[str, Any]:
+        inputs = tokenizer(text, truncation=True, max_length=max_length, return_tensors="pt")
+        with torch.inference_mode():
+            logits = model(**inputs.to(device)).logits
+        score, index = logits[0].softmax(-1).max(-1)
+        return {"label": model.config.id2label[index.item()], "score": score.item()}
+
+    return answer
+
+
+def _open(path: Path, *, device: str, threads: int | None, precision: str) -> PyTorchSession:
+    torch, transformers = _libraries()
+    if device not in ("cpu", "cuda"):
+        raise DeviceUnavailableError(
+            f"PyTorch cannot use the device {device!r}; it knows cpu and cuda."
+        )
+    if device == "cuda" and not torch.cuda.is_available():
+        reason, hint = _no_cuda(torch)
+        raise DeviceUnavailableError(f"PyTorch cannot use CUDA: {reason}.", hint=hint)
+    if precision not in _DTYPES:
+        raise ModelError(f"PyTorch opens checkpoints in fp32, bf16 or fp16, not in {precision!r}.")
+    _check_checkpoint(path)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        model = transformers.AutoModelForSequenceClassification.from_pretrained(
+            str(path),
+            dtype=getattr(torch, _DTYPES[precision]),
+            use_safetensors=True,
+            local_files_only=True,
+        )
+    except Exception as error:
+        raise ModelError(f"The checkpoint {path} cannot be loaded: {error}") from error
+    model.eval().to(device)
+    return PyTorchSession(model, device, "fp32" if precision == "auto" else precision)
+
+
+def _check_checkpoint(path: Path) -> None:
+    """Refuse what is no checkpoint before a library does so less clearly."""
+    if not path.is_dir():
+        raise ModelError(f"There is no checkpoint folder {path}.")
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{path} is no Hugging Face checkpoint: it has no config.json.")
+    if not any(path.glob("*.safetensors")):
+        pickled = sorted(file.name for file in path.glob("*.bin"))
+        if pickled:
+            raise ModelError(
+                f"{path} has only pickled weights ({pickled[0]}), which can run code when read.",
+                hint='If you trust them, convert once: python -c "from transformers import '
+                "AutoModelForSequenceClassification as M; "
+                f"M.from_pretrained('{path}', use_safetensors=False)"
+                f".save_pretrained('{path}')\"",
+            )
+        raise ModelError(f"{path} has no weights (*.safetensors).")
+    if read_hf_config(path).model_type == "lean-encoder":
+        # The one dynamic import of this package: Transformers knows this architecture only once
+        # the package that defines it has registered it, and that package lies above this one, so
+        # it is named here as data and not imported as code.
+        try:
+            importlib.import_module("compress.encoder")
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"{path} is a lean-encoder checkpoint, which needs the full tool: {error}.",
+                hint="Install it: pip install edgepress",
+            ) from error
+
+
+def _input_names(model: Any) -> tuple[str, ...]:
+    accepted = inspect.signature(model.forward).parameters
+    # One token type (RoBERTa) or none: the input would be all zeros, and stock tokenizers omit it.
+    segments = "token_type_ids" in accepted and getattr(model.config, "type_vocab_size", 0) > 1
+    return INPUT_NAMES if segments else INPUT_NAMES[:2]
+
+
+def _libraries() -> tuple[ModuleType, ModuleType]:
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"The PyTorch runtime needs torch and transformers: {error}.", hint=_INSTALL
+        ) from error
+    return torch, transformers
+
+
+def _no_cuda(torch: ModuleType) -> tuple[str, str | None]:
+    if torch.version.cuda is None:
+        return (
+            f"this build of PyTorch ({torch.__version__}) has no CUDA",
+            "Install a CUDA build: https://pytorch.org/get-started/locally",
+        )
+    return "PyTorch finds no CUDA device or no driver that fits", "Look at: nvidia-smi"

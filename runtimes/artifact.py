@@ -1,0 +1,202 @@
+"""The artifact folder: its manifest, reading, checking and atomic writing.
+
+An artifact is self-contained: model files for one or more runtimes, the tokenizer, and
+`manifest.json`, which is written last and lists every other file with its SHA-256. A folder without
+a readable manifest is therefore never half an artifact: it is none.
+"""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from runtimes.errors import ArtifactError
+from runtimes.manifest import (
+    FORMAT_VERSION,
+    MANIFEST_NAME,
+    Manifest,
+    ModelEntry,
+    is_intact,
+    parse,
+    render,
+)
+
+__all__ = [
+    "FORMAT_VERSION",
+    "MANIFEST_NAME",
+    "Manifest",
+    "ModelEntry",
+    "read_manifest",
+    "verify",
+    "write_artifact",
+]
+
+
+def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
+    """Read and check `manifest.json` of an artifact (other files: `verify`).
+
+    Raises:
+        ArtifactError: `folder` is no artifact, the manifest is damaged, or its format is newer.
+    """
+    path = Path(folder) / MANIFEST_NAME
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        nested = Path(folder) / "artifact"
+        hint = f"Did you mean {nested}?" if (nested / MANIFEST_NAME).is_file() else None
+        missing = "does not exist" if not Path(folder).exists() else f"has no {MANIFEST_NAME}"
+        raise ArtifactError(f"Not an artifact: {folder} {missing}.", hint=hint) from None
+    try:
+        raw = json.loads(content)
+    except ValueError as error:
+        raise ArtifactError(f"{path} is damaged: not readable as JSON ({error}).") from error
+    # The version comes first: a newer format may digest its manifest in another way.
+    version = raw.get("format") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path} has artifact format {version}; this build reads up to {FORMAT_VERSION}.",
+            hint="Update: pip install --upgrade edgepress",
+        )
+    if not is_intact(content):
+        raise ArtifactError(
+            f"{path} is damaged or was edited: its checksum does not match.",
+            hint="Copy the artifact again, or export it anew.",
+        )
+    try:
+        return parse(raw)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path} is incomplete: {error!r}.") from error
+
+
+def verify(
+    folder: str | os.PathLike[str], manifest: Manifest, only: Iterable[str] | None = None
+) -> None:
+    """Compare files with their SHA-256 in the manifest.
+
+    Args:
+        folder: The artifact.
+        manifest: What `read_manifest(folder)` returned.
+        only: Relative paths to check; None checks every file.
+
+    Raises:
+        ArtifactError: A file is missing, truncated or changed; the message names it.
+    """
+    for name in manifest.files if only is None else only:
+        path = Path(folder) / name
+        if name not in manifest.files:
+            raise ArtifactError(f"{path} is not listed in {Path(folder) / MANIFEST_NAME}.")
+        expected = manifest.files[name]
+        if not path.is_file():
+            problem = "is missing"
+        elif (size := path.stat().st_size) != expected["size_bytes"]:
+            problem = f"has {size} bytes instead of {expected['size_bytes']}"
+        elif _sha256(path) != expected["sha256"]:
+            problem = "was changed: its SHA-256 does not match the manifest"
+        else:
+            continue
+        raise ArtifactError(
+            f"{path} {problem}.", hint="Copy the artifact again, or export it anew."
+        )
+
+
+def write_artifact(
+    target: str | os.PathLike[str], manifest: Manifest, populate: Callable[[Path], None]
+) -> Manifest:
+    """Write an artifact so that `target` holds either the old content or all of the new one.
+
+    Args:
+        target: Folder to create; an earlier artifact there is replaced.
+        manifest: The manifest without `files`.
+        populate: Writes everything but the manifest into the (temporary) folder it is given.
+
+    Returns:
+        The manifest with `files`.
+
+    Raises:
+        ArtifactError: `target` holds something else than an artifact, or a model of the manifest
+            was not written.
+    """
+    target = Path(target)
+    partial = target.with_name(f".{target.name}.partial")
+    previous = target.with_name(f".{target.name}.previous")
+    if previous.exists() and not target.exists():
+        previous.rename(target)  # a run was killed between the two renames below
+    _check_replaceable(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed
+    partial.mkdir()
+    try:
+        populate(partial)
+        created_by = manifest.created_by or _tool()
+        manifest = dataclasses.replace(manifest, files=_hash_files(partial), created_by=created_by)
+        for model in manifest.models:
+            if model.path not in manifest.files:
+                raise ArtifactError(f"The manifest names {model.path}, which was not written.")
+        (partial / MANIFEST_NAME).write_bytes(render(manifest))
+        for path in [*partial.rglob("*"), partial]:
+            _fsync(path)
+        shutil.rmtree(previous, ignore_errors=True)
+        if target.exists():
+            target.rename(previous)
+        partial.rename(target)
+        _fsync(target.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(previous, ignore_errors=True)
+    return manifest
+
+
+def _check_replaceable(target: Path) -> None:
+    """Refuse to replace anything that this tool did not write."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    hint = "Choose another folder, or remove it first."
+    if not (target / MANIFEST_NAME).is_file():
+        raise ArtifactError(
+            f"{target} exists and is not an artifact; it was not touched.", hint=hint
+        )
+    known = {*read_manifest(target).files, MANIFEST_NAME}
+    for path in sorted(target.rglob("*")):
+        if path.is_file() and (name := path.relative_to(target).as_posix()) not in known:
+            raise ArtifactError(
+                f"{target} holds {name}, which is not part of the artifact; it was not touched.",
+                hint=hint,
+            )
+
+
+def _hash_files(folder: Path) -> dict[str, dict[str, Any]]:
+    return {
+        path.relative_to(folder).as_posix(): {
+            "sha256": _sha256(path),
+            "size_bytes": path.stat().st_size,
+        }
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _tool() -> str:
+    try:
+        return f"edgepress {importlib.metadata.version('edgepress')}"
+    except importlib.metadata.PackageNotFoundError:  # run from a source tree
+        return "edgepress"
+
+
+def _fsync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # Windows cannot open a folder
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,104 @@
+"""What the configuration files of a Hugging Face folder say about inputs and labels."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runtimes.errors import ModelError
+
+__all__ = ["HfConfig", "read_hf_config", "read_json"]
+
+# Families whose first position is `pad_token_id + 1`, so that fewer are usable than the table has.
+_OFFSET_POSITIONS = {
+    "camembert",
+    "data2vec-text",
+    "longformer",
+    "mpnet",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xmod",
+}
+# Tokenizers without a limit carry a huge number instead of none.
+_NO_LIMIT = 1_000_000
+_DEFAULT_MAX_LENGTH = 512
+
+
+@dataclass(frozen=True)
+class HfConfig:
+    """The part of a Hugging Face configuration that running a model needs.
+
+    Attributes:
+        model_type: Architecture name (`"bert"`), `""` if the folder has no `config.json`.
+        labels: Class names in the order of the outputs; empty if not stated.
+        problem_type: `"single_label_classification"` unless stated otherwise.
+        max_length: Longest input in tokens: the tokenizer's limit or the number of usable
+            positions, whichever is smaller.
+        pad_token_id: As configured, or None.
+        type_vocab_size: Number of token types (0 or 1: the model does not tell segments apart).
+        tokenizer: `tokenizer_config.json` as it is (empty if absent).
+    """
+
+    model_type: str
+    labels: tuple[str, ...]
+    problem_type: str
+    max_length: int
+    pad_token_id: int | None
+    type_vocab_size: int
+    tokenizer: dict[str, Any]
+
+
+def read_hf_config(folder: str | os.PathLike[str]) -> HfConfig:
+    """Read the configuration files of `folder`; absent files give defaults.
+
+    Raises:
+        ModelError: A file is there but is not JSON.
+    """
+    config = read_json(Path(folder) / "config.json")
+    tokenizer = read_json(Path(folder) / "tokenizer_config.json")
+    model_type = str(config.get("model_type") or "")
+    pad = config.get("pad_token_id")
+    limits = [_DEFAULT_MAX_LENGTH] if not config else []
+    if isinstance(positions := config.get("max_position_embeddings"), int) and positions > 0:
+        offset = int(pad or 0) + 1 if model_type in _OFFSET_POSITIONS else 0
+        limits.append(positions - offset)
+    length = tokenizer.get("model_max_length")
+    if isinstance(length, int | float) and 0 < length < _NO_LIMIT:
+        limits.append(int(length))
+    return HfConfig(
+        model_type=model_type,
+        labels=_labels(config),
+        problem_type=str(config.get("problem_type") or "single_label_classification"),
+        max_length=min(limits, default=_DEFAULT_MAX_LENGTH),
+        pad_token_id=pad if isinstance(pad, int) else None,
+        type_vocab_size=int(config.get("type_vocab_size") or 0),
+        tokenizer=tokenizer,
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty if the file is absent.
+
+    Raises:
+        ModelError: The file is not a JSON object.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except ValueError as error:
+        raise ModelError(f"{path} is not readable as JSON ({error}).") from error
+    if not isinstance(raw, dict):
+        raise ModelError(f"{path} holds no JSON object.")
+    return raw
+
+
+def _labels(config: dict[str, Any]) -> tuple[str, ...]:
+    names = config.get("id2label")
+    if isinstance(names, dict) and names:
+        return tuple(str(names[key]) for key in sorted(names, key=int))
+    count = config.get("num_labels")
+    return tuple(f"LABEL_{i}" for i in range(count)) if isinstance(count, int) else ()

@@ -1,0 +1,206 @@
+"""Opening artifacts, checkpoints and bare model folders as a `Predictor`."""
+
+import os
+from pathlib import Path
+
+from runtimes.artifact import Manifest, ModelEntry, read_manifest
+from runtimes.artifact import verify as verify_files
+from runtimes.errors import (
+    ArtifactError,
+    DeviceUnavailableError,
+    EdgepressError,
+    MissingDependencyError,
+)
+from runtimes.hf_config import read_hf_config
+from runtimes.pipeline import Predictor
+from runtimes.registry import get_runtime, get_task, runtime_names
+from runtimes.tokenization import Tokenizer
+
+__all__ = ["load", "open_checkpoint", "open_model_folder"]
+
+# Where the usual exporters put a model, by runtime, most specific first.
+_MODEL_FILES = {
+    "onnxruntime": ("model.onnx", "onnx/model.onnx"),
+    "openvino": ("openvino_model.xml", "model.xml", "openvino/model.xml"),
+}
+
+
+def load(
+    folder: str | os.PathLike[str],
+    *,
+    runtime: str | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: str | None = None,
+    verify: bool = True,
+) -> Predictor:
+    """Open an artifact.
+
+    Args:
+        folder: Folder with a `manifest.json`.
+        runtime: `"onnxruntime"` or `"openvino"`; None takes the first of the manifest's models
+            whose runtime is installed and has the device.
+        device: Device to run on, e.g. `"cpu"`, `"cuda"`, `"gpu"`, `"npu"` (`runtimes.devices()`).
+        threads: Threads within an operation; None lets the library use all cores.
+        precision: Take only models of this precision, where an artifact holds several.
+        verify: Compare every file with its SHA-256 first.
+
+    Returns:
+        A callable that takes a text or a list and answers like `transformers.pipeline`.
+
+    Raises:
+        ArtifactError: The folder is no artifact, is damaged, or holds no such model.
+        MissingDependencyError: No runtime of the artifact is installed.
+        DeviceUnavailableError: No installed runtime has the device.
+        UsageError: There is no such runtime.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    task = get_task(manifest.task)
+    entries = _select(folder, manifest, runtime, precision)
+    if verify:
+        verify_files(folder, manifest)
+    tokenizer = Tokenizer.from_folder(
+        folder, max_length=manifest.max_length, pad_token_id=manifest.pad_token_id
+    )
+    failures: list[EdgepressError] = []
+    for entry in entries:
+        try:
+            session = get_runtime(entry.runtime).open_model(
+                folder / entry.path, device=device, threads=threads, precision=entry.precision
+            )
+        except (MissingDependencyError, DeviceUnavailableError) as error:
+            failures.append(error)
+            continue
+        return Predictor(
+            session,
+            tokenizer,
+            task,
+            labels=manifest.labels,
+            problem_type=manifest.problem_type,
+        )
+    raise _none_usable(folder, device, entries, failures)
+
+
+def open_model_folder(
+    folder: str | os.PathLike[str],
+    *,
+    runtime: str | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: str = "fp32",
+    task: str = "text-classification",
+) -> Predictor:
+    """Open a bare export: a model file with `tokenizer.json` and `config.json` beside it.
+
+    Args:
+        folder: Holds `model.onnx`, `openvino_model.xml` or `model.xml` (or one in `onnx/`,
+            `openvino/`).
+        runtime: None takes the first for which there is a model file.
+        device: See `load`.
+        threads: See `load`.
+        precision: What the file holds; `"auto"` leaves a float model's precision to the library.
+        task: Task name.
+
+    Raises:
+        ArtifactError: There is no model file, or the folder does not state its labels.
+        MissingDependencyError: The runtime is not installed.
+        DeviceUnavailableError: The runtime does not have the device.
+    """
+    folder = Path(folder)
+    names = [runtime] if runtime is not None else [n for n in runtime_names() if n in _MODEL_FILES]
+    found = [
+        (name, path)
+        for name in names
+        for candidate in _MODEL_FILES.get(get_runtime(name).NAME, ())
+        if (path := folder / candidate).is_file()
+    ]
+    if not found:
+        wanted = ", ".join(file for name in names for file in _MODEL_FILES.get(name, ()))
+        raise ArtifactError(f"{folder} holds no model file; looked for: {wanted or 'none'}.")
+    config = read_hf_config(folder)
+    if not config.labels:
+        raise ArtifactError(f"{folder / 'config.json'} does not state the labels (id2label).")
+    name, path = found[0]
+    tokenizer = Tokenizer.from_folder(folder)
+    session = get_runtime(name).open_model(
+        path, device=device, threads=threads, precision=precision
+    )
+    return Predictor(
+        session,
+        tokenizer,
+        get_task(task),
+        labels=config.labels,
+        problem_type=config.problem_type,
+    )
+
+
+def open_checkpoint(
+    folder: str | os.PathLike[str],
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: str = "fp32",
+) -> Predictor:
+    """Open a Hugging Face checkpoint in PyTorch, eager, with the stock tokenizer: the reference.
+
+    A single text goes the way that a user would write by hand (`AutoTokenizer`, the model under
+    `torch.inference_mode()`, softmax), so that comparisons with it are fair.
+
+    Args:
+        folder: Checkpoint folder with safetensors weights.
+        device: `"cpu"` or `"cuda"`.
+        threads: PyTorch's threads (a setting of the whole process); None leaves it.
+        precision: `"fp32"`, `"bf16"` or `"fp16"`.
+
+    Raises:
+        ModelError: The folder is no checkpoint that can be read safely.
+        MissingDependencyError: torch or transformers is not installed.
+        DeviceUnavailableError: The device is not there.
+    """
+    from runtimes.adapters.pytorch import open_reference
+
+    reference = open_reference(Path(folder), device=device, threads=threads, precision=precision)
+    return Predictor(
+        reference.session,
+        reference.tokenizer,
+        get_task("text-classification"),
+        labels=reference.labels,
+        problem_type=reference.problem_type,
+        answer_one=reference.answer_one,
+    )
+
+
+def _select(
+    folder: Path, manifest: Manifest, runtime: str | None, precision: str | None
+) -> list[ModelEntry]:
+    if runtime is not None:
+        get_runtime(runtime)  # a misspelt name gets its own error
+    entries = [
+        entry
+        for entry in manifest.models
+        if runtime in (None, entry.runtime) and precision in (None, entry.precision)
+    ]
+    if not entries:
+        wanted = " ".join(word for word in (precision, runtime) if word)
+        offered = ", ".join(f"{e.precision} {e.runtime}" for e in manifest.models) or "none"
+        raise ArtifactError(f"{folder} holds no {wanted} model; it holds: {offered}.")
+    return entries
+
+
+def _none_usable(
+    folder: Path, device: str, entries: list[ModelEntry], failures: list[EdgepressError]
+) -> EdgepressError:
+    absent = [f for f in failures if isinstance(f, DeviceUnavailableError)]
+    if absent:
+        reasons = " ".join(dict.fromkeys(f.message for f in absent))
+        hint = next((f.hint for f in absent if f.hint), None)
+        return DeviceUnavailableError(
+            f"No runtime of {folder} can use the device {device!r}. {reasons}", hint=hint
+        )
+    names = list(dict.fromkeys(entry.runtime for entry in entries))
+    reasons = " ".join(dict.fromkeys(f.message for f in failures))
+    return MissingDependencyError(
+        f"No runtime for {folder} is installed. {reasons}",
+        hint="Install one: " + "  or  ".join(f"pip install {name}" for name in names),
+    )

@@ -1,0 +1,165 @@
+"""Text in, labels out: a tokenizer, an open session and a task put together."""
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtimes.base import Array, Session
+from runtimes.errors import ArtifactError
+from runtimes.tasks.base import Task
+from runtimes.tokenization import TextInput, TextTokenizer
+
+__all__ = ["Predictor"]
+
+# Texts that are tokenized at once: enough to sort them by length, little enough for any memory.
+_CHUNK = 4096
+
+
+class Predictor:
+    """A model that is called with text, and answers like `transformers.pipeline`.
+
+    It is a context manager; `close()` frees the model's memory. Several threads may call it.
+
+    Args:
+        session: The open model.
+        tokenizer: Turns text into the session's inputs.
+        task: Module of `runtimes.tasks` that reads inputs and shapes results.
+        labels: The C class names, in the order of the model's outputs.
+        problem_type: As in Hugging Face configs.
+        answer_one: Overrides how a single text is answered (the PyTorch reference passes the few
+            lines that its users would write); None composes tokenizer, session and task.
+
+    Example:
+        >>> classify = runtimes.load("out/artifact")  # doctest: +SKIP
+        >>> classify("a gorgeous, witty film")        # doctest: +SKIP
+        [{'label': 'positive', 'score': 0.998}]
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        tokenizer: TextTokenizer,
+        task: Task,
+        *,
+        labels: Sequence[str],
+        problem_type: str = "single_label_classification",
+        answer_one: Callable[[str], dict[str, Any]] | None = None,
+    ) -> None:
+        self.session = session
+        self.tokenizer = tokenizer
+        self.task = task
+        self.labels = tuple(labels)
+        self.problem_type = problem_type
+        self._answer_one = answer_one or self._compose_one
+        # A graph without a mask cannot tell padding from text: only equal lengths share a batch.
+        self._padded = "attention_mask" in session.input_names
+
+    def __call__(
+        self,
+        inputs: Any,
+        *,
+        batch_size: int = 32,
+        top_k: int | None = 1,
+        function_to_apply: str | None = None,
+    ) -> Any:
+        """Predict one input or a list of them.
+
+        Args:
+            inputs: A text, a `(text, text_pair)` tuple, a dict of these two, or a list of such.
+            batch_size: Most inputs that go through the model at once.
+            top_k: 1 for the best class alone; another number or None (all) for a list, best first.
+            function_to_apply: Overrules the function from logits to scores.
+
+        Returns:
+            For a text `[{"label", "score"}]`; for a pair `{"label", "score"}` (as Transformers
+            does); for a list of N inputs a list of N dicts. With `top_k` other than 1, a list of
+            dicts for each input.
+
+        Raises:
+            TypeError: `inputs` has another form.
+            UsageError: An option has a value that does not exist.
+        """
+        if type(inputs) is str and top_k == 1 and function_to_apply is None:
+            return [self._answer_one(inputs)]
+        items, many = self.task.parse(inputs)
+        results = self.task.postprocess(
+            self.logits(items, batch_size),
+            self.labels,
+            self.problem_type,
+            top_k=top_k,
+            function_to_apply=function_to_apply,
+        )
+        if many:
+            return results
+        return results if isinstance(inputs, str) and top_k == 1 else results[0]
+
+    def logits(self, inputs: Sequence[TextInput], batch_size: int = 32) -> NDArray[np.float32]:
+        """Raw outputs for N texts or pairs: float32 (N, C), in the order of `inputs`.
+
+        Inputs of similar length share a batch, so that little is computed on padding.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
+        result = np.empty((len(inputs), len(self.labels)), dtype=np.float32)
+        for start in range(0, len(inputs), _CHUNK):
+            chunk = inputs[start : start + _CHUNK]
+            for batch in self._batches(chunk, batch_size):
+                arrays = self.encode([chunk[index] for index in batch])
+                logits = self._output(self.session.run(arrays))
+                if logits.shape[-1] != len(self.labels):
+                    raise ArtifactError(
+                        f"The model has {logits.shape[-1]} outputs but {len(self.labels)} labels: "
+                        f"{', '.join(self.labels)}."
+                    )
+                result[[start + index for index in batch]] = logits
+        return result
+
+    def encode(self, inputs: Sequence[TextInput]) -> dict[str, NDArray[np.int64]]:
+        """The session's inputs for B texts or pairs: what `session.run` takes, int64 (B, T)."""
+        return self.tokenizer.encode(inputs, self.session.input_names)
+
+    def close(self) -> None:
+        """Free the model's memory; the predictor cannot be used afterwards."""
+        self.session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _compose_one(self, text: str) -> dict[str, Any]:
+        arrays = self.tokenizer.encode_one(text, self.session.input_names)
+        logits = self._output(self.session.run(arrays))[0]
+        return self.task.postprocess_one(logits, self.labels, self.problem_type)
+
+    def _batches(self, inputs: Sequence[TextInput], batch_size: int) -> list[list[int]]:
+        """Indices of `inputs` in batches of similar length (of equal length without a mask)."""
+        if len(inputs) == 1 or batch_size == 1:
+            return [[index] for index in range(len(inputs))]
+        lengths = self.tokenizer.lengths(inputs)
+        batches: list[list[int]] = []
+        for index in np.argsort(lengths, kind="stable").tolist():
+            last = batches[-1] if batches else None
+            if (
+                last is None
+                or len(last) == batch_size
+                or not (self._padded or lengths[last[0]] == lengths[index])
+            ):
+                batches.append([index])
+            else:
+                last.append(index)
+        return batches
+
+    @staticmethod
+    def _output(outputs: dict[str, Array]) -> Array:
+        """The logits, also of stock exports that call their only output something else."""
+        return outputs["logits"] if "logits" in outputs else next(iter(outputs.values()))

@@ -1,0 +1,66 @@
+"""Finding runtimes and tasks by their file names: a new one is one new file and nothing else."""
+
+import difflib
+import importlib
+import pkgutil
+from functools import cache
+from types import ModuleType
+from typing import cast
+
+import runtimes.adapters
+import runtimes.tasks
+from runtimes.base import DeviceInfo, Runtime
+from runtimes.errors import UsageError
+from runtimes.tasks.base import Task
+
+__all__ = ["devices", "get_runtime", "get_task", "runtime_names", "task_names"]
+
+# The order in which runtimes are tried and listed; one that is not named here comes after these.
+_PREFERENCE = ("onnxruntime", "openvino", "pytorch")
+
+
+@cache
+def runtime_names() -> tuple[str, ...]:
+    """Names of all runtimes, installed or not, the preferred ones first."""
+    names = sorted(module.name for module in pkgutil.iter_modules(runtimes.adapters.__path__))
+    return tuple(sorted(names, key=lambda name: (*_PREFERENCE, name).index(name)))
+
+
+def get_runtime(name: str) -> Runtime:
+    """The runtime called `name`; its library is not imported before it is used.
+
+    Raises:
+        UsageError: There is no such runtime; the message lists those there are.
+    """
+    return cast(Runtime, _find("runtime", runtimes.adapters, name, runtime_names()))
+
+
+@cache
+def task_names() -> tuple[str, ...]:
+    """Names of all tasks (`"text-classification"`)."""
+    modules = pkgutil.iter_modules(runtimes.tasks.__path__)
+    return tuple(sorted(m.name.replace("_", "-") for m in modules if m.name != "base"))
+
+
+def get_task(name: str) -> Task:
+    """The task called `name`.
+
+    Raises:
+        UsageError: There is no such task; the message lists those there are.
+    """
+    return cast(Task, _find("task", runtimes.tasks, name, task_names()))
+
+
+def devices() -> list[DeviceInfo]:
+    """Every device of every runtime, absent ones with the reason."""
+    return [device for name in runtime_names() for device in get_runtime(name).devices()]
+
+
+def _find(kind: str, package: ModuleType, name: str, known: tuple[str, ...]) -> ModuleType:
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        raise UsageError(
+            f"There is no {kind} {name!r}; there are: {', '.join(known)}.",
+            hint=f"Did you mean {close[0]}?" if close else None,
+        )
+    return importlib.import_module(f"{package.__name__}.{name.replace('-', '_')}")

@@ -1,0 +1,130 @@
+"""Text classification: one text or a pair of texts to a label with a score."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from runtimes.base import Array
+from runtimes.errors import UsageError
+from runtimes.tokenization import TextInput
+
+__all__ = ["NAME", "parse", "postprocess", "postprocess_one", "scores"]
+
+NAME = "text-classification"
+
+
+def parse(inputs: Any) -> tuple[Sequence[TextInput], bool]:
+    """Read a text, a `(text, text_pair)` tuple, a `{"text", "text_pair"}` dict, or a list of these.
+
+    Returns:
+        The N texts or pairs, and whether `inputs` was a list.
+
+    Raises:
+        TypeError: `inputs` is something else.
+    """
+    if isinstance(inputs, str | tuple | dict):
+        return [_item(inputs)], False
+    if isinstance(inputs, Sequence):
+        return [_item(item) for item in inputs], True
+    raise TypeError(f"Expected a text or a list of texts, not {type(inputs).__name__}.")
+
+
+def postprocess(
+    logits: Array,
+    labels: Sequence[str],
+    problem_type: str,
+    *,
+    top_k: int | None = 1,
+    function_to_apply: str | None = None,
+) -> list[Any]:
+    """Turn logits into what `transformers.pipeline("text-classification")` returns for a list.
+
+    Args:
+        logits: float (N, C).
+        labels: C class names.
+        problem_type: `"single_label_classification"`, `"multi_label_classification"` or
+            `"regression"`; decides on softmax, sigmoid or no function, as in Transformers (a
+            single output is a sigmoid too).
+        top_k: 1 gives one `{"label", "score"}` an input; another number, or None for all classes,
+            gives a list of them, best first.
+        function_to_apply: `"softmax"`, `"sigmoid"` or `"none"` to overrule the problem type.
+
+    Raises:
+        UsageError: `function_to_apply` is none of these, or `top_k` is not positive.
+    """
+    if top_k is not None and top_k < 1:
+        raise UsageError(f"top_k is {top_k}; it must be at least 1, or None for all classes.")
+    values = scores(logits, function_to_apply or _function(problem_type, len(labels)))
+    if top_k == 1:
+        best = values.argmax(axis=-1).tolist()
+        return [
+            {"label": labels[index], "score": float(row[index])}
+            for row, index in zip(values, best, strict=True)
+        ]
+    # A stable sort of the negated scores keeps the classes' order between equals, as sorted() does.
+    order = np.argsort(-values, axis=-1, kind="stable")[:, :top_k]
+    return [
+        [{"label": labels[i], "score": float(row[i])} for i in indices]
+        for row, indices in zip(values, order.tolist(), strict=True)
+    ]
+
+
+def postprocess_one(logits: Array, labels: Sequence[str], problem_type: str) -> dict[str, Any]:
+    """The best class of one input.
+
+    Args:
+        logits: float (C,).
+        labels: C class names.
+        problem_type: See `postprocess`.
+    """
+    best = int(logits.argmax())
+    if len(labels) > 1 and problem_type == "single_label_classification":
+        # softmax at the maximum: exp(0) / sum(exp(x - max)); one pass instead of five.
+        return {"label": labels[best], "score": 1.0 / float(np.exp(logits - logits[best]).sum())}
+    value = scores(logits, _function(problem_type, len(labels)))[best]
+    return {"label": labels[best], "score": float(value)}
+
+
+def scores(logits: Array, function: str) -> Array:
+    """Apply `"softmax"`, `"sigmoid"` or `"none"` over the last axis; the shape stays.
+
+    Raises:
+        UsageError: There is no such function.
+    """
+    match function.lower():
+        case "softmax":
+            exponents: Array = np.exp(logits - logits.max(axis=-1, keepdims=True))
+            softmax: Array = exponents / exponents.sum(axis=-1, keepdims=True)
+            return softmax
+        case "sigmoid":
+            # tanh does not overflow where exp(-x) would.
+            halves: Array = np.tanh(logits * 0.5)
+            return 0.5 * (1.0 + halves)
+        case "none":
+            return logits
+    raise UsageError(
+        f"There is no function {function!r} to apply; there are: softmax, sigmoid, none."
+    )
+
+
+def _function(problem_type: str, classes: int) -> str:
+    if problem_type == "regression":
+        return "none"
+    return "sigmoid" if problem_type == "multi_label_classification" or classes == 1 else "softmax"
+
+
+def _item(item: Any) -> TextInput:
+    match item:
+        case str():
+            return item
+        case (str() as text, str() as pair):
+            return text, pair
+        case {"text": str() as text, "text_pair": str() as pair}:
+            return text, pair
+        case {"text": str() as text}:
+            return text
+    raise TypeError(
+        'Expected a text, a pair (text, text_pair) or {"text": ..., "text_pair": ...}, '
+        f"not {item!r:.80}."
+    )

@@ -1,0 +1,192 @@
+"""Text to arrays through the `tokenizers` library alone, with the ids of Transformers."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtimes.errors import ArtifactError, MissingDependencyError
+from runtimes.hf_config import HfConfig, read_hf_config
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+    from tokenizers import Tokenizer as Backend
+
+__all__ = ["INPUT_NAMES", "TextInput", "TextTokenizer", "Tokenizer"]
+
+TextInput = str | tuple[str, str]
+INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class TextTokenizer(Protocol):
+    """What a `Predictor` needs of a tokenizer."""
+
+    max_length: int
+    pad_token_id: int
+
+    def encode(
+        self, inputs: Sequence[TextInput], names: Sequence[str] = INPUT_NAMES
+    ) -> dict[str, NDArray[np.int64]]:
+        """B texts or pairs to one int64 (B, T) array a name, padded to the longest."""
+        ...
+
+    def encode_one(
+        self, text: TextInput, names: Sequence[str] = INPUT_NAMES
+    ) -> dict[str, NDArray[np.int64]]:
+        """The same as `encode([text], names)`, by the shortest way."""
+        ...
+
+    def lengths(self, inputs: Sequence[TextInput]) -> NDArray[np.int64]:
+        """(B,) numbers of tokens after truncation, special tokens included."""
+        ...
+
+
+class Tokenizer:
+    """A `tokenizers` tokenizer with truncation and right padding.
+
+    Args:
+        backend: The tokenizer; its own truncation and padding settings are overruled.
+        max_length: Longest output in tokens, special tokens included; a pair is cut at whichever
+            half is longer (`"longest_first"`).
+        pad_token_id: Fills `input_ids` of shorter rows.
+        pad_type_id: Fills `token_type_ids` of shorter rows.
+        truncation_side: `"right"` drops the end of a text, `"left"` its beginning.
+    """
+
+    def __init__(
+        self,
+        backend: "Backend",
+        *,
+        max_length: int,
+        pad_token_id: int,
+        pad_type_id: int = 0,
+        truncation_side: str = "right",
+    ) -> None:
+        self.backend = backend
+        self.max_length = max_length
+        self.pad_token_id = pad_token_id
+        self.pad_type_id = pad_type_id
+        # Padding is done here, in numpy: in the backend it would be state that two threads share.
+        backend.no_padding()
+        backend.enable_truncation(max_length, strategy="longest_first", direction=truncation_side)
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        max_length: int | None = None,
+        pad_token_id: int | None = None,
+    ) -> "Tokenizer":
+        """Read `tokenizer.json`, and what is not given from the configuration files beside it.
+
+        Raises:
+            ArtifactError: There is no readable `tokenizer.json`.
+            MissingDependencyError: The `tokenizers` package is not installed.
+        """
+        try:
+            from tokenizers import Tokenizer as Backend
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"The package tokenizers cannot be imported: {error}.",
+                hint="Install it: pip install tokenizers",
+            ) from error
+        path = Path(folder) / "tokenizer.json"
+        if not path.is_file():
+            raise ArtifactError(
+                f"{folder} has no tokenizer.json.",
+                hint="Write one from the original tokenizer: "
+                "AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER)",
+            )
+        try:
+            backend = Backend.from_file(str(path))
+        except Exception as error:
+            raise ArtifactError(f"{path} is not a readable tokenizer: {error}.") from error
+        config = read_hf_config(folder)
+        padding = backend.padding or {}
+        truncation = backend.truncation or {}
+        return cls(
+            backend,
+            max_length=config.max_length if max_length is None else max_length,
+            pad_token_id=(
+                _pad_token_id(backend, config, padding) if pad_token_id is None else pad_token_id
+            ),
+            pad_type_id=int(
+                config.tokenizer.get("pad_token_type_id", padding.get("pad_type_id", 0))
+            ),
+            truncation_side=str(
+                config.tokenizer.get("truncation_side", truncation.get("direction", "right"))
+            ).lower(),
+        )
+
+    def encode(
+        self, inputs: Sequence[TextInput], names: Sequence[str] = INPUT_NAMES
+    ) -> dict[str, NDArray[np.int64]]:
+        """Encode B texts or (first, second) pairs, padded on the right to the longest of them.
+
+        Args:
+            inputs: B strings or pairs of strings.
+            names: Arrays to build, of `input_ids`, `attention_mask`, `token_type_ids`.
+
+        Returns:
+            One int64 (B, T) array a name.
+        """
+        if len(inputs) == 1:
+            return self.encode_one(inputs[0], names)
+        rows = self.backend.encode_batch_fast(list(inputs))
+        ids = [row.ids for row in rows]
+        shape = (len(ids), max(map(len, ids), default=0))
+        arrays: dict[str, NDArray[np.int64]] = {}
+        for name in names:
+            if name == "input_ids":
+                arrays[name] = _fill(ids, shape, self.pad_token_id)
+            elif name == "attention_mask":
+                arrays[name] = _fill([row.attention_mask for row in rows], shape, 0)
+            else:
+                arrays[name] = _fill([row.type_ids for row in rows], shape, self.pad_type_id)
+        return arrays
+
+    def encode_one(
+        self, text: TextInput, names: Sequence[str] = INPUT_NAMES
+    ) -> dict[str, NDArray[np.int64]]:
+        """Encode one text or pair: int64 (1, T) arrays, built straight from the encoding."""
+        encode = self.backend.encode
+        row: Encoding = encode(text) if type(text) is str else encode(*text)
+        arrays: dict[str, NDArray[np.int64]] = {}
+        for name in names:
+            if name == "input_ids":
+                values = row.ids
+            elif name == "attention_mask":
+                values = row.attention_mask
+            else:
+                values = row.type_ids
+            arrays[name] = np.array((values,), dtype=np.int64)
+        return arrays
+
+    def lengths(self, inputs: Sequence[TextInput]) -> NDArray[np.int64]:
+        """(B,) numbers of tokens after truncation, special tokens included."""
+        rows = self.backend.encode_batch_fast(list(inputs))
+        return np.array([len(row.ids) for row in rows], dtype=np.int64)
+
+
+def _fill(rows: list[list[int]], shape: tuple[int, int], padding: int) -> NDArray[np.int64]:
+    array = np.full(shape, padding, dtype=np.int64)
+    for target, row in zip(array, rows, strict=True):
+        target[: len(row)] = row
+    return array
+
+
+def _pad_token_id(backend: "Backend", config: HfConfig, padding: dict[str, Any]) -> int:
+    """The id that Transformers would pad with: the tokenizer's word goes before the model's."""
+    token = config.tokenizer.get("pad_token")
+    if isinstance(token, dict):
+        token = token.get("content")
+    candidates = (
+        backend.token_to_id(token) if isinstance(token, str) else None,
+        padding.get("pad_id"),
+        config.pad_token_id,
+    )
+    return next((int(found) for found in candidates if found is not None), 0)
