@@ -1,0 +1,106 @@
+"""How long work tells a person how far it is: bars on a terminal, lines in the log."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+__all__ = ["Progress", "SilentProgress", "Task", "TerminalProgress"]
+
+_log = logging.getLogger("edgepress")
+
+
+class Task(Protocol):
+    """One piece of work under way."""
+
+    def advance(self, steps: int = 1, **figures: float) -> None:
+        """`steps` more are done; `figures` (a loss, an accuracy) are shown beside the bar."""
+        ...
+
+
+class Progress(Protocol):
+    """Where stages report to; they never print."""
+
+    def track(self, description: str, total: int) -> "_TaskContext":
+        """A context manager around `total` steps of work; gives the `Task` to advance."""
+        ...
+
+
+class _TaskContext(Protocol):
+    def __enter__(self) -> Task: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class _LoggedTask:
+    """Counts, and writes one line to the log when the work ends."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, float] = {}
+
+    def advance(self, steps: int = 1, **figures: float) -> None:
+        self.figures.update(figures)
+
+
+def _log_end(description: str, seconds: float, figures: dict[str, float]) -> None:
+    shown = "".join(f", {name} {value:.4g}" for name, value in figures.items())
+    _log.info("%s: %.1f s%s", description, seconds, shown)
+
+
+class SilentProgress:
+    """Writes to the log only: for pipes, `--quiet` and tests."""
+
+    @contextmanager
+    def track(self, description: str, total: int) -> Iterator[Task]:  # noqa: ARG002 - the seam's
+        task, start = _LoggedTask(), time.monotonic()
+        yield task
+        _log_end(description, time.monotonic() - start, task.figures)
+
+
+class TerminalProgress:
+    """Bars with time left on stderr, when it is a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(file=sys.stderr)
+
+    @contextmanager
+    def track(self, description: str, total: int) -> Iterator[Task]:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+        from rich.progress import Progress as Bars
+
+        start = time.monotonic()
+        with Bars(
+            TextColumn("{task.description:<34.34}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=self._console,
+            transient=True,
+            refresh_per_second=4,
+        ) as bars:
+            task = _Bar(bars, bars.add_task(description, total=total, figures=""))
+            yield task
+        _log_end(description, time.monotonic() - start, task.shown)
+
+
+class _Bar:
+    def __init__(self, bars: object, task_id: object) -> None:
+        self._bars, self._id = bars, task_id
+        self.shown: dict[str, float] = {}
+
+    def advance(self, steps: int = 1, **figures: float) -> None:
+        self.shown.update(figures)
+        text = " ".join(f"{name} {value:.4g}" for name, value in self.shown.items())
+        self._bars.update(self._id, advance=steps, figures=text)  # type: ignore[attr-defined]

@@ -1,0 +1,223 @@
+"""What a run is to do: validated, versioned, from an effort preset, a YAML file and overrides."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from compress.errors import RecipeError
+
+__all__ = [
+    "DistillSettings",
+    "Effort",
+    "PruneSettings",
+    "QuantizeSettings",
+    "Recipe",
+    "load_recipe",
+]
+
+Effort = Literal["fast", "balanced", "best"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrainSettings(_Settings):
+    """How a student is trained to match its teacher; shared by distillation and recovery."""
+
+    epochs: float = Field(3.0, ge=0, description="passes over the (augmented) training text")
+    batch_size: int = Field(32, ge=1, description="texts a step")
+    learning_rate: float = Field(2e-4, gt=0, description="peak of the linear schedule")
+    warmup: float = Field(0.06, ge=0, lt=1, description="share of the steps that warm up")
+    weight_decay: float = Field(0.01, ge=0)
+    temperature: float = Field(2.0, gt=0, description="of the soft targets")
+    soft_weight: float = Field(1.0, ge=0, description="KL to the teacher's soft targets")
+    hidden_weight: float = Field(1.0, ge=0, description="MSE to the teacher's hidden states")
+    relation_weight: float = Field(0.5, ge=0, description="KL of Q-Q, K-K and V-V relations")
+    label_weight: float = Field(0.0, ge=0, description="cross-entropy to the true labels")
+    augment: int = Field(3, ge=0, description="generated texts per training text, by epoch")
+    freeze_embeddings: bool = Field(
+        True, description="a dense optimizer step over the word table costs more than the layers"
+    )
+    max_train_texts: int = Field(60_000, ge=1, description="larger training splits are sampled")
+
+
+class DistillSettings(TrainSettings):
+    """Settings of the `distill` stage."""
+
+    layers: int | tuple[int, ...] | None = Field(
+        None,
+        description="layers that the student keeps: how many (which ones is measured), or their "
+        "indices; by default two thirds of the teacher's",
+    )
+
+
+class PruneSettings(TrainSettings):
+    """Settings of the `prune` stage."""
+
+    heads: float = Field(0.25, ge=0, lt=1, description="share of all attention heads to remove")
+    neurons: float = Field(0.25, ge=0, lt=1, description="share of all FFN neurons to remove")
+    layers: int = Field(0, ge=0, description="whole layers to remove, least important first")
+    neuron_step: int = Field(32, ge=1, description="FFN widths are multiples of this")
+    steps: int = Field(2, ge=1, description="prune and recover in this many turns")
+    importance_texts: int = Field(1024, ge=1, description="training texts that scores are from")
+    epochs: float = Field(1.0, ge=0, description="recovery, all turns together")
+    learning_rate: float = Field(1e-4, gt=0)
+
+
+class QuantizeSettings(_Settings):
+    """Settings of the `quantize` stage."""
+
+    embeddings: Literal["int8", "fp32"] = Field("int8", description="precision of the word table")
+    reduce_range: bool = Field(
+        False, description="7-bit weights: exact on x86 CPUs without VNNI, a little coarser"
+    )
+    calibration_texts: int = Field(300, ge=1, description="training texts for static ranges")
+    smooth_quant_alpha: float = Field(
+        0.95, ge=-1, le=1, description="SmoothQuant strength in static quantization; -1 is off"
+    )
+    float_layers: tuple[str, ...] = Field(
+        (), description="linear layers to leave in float, such as layers.2.feed_forward.down"
+    )
+
+
+StageName = Literal["distill", "prune", "quantize"]
+
+
+class Recipe(_Settings):
+    """Everything that decides what a run does; written to `OUT/recipe.yaml` as resolved."""
+
+    version: Literal[1] = 1
+    effort: Effort = "balanced"
+    max_drop: float = Field(1.0, ge=0, description="accuracy budget, in points of the metric")
+    confidence: float = Field(
+        0.7,
+        ge=0.5,
+        lt=1,
+        description="a member is within the budget when its true drop is, with this probability, "
+        "judging by the selection split",
+    )
+    seed: int = Field(0, ge=0)
+    stages: tuple[StageName, ...] = ("distill", "prune", "quantize")
+    max_length: int | None = Field(
+        None, ge=8, description="tokens kept of a text; by default the tokenizer's own, up to 512"
+    )
+    threads: int | None = Field(None, ge=1, description="CPU threads; by default all cores")
+    benchmark_rounds: int = Field(12, ge=2, description="interleaved rounds of the final table")
+    distill: DistillSettings = DistillSettings()
+    prune: PruneSettings = PruneSettings()
+    quantize: QuantizeSettings = QuantizeSettings()
+
+
+# What an effort changes in the defaults above. Figures behind them: docs/log.md.
+_PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {
+        "stages": ("prune", "quantize"),
+        "prune": {"heads": 0.1, "neurons": 0.1, "epochs": 0.0, "steps": 1, "augment": 0},
+        "benchmark_rounds": 8,
+    },
+    "balanced": {},
+    "best": {
+        "distill": {"epochs": 6.0, "augment": 7},
+        "prune": {"epochs": 3.0, "steps": 4, "augment": 7},
+    },
+}
+
+
+def load_recipe(
+    path: Path | None = None,
+    overrides: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """Resolve a recipe: effort preset, then the YAML file, then options, then `key=value`.
+
+    Args:
+        path: YAML file, or None.
+        overrides: `key=value` strings; the key is dotted (`distill.epochs=2`), the value YAML.
+        options: Top-level keys set by command-line options; None values are ignored.
+
+    Raises:
+        RecipeError: Unreadable file, unknown key (with the nearest one), or unfit value.
+    """
+    given: dict[str, Any] = {} if path is None else _read(path)
+    for key, value in (options or {}).items():
+        if value is not None:
+            given[key] = value
+    for override in overrides:
+        _set(given, override)
+    effort = given.get("effort", "balanced")
+    if effort not in _PRESETS:
+        raise RecipeError(
+            f"effort {effort!r} does not exist; there are: {', '.join(get_args(Effort))}"
+        )
+    return _validated(_merged(_PRESETS[effort], given))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"the recipe {path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"the recipe {path} is no valid YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise RecipeError(f"the recipe {path} must be a mapping of keys, not {content!r:.40}")
+    return content
+
+
+def _set(target: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise RecipeError(f"{override!r} is no override", hint="write it as key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"the value of {override!r} is no valid YAML") from error
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        target = target.setdefault(parent, {})
+        if not isinstance(target, dict):
+            raise RecipeError(f"{override!r}: {parent} is a value and has no keys")
+    target[leaf] = value
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[key] = _merged(below, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def _validated(content: Mapping[str, Any]) -> Recipe:
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            near = get_close_matches(key, _all_keys(), n=1, cutoff=0.5)
+            raise RecipeError(
+                f"the recipe has no key {key!r}",
+                hint=f"did you mean {near[0]!r}?" if near else "keys: " + ", ".join(_all_keys()),
+            ) from error
+        raise RecipeError(
+            f"recipe key {key!r}: {first['msg'][0].lower()}{first['msg'][1:]} "
+            f"(got {first['input']!r})"
+        ) from error
+
+
+def _all_keys() -> list[str]:
+    keys: list[str] = []
+    for name, field in Recipe.model_fields.items():
+        keys.append(name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += [f"{name}.{inner}" for inner in field.annotation.model_fields]
+    return keys

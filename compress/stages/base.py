@@ -1,0 +1,76 @@
+"""What a stage is, and what it is given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from benchmarks.examples import Examples
+from compress.progress import Progress
+from compress.recipe import Recipe
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from export.quantization import QuantizationPlan
+
+__all__ = ["Context", "Encoder", "Stage"]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A model on its way through the stages.
+
+    Attributes:
+        module: The lean encoder with its task head, on the CPU, in evaluation mode.
+        tokenizer: The checkpoint's own (fast) tokenizer.
+        lineage: One entry per stage so far: its name, what it did, its figures.
+        plan: How exporters are to quantize it; None before the `quantize` stage.
+    """
+
+    module: "LeanEncoderForSequenceClassification"
+    tokenizer: "PreTrainedTokenizerBase"
+    lineage: tuple[Mapping[str, Any], ...] = ()
+    plan: "QuantizationPlan | None" = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage may use.
+
+    Attributes:
+        recipe: All settings; a stage reads its own section.
+        teacher: The full-precision model as imported; never modified.
+        train: Labelled training text.
+        selection: The split that decisions may look at (never the reported one).
+        max_length: Tokens kept of a text.
+        progress: Where to report progress.
+        scratch: Folder for temporary files, removed after the run.
+    """
+
+    recipe: Recipe
+    teacher: Encoder
+    train: Examples
+    selection: Examples
+    max_length: int
+    progress: Progress
+    scratch: Path
+
+
+class Stage(Protocol):
+    """A module in `compress/stages/` provides an object `STAGE` that satisfies this."""
+
+    name: str
+
+    def check(self, encoder: Encoder, context: Context) -> None:
+        """Raise before hours of work if the stage cannot be applied.
+
+        Raises:
+            EdgepressError: The settings do not fit this encoder or this data.
+        """
+        ...
+
+    def apply(self, encoder: Encoder, context: Context) -> Encoder:
+        """Return a new encoder; the one given is not modified."""
+        ...
