@@ -39,7 +39,7 @@ class _LoggedTask:
     def __init__(self) -> None:
         self.figures: dict[str, float] = {}
 
-    def advance(self, steps: int = 1, **figures: float) -> None:
+    def advance(self, steps: int = 1, **figures: float) -> None:  # noqa: ARG002 - the seam's
         self.figures.update(figures)
 
 
