@@ -1,4 +1,4 @@
-"""One benchmark: every subject opened, checked for accuracy, timed in turns, and put in a report."""
+"""One benchmark: all subjects opened, checked for accuracy, timed in turns, put in a report."""
 
 import tempfile
 from collections.abc import Callable, Sequence

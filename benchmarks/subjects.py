@@ -125,7 +125,7 @@ def _model_file(subject: Subject) -> Path:
 
 
 def _with_data(path: Path) -> list[Path]:
-    """The model file and the weights beside it: `x.onnx.data`, `x.onnx_data`, `x.bin` of `x.xml`."""
+    """The model file and its weights: `x.onnx.data`, `x.onnx_data`, or `x.bin` of `x.xml`."""
     beside = [file for file in path.parent.iterdir() if file.is_file()]
     weights = path.with_suffix(".bin") if path.suffix == ".xml" else None
     return sorted(file for file in beside if file.name.startswith(path.name) or file == weights)

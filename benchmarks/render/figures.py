@@ -13,6 +13,7 @@ __all__ = [
     "accuracy_points",
     "describe_cpu",
     "drop_points",
+    "full_name",
     "megabytes",
     "milliseconds",
     "ratio",
@@ -21,17 +22,19 @@ __all__ = [
     "whole",
 ]
 
-MISSING = "–"
+MISSING = _DASH = "\u2013"  # en dash
 MINUS = "\u2212"  # as wide as a plus sign, unlike the hyphen
+_TIMES = "\u00d7"
+_ELLIPSIS = "\u2026"
 
 _RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "pytorch": "PyTorch"}
 
 
 def milliseconds(value: float | None) -> str:
-    """Three significant figures, at most three decimals: `0.412`, `1.36`, `24.1`, `310`."""
+    """`0.041`, `0.41`, `1.36`, `24.1`, `310`: what a timing is good for."""
     if value is None:
         return MISSING
-    decimals = 3 if value < 0.9995 else 2 if value < 9.995 else 1 if value < 99.95 else 0
+    decimals = 3 if value < 0.0995 else 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:.{decimals}f}"
 
 
@@ -54,19 +57,19 @@ def accuracy_points(row: Row) -> str:
 
 
 def ratio(interval: Interval | None) -> tuple[str, str]:
-    """A speed-up and its interval: `("6.1", "5.9-6.3")` with an en dash."""
+    """A speed-up and its interval: `("6.1x", "5.9-6.3")`, in print signs."""
     if interval is None:
         return MISSING, ""
     decimals = 2 if interval.value < 0.995 else 1
     low, high = f"{interval.low:.{decimals}f}", f"{interval.high:.{decimals}f}"
-    return f"{interval.value:.{decimals}f}×", f"{low}–{high}"
+    return f"{interval.value:.{decimals}f}{_TIMES}", f"{low}{_DASH}{high}"
 
 
 def drop_points(drop: Drop | None) -> tuple[str, str]:
-    """A drop and its interval: `("0.6", "-0.8 to 2.0")` with true minus signs."""
+    """A drop and its interval: `("0.6", "-0.8...2.0")`, in print signs."""
     if drop is None:
         return MISSING, ""
-    return _signed(drop.value), f"{_signed(drop.low)} to {_signed(drop.high)}"
+    return _signed(drop.value), f"{_signed(drop.low)}{_ELLIPSIS}{_signed(drop.high)}"
 
 
 def runtime_name(row: Row, *, device: bool = True) -> str:
@@ -91,24 +94,24 @@ def summary(report: Report) -> str:
     """One or two sentences that answer: how fast, how accurate, how big, against what."""
     reference = report.row(report.reference)
     if report.recommended is None:
-        return f"No model is recommended. The reference is {_full_name(reference)}."
+        return f"No model is recommended. The reference is {full_name(reference)}."
     row = report.row(report.recommended)
     if row.id == reference.id:
-        return f"The reference itself is recommended: {_full_name(row)}."
+        return f"The reference itself is recommended: {full_name(row)}."
     if row.error is not None:
-        return f"{_full_name(row)} was recommended but could not be measured: {row.error}."
+        return f"{full_name(row)} was recommended but could not be measured: {row.error}."
     facts = []
     if row.speedup is not None and row.end_to_end_ms and reference.end_to_end_ms:
         value, interval = ratio(row.speedup)
         facts.append(
-            f"is {value} as fast as {_full_name(reference)} from text to label (95% interval "
+            f"is {value} as fast as {full_name(reference)} from text to label (95% interval "
             f"{interval}; median {milliseconds(row.end_to_end_ms.p50)} ms against "
             f"{milliseconds(reference.end_to_end_ms.p50)} ms)"
         )
     if row.drop is not None and row.metric is not None:
-        value, interval = drop_points(row.drop)
         facts.append(
-            f"loses {value} points of {row.metric.name} (95% interval {interval}; "
+            f"loses {_signed(row.drop.value)} points of {row.metric.name} (95% interval "
+            f"{_signed(row.drop.low)} to {_signed(row.drop.high)}; "
             f"{row.metric.value:.1f} on {row.metric.n:,} examples)"
         )
     if row.size_bytes is not None and reference.size_bytes is not None:
@@ -116,14 +119,15 @@ def summary(report: Report) -> str:
             f"takes {megabytes(row.size_bytes)} MB instead of {megabytes(reference.size_bytes)} MB"
         )
     if not facts:
-        return f"{_full_name(row)} is recommended."
+        return f"{full_name(row)} is recommended."
     listed = facts[0] if len(facts) == 1 else ", ".join(facts[:-1]) + f", and {facts[-1]}"
-    return f"{_full_name(row)} {listed}."
+    return f"{full_name(row)} {listed}."
 
 
-def _full_name(row: Row) -> str:
+def full_name(row: Row) -> str:
+    """`minilm on ONNX Runtime INT8`."""
     precision = f" {row.precision.upper()}" if row.precision else ""
-    return f"{row.model} ({runtime_name(row)}{precision})"
+    return f"{row.model} on {runtime_name(row)}{precision}"
 
 
 def _signed(value: float) -> str:

@@ -9,6 +9,7 @@ from benchmarks.render.figures import (
     accuracy_points,
     describe_cpu,
     drop_points,
+    full_name,
     megabytes,
     milliseconds,
     ratio,
@@ -16,7 +17,7 @@ from benchmarks.render.figures import (
     summary,
     whole,
 )
-from benchmarks.report import Report, Row
+from benchmarks.report import Percentiles, Report, Row
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build_table", "print_report"]
 
-_RECOMMENDED, _REFERENCE = "★", "="
+_RECOMMENDED, _REFERENCE, _FAILED = "★", "=", "✗"
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,17 @@ class _Column:
     justify: Literal["left", "right"] = "right"
 
 
-def _joined(parts: tuple[str, str]) -> str:
-    return f"{parts[0]} {parts[1]}".rstrip()
+def _at(latency: Percentiles | None, percentile: Literal["p50", "p99"]) -> str:
+    return milliseconds(None if latency is None else getattr(latency, percentile))
 
 
 _COLUMNS = (
-    _Column("runtime", runtime_name, 1, "left"),
+    _Column("\nruntime", runtime_name, 1, "left"),
     _Column("\nprec.", lambda row: row.precision or MISSING, 2, "left"),
-    _Column("p50\nms", lambda row: milliseconds(row.end_to_end_ms and row.end_to_end_ms.p50), 0),
-    _Column("p99\nms", lambda row: milliseconds(row.end_to_end_ms and row.end_to_end_ms.p99), 6),
-    _Column("model\nms", lambda row: milliseconds(row.model_ms and row.model_ms.p50), 8),
-    _Column("speed-up\n", lambda row: ratio(row.speedup)[0], 0),
+    _Column("p50\nms", lambda row: _at(row.end_to_end_ms, "p50"), 0),
+    _Column("p99\nms", lambda row: _at(row.end_to_end_ms, "p99"), 6),
+    _Column("model\nms", lambda row: _at(row.model_ms, "p50"), 8),
+    _Column("speed-\nup", lambda row: ratio(row.speedup)[0], 0),
     _Column("95%\ninterval", lambda row: ratio(row.speedup)[1], 4),
     _Column("acc.\n%", accuracy_points, 0),
     _Column("drop\npoints", lambda row: drop_points(row.drop)[0], 0),
@@ -57,3 +58,95 @@ _COLUMNS = (
     _Column("load\nms", lambda row: whole(row.load_ms), 9),
     _Column("batch\n/s", lambda row: whole(row.throughput_per_s), 10),
 )
+
+_MODEL_WIDTH = 20  # narrower than this, a folded name is worse to miss than a column
+_GAP = 2  # the padding and the column that this box keeps for its (blank) dividers
+
+
+def print_report(report: Report, console: "Console") -> None:
+    """Print the table, what its marks and units mean, what failed, and the result in a sentence.
+
+    The table has the columns that the console is wide enough for; at 100 they are those that
+    a decision needs.
+    """
+    from rich.markup import escape
+    from rich.padding import Padding
+
+    console.print(build_table(report, console.width))
+    console.print()
+    for row in report.rows:
+        if row.error is not None:
+            failure = f"{full_name(row)}: {row.error}"
+            console.print(f"[red]failed[/]  {escape(failure)}", highlight=False)
+    console.print(Padding(f"[dim]{escape(_legend(report))}[/]", (0, 0, 1, 0)), highlight=False)
+    console.print(f"[bold]{escape(summary(report))}[/]", highlight=False)
+
+
+def build_table(report: Report, width: int = 100) -> "Table":
+    """The rows as a rich table that is at most `width` columns wide."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = _fitting(report, width)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column("", width=1)
+    table.add_column("\nmodel", overflow="fold")
+    for column in columns:
+        table.add_column(column.header, justify=column.justify, no_wrap=True)
+    for row in report.rows:
+        cells = [Text(_mark(report, row)), Text(row.model)]
+        cells += [Text(column.cell(row)) for column in columns]
+        table.add_row(*cells, style=_style(report, row))
+    return table
+
+
+def _fitting(report: Report, width: int) -> list[_Column]:
+    """The columns that fit beside the model's name, the less important ones dropped first."""
+    from rich.cells import cell_len
+
+    def space(column: _Column) -> int:
+        cells = [column.cell(row) for row in report.rows]
+        return _GAP + max(cell_len(text) for text in (*column.header.split("\n"), *cells))
+
+    names = max((cell_len(row.model) for row in report.rows), default=0)
+    left = width - (1 + _GAP) - min(names, _MODEL_WIDTH)
+    kept = []
+    for column in sorted(_COLUMNS, key=lambda column: column.keep):
+        left -= space(column)
+        if left < 0 and column.keep > 0:
+            break
+        kept.append(column)
+    return [column for column in _COLUMNS if column in kept]
+
+
+def _mark(report: Report, row: Row) -> str:
+    if row.id == report.recommended:
+        return _RECOMMENDED
+    if row.error is not None:
+        return _FAILED
+    return _REFERENCE if row.id == report.reference else ""
+
+
+def _style(report: Report, row: Row) -> str:
+    if row.error is not None:
+        return "red"
+    return "bold green" if row.id == report.recommended else ""
+
+
+def _legend(report: Report) -> str:
+    """What the marks, columns and intervals mean, and where it was measured."""
+    reference = report.row(report.reference)
+    timed = [row.end_to_end_ms.n for row in report.rows if row.end_to_end_ms is not None]
+    tested = [row.metric.n for row in report.rows if row.metric is not None]
+    sentences = [
+        f"{_RECOMMENDED} recommended, {_REFERENCE} reference.",
+        "ms: one input, text to label."
+        + (f" {min(timed)} timings a row, in turns." if timed else ""),
+        "Speed-up and drop (points lost) are paired with the reference; intervals are 95%.",
+    ]
+    if tested:
+        sentences.append(f"Accuracy on {max(tested):,} examples.")
+    if reference.end_to_end_ms is None:
+        sentences.append("The reference was not timed, so there is no speed-up.")
+    return " ".join(sentences) + f"\n{describe_cpu(report.environment)}"
