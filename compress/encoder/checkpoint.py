@@ -3,6 +3,8 @@
 import difflib
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,14 +75,16 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
     path = Path(source).expanduser()
     name = str(path) if path.exists() else str(source)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            name,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
+        with _no_progress_bars():
+            tokenizer = AutoTokenizer.from_pretrained(name)
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                name,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # reported below, by name
+            )
     except Exception as error:  # transformers and safetensors raise of every kind
         raise ModelError(f"{source}: cannot be loaded: {_first_line(error)}") from error
     if missing := sorted(info["missing_keys"]):
@@ -90,6 +94,13 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
             f"{', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}",
             hint="Fine-tune it first: compress train MODEL --data DATA",
         )
+    if mismatched := sorted(str(key[0]) for key in info["mismatched_keys"]):
+        raise ModelError(
+            f"{source}: weights and config.json disagree about the size of {mismatched[0]}"
+            f"{f' and {len(mismatched) - 1} more' if len(mismatched) > 1 else ''}",
+            hint="Heads pruned with an older transformers? Its pruned checkpoints cannot be loaded "
+            "by transformers 5; pass the unpruned one.",
+        )
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
             f"{source}: its tokenizer has no fast version (tokenizer.json), which the artifact "
@@ -97,6 +108,20 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
             hint="Convert the tokenizer to the `tokenizers` format and save it beside the model.",
         )
     return Checkpoint(model=model.eval(), tokenizer=tokenizer)
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Loading takes a moment; the command shows progress of its own."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _check_folder(path: Path) -> None:

@@ -21,6 +21,12 @@ __all__ = [
     "label_settings",
 ]
 
+_REFUSED = {
+    "is_decoder": "it attends to earlier tokens only",
+    "add_cross_attention": "it attends to a second sequence",
+    "is_encoder_decoder": "it has a decoder",
+}
+
 
 class UnsupportedArchitectureError(ModelError):
     """An architecture, or an option of one, that cannot be folded into the lean encoder."""
@@ -167,24 +173,25 @@ def check_options(config: Any, activation: str) -> None:
 
     Raises:
         UnsupportedArchitectureError: The first option that cannot be folded.
+        ModelError: An option that transformers itself does not implement any more.
     """
-    refused = {
-        "is_decoder": (False, "it attends to earlier tokens only"),
-        "add_cross_attention": (False, "it attends to a second sequence"),
-        "is_encoder_decoder": (False, "it has a decoder"),
-        "position_embedding_type": ("absolute", "its positions are not a table"),
-    }
-    for option, (expected, reason) in refused.items():
-        value = getattr(config, option, expected)
-        if value not in (expected, None):
+    for option, reason in _REFUSED.items():
+        if getattr(config, option, False):
             raise UnsupportedArchitectureError(
-                f"{config.model_type} with {option}={value!r} cannot be imported: {reason}",
-                hint=f"Only {option}={expected!r} can be folded into the lean encoder.",
+                f"{config.model_type} with {option}=true cannot be imported: {reason}"
             )
+    positions = getattr(config, "position_embedding_type", None) or "absolute"
+    if positions != "absolute":
+        # transformers 5 ignores the option, so that even the original's logits would be wrong.
+        raise ModelError(
+            f"{config.model_type} with position_embedding_type={positions!r} is not supported: "
+            "transformers 5 computes it as if it were 'absolute'",
+            hint="Fine-tune a checkpoint with absolute positions.",
+        )
     if activation not in ACT2FN:
         raise UnsupportedArchitectureError(
             f"{config.model_type} with activation {activation!r} cannot be imported: transformers "
-            f"knows no activation of this name",
+            "knows no activation of this name"
         )
 
 

@@ -1,0 +1,42 @@
+"""DistilBERT: BERT without token types, with names and a classification head of its own."""
+
+from typing import Any
+
+from compress.encoder.folding import LayerParts, assemble, check_options, label_settings
+from compress.encoder.modules import LeanEncoderForSequenceClassification
+
+__all__ = ["MODEL_TYPES", "convert"]
+
+MODEL_TYPES = ("distilbert",)
+
+
+def convert(model: Any) -> LeanEncoderForSequenceClassification:
+    """Fold a `DistilBertForSequenceClassification`, learned or sinusoidal positions alike."""
+    config = model.config
+    check_options(config, config.activation)
+    layers = [
+        LayerParts(
+            query=layer.attention.q_lin,
+            key=layer.attention.k_lin,
+            value=layer.attention.v_lin,
+            attention_output=layer.attention.out_lin,
+            attention_norm=layer.sa_layer_norm,
+            up=layer.ffn.lin1,
+            down=layer.ffn.lin2,
+            feed_forward_norm=layer.output_layer_norm,
+            heads=config.n_heads,
+        )
+        for layer in model.distilbert.transformer.layer
+    ]
+    return assemble(
+        embeddings=model.distilbert.embeddings,
+        layers=layers,
+        dense=model.pre_classifier,
+        output=model.classifier,
+        hidden_act=config.activation,
+        classifier_activation="relu",
+        dropout=config.dropout,
+        attention_dropout=config.attention_dropout,
+        classifier_dropout=config.seq_classif_dropout,
+        **label_settings(config),
+    )

@@ -1,0 +1,30 @@
+"""ELECTRA: BERT's layers, embeddings that may be narrower than the layers, a GELU in the head."""
+
+from typing import Any
+
+from compress.encoder.folding import assemble, bert_layers, check_options, label_settings
+from compress.encoder.modules import LeanEncoderForSequenceClassification
+
+__all__ = ["MODEL_TYPES", "convert"]
+
+MODEL_TYPES = ("electra",)
+
+
+def convert(model: Any) -> LeanEncoderForSequenceClassification:
+    """Fold an `ElectraForSequenceClassification` (the discriminator, fine-tuned)."""
+    config = model.config
+    check_options(config, config.hidden_act)
+    dropout = config.classifier_dropout
+    return assemble(
+        embeddings=model.electra.embeddings,
+        projection=getattr(model.electra, "embeddings_project", None),
+        layers=bert_layers(model.electra.encoder.layer, config.num_attention_heads),
+        dense=model.classifier.dense,
+        output=model.classifier.out_proj,
+        hidden_act=config.hidden_act,
+        classifier_activation="gelu",
+        dropout=config.hidden_dropout_prob,
+        attention_dropout=config.attention_probs_dropout_prob,
+        classifier_dropout=config.hidden_dropout_prob if dropout is None else dropout,
+        **label_settings(config),
+    )

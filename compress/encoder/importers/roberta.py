@@ -1,0 +1,36 @@
+"""RoBERTa, XLM-RoBERTa and CamemBERT: BERT's layers with positions counted from padding id + 1."""
+
+from typing import Any
+
+from compress.encoder.folding import assemble, bert_layers, check_options, label_settings
+from compress.encoder.modules import LeanEncoderForSequenceClassification
+
+__all__ = ["MODEL_TYPES", "convert"]
+
+MODEL_TYPES = ("camembert", "roberta", "xlm-roberta")
+
+
+def convert(model: Any) -> LeanEncoderForSequenceClassification:
+    """Fold a `RobertaForSequenceClassification` or one of its twins.
+
+    The family numbers the tokens that are not padding, from padding id + 1 on. With padding on
+    the right that is a plain count, so the table is cut to start at the first token's row. (A
+    text that spells out the padding token itself would be numbered differently.)
+    """
+    config = model.config
+    check_options(config, config.hidden_act)
+    encoder = model.base_model
+    dropout = config.classifier_dropout
+    return assemble(
+        embeddings=encoder.embeddings,
+        layers=bert_layers(encoder.encoder.layer, config.num_attention_heads),
+        dense=model.classifier.dense,
+        output=model.classifier.out_proj,
+        first_position=encoder.embeddings.padding_idx + 1,
+        hidden_act=config.hidden_act,
+        classifier_activation="tanh",
+        dropout=config.hidden_dropout_prob,
+        attention_dropout=config.attention_probs_dropout_prob,
+        classifier_dropout=config.hidden_dropout_prob if dropout is None else dropout,
+        **label_settings(config),
+    )
