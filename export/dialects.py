@@ -1,0 +1,206 @@
+"""Two ways to spell an encoder layer in ONNX.
+
+`PortableDialect` uses standard operators only: any runtime and converter reads it. It is the float
+export and what OpenVINO's files are converted from. `OnnxRuntimeDialect` uses ONNX Runtime's fused
+operators (domain `com.microsoft`): one node for attention, one for residual + bias + LayerNorm, one
+for dynamic quantization + INT8 matrix product + bias. At the short lengths of real requests the
+number of nodes, not of multiplications, is what a small encoder pays for.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from onnx import TensorProto
+
+from export.graph import CONTRIB, GraphBuilder
+from export.quantization import QuantizationPlan, quantize_columns
+from export.weights import LeanWeights, Linear
+from runtimes.errors import ModelError
+
+__all__ = ["Dialect", "OnnxRuntimeDialect", "PortableDialect"]
+
+# Added to the score of a padded key; as in compress.encoder.modules.
+_MASKED_SCORE = -30000.0
+
+
+class Dialect(Protocol):
+    """How the parts of an encoder layer are spelled. Values are names in the graph."""
+
+    graph: GraphBuilder
+
+    def padding(self, attention_mask: str) -> str:
+        """The mask in the form that `attention` takes."""
+        ...
+
+    def matmul(self, x: str, layer: Linear) -> str:
+        """(B, T, K) -> (B, T, N), without the bias."""
+        ...
+
+    def linear(self, x: str, layer: Linear) -> str:
+        """(B, T, K) -> (B, T, N), with the bias."""
+        ...
+
+    def layer_norm(self, x: str, norm: str) -> str:
+        """LayerNorm over the last axis."""
+        ...
+
+    def add_and_norm(self, product: str | None, bias: str, residual: str, norm: str) -> str:
+        """LayerNorm of `residual` + `product` + `bias`; the product is None if all was pruned."""
+        ...
+
+    def attention(self, q: str, k: str, v: str, padding: str, heads: int, head_size: int) -> str:
+        """Attention over (B, T, heads * head_size) inputs; q is already scaled."""
+        ...
+
+    def activation(self, x: str, name: str) -> str:
+        """The feed-forward activation, by its name in transformers."""
+        ...
+
+
+class PortableDialect:
+    """Standard ONNX operators, float."""
+
+    def __init__(self, weights: LeanWeights) -> None:
+        self.graph = GraphBuilder()
+        self._weights = weights
+        self._epsilon = float(weights.config.layer_norm_eps)
+
+    def padding(self, attention_mask: str) -> str:
+        """(B, 1, 1, T), 0 for tokens and very negative for padding."""
+        mask = self.graph.node("Cast", attention_mask, to=TensorProto.FLOAT)
+        one = self.graph.constant("one", np.array(1.0, np.float32))
+        score = self.graph.constant("masked_score", np.array(-_MASKED_SCORE, np.float32))
+        mask = self.graph.node("Mul", self.graph.node("Sub", mask, one), score)
+        return self.graph.node("Unsqueeze", mask, self.graph.shape(1, 2))
+
+    def matmul(self, x: str, layer: Linear) -> str:
+        """(B, T, K) -> (B, T, N) in float, without the bias."""
+        return self.graph.node(
+            "MatMul", x, self.graph.constant(f"{layer.name}.weight", layer.weight)
+        )
+
+    def linear(self, x: str, layer: Linear) -> str:
+        """(B, T, K) -> (B, T, N) in float."""
+        bias = self.graph.constant(f"{layer.name}.bias", layer.bias)
+        return self.graph.node("Add", PortableDialect.matmul(self, x, layer), bias)
+
+    def add_and_norm(self, product: str | None, bias: str, residual: str, norm: str) -> str:
+        """LayerNorm of the sum."""
+        total = self.graph.node("Add", residual, bias)
+        if product is not None:
+            total = self.graph.node("Add", total, product)
+        return self.layer_norm(total, norm)
+
+    def layer_norm(self, x: str, norm: str) -> str:
+        """LayerNorm over the last axis."""
+        return self.graph.node(
+            "LayerNormalization", x, *self._norm(norm), axis=-1, epsilon=self._epsilon
+        )
+
+    def attention(self, q: str, k: str, v: str, padding: str, heads: int, head_size: int) -> str:
+        """softmax(q k^T + padding) v, spelled out."""
+        split = self.graph.shape(0, 0, heads, head_size)
+
+        def heads_of(x: str, order: list[int]) -> str:
+            return self.graph.node("Transpose", self.graph.node("Reshape", x, split), perm=order)
+
+        scores = self.graph.node("MatMul", heads_of(q, [0, 2, 1, 3]), heads_of(k, [0, 2, 3, 1]))
+        scores = self.graph.node("Add", scores, padding)
+        weights = self.graph.node("Softmax", scores, axis=-1)
+        context = self.graph.node("MatMul", weights, heads_of(v, [0, 2, 1, 3]))
+        context = self.graph.node("Transpose", context, perm=[0, 2, 1, 3])
+        return self.graph.node("Reshape", context, self.graph.shape(0, 0, heads * head_size))
+
+    def activation(self, x: str, name: str) -> str:
+        """GELU (exact or tanh), ReLU, SiLU or tanh."""
+        match name:
+            case "gelu" | "gelu_python":
+                return self.graph.node("Gelu", x)
+            case "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" | "gelu_python_tanh":
+                return self.graph.node("Gelu", x, approximate="tanh")
+            case "relu":
+                return self.graph.node("Relu", x)
+            case "silu" | "swish":
+                return self.graph.node("Mul", x, self.graph.node("Sigmoid", x))
+            case "tanh":
+                return self.graph.node("Tanh", x)
+        raise ModelError(f"the activation {name!r} has no ONNX form in this version")
+
+    def _norm(self, name: str) -> tuple[str, str]:
+        return (
+            self.graph.constant(f"{name}.weight", self._weights[f"{name}.weight"]),
+            self.graph.constant(f"{name}.bias", self._weights[f"{name}.bias"]),
+        )
+
+
+class OnnxRuntimeDialect(PortableDialect):
+    """ONNX Runtime's fused operators; INT8 matrix products where the plan says so.
+
+    Args:
+        weights: The encoder.
+        plan: How to quantize; None exports float.
+    """
+
+    def __init__(self, weights: LeanWeights, plan: QuantizationPlan | None = None) -> None:
+        super().__init__(weights)
+        self._plan = plan
+
+    def padding(self, attention_mask: str) -> str:
+        """(B, T) int32, what MultiHeadAttention calls a key padding mask."""
+        return self.graph.node("Cast", attention_mask, to=TensorProto.INT32)
+
+    def matmul(self, x: str, layer: Linear) -> str:
+        """Dynamic INT8: activations u8 with one scale a call, weights s8 with one a column."""
+        return super().matmul(x, layer) if self._in_float(layer.name) else self._int8(x, layer)
+
+    def linear(self, x: str, layer: Linear) -> str:
+        """As `matmul`, with the bias added in the same node."""
+        if self._in_float(layer.name):
+            return super().linear(x, layer)
+        return self._int8(x, layer, "", self.graph.constant(f"{layer.name}.bias", layer.bias))
+
+    def add_and_norm(self, product: str | None, bias: str, residual: str, norm: str) -> str:
+        """One node for residual, product, bias and LayerNorm."""
+        if product is None:
+            return super().add_and_norm(product, bias, residual, norm)
+        return self.graph.node(
+            "SkipLayerNormalization",
+            *(product, residual, *self._norm(norm), bias),
+            domain=CONTRIB,
+            epsilon=self._epsilon,
+        )
+
+    def attention(self, q: str, k: str, v: str, padding: str, heads: int, head_size: int) -> str:  # noqa: ARG002
+        """One node."""
+        return self.graph.node(
+            "MultiHeadAttention",
+            *(q, k, v, "", padding),
+            domain=CONTRIB,
+            num_heads=heads,
+            scale=1.0,
+            mask_filter_value=_MASKED_SCORE,
+        )
+
+    def activation(self, x: str, name: str) -> str:
+        """ONNX Runtime's own exact GELU is vectorised; the rest as in the portable dialect."""
+        if name in {"gelu", "gelu_python"}:
+            return self.graph.node("Gelu", x, domain=CONTRIB)
+        return super().activation(x, name)
+
+    def _in_float(self, name: str) -> bool:
+        # Q and K, V of a first-token layer are rows of one matrix: layers.5.attention.qkv.0_384
+        return self._plan is None or any(
+            name == left or name.startswith(f"{left}.") for left in self._plan.float_layers
+        )
+
+    def _int8(self, x: str, layer: Linear, *zero_point_and_bias: str) -> str:
+        levels = 127 if self._plan is None else self._plan.weight_levels
+        weight, scale = quantize_columns(layer.weight, levels)
+        return self.graph.node(
+            "DynamicQuantizeMatMul",
+            x,
+            self.graph.constant(f"{layer.name}.weight_int8", weight),
+            self.graph.constant(f"{layer.name}.scale", scale),
+            *zero_point_and_bias,
+            domain=CONTRIB,
+        )

@@ -1,0 +1,79 @@
+"""A small builder of ONNX graphs: constants, nodes, and the finished model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+__all__ = ["CONTRIB", "GraphBuilder"]
+
+# Domain of ONNX Runtime's fused operators.
+CONTRIB = "com.microsoft"
+
+_OPSET = 20  # the first with Gelu
+_IR_VERSION = 10  # what every ONNX Runtime since 1.18 reads
+
+
+class GraphBuilder:
+    """Collects nodes and constants; values are their names.
+
+    A constant's name says where it came from (`layers.0.attention.qkv.weight`), so that the file
+    can be read by a person in a graph viewer.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+        self._counts: dict[str, int] = {}
+
+    def constant(self, name: str, value: NDArray[Any]) -> str:
+        """A constant called `name`; one that is there already is used again."""
+        if name not in self._constants:
+            # np.ascontiguousarray would turn a scalar into a vector
+            array = np.array(value, order="C")
+            self._constants[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def shape(self, *sizes: int) -> str:
+        """A constant vector of 64-bit integers, shared by all that need the same."""
+        name = "shape." + "_".join(str(size) for size in sizes)
+        return self.constant(name, np.array(sizes, dtype=np.int64))
+
+    def node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """One node with one output; returns the output."""
+        return self.nodes(operator, inputs, 1, domain=domain, **attributes)[0]
+
+    def nodes(
+        self, operator: str, inputs: Sequence[str], outputs: int, *, domain: str = "", **attrs: Any
+    ) -> list[str]:
+        """One node with several outputs; an empty input name leaves an optional input out."""
+        count = self._counts.get(operator, 0)
+        self._counts[operator] = count + 1
+        name = f"{operator}_{count}"
+        names = [name if outputs == 1 else f"{name}.{index}" for index in range(outputs)]
+        node = helper.make_node(operator, list(inputs), names, name=name, domain=domain, **attrs)
+        self._nodes.append(node)
+        return names
+
+    def model(self, inputs: Sequence[str], output: str, output_size: int) -> onnx.ModelProto:
+        """The finished model: int64 (batch, sequence) inputs, float32 (batch, classes) `logits`."""
+        last = helper.make_node("Identity", [output], ["logits"], name="logits")
+        graph = helper.make_graph(
+            [*self._nodes, last],
+            "lean-encoder",
+            [
+                helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"])
+                for name in inputs
+            ],
+            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", output_size])],
+            list(self._constants.values()),
+        )
+        opsets = [helper.make_opsetid("", _OPSET)]
+        if any(node.domain == CONTRIB for node in self._nodes):
+            opsets.append(helper.make_opsetid(CONTRIB, 1))
+        return helper.make_model(
+            graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="edgepress"
+        )

@@ -1,0 +1,130 @@
+"""From a lean encoder to an ONNX model, built node by node rather than traced.
+
+Tracing gives whatever graph the tracer happens to emit, and optimizers must find the encoder in it
+again. Here the encoder is known, so each part is written once in the form its runtime is fastest
+with; building takes milliseconds.
+"""
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from export.dialects import Dialect, OnnxRuntimeDialect, PortableDialect
+from export.quantization import QuantizationPlan, quantize_rows
+from export.weights import LeanWeights
+
+__all__ = ["build_onnx", "build_portable_onnx"]
+
+
+def build_onnx(module: Any, plan: QuantizationPlan | None = None) -> onnx.ModelProto:
+    """The model for ONNX Runtime, with its fused operators.
+
+    Args:
+        module: `LeanEncoderForSequenceClassification`.
+        plan: How to quantize; None keeps everything in float32.
+
+    Returns:
+        Inputs `input_ids`, `attention_mask` and, where the encoder has token types,
+        `token_type_ids`, each int64 (batch, sequence) padded on the right; output `logits`.
+    """
+    weights = LeanWeights(module)
+    int8_words = plan is not None and plan.embeddings == "int8"
+    return _build(weights, OnnxRuntimeDialect(weights, plan), int8_words=int8_words)
+
+
+def build_portable_onnx(module: Any) -> onnx.ModelProto:
+    """The float model in standard operators (opset 20); inputs and output as in `build_onnx`."""
+    weights = LeanWeights(module)
+    return _build(weights, PortableDialect(weights), int8_words=False)
+
+
+def _build(weights: LeanWeights, dialect: Dialect, *, int8_words: bool) -> onnx.ModelProto:
+    config, graph = weights.config, dialect.graph
+    inputs = ["input_ids", "attention_mask"]
+    if config.type_vocab_size:
+        inputs.append("token_type_ids")
+    x = _embeddings(weights, dialect, int8_words=int8_words)
+    padding = dialect.padding("attention_mask")
+    last = len(config.layers) - 1
+    for index in range(len(config.layers)):
+        first_only = index == last and bool(config.first_token_last_layer)
+        x = _layer(weights, dialect, index, x, padding, first_only=first_only)
+    first_token = graph.node("Gather", x, graph.constant("first", np.array(0, np.int64)), axis=1)
+    hidden = _gemm(dialect, weights, first_token, "classifier.dense")
+    if config.classifier_activation is not None:
+        hidden = dialect.activation(hidden, config.classifier_activation)
+    logits = _gemm(dialect, weights, hidden, "classifier.output")
+    return graph.model(inputs, logits, int(config.num_labels))
+
+
+def _embeddings(weights: LeanWeights, dialect: Dialect, *, int8_words: bool) -> str:
+    """Word, position and type embeddings, LayerNorm, projection: (B, T, H)."""
+    graph = dialect.graph
+    table = weights["embeddings.words.weight"]
+    if int8_words:
+        # A row of bytes and its scale, instead of a float table that is half of the whole model.
+        quantized, scale = quantize_rows(table)
+        rows = graph.node("Gather", graph.constant("words_int8", quantized), "input_ids", axis=0)
+        scales = graph.node("Gather", graph.constant("words_scale", scale), "input_ids", axis=0)
+        x = graph.node("Mul", graph.node("Cast", rows, to=TensorProto.FLOAT), scales)
+    else:
+        x = graph.node("Gather", graph.constant("words", table), "input_ids", axis=0)
+    length = graph.node("Shape", "input_ids", start=1, end=2)
+    rows_of_positions = weights["embeddings.positions.weight"][None]  # (1, P, E)
+    positions = graph.constant("positions", rows_of_positions)
+    positions = graph.node("Slice", positions, graph.shape(0), length, graph.shape(1))
+    if weights.config.type_vocab_size:
+        types = graph.constant("types", weights["embeddings.types.weight"])
+        x = graph.node("Add", x, graph.node("Gather", types, "token_type_ids", axis=0))
+    x = dialect.layer_norm(graph.node("Add", x, positions), "embeddings.norm")
+    if weights.config.embedding_size != weights.config.hidden_size:
+        x = dialect.linear(x, weights.linear("embeddings.projection"))
+    return x
+
+
+def _layer(
+    weights: LeanWeights, dialect: Dialect, index: int, x: str, padding: str, *, first_only: bool
+) -> str:
+    """One encoder layer: (B, T, H) -> (B, T, H), or (B, 1, H) with `first_only`.
+
+    A classifier reads one token, so in the last layer only that token's query and feed-forward
+    network are computed.
+    """
+    graph, name = dialect.graph, f"layers.{index}"
+    sizes = weights.config.layers[index]
+    width = sizes["heads"] * sizes["head_size"]
+    residual = x
+    if first_only:
+        residual = graph.node("Slice", x, graph.shape(0), graph.shape(1), graph.shape(1))
+    product = None
+    if width:
+        if first_only:
+            q = dialect.linear(residual, weights.rows(f"{name}.attention.qkv", 0, width))
+            kv = dialect.linear(x, weights.rows(f"{name}.attention.qkv", width, 3 * width))
+            k, v = graph.nodes("Split", [kv], 2, axis=-1, num_outputs=2)
+        else:
+            qkv = dialect.linear(x, weights.linear(f"{name}.attention.qkv"))
+            q, k, v = graph.nodes("Split", [qkv], 3, axis=-1, num_outputs=3)
+        context = dialect.attention(q, k, v, padding, sizes["heads"], sizes["head_size"])
+        product = dialect.matmul(context, weights.linear(f"{name}.attention.output"))
+    bias = _bias(dialect, weights, f"{name}.attention.output")
+    x = dialect.add_and_norm(product, bias, residual, f"{name}.attention_norm")
+    product = None
+    if sizes["intermediate_size"]:
+        neurons = dialect.linear(x, weights.linear(f"{name}.feed_forward.up"))
+        neurons = dialect.activation(neurons, weights.config.hidden_act)
+        product = dialect.matmul(neurons, weights.linear(f"{name}.feed_forward.down"))
+    bias = _bias(dialect, weights, f"{name}.feed_forward.down")
+    return dialect.add_and_norm(product, bias, x, f"{name}.feed_forward_norm")
+
+
+def _bias(dialect: Dialect, weights: LeanWeights, name: str) -> str:
+    return dialect.graph.constant(f"{name}.bias", weights[f"{name}.bias"])
+
+
+def _gemm(dialect: Dialect, weights: LeanWeights, x: str, name: str) -> str:
+    """A small float layer on (B, K): one row a text, not worth quantizing."""
+    weight = dialect.graph.constant(f"{name}.weight", weights[f"{name}.weight"])
+    return dialect.graph.node("Gemm", x, weight, _bias(dialect, weights, name), transB=1)
