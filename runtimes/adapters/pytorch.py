@@ -6,7 +6,8 @@ it.
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -226,16 +227,30 @@ def _open(path: Path, *, device: str, threads: int | None, precision: str) -> Py
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        model = transformers.AutoModelForSequenceClassification.from_pretrained(
-            str(path),
-            dtype=getattr(torch, _DTYPES[precision]),
-            use_safetensors=True,
-            local_files_only=True,
-        )
+        with _no_progress_bar(transformers):
+            model = transformers.AutoModelForSequenceClassification.from_pretrained(
+                str(path),
+                dtype=getattr(torch, _DTYPES[precision]),
+                use_safetensors=True,
+                local_files_only=True,
+            )
     except Exception as error:
         raise ModelError(f"The checkpoint {path} cannot be loaded: {error}") from error
     model.eval().to(device)
     return PyTorchSession(model, device, "fp32" if precision == "auto" else precision)
+
+
+@contextmanager
+def _no_progress_bar(transformers: ModuleType) -> Iterator[None]:
+    """Loading takes a moment; a bar for it would only litter the caller's terminal."""
+    logging = transformers.utils.logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _check_checkpoint(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Text classification: one text or a pair of texts to a label with a score."""
 
 from collections.abc import Sequence
+from math import exp
 from typing import Any
 
 import numpy as np
@@ -78,12 +79,15 @@ def postprocess_one(logits: Array, labels: Sequence[str], problem_type: str) -> 
         labels: C class names.
         problem_type: See `postprocess`.
     """
-    best = int(logits.argmax())
-    if len(labels) > 1 and problem_type == "single_label_classification":
-        # softmax at the maximum: exp(0) / sum(exp(x - max)); one pass instead of five.
-        return {"label": labels[best], "score": 1.0 / float(np.exp(logits - logits[best]).sum())}
-    value = scores(logits, _function(problem_type, len(labels)))[best]
-    return {"label": labels[best], "score": float(value)}
+    values = logits.tolist()
+    top = max(values)
+    label = labels[values.index(top)]
+    if _function(problem_type, len(labels)) == "softmax":
+        # softmax at the maximum is exp(0) / sum(exp(x - max)). Plain Python: at the few classes of
+        # a classifier each numpy call costs more than the whole loop.
+        return {"label": label, "score": 1.0 / sum([exp(value - top) for value in values])}
+    score = scores(logits, _function(problem_type, len(labels))).max()
+    return {"label": label, "score": float(score)}
 
 
 def scores(logits: Array, function: str) -> Array:

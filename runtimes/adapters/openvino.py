@@ -1,0 +1,174 @@
+"""OpenVINO: `.xml` (and `.onnx`) files on Intel CPUs, GPUs and NPUs."""
+
+import sys
+import threading
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtimes.base import Array, DeviceInfo, Session
+from runtimes.errors import ArtifactError, DeviceUnavailableError, MissingDependencyError
+
+__all__ = ["FORMATS", "NAME", "OpenVinoSession", "devices", "import_openvino", "open_model"]
+
+NAME = "openvino"
+FORMATS = ("openvino", "onnx")
+
+_DEVICES = {
+    "cpu": ("CPU", "OpenVINO finds no CPU plugin"),
+    "gpu": ("GPU", "OpenVINO finds no Intel GPU, or no OpenCL / Level Zero driver for it"),
+    "npu": ("NPU", "OpenVINO finds no Intel NPU, or no driver for it"),
+}
+_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_PRECISIONS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}
+# Operations that carry an encoder's cost: what these compute in is what the model computes in.
+_HEAVY = {"FullyConnected", "MatMul", "Convolution", "fullyconnected", "gemm"}
+
+
+class OpenVinoSession:
+    """A compiled OpenVINO model; satisfies `runtimes.base.Session`.
+
+    Calls from several threads are made one after the other: an infer request serves one at a time.
+    """
+
+    runtime = NAME
+
+    def __init__(self, compiled: Any, device: str, precision: str) -> None:
+        self.device = device
+        self.precision = precision
+        self.input_names = tuple(port.any_name for port in compiled.inputs)
+        self._types = [port.element_type.to_dtype() for port in compiled.inputs]
+        self._outputs = [
+            port.any_name if port.names else f"output_{index}"
+            for index, port in enumerate(compiled.outputs)
+        ]
+        self._tensor = import_openvino().Tensor
+        self._request = compiled.create_infer_request()
+        self._lock = threading.Lock()
+
+    def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
+        """Run one batch of int64 (B, T) arrays; returns every output by name."""
+        with self._lock:
+            request = self._request
+            # Set by position and without copying: the library's own dispatch of a dict costs
+            # several times as much.
+            for index, name in enumerate(self.input_names):
+                array = np.ascontiguousarray(inputs[name], dtype=self._types[index])
+                request.set_input_tensor(index, self._tensor(array, shared_memory=True))
+            request.infer(share_outputs=True)
+            # Copied, because the next call writes to the same memory.
+            return {
+                name: request.get_output_tensor(index).data.copy()
+                for index, name in enumerate(self._outputs)
+            }
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        self._request = None
+
+
+def devices() -> list[DeviceInfo]:
+    """CPU, GPU and NPU, absent ones with the reason."""
+    try:
+        core = import_openvino().Core()
+    except MissingDependencyError as error:
+        return [DeviceInfo(NAME, "cpu", False, error.message, error.hint)]
+    present = {name.split(".")[0]: name for name in reversed(core.available_devices)}
+    return [
+        DeviceInfo(NAME, device, True, str(core.get_property(present[name], "FULL_DEVICE_NAME")))
+        if name in present
+        else DeviceInfo(NAME, device, False, reason)
+        for device, (name, reason) in _DEVICES.items()
+    ]
+
+
+def open_model(
+    path: Path, *, device: str = "cpu", threads: int | None = None, precision: str
+) -> Session:
+    """Open an OpenVINO `.xml` (or an `.onnx`) file; see `runtimes.base.Runtime.open_model`.
+
+    Args:
+        path: The model file.
+        device: `"cpu"`, `"gpu"` or `"npu"`.
+        threads: Inference threads (CPU only); None lets the library use all cores.
+        precision: `"fp32"`, `"bf16"` or `"fp16"` makes a float model compute in it (left alone,
+            OpenVINO takes bf16 where the CPU has AMX, whatever the file holds); `"int8"` and
+            `"auto"` leave the choice to the library. The session reports what it came to.
+
+    Raises:
+        MissingDependencyError: OpenVINO is not installed.
+        DeviceUnavailableError: The device is not there.
+        ArtifactError: The file cannot be opened.
+    """
+    openvino = import_openvino()
+    core = openvino.Core()
+    name, reason = _DEVICES.get(
+        device, (None, f"there is no such device; it knows {', '.join(_DEVICES)}")
+    )
+    if name is None or name not in {found.split(".")[0] for found in core.available_devices}:
+        raise DeviceUnavailableError(f"OpenVINO cannot use the device {device!r}: {reason}.")
+    config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if threads is not None and device == "cpu":
+        config["INFERENCE_NUM_THREADS"] = threads
+    if precision in _HINTS:
+        config["INFERENCE_PRECISION_HINT"] = _HINTS[precision]
+    try:
+        compiled = core.compile_model(core.read_model(str(path)), name, config)
+    except Exception as error:
+        problem = "there is no such file" if not path.exists() else str(error).strip()
+        raise ArtifactError(f"OpenVINO cannot open {path}: {problem}") from error
+    executing = [
+        found.split(".")[0].lower() for found in compiled.get_property("EXECUTION_DEVICES")
+    ]
+    if device not in executing:
+        warnings.warn(
+            f"OpenVINO runs {path.name} on {', '.join(executing)} instead of {device}.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    actual = device if device in executing else executing[0]
+    return OpenVinoSession(compiled, actual, _executed_precision(compiled, precision))
+
+
+def import_openvino() -> ModuleType:
+    """The `openvino` module, imported in such a way that it sends nothing over the network.
+
+    Its model converter reports every import to a server, unless the package that does the sending
+    is missing, for which it has a stub: so that package is made to look missing.
+
+    Raises:
+        MissingDependencyError: OpenVINO is not installed.
+    """
+    if "openvino" not in sys.modules:
+        sys.modules.setdefault("openvino_telemetry", cast(ModuleType, None))
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"The package openvino cannot be imported: {error}.",
+            hint="Install it: pip install openvino",
+        ) from error
+    library: ModuleType = openvino
+    return library
+
+
+def _executed_precision(compiled: Any, declared: str) -> str:
+    """What the heavy operations compute in, from the compiled graph rather than from the file."""
+    try:
+        operations = compiled.get_runtime_model().get_ordered_ops()
+    except RuntimeError:  # not every plugin shows its graph
+        return "fp32" if declared == "auto" else declared
+    for operation in operations:
+        info = operation.get_rt_info()
+        kind = info["layerType"].astype(str) if "layerType" in info else ""
+        # Float operations name the type of their weights here, which says nothing of the
+        # arithmetic (fp16 weights are widened on a CPU); only integers are telling.
+        if kind in _HEAVY and info["runtimePrecision"].astype(str) in ("i8", "u8"):
+            return "int8"
+    hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    return _PRECISIONS.get(hint, "fp32")
