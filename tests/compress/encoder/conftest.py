@@ -1,0 +1,194 @@
+"""Tiny checkpoints of every family, made in process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import (
+    BertConfig,
+    CamembertConfig,
+    DistilBertConfig,
+    ElectraConfig,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    XLMRobertaConfig,
+)
+from transformers.models.auto.modeling_auto import AutoModelForSequenceClassification
+
+from compress.encoder.config import LeanEncoderConfig
+from compress.encoder.modules import LeanEncoderForSequenceClassification
+
+TEXTS = [
+    "a quiet, moving film about two sisters",
+    "it is not that i did not like it",
+    "Why would anyone pay 12.50 for this?",
+    "the second hour is worse than the first",
+    "good",
+]
+PAIRS = [("a man plays a guitar", "someone makes music"), ("no", "the second one is much longer")]
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 300,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "num_labels": 3,
+}
+ROBERTA = {**SIZES, "max_position_embeddings": 66, "pad_token_id": 1, "type_vocab_size": 1}
+BERT = {**SIZES, "max_position_embeddings": 64}
+
+# One line a variant of a family: (model type, config).
+FAMILIES: dict[str, Any] = {
+    "bert": BertConfig(**BERT),
+    "bert, one token type, relu, dropout of its own": BertConfig(
+        **BERT, type_vocab_size=1, hidden_act="relu", classifier_dropout=0.3
+    ),
+    "bert, gelu_new, three layers": BertConfig(
+        **{**BERT, "num_hidden_layers": 3}, hidden_act="gelu_new"
+    ),
+    "roberta": RobertaConfig(**ROBERTA),
+    "roberta, two token types, padding id 0": RobertaConfig(
+        **{**ROBERTA, "type_vocab_size": 2, "pad_token_id": 0}
+    ),
+    "xlm-roberta": XLMRobertaConfig(**ROBERTA),
+    "camembert": CamembertConfig(**ROBERTA),
+    "distilbert": DistilBertConfig(
+        vocab_size=300,
+        dim=32,
+        n_layers=2,
+        n_heads=4,
+        hidden_dim=48,
+        max_position_embeddings=64,
+        num_labels=3,
+    ),
+    "distilbert, sinusoidal positions": DistilBertConfig(
+        vocab_size=300,
+        dim=32,
+        n_layers=2,
+        n_heads=4,
+        hidden_dim=48,
+        max_position_embeddings=64,
+        sinusoidal_pos_embds=True,
+        num_labels=3,
+    ),
+    "electra, embeddings as wide as layers": ElectraConfig(**BERT, embedding_size=32),
+    "electra, narrow embeddings": ElectraConfig(**BERT, embedding_size=16),
+}
+
+
+def scramble(model: Any, seed: int = 0) -> Any:
+    """Give every parameter a value that matters: fresh biases are 0 and fresh norms are 1."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator) * 0.2
+            is_norm = parameter.dim() == 1 and name.endswith("weight")
+            parameter.copy_(noise + 1.0 if is_norm else noise)
+    return model.eval()
+
+
+def build_original(config: Any, seed: int = 0) -> Any:
+    """The stock transformers model of a config, with weights that matter."""
+    return scramble(AutoModelForSequenceClassification.from_config(config), seed)
+
+
+def build_tokenizer(padding_id: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of at most 300 entries, whose padding token has the given id."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["[CLS]", "[SEP]", "[UNK]"]
+    special.insert(padding_id, "[PAD]")
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    ids = {token: tokenizer.token_to_id(token) for token in special}
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        unk_token="[UNK]",
+        model_max_length=64,
+    )
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """What tests need of this file, since they cannot import it."""
+
+    configs: dict[str, Any]
+    bert: dict[str, Any]
+    texts: list[str]
+    pairs: list[tuple[str, str]]
+    original: Callable[[Any], Any]
+    tokenizer: Callable[[int], PreTrainedTokenizerFast]
+
+
+@pytest.fixture
+def tiny() -> Tiny:
+    """Tiny configs, texts, and builders of original models and tokenizers."""
+    return Tiny(FAMILIES, BERT, TEXTS, PAIRS, build_original, build_tokenizer)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes `family` runs once for every line of the table."""
+    if "family" in metafunc.fixturenames:
+        metafunc.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+
+
+@pytest.fixture
+def save_checkpoint(tmp_path: Path) -> Callable[[Any], Path]:
+    """Writes a model with a tokenizer as a Hugging Face checkpoint folder."""
+
+    def save(model: Any, name: str = "checkpoint") -> Path:
+        folder = tmp_path / name
+        model.save_pretrained(folder)
+        build_tokenizer(model.config.pad_token_id or 0).save_pretrained(folder)
+        return folder
+
+    return save
+
+
+@pytest.fixture
+def lean() -> LeanEncoderForSequenceClassification:
+    """A lean encoder with layers of different sizes."""
+    config = LeanEncoderConfig(
+        vocab_size=300,
+        embedding_size=16,
+        hidden_size=24,
+        layers=[
+            {"heads": 4, "head_size": 8, "intermediate_size": 20},
+            {"heads": 3, "head_size": 6, "intermediate_size": 33},
+            {"heads": 1, "head_size": 8, "intermediate_size": 7},
+        ],
+        max_position_embeddings=40,
+        num_labels=3,
+    )
+    return scramble(LeanEncoderForSequenceClassification(config))
+
+
+@pytest.fixture
+def batch() -> dict[str, torch.Tensor]:
+    """Three sequences of 9, 4 and 6 tokens, padded."""
+    generator = torch.Generator().manual_seed(1)
+    mask = (torch.arange(9) < torch.tensor([9, 4, 6])[:, None]).long()
+    return {
+        "input_ids": torch.randint(1, 300, (3, 9), generator=generator) * mask,
+        "attention_mask": mask,
+        "token_type_ids": torch.randint(0, 2, (3, 9), generator=generator),
+    }

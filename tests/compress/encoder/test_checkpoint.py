@@ -1,0 +1,139 @@
+"""What may be wrong with a checkpoint is said in words, before anything is loaded."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AlbertConfig, BertForMaskedLM
+
+from compress.encoder.checkpoint import read_config
+from compress.encoder.importers import UnsupportedArchitectureError, import_checkpoint
+from compress.errors import ModelError
+
+Save = Callable[..., Path]
+
+
+@pytest.fixture
+def folder(tiny: Any, save_checkpoint: Save) -> Path:
+    """A sound BERT checkpoint."""
+    return save_checkpoint(tiny.original(tiny.configs["bert"]), "good-bert")
+
+
+def test_sound_checkpoint_is_read(folder: Path) -> None:
+    assert read_config(folder).model_type == "bert"
+    assert read_config(str(folder)).model_type == "bert"
+
+
+def test_misspelt_folder_gets_a_suggestion(folder: Path) -> None:
+    with pytest.raises(ModelError, match="no such folder") as error:
+        import_checkpoint(folder.with_name("good-bret"))
+    assert error.value.hint == f"Did you mean {folder}?"
+
+
+@pytest.mark.parametrize("source", ["./nothing-here", "/nothing/here", "a/b/c"])
+def test_path_that_cannot_be_a_hub_id_is_not_looked_up(source: str) -> None:
+    with pytest.raises(ModelError, match="no such folder"):
+        import_checkpoint(source)
+
+
+def test_hub_id_that_the_hub_does_not_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        assert name == "someone/some-model"
+        raise OSError("someone/some-model is not a valid model identifier\nmore lines")
+
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", refuse)
+    with pytest.raises(ModelError, match="neither a folder here nor a model") as error:
+        import_checkpoint("someone/some-model")
+    assert "more lines" not in str(error.value)
+
+
+def test_file_instead_of_a_folder(folder: Path) -> None:
+    with pytest.raises(ModelError, match="is a file"):
+        import_checkpoint(folder / "config.json")
+
+
+def test_folder_without_config(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(ModelError, match=r"no config\.json \(it holds notes\.txt\)"):
+        import_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "not valid JSON"), ("{}", "no model_type"), ("[1]", "not valid JSON")],
+)
+def test_damaged_config(folder: Path, text: str, message: str) -> None:
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ModelError, match=message):
+        import_checkpoint(folder)
+
+
+def test_unknown_model_type(folder: Path) -> None:
+    _edit_config(folder, model_type="does-not-exist")
+    with pytest.raises(ModelError, match=r"config\.json"):
+        import_checkpoint(folder)
+
+
+def test_pickled_weights_are_refused_unread(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"never opened")
+    with pytest.raises(ModelError, match=r"pickled weights \(pytorch_model\.bin\)") as error:
+        import_checkpoint(folder)
+    assert error.value.hint is not None
+    assert f"from_pretrained('{folder}').save_pretrained('{folder}')" in error.value.hint
+
+
+def test_folder_without_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"no weights \(model\.safetensors\)"):
+        import_checkpoint(folder)
+
+
+def test_damaged_weights(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"\x00" * 100)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        import_checkpoint(folder)
+
+
+def test_folder_without_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"no tokenizer\.json"):
+        import_checkpoint(folder)
+
+
+def test_checkpoint_that_was_never_fine_tuned(tiny: Any, save_checkpoint: Save) -> None:
+    folder = save_checkpoint(BertForMaskedLM(tiny.configs["bert"]))
+    with pytest.raises(
+        ModelError, match=r"it is a BertForMaskedLM and lacks .*classifier"
+    ) as error:
+        import_checkpoint(folder)
+    assert "compress train" in str(error.value)
+
+
+def test_weights_of_other_sizes_than_the_config(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    name = "bert.encoder.layer.0.attention.self.query.weight"
+    weights[name] = torch.zeros(24, 32)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="disagree about the size of .*query.weight"):
+        import_checkpoint(folder)
+
+
+def test_architecture_without_importer_is_told_what_it_misses(
+    tiny: Any, save_checkpoint: Save
+) -> None:
+    config = AlbertConfig(**tiny.bert, embedding_size=16)
+    folder = save_checkpoint(tiny.original(config))
+    with pytest.raises(UnsupportedArchitectureError, match="'albert'") as error:
+        import_checkpoint(folder)
+    assert "bert, camembert, distilbert" in error.value.message
+    assert "exported" in str(error.value.hint)
+
+
+def _edit_config(folder: Path, **changes: Any) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))

@@ -1,0 +1,202 @@
+"""Every family is folded without loss, or refused by name."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, BertConfig, ElectraConfig
+
+from compress.encoder.folding import check_options
+from compress.encoder.importers import (
+    UnsupportedArchitectureError,
+    import_checkpoint,
+    supported_model_types,
+)
+from compress.encoder.importing import TOLERANCE
+from compress.encoder.masks import EncoderMasks
+from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.encoder.parity import max_logit_delta
+from compress.encoder.surgery import keep_heads
+from compress.errors import ModelError
+
+Save = Callable[..., Path]
+
+
+def test_every_importer_is_in_the_table_of_this_test(tiny: Any) -> None:
+    tested = {config.model_type for config in tiny.configs.values()} | {"lean-encoder"}
+    assert set(supported_model_types()) == tested
+
+
+def test_import_is_lossless(family: Any, tiny: Any, save_checkpoint: Save) -> None:
+    original = tiny.original(family)
+    imported = import_checkpoint(save_checkpoint(original))
+    assert imported.max_abs_delta <= TOLERANCE
+    # Once more, on texts that the importer's own check does not see.
+    takes_types = getattr(original.config, "type_vocab_size", 0) > 1
+    for columns in ((tiny.texts,), tuple(zip(*tiny.pairs, strict=True))):
+        inputs = imported.tokenizer(
+            *(list(column) for column in columns), padding=True, return_tensors="pt"
+        )
+        if not takes_types:
+            inputs.pop("token_type_ids", None)
+        with torch.no_grad():
+            expected, actual = original(**inputs).logits, imported.model(**inputs).logits
+        assert (inputs["attention_mask"] == 0).any(), "the batch should be padded"
+        assert expected.std() > 0.05, "logits that hardly vary could not tell"
+        torch.testing.assert_close(actual, expected, atol=TOLERANCE, rtol=0)
+
+
+def test_hidden_states_are_the_originals(family: Any, tiny: Any) -> None:
+    """Not only the logits: distillation compares hidden states layer by layer."""
+    original = tiny.original(family)
+    lean = _convert(original)
+    ids = torch.tensor([[5, 80, 33, 120, 7, 254]])
+    with torch.no_grad():
+        expected = original(input_ids=ids, output_hidden_states=True).hidden_states
+        actual = lean(input_ids=ids, output_hidden_states=True).hidden_states
+    assert len(actual) == len(lean.config.layers) + 1
+    for mine, theirs in zip(actual[-2:], expected[-2:], strict=True):
+        torch.testing.assert_close(mine, theirs, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["bert", "electra, narrow embeddings"])
+def test_head_removed_here_equals_head_silenced_in_the_original(name: str, tiny: Any) -> None:
+    original = tiny.original(tiny.configs[name])
+    lean = _convert(original)
+    removed, head_size = 3, 8
+    layer = original.base_model.encoder.layer[1].attention.output.dense
+    masks = EncoderMasks.ones(lean.config)
+    masks.heads[1][removed] = 0.0
+    physically = keep_heads(lean, 1, [0, 1, 2])
+    inputs = _padded_batch()
+    with torch.no_grad():
+        layer.weight[:, removed * head_size : (removed + 1) * head_size] = 0.0
+        expected = original(**inputs).logits
+        torch.testing.assert_close(lean(**inputs, masks=masks).logits, expected, atol=1e-4, rtol=0)
+        torch.testing.assert_close(physically(**inputs).logits, expected, atol=1e-4, rtol=0)
+        assert (lean(**inputs).logits - expected).abs().max() > 1e-2, "the head did nothing"
+
+
+def test_labels_and_task_are_carried_over(tiny: Any, save_checkpoint: Save) -> None:
+    config = BertConfig(
+        **tiny.bert | {"num_labels": 2},
+        id2label={0: "no", 1: "yes"},
+        label2id={"no": 0, "yes": 1},
+        problem_type="multi_label_classification",
+        hidden_dropout_prob=0.2,
+    )
+    model = import_checkpoint(save_checkpoint(tiny.original(config))).model
+    assert model.config.id2label == {0: "no", 1: "yes"}
+    assert model.config.label2id == {"no": 0, "yes": 1}
+    assert model.config.problem_type == "multi_label_classification"
+    assert model.config.source_family == "bert"
+    assert model.config.dropout == model.config.classifier_dropout == 0.2
+    assert not model.training
+    assert all(p.requires_grad and p.dtype == torch.float32 for p in model.parameters())
+
+
+def test_half_precision_checkpoint_is_imported_in_float32(tiny: Any, save_checkpoint: Save) -> None:
+    original = tiny.original(tiny.configs["bert"]).to(torch.float16)
+    model = import_checkpoint(save_checkpoint(original)).model
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_roberta_positions_start_at_the_first_token(tiny: Any, save_checkpoint: Save) -> None:
+    imported = import_checkpoint(save_checkpoint(tiny.original(tiny.configs["roberta"])))
+    assert imported.model.config.max_position_embeddings == 64
+    assert imported.model.config.type_vocab_size == 0
+    assert any("66 to its 64" in note for note in imported.notes)
+
+
+def test_lean_checkpoint_is_imported_as_it_is(
+    lean: LeanEncoderForSequenceClassification, save_checkpoint: Save
+) -> None:
+    imported = import_checkpoint(save_checkpoint(lean))
+    assert imported.max_abs_delta == 0.0
+    assert imported.model.config.layers == lean.config.layers
+
+
+@pytest.mark.parametrize("damage", ["positions", "types", "scale", "norm", "activation", "mask"])
+def test_parity_check_notices_a_wrong_import(damage: str, tiny: Any) -> None:
+    original = tiny.original(tiny.configs["bert"])
+    lean = _convert(original)
+    with torch.no_grad():
+        if damage == "positions":
+            table = lean.encoder.embeddings.positions.weight
+            table[-1] = table[0]
+        elif damage == "types":
+            lean.encoder.embeddings.types.weight.copy_(lean.encoder.embeddings.types.weight.flip(0))
+        elif damage == "scale":
+            lean.encoder.layers[0].attention.qkv.weight[:32] *= 1.1
+        elif damage == "norm":
+            lean.encoder.layers[1].feed_forward_norm.eps = 1e-2
+        elif damage == "activation":
+            lean.encoder.layers[0].feed_forward.activation = torch.nn.GELU(approximate="tanh")
+        elif damage == "mask":
+            forward = lean.forward
+            lean.forward = lambda attention_mask=None, **inputs: forward(**inputs)
+    assert max_logit_delta(original, lean, tiny.tokenizer(0)) > TOLERANCE
+
+
+def test_import_that_differs_is_refused(
+    tiny: Any, save_checkpoint: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_checkpoint(tiny.original(tiny.configs["bert"]))
+    monkeypatch.setattr("compress.encoder.importing.max_logit_delta", lambda *_: float("nan"))
+    with pytest.raises(ModelError, match="differ from the original's"):
+        import_checkpoint(folder)
+
+
+@pytest.mark.parametrize("option", ["is_decoder", "add_cross_attention"])
+@pytest.mark.parametrize("config_class", [BertConfig, ElectraConfig])
+def test_options_that_cannot_be_folded_are_named(option: str, config_class: Any, tiny: Any) -> None:
+    config = config_class(**tiny.bert, **{option: True})
+    with pytest.raises(UnsupportedArchitectureError, match=option):
+        check_options(config, config.hidden_act)
+
+
+def test_relative_positions_and_unknown_activations_are_named(tiny: Any) -> None:
+    relative = BertConfig(**tiny.bert, position_embedding_type="relative_key")
+    with pytest.raises(ModelError, match="position_embedding_type='relative_key'"):
+        check_options(relative, relative.hidden_act)
+    with pytest.raises(UnsupportedArchitectureError, match="'snake'"):
+        check_options(BertConfig(**tiny.bert), "snake")
+
+
+@pytest.mark.shared
+def test_real_checkpoint_is_imported_without_loss() -> None:
+    folder = Path(os.environ.get("EDGEPRESS_SHARED", "../shared")) / "models" / "minilm-sst2"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is missing (set EDGEPRESS_SHARED)")
+    imported = import_checkpoint(folder)
+    assert imported.max_abs_delta <= TOLERANCE
+    assert len(imported.model.config.layers) == 6
+    original = AutoModelForSequenceClassification.from_pretrained(folder)
+    inputs = imported.tokenizer(
+        ["a gorgeous , witty film", "flat , misguided comedy ."], padding=True, return_tensors="pt"
+    )
+    with torch.no_grad():
+        expected, actual = original(**inputs).logits, imported.model(**inputs).logits
+    torch.testing.assert_close(actual, expected, atol=TOLERANCE, rtol=0)
+    assert [imported.model.config.id2label[int(i)] for i in actual.argmax(-1)] == [
+        "positive",
+        "negative",
+    ]
+
+
+def _convert(original: Any) -> LeanEncoderForSequenceClassification:
+    from compress.encoder.importing import _importers
+
+    return _importers()[original.config.model_type].convert(original).eval()
+
+
+def _padded_batch() -> dict[str, torch.Tensor]:
+    mask = (torch.arange(8) < torch.tensor([8, 5])[:, None]).long()
+    generator = torch.Generator().manual_seed(2)
+    return {
+        "input_ids": torch.randint(1, 300, (2, 8), generator=generator) * mask,
+        "attention_mask": mask,
+    }

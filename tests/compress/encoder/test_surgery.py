@@ -1,0 +1,162 @@
+"""A part that is masked and a part that is removed give the same model."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from compress.encoder.masks import EncoderMasks
+from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.encoder.surgery import (
+    SlicePlan,
+    keep_heads,
+    keep_layers,
+    keep_neurons,
+    slice_model,
+)
+
+Batch = dict[str, torch.Tensor]
+Lean = LeanEncoderForSequenceClassification
+EXACT = {"atol": 1e-5, "rtol": 0}
+
+
+def subsets(size: int, *, least: int = 0) -> st.SearchStrategy[list[int]]:
+    """Ascending subsets of `range(size)`."""
+    return st.sets(st.integers(0, size - 1), min_size=least).map(sorted)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> SlicePlan:
+    """Any plan for the `lean` fixture."""
+    return SlicePlan(
+        layers=draw(subsets(3, least=1)),
+        heads={layer: draw(subsets(n)) for layer, n in enumerate((4, 3, 1)) if draw(st.booleans())},
+        neurons={
+            layer: draw(subsets(n)) for layer, n in enumerate((20, 33, 7)) if draw(st.booleans())
+        },
+    )
+
+
+def masks_of(plan: SlicePlan, model: Lean) -> EncoderMasks:
+    """Masks that silence what the plan removes."""
+    masks = EncoderMasks.ones(model.config)
+    for layer, keep in plan.heads.items():
+        masks.heads[layer].zero_()[list(keep)] = 1.0
+    for layer, keep in plan.neurons.items():
+        masks.neurons[layer].zero_()[list(keep)] = 1.0
+    if plan.layers is not None:
+        masks.layers.zero_()[list(plan.layers)] = 1.0
+    return masks
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(plan=plans())
+def test_removed_equals_masked(lean: Lean, batch: Batch, plan: SlicePlan) -> None:
+    masks = masks_of(plan, lean)
+    with torch.no_grad():
+        removed = slice_model(lean, plan)
+        torch.testing.assert_close(
+            removed(**batch).logits, lean(**batch, masks=masks).logits, **EXACT
+        )
+        torch.testing.assert_close(
+            removed.encoder(**batch).last_hidden_state,
+            lean.encoder(**batch, masks=masks).last_hidden_state,
+            **EXACT,
+        )
+
+
+def test_odd_head_is_removed(lean: Lean, batch: Batch) -> None:
+    smaller = keep_heads(lean, 1, [0, 2])
+    assert [layer["heads"] for layer in smaller.config.layers] == [4, 2, 1]
+    attention = smaller.encoder.layers[1].attention
+    assert attention.qkv.weight.shape == (3 * 2 * 6, 24)
+    assert attention.output.weight.shape == (24, 2 * 6)
+    masks = EncoderMasks.ones(lean.config)
+    masks.heads[1][1] = 0.0
+    torch.testing.assert_close(smaller(**batch).logits, lean(**batch, masks=masks).logits, **EXACT)
+    assert (smaller(**batch).logits - lean(**batch).logits).abs().max() > 1e-3
+
+
+def test_single_purpose_functions_equal_the_plan(lean: Lean, batch: Batch) -> None:
+    plan = SlicePlan(layers=[0, 2], neurons={2: [1, 5, 6]}, heads={0: [3]})
+    # Layers last: removing them renumbers those that follow.
+    step_by_step = keep_layers(keep_neurons(keep_heads(lean, 0, [3]), 2, [1, 5, 6]), [0, 2])
+    assert step_by_step.config.layers == slice_model(lean, plan).config.layers
+    torch.testing.assert_close(
+        step_by_step(**batch).logits, slice_model(lean, plan)(**batch).logits, atol=0, rtol=0
+    )
+
+
+def test_empty_sublayers_leave_their_bias(lean: Lean, batch: Batch) -> None:
+    bare = slice_model(lean, SlicePlan(heads={1: []}, neurons={1: []}))
+    names = {name for name in bare.state_dict() if name.startswith("encoder.layers.1.")}
+    assert names == {
+        f"encoder.layers.1.{name}"
+        for name in (
+            "attention.output.bias",
+            "attention_norm.weight",
+            "attention_norm.bias",
+            "feed_forward.down.bias",
+            "feed_forward_norm.weight",
+            "feed_forward_norm.bias",
+        )
+    }
+    q, _, _ = bare(**batch, output_qkv=True).qkv[1]
+    assert q.shape == (3, 0, 9, 6)
+    bare.train()(**batch, labels=torch.tensor([0, 1, 2])).loss.backward()
+
+
+def test_surgery_leaves_the_original_and_the_seed_alone(lean: Lean, batch: Batch) -> None:
+    before = {name: tensor.clone() for name, tensor in lean.state_dict().items()}
+    layers = [dict(layer) for layer in lean.config.layers]
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    smaller = keep_neurons(lean, 0, [1, 2])
+    assert torch.equal(torch.rand(1), expected)
+    with torch.no_grad():
+        for parameter in smaller.parameters():
+            parameter.add_(1.0)
+    assert lean.config.layers == layers
+    for name, tensor in lean.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_result_keeps_mode_dtype_and_gradients(lean: Lean) -> None:
+    smaller = keep_layers(lean.train().to(torch.bfloat16), [1])
+    assert smaller.training
+    assert all(p.dtype == torch.bfloat16 and p.requires_grad for p in smaller.parameters())
+    assert not keep_layers(lean.eval(), [1]).training
+
+
+def test_base_model_can_be_sliced_too(lean: Lean, batch: Batch) -> None:
+    base = keep_heads(lean.encoder, 0, [2])
+    torch.testing.assert_close(
+        base(**batch).last_hidden_state,
+        keep_heads(lean, 0, [2]).encoder(**batch).last_hidden_state,
+        atol=0,
+        rtol=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        (SlicePlan(layers=[]), "at least one layer"),
+        (SlicePlan(layers=[0, 3]), "layer 3"),
+        (SlicePlan(layers=[1, 0]), "ascending"),
+        (SlicePlan(heads={0: [1, 1]}), "ascending and distinct"),
+        (SlicePlan(heads={0: [4]}), "layer 0: head 4"),
+        (SlicePlan(heads={5: [0]}), "heads of layer 5"),
+        (SlicePlan(neurons={2: [-1]}), "layer 2: neuron -1"),
+        (SlicePlan(neurons={-1: [0]}), "neurons of layer -1"),
+    ],
+)
+def test_impossible_plans_are_refused(lean: Lean, plan: SlicePlan, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        slice_model(lean, plan)
