@@ -50,12 +50,13 @@ class Row:
         end_to_end_ms: Text in, label out.
         model_ms: The model alone, on inputs that are tokenized already.
         metric: Task metric, points.
-        drop: Points lost against the reference, on the same examples; None for the reference.
-        speedup: Paired end-to-end ratio to the reference (6.0: six times as fast).
+        drop: Points lost against the reference, on the same examples (0 of the reference itself).
+        speedup: Paired end-to-end ratio to the reference (6.0: six times as fast; 1 of itself).
         size_bytes: Bytes of the model files that this runtime reads: weights and graph, without
             tokenizer, configuration, or what is there for other runtimes.
         load_ms: A fresh process's time from asking for the model to having it open, the import of
-            the runtime's library and the checking of checksums included.
+            the runtime's library and the checking of checksums included. Whether the files were
+            in the system's cache already is not controlled.
         rss_bytes: Peak resident memory of the row's process (Python, library, model and tokenizer)
             after answering single inputs.
         threads: Intra-op threads asked for; None: the library's own choice.

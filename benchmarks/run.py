@@ -180,8 +180,6 @@ class _Bench:
                 end_to_end_ms=latency.summarize(samples.end_to_end_ms, seed=self.seed),
                 model_ms=latency.summarize(samples.model_ms, seed=self.seed),
             )
-        if row.id == self._reference:
-            return row
         if samples is not None and self._reference in self.samples:
             faster = latency.speedup(self.samples[self._reference], samples, seed=self.seed)
             row = replace(row, speedup=faster)

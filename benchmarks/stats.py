@@ -6,7 +6,7 @@ Every interval is two-sided at `confidence` (0.95 unless told) and every random 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import comb, sqrt
+from math import sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -177,8 +177,11 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
     if only_first < 0 or only_second < 0:
         raise ValueError(f"counts cannot be negative: {only_first}, {only_second}")
     n, k = only_first + only_second, min(only_first, only_second)
-    tail = sum(comb(n, i) for i in range(k + 1))
-    return float(min(1.0, 2 * tail / 2**n))  # integers until here: exact at any n
+    tail = ways = 1  # ways: n over i, in integers that stay exact at any n
+    for i in range(k):
+        ways = ways * (n - i) // (i + 1)
+        tail += ways
+    return float(min(1.0, 2 * tail / 2**n))
 
 
 def _as_rounds(samples: ArrayLike) -> FloatArray:

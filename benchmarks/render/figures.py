@@ -60,6 +60,8 @@ def ratio(interval: Interval | None) -> tuple[str, str]:
     """A speed-up and its interval: `("6.1x", "5.9-6.3")`, in print signs."""
     if interval is None:
         return MISSING, ""
+    if interval.low == interval.high:
+        return f"{interval.value:.1f}{_TIMES}", ""  # the reference against itself
     decimals = 2 if interval.value < 0.995 else 1
     low, high = f"{interval.low:.{decimals}f}", f"{interval.high:.{decimals}f}"
     return f"{interval.value:.{decimals}f}{_TIMES}", f"{low}{_DASH}{high}"
@@ -69,6 +71,9 @@ def drop_points(drop: Drop | None) -> tuple[str, str]:
     """A drop and its interval: `("0.6", "-0.8...2.0")`, in print signs."""
     if drop is None:
         return MISSING, ""
+    if drop.low == drop.high:
+        # Right on the very same examples: an interval without width would claim too much.
+        return _signed(drop.value), "same"
     return _signed(drop.value), f"{_signed(drop.low)}{_ELLIPSIS}{_signed(drop.high)}"
 
 
@@ -109,9 +114,11 @@ def summary(report: Report) -> str:
             f"{milliseconds(reference.end_to_end_ms.p50)} ms)"
         )
     if row.drop is not None and row.metric is not None:
+        interval = "right on the same examples"
+        if row.drop.low < row.drop.high:
+            interval = f"95% interval {_signed(row.drop.low)} to {_signed(row.drop.high)}"
         facts.append(
-            f"loses {_signed(row.drop.value)} points of {row.metric.name} (95% interval "
-            f"{_signed(row.drop.low)} to {_signed(row.drop.high)}; "
+            f"loses {_signed(row.drop.value)} points of {row.metric.name} ({interval}; "
             f"{row.metric.value:.1f} on {row.metric.n:,} examples)"
         )
     if row.size_bytes is not None and reference.size_bytes is not None:

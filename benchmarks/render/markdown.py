@@ -143,15 +143,16 @@ def _method(report: Report) -> list[str]:
         lines.append(
             f"{m['rounds_measured']} rounds"
             + (f" in {groups} groups that fit into memory" if groups > 1 else "")
-            + f"; in each, every row in turn timed the same {m['sentences']} inputs, drawn from the "
-            f"data's own length distribution. {m['warmup']} inputs before the first round and "
+            + f"; in each, every row in turn timed the same {m['sentences']} inputs, drawn from "
+            f"the data's own length distribution. {m['warmup']} inputs before the first round and "
             f"{m['settle']} at the start of each turn are not counted."
         )
     lines += [
         "Speed-up: the ratio of the end-to-end medians in each round, and of these the median. "
         "Its interval, and that of p50 in `report.json`, is a 95% bootstrap over rounds.",
         "Drop: points lost against the reference on the same examples, with a paired 95% bootstrap "
-        "interval; `report.json` has the exact McNemar p-value. Accuracy has its Wilson interval. "
+        "interval (`same`: right on the very same examples); `report.json` has the exact McNemar "
+        "p-value. Accuracy has its Wilson interval. "
         "Accuracy was taken one input at a time, as latency was.",
         "Size: the model files that the runtime reads. Memory: the process's peak after single "
         "inputs. Load: a fresh process's time to an open model, imports and checksums included.",

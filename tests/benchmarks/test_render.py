@@ -1,0 +1,135 @@
+"""What people read: nothing is cut off, nothing is hidden, nothing is markup by accident."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.metrics import Drop
+from benchmarks.render.figures import drop_points, megabytes, milliseconds, ratio, summary
+from benchmarks.render.markdown import render_markdown, render_table
+from benchmarks.render.terminal import print_report
+from benchmarks.stats import Interval
+
+
+def printed(report, width, encoding="utf-8"):
+    from rich.console import Console
+
+    console = Console(width=width, record=True, force_terminal=False, quiet=False)
+    with console.capture() as capture:
+        print_report(report, console)
+    return capture.get()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 140, 200])
+def test_terminal_stays_within_its_width_and_shows_every_row(report, width):
+    text = printed(report, width)
+
+    assert max(len(line) for line in text.splitlines()) <= width
+    for name in ("teacher", "stock", "small", "gone"):
+        assert name in text
+    assert "0.98" in text
+    assert "8.6×" in text  # noqa: RUF001
+
+
+def test_a_hundred_columns_hold_what_a_decision_needs(report):
+    text = printed(report, 100)
+    line = next(line for line in text.splitlines() if line.startswith("★"))
+
+    for cell in ("ONNX Runtime", "int8", "0.98", "8.6", "8.3", "8.9", "88.3", "0.2", "12.3"):
+        assert cell in line
+    assert "[bold]" in text  # a name is never read as markup
+    assert re.search(r"^= +teacher", text, re.MULTILINE)
+    assert re.search(r"^✗ +gone", text, re.MULTILINE)
+    assert "gone on OpenVINO INT8: its process was killed" in text
+
+
+def test_numbers_of_a_column_are_aligned(report):
+    lines = [line for line in printed(report, 100).splitlines() if "int8 " in line]
+    ends = [re.search(r"int8 +[\d.]+", line).end() for line in lines if "8" in line[60:]]
+
+    assert len(ends) == 3
+    assert len(set(ends)) == 1
+
+
+def test_summary_answers_how_fast_how_accurate_how_big_against_what(report):
+    text = summary(report)
+
+    for fact in ("small", "teacher", "8.6", "8.3", "8.9", "0.98 ms", "8.40 ms", "12.3 MB", "436"):
+        assert fact in text
+    assert "No model is recommended" in summary(replace(report, recommended=None))
+    assert "reference itself" in summary(replace(report, recommended="teacher"))
+    assert "its process was killed" in summary(replace(report, recommended="gone"))
+
+
+def test_markdown_table_keeps_its_columns_whatever_names_hold(report):
+    lines = render_table(report).splitlines()
+    cells = [len(re.split(r"(?<!\\)\|", line)) for line in lines]
+
+    assert len(lines) == 2 + len(report.rows)
+    assert len(set(cells)) == 1
+    assert [line.split("|")[1].strip() for line in lines[2:]] == [
+        "reference",
+        "",
+        "**recommended**",
+        "failed",
+    ]
+
+
+def test_markdown_says_what_on_what_how_and_how_again(report):
+    text = render_markdown(report)
+
+    for part in (
+        summary(report),
+        "A remark.",
+        "436 examples",
+        "validation was halved",
+        "20 rounds",
+        "A processor",
+        "compress films --out out",
+        "Seed 5",
+        "its process was killed",
+    ):
+        assert part in text
+    assert "busy" not in text.split("## How it was measured")[0]
+
+
+def test_markdown_warns_of_what_readers_would_miss(report):
+    changed = replace(report.rows[1], batch_label_changes=0.025, note="Ran in one thread.")
+    busy = {**report.environment, "load_average": 3.5}
+    text = render_markdown(
+        replace(report, rows=(report.rows[0], changed), environment=busy, recommended=None)
+    )
+
+    assert "2.5% of the inputs got another label in a batch" in text
+    assert "Ran in one thread." in text
+    assert "load 3.5 on 2 cores" in text
+
+
+def test_reports_with_little_in_them_render(report):
+    bare = replace(
+        report,
+        environment={},
+        data={},
+        method={},
+        notes=(),
+        command=None,
+        created=None,
+        rows=(replace(report.rows[3], id="only"),),
+        reference="only",
+        recommended=None,
+    )
+
+    assert "only" not in printed(bare, 100)  # ids are for programs
+    assert "its process was killed" in printed(bare, 100)
+    assert "its process was killed" in render_markdown(bare)
+
+
+def test_figures_have_the_precision_that_measurements_have():
+    assert [milliseconds(v) for v in (0.0412, 0.0996, 0.412, 9.994, 9.996, 24.12, 310.4, None)] == [
+        "0.041", "0.10", "0.41", "9.99", "10.0", "24.1", "310", "\u2013",
+    ]  # fmt: skip
+    assert [megabytes(v) for v in (310_000, 12_340_000, 439_600_000)] == ["0.31", "12.3", "440"]
+    assert ratio(Interval(0.871, 0.85, 0.9)) == ("0.87\u00d7", "0.85\u20130.90")
+    assert drop_points(Drop(-0.04, -1.26, 1.0, 1.0)) == ("0.0", "\u22121.3\u20261.0")
+    assert drop_points(Drop(0.0, 0.0, 0.0, 1.0)) == ("0.0", "same")

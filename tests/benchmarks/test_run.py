@@ -1,0 +1,116 @@
+"""The whole benchmark, over real worker processes and a model of two words."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks import LatencySettings, Subject, benchmark, load_report, save_report
+from benchmarks.render.markdown import render_markdown
+from runtimes.errors import DataError, UsageError
+
+QUICK = LatencySettings(rounds=4, sentences=6, warmup=3, settle=1, min_rounds=2)
+
+
+def test_rows_are_measured_together_and_failures_do_not_stop_them(
+    artifact, export, examples, tmp_path
+):
+    missing = Subject("missing", "missing", "artifact", tmp_path / "nowhere", "onnxruntime")
+    broken = artifact("broken", {"good": (float("nan"), 0.0)})
+    steps = []
+    report = benchmark(
+        [missing, export, artifact("full"), broken],
+        examples,
+        reference="full",
+        recommended="export",
+        settings=QUICK,
+        seed=1,
+        progress=lambda *step: steps.append(step),
+    )
+    rows = {row.id: row for row in report.rows}
+
+    assert list(rows) == [
+        "missing",
+        "export",
+        "full",
+        "broken",
+    ]  # the table's order is the caller's
+    assert "nowhere" in rows["missing"].error
+    assert "not finite" in rows["broken"].error
+    assert rows["broken"].size_bytes > 0  # what was found out before stays
+    full, other = rows["full"], rows["export"]
+    assert (full.error, other.error) == (None, None)
+    assert full.metric.value == pytest.approx(95.0)
+    assert other.metric.value == pytest.approx(50.0)
+    assert other.drop.value == pytest.approx(45.0)
+    assert other.drop.low < 45 < other.drop.high
+    assert other.drop.p_value < 0.01
+    assert (full.drop.value, full.speedup.value) == (0.0, 1.0)
+    for row in (full, other):
+        assert row.end_to_end_ms.n == row.model_ms.n == 24
+        assert row.speedup.low <= row.speedup.value <= row.speedup.high
+        assert row.load_ms > 0
+        assert row.rss_bytes > 2**20
+        assert row.throughput_per_s > 0
+        assert row.batch_label_changes == 0.0
+        assert np.shape(report.samples[row.id]["end_to_end_ms"]) == (4, 6)
+    assert report.samples.keys() == {"full", "export"}
+    assert report.method["rounds_measured"] == 4
+    assert report.method["groups"] == 1
+    assert all(0 <= done <= total for _, done, total in steps)
+    assert {description.split(":")[0] for description, _, _ in steps} == {
+        "accuracy",
+        "latency",
+        "throughput",
+    }
+
+    save_report(report, tmp_path / "report.json")
+    assert load_report(tmp_path / "report.json").rows == report.rows
+    assert "export on ONNX Runtime" in render_markdown(report)
+
+
+def test_what_does_not_fit_into_memory_is_measured_in_groups_with_the_reference(artifact, examples):
+    subjects = [artifact(name) for name in ("full", "one", "two")]
+    report = benchmark(subjects, examples, reference="full", settings=QUICK, memory_bytes=1)
+    rounds = {name: samples["rounds"] for name, samples in report.samples.items()}
+
+    assert report.method["groups"] == 2
+    assert rounds["one"] == [0, 1, 2, 3]
+    assert rounds["two"] == [4, 5, 6, 7]
+    assert rounds["full"] == rounds["one"] + rounds["two"]
+    assert all(row.speedup is not None and row.rss_bytes for row in report.rows)
+
+
+def test_without_its_reference_a_benchmark_still_has_rows(artifact, examples, tmp_path):
+    absent = Subject("absent", "absent", "artifact", tmp_path / "nowhere", "openvino")
+    report = benchmark([absent, artifact("one")], examples, reference="absent", settings=QUICK)
+
+    assert report.row("absent").error is not None
+    assert report.row("one").end_to_end_ms.n == 24
+    assert (report.row("one").drop, report.row("one").speedup) == (None, None)
+
+
+def test_sentence_pairs_are_measured_too(artifact, examples):
+    pairs = replace(examples, pairs=tuple("film" for _ in examples.texts))
+    report = benchmark([artifact("one")], pairs, reference="one", settings=QUICK)
+
+    assert report.row("one").error is None
+    assert report.row("one").metric.value == pytest.approx(95.0)
+
+
+def test_what_cannot_be_benchmarked_is_refused_at_once(artifact, examples):
+    one = artifact("one")
+
+    with pytest.raises(UsageError, match="'two'"):
+        benchmark([one], examples, reference="two")
+    with pytest.raises(UsageError, match="more than once: one"):
+        benchmark([one, one], examples, reference="one")
+    with pytest.raises(DataError, match="no examples"):
+        benchmark([one], examples.take([]), reference="one")
+
+
+def test_reports_of_a_benchmark_are_plain_json(artifact, examples):
+    report = benchmark([artifact("one")], examples, reference="one", settings=QUICK)
+
+    assert json.loads(json.dumps(report.to_json(), allow_nan=False))["rows"][0]["id"] == "one"
