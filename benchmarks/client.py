@@ -224,11 +224,11 @@ class Worker:
 
 
 def _command() -> list[str]:
-    # The child gets the parent's module path and not the working directory (-P): a user's own
-    # folder `benchmarks` there must not be taken for this package.
+    # The child looks for modules where the parent did. `python -m` would look in the working
+    # directory first, and take a user's own folder `benchmarks` there for this package.
     paths = [str(Path(entry).resolve()) for entry in sys.path]
     code = f"import sys; sys.path[:] = {paths!r}; from benchmarks.worker import main; main()"
-    return [sys.executable, "-P", "-c", code]
+    return [sys.executable, "-c", code]
 
 
 def _environment(threads: int | None) -> dict[str, str]:

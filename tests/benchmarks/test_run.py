@@ -1,12 +1,16 @@
 """The whole benchmark, over real worker processes and a model of two words."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 
 from benchmarks import LatencySettings, Subject, benchmark, load_report, save_report
+from benchmarks.client import Worker
 from benchmarks.render.markdown import render_markdown
 from runtimes.errors import DataError, UsageError
 
@@ -114,3 +118,41 @@ def test_reports_of_a_benchmark_are_plain_json(artifact, examples):
     report = benchmark([artifact("one")], examples, reference="one", settings=QUICK)
 
     assert json.loads(json.dumps(report.to_json(), allow_nan=False))["rows"][0]["id"] == "one"
+
+
+def test_a_reference_that_dies_on_the_way_takes_no_further_turns(artifact, examples, monkeypatch):
+    calls = []
+    measure = Worker.time
+
+    def time(self, indices, *, discard):
+        calls.append(self.id)
+        if self.id == "full" and calls.count("full") == 3:
+            os.kill(self.pid, signal.SIGKILL)
+        return measure(self, indices, discard=discard)
+
+    monkeypatch.setattr(Worker, "time", time)
+    subjects = [artifact(name) for name in ("full", "one", "two")]
+    report = benchmark(subjects, examples, reference="full", settings=QUICK, memory_bytes=1)
+
+    assert calls.count("full") == 3
+    assert "SIGKILL" in report.row("full").error
+    assert report.row("full").metric is not None
+    assert report.row("one").end_to_end_ms.n == report.row("two").end_to_end_ms.n == 24
+    assert report.row("two").drop.value == 0.0  # accuracy was known before
+
+
+def test_an_interrupted_benchmark_leaves_no_process_behind(artifact, examples):
+    def interrupt(description, done, total):
+        if description == "latency":
+            raise KeyboardInterrupt
+
+    before = set(psutil.Process().children(recursive=True))
+    with pytest.raises(KeyboardInterrupt):
+        benchmark(
+            [artifact("one"), artifact("two")],
+            examples,
+            reference="one",
+            settings=QUICK,
+            progress=interrupt,
+        )
+    assert set(psutil.Process().children(recursive=True)) <= before
