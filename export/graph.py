@@ -60,9 +60,11 @@ class GraphBuilder:
 
     def model(self, inputs: Sequence[str], output: str, output_size: int) -> onnx.ModelProto:
         """The finished model: int64 (batch, sequence) inputs, float32 (batch, classes) `logits`."""
-        last = helper.make_node("Identity", [output], ["logits"], name="logits")
+        # Renamed, not passed through an Identity: converters would keep the first of the two names.
+        last = next(node for node in self._nodes if output in node.output)
+        last.output[list(last.output).index(output)] = "logits"
         graph = helper.make_graph(
-            [*self._nodes, last],
+            self._nodes,
             "lean-encoder",
             [
                 helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"])

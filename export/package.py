@@ -1,0 +1,209 @@
+"""An encoder becomes an artifact folder: models for each runtime, tokenizer, manifest, card."""
+
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from export.onnx import build_onnx, build_portable_onnx
+from export.openvino import build_openvino, quantize_openvino, save_openvino
+from export.parity import Parity, check_parity, torch_logits
+from export.quantization import QuantizationPlan
+from export.quiet import quiet_libraries
+from runtimes.artifact import Manifest, ModelEntry, write_artifact
+from runtimes.tokenization import TextInput, Tokenizer
+
+__all__ = ["Exported", "export_artifact", "republish"]
+
+_ONNX, _OPENVINO = "onnx/model.onnx", "openvino/model.xml"
+
+Inputs = Mapping[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export gave.
+
+    Attributes:
+        manifest: As written into the artifact.
+        parity: One entry for each file that was made, the float ones included.
+    """
+
+    manifest: Manifest
+    parity: tuple[Parity, ...]
+
+
+def export_artifact(
+    target: Path,
+    *,
+    module: Any,
+    tokenizer: Any,
+    plan: QuantizationPlan | None,
+    max_length: int,
+    calibration: Sequence[TextInput],
+    checks: Sequence[TextInput],
+    lineage: Sequence[Mapping[str, Any]] = (),
+) -> Exported:
+    """Export, compare with PyTorch, and write the artifact atomically.
+
+    The float exports are always made and must agree with PyTorch to 1e-3. With a plan the INT8
+    models go into the artifact; without one the float models do.
+
+    Args:
+        target: Artifact folder; an earlier artifact there is replaced.
+        module: `LeanEncoderForSequenceClassification`.
+        tokenizer: Its fast tokenizer.
+        plan: How to quantize, or None for a float artifact.
+        max_length: Tokens that the runtimes keep of a text.
+        calibration: Training texts for static quantization.
+        checks: Texts to compare the exports on.
+        lineage: What was done to the model so far, for the manifest.
+
+    Raises:
+        ModelError: A float export does not agree with PyTorch.
+        ArtifactError: `target` holds something that is no artifact.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgepress-export-") as folder:
+        work = Path(folder)
+        save_tokenizer(tokenizer, work, max_length)
+        module.config.save_pretrained(work)
+        text_encoder = Tokenizer.from_folder(work, max_length=max_length)
+        names = _input_names(module.config)
+        batches = _batches(text_encoder, checks, names)
+        expected = torch_logits(module, batches)
+        with quiet_libraries():
+            parity, files = _export_models(
+                work,
+                module,
+                plan,
+                batches,
+                expected,
+                [text_encoder.encode([text], names) for text in calibration],
+            )
+        precision = "fp32" if plan is None else "int8"
+        manifest = Manifest(
+            task="text-classification",
+            labels=tuple(module.config.id2label[i] for i in range(module.config.num_labels)),
+            problem_type=module.config.problem_type or "single_label_classification",
+            max_length=max_length,
+            pad_token_id=text_encoder.pad_token_id,
+            type_ids="token_type_ids" in names,
+            models=tuple(
+                ModelEntry(
+                    runtime=runtime,
+                    format=kind,
+                    path=path,
+                    precision=precision,
+                    inputs=names,
+                    instruction_sets=() if plan is None else plan.instruction_sets,
+                )
+                for runtime, kind, path in (
+                    ("onnxruntime", "onnx", _ONNX),
+                    ("openvino", "openvino", _OPENVINO),
+                )
+            ),
+            lineage=tuple(dict(step) for step in lineage),
+            metrics={"parity": [entry.to_json() for entry in parity]},
+            quantization={} if plan is None else plan.to_json(),
+        )
+
+        def populate(partial: Path) -> None:
+            for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+                shutil.copyfile(work / name, partial / name)
+            for source, name in files:
+                (partial / name).parent.mkdir(exist_ok=True)
+                shutil.copyfile(source, partial / name)
+
+        manifest = write_artifact(target, manifest, populate)
+    return Exported(manifest, parity)
+
+
+def republish(
+    source: Path, target: Path, manifest: Manifest, metrics: Mapping[str, Any], card: str
+) -> Manifest:
+    """Write an artifact again somewhere else, with measured figures and a model card.
+
+    Args:
+        source: The artifact as exported.
+        target: Where it is published; an earlier artifact there is replaced.
+        manifest: The manifest of `source`.
+        metrics: Added to the manifest's.
+        card: Text of the README.
+    """
+
+    def populate(partial: Path) -> None:
+        for name in manifest.files:
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, partial / name)
+        (partial / "README.md").write_text(card, encoding="utf-8")
+
+    described = dataclasses.replace(manifest, metrics={**manifest.metrics, **metrics})
+    return write_artifact(target, described, populate)
+
+
+def save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
+    """Write `tokenizer.json` and `tokenizer_config.json`, with the length the model is used at."""
+    tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    import json
+
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["model_max_length"] = max_length
+    path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _export_models(
+    work: Path,
+    module: Any,
+    plan: QuantizationPlan | None,
+    batches: Sequence[Inputs],
+    expected: NDArray[np.float32],
+    calibration: Sequence[Inputs],
+) -> tuple[tuple[Parity, ...], list[tuple[Path, str]]]:
+    """Write all model files into `work`; returns parities and (file, name in the artifact)."""
+    paths = {
+        "onnx": work / "float.onnx",
+        "openvino": work / "float.xml",
+    }
+    onnx.save(build_onnx(module), paths["onnx"])
+    openvino_model = build_openvino(build_portable_onnx(module))
+    save_openvino(openvino_model, paths["openvino"])
+    parity = [
+        check_parity(paths["onnx"], "onnxruntime", "fp32", batches, expected),
+        check_parity(paths["openvino"], "openvino", "fp32", batches, expected),
+    ]
+    if plan is not None:
+        paths = {"onnx": work / "int8.onnx", "openvino": work / "int8.xml"}
+        onnx.save(build_onnx(module, plan), paths["onnx"])
+        save_openvino(quantize_openvino(openvino_model, plan, calibration), paths["openvino"])
+        parity += [
+            check_parity(paths["onnx"], "onnxruntime", "int8", batches, expected),
+            check_parity(paths["openvino"], "openvino", "int8", batches, expected),
+        ]
+    files = [
+        (paths["onnx"], _ONNX),
+        (paths["openvino"], _OPENVINO),
+        (paths["openvino"].with_suffix(".bin"), "openvino/model.bin"),
+    ]
+    return tuple(parity), files
+
+
+def _input_names(config: Any) -> tuple[str, ...]:
+    names = ("input_ids", "attention_mask")
+    return (*names, "token_type_ids") if config.type_vocab_size else names
+
+
+def _batches(
+    tokenizer: Tokenizer, texts: Sequence[TextInput], names: tuple[str, ...], size: int = 8
+) -> list[Inputs]:
+    """Padded batches, so that parity covers the attention mask as well."""
+    return [
+        tokenizer.encode(texts[start : start + size], names) for start in range(0, len(texts), size)
+    ]

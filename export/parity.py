@@ -1,0 +1,96 @@
+"""Each exported file is run and compared with the PyTorch model that it came from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtimes.errors import ModelError
+from runtimes.registry import get_runtime
+
+__all__ = ["FLOAT_TOLERANCE", "Parity", "check_parity", "torch_logits"]
+
+# Largest difference of a logit that a float export may show. Different summation orders give
+# 1e-6 to 1e-5; a wrong graph gives 1e-1 and more.
+FLOAT_TOLERANCE = 1e-3
+
+Batches = Sequence[Mapping[str, NDArray[np.int64]]]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How an exported file agrees with PyTorch FP32.
+
+    Attributes:
+        runtime: Runtime that executed it.
+        precision: Precision of the file.
+        max_abs_delta: Largest difference of any logit.
+        label_agreement: Share (0 to 1) of texts that got the same label.
+        texts: Number of texts compared.
+    """
+
+    runtime: str
+    precision: str
+    max_abs_delta: float
+    label_agreement: float
+    texts: int
+
+    def to_json(self) -> dict[str, Any]:
+        """For the manifest."""
+        return asdict(self)
+
+
+def torch_logits(module: Any, batches: Batches) -> NDArray[np.float32]:
+    """Logits (N, C) of a PyTorch model for all batches, in evaluation mode on the CPU."""
+    import torch
+
+    module.eval()
+    with torch.inference_mode():
+        outputs = [
+            module(**{name: torch.from_numpy(value) for name, value in batch.items()}).logits
+            for batch in batches
+        ]
+    return torch.cat(outputs).float().numpy()
+
+
+def check_parity(
+    path: Path, runtime: str, precision: str, batches: Batches, expected: NDArray[np.float32]
+) -> Parity:
+    """Run an exported file and compare its logits.
+
+    Args:
+        path: `.onnx` or `.xml` file.
+        runtime: Runtime to open it with.
+        precision: `"fp32"` or `"int8"`, what the file holds.
+        batches: Padded batches of inputs.
+        expected: (N, C) logits of the PyTorch model for them, from `torch_logits`.
+
+    Raises:
+        ModelError: A float file differs by more than `FLOAT_TOLERANCE`.
+    """
+    session = get_runtime(runtime).open_model(path, precision=precision)
+    try:
+        outputs = [
+            session.run({name: batch[name] for name in session.input_names})["logits"]
+            for batch in batches
+        ]
+    finally:
+        session.close()
+    logits = np.concatenate(outputs)
+    result = Parity(
+        runtime=runtime,
+        precision=precision,
+        max_abs_delta=float(np.abs(logits - expected).max()),
+        label_agreement=float((logits.argmax(-1) == expected.argmax(-1)).mean()),
+        texts=len(expected),
+    )
+    if precision == "fp32" and not result.max_abs_delta <= FLOAT_TOLERANCE:
+        raise ModelError(
+            f"the float export {path.name} differs from PyTorch by {result.max_abs_delta:.2g} "
+            f"on {runtime}; {FLOAT_TOLERANCE:g} is allowed",
+            hint="This is a defect of the exporter: please report it with the model's config.json.",
+        )
+    return result

@@ -1,0 +1,98 @@
+"""The exports that a user would have picked instead, made with `transformers.exporters`.
+
+They are the rivals in every table, and the way out for families that the lean encoder does not
+know. Each is a bare folder: model file, `config.json`, `tokenizer.json`.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.quiet import quiet_libraries
+from runtimes.errors import ModelError
+
+__all__ = ["STOCK_EXPORTS", "StockName", "export_stock"]
+
+StockName = Literal["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-int8"]
+
+# Name -> (runtime, precision, what it is called in the table)
+STOCK_EXPORTS: dict[StockName, tuple[str, str, str]] = {
+    "onnx-fp32": ("onnxruntime", "fp32", "stock ONNX export"),
+    "onnx-int8": ("onnxruntime", "int8", "stock ONNX export, fused, dynamic INT8"),
+    "openvino-fp32": ("openvino", "fp32", "stock OpenVINO export"),
+    "openvino-int8": ("openvino", "int8", "stock OpenVINO export, NNCF PTQ"),
+}
+
+Inputs = Mapping[str, NDArray[np.int64]]
+
+
+def export_stock(
+    checkpoint: Path, target: Path, name: StockName, calibration: Sequence[Inputs] = ()
+) -> None:
+    """Export a checkpoint the stock way into `target`, which appears only when it is complete.
+
+    Args:
+        checkpoint: Hugging Face folder of a sequence classifier.
+        target: Folder to create.
+        name: A key of `STOCK_EXPORTS`.
+        calibration: Model inputs, each (B, T), for static quantization.
+
+    Raises:
+        ModelError: The exporter cannot handle the model; its own message is passed on.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        with quiet_libraries():
+            _export(checkpoint, partial, name, calibration)
+    except Exception as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise ModelError(f"transformers.exporters cannot make {name}: {first_line}") from error
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+
+
+def _export(checkpoint: Path, target: Path, name: StockName, calibration: Sequence[Inputs]) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, use_safetensors=True)
+    # Two texts of different lengths: batch and sequence stay dynamic in the traced graph.
+    texts = ["the quick brown fox jumps over the lazy dog", "hello"]
+    inputs = dict(tokenizer(texts, padding=True, return_tensors="pt"))
+    samples = [{key: torch.from_numpy(v) for key, v in batch.items()} for batch in calibration]
+    exporter, config = _recipe(name, samples)
+    exporter.export(model.eval(), inputs, config=config).save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    model.config.save_pretrained(target)
+
+
+def _recipe(name: StockName, samples: list[dict[str, Any]]) -> tuple[Any, Any]:
+    """The exporter and its configuration, as its documentation recommends for a CPU."""
+    from transformers.exporters import quantizers
+    from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
+    from transformers.exporters.exporter_openvino import OpenVINOConfig, OpenVINOExporter
+
+    if name == "onnx-fp32":
+        return OnnxExporter(), OnnxConfig(dynamic=True)
+    if name == "onnx-int8":
+        quantizer = quantizers.OnnxRuntimeQuantizer(quantizers.OnnxRuntimeDynamicConfig())
+        return OnnxExporter(), OnnxConfig(dynamic=True, ort_fusions="cpu", quantizer=quantizer)
+    if name == "openvino-fp32":
+        return OpenVINOExporter(), OpenVINOConfig(dynamic=True)
+    import nncf
+
+    quantizer = quantizers.NNCFOpenVINOQuantizer(
+        quantizers.NNCFQuantizationConfig(
+            model_type=nncf.ModelType.TRANSFORMER, subset_size=max(1, len(samples))
+        ),
+        calibration_dataset=samples,
+    )
+    return OpenVINOExporter(), OpenVINOConfig(dynamic=True, quantizer=quantizer)
