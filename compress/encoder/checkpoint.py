@@ -75,7 +75,7 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
     path = Path(source).expanduser()
     name = str(path) if path.exists() else str(source)
     try:
-        with _no_progress_bars():
+        with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(name)
             model, info = AutoModelForSequenceClassification.from_pretrained(
                 name,
@@ -92,7 +92,7 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
         raise ModelError(
             f"{source}: not a fine-tuned sequence classifier: it is a {architecture} and lacks "
             f"{', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}",
-            hint="Fine-tune it first: compress train MODEL --data DATA",
+            hint="Fine-tune it for sequence classification first, for instance with transformers' Trainer.",
         )
     if mismatched := sorted(str(key[0]) for key in info["mismatched_keys"]):
         raise ModelError(
@@ -111,16 +111,18 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Loading takes a moment; the command shows progress of its own."""
+def _quiet() -> Iterator[None]:
+    """Silence transformers' bars and load reports: the errors raised here say it in words."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
-        if shown:
+        logging.set_verbosity(verbosity)
+        if bars:
             logging.enable_progress_bar()
 
 

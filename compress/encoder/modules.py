@@ -27,21 +27,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers.activations import ACT2FN
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from compress.encoder.config import LayerSizes, LeanEncoderConfig
+from compress.encoder.config import LeanEncoderConfig
+from compress.encoder.layers import QKV, ClassificationHead, Embeddings, EncoderLayer, OutputBias
 from compress.encoder.masks import EncoderMasks
 
 __all__ = [
+    "MASKED_SCORE",
     "LeanEncoderForSequenceClassification",
     "LeanEncoderModel",
     "LeanEncoderPreTrainedModel",
     "LeanOutput",
 ]
-
-QKV = tuple[Tensor, Tensor, Tensor]
 
 # Added to the score of a padded key. Large enough that exp() underflows to exactly zero in every
 # precision, small enough that float16 and bfloat16 hold it and a row of nothing but padding
@@ -67,157 +66,6 @@ class LeanOutput(ModelOutput):
     last_hidden_state: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     qkv: tuple[QKV, ...] | None = None
-
-
-class OutputBias(nn.Module):
-    """What remains of an output projection once all of its inputs are pruned: its bias."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(size))
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        return self.bias.expand_as(hidden)
-
-
-class Embeddings(nn.Module):
-    """Word, position and token-type embeddings, LayerNorm, and the projection to H if any."""
-
-    def __init__(self, config: LeanEncoderConfig) -> None:
-        super().__init__()
-        width = config.embedding_size
-        self.words = nn.Embedding(config.vocab_size, width)
-        self.positions = nn.Embedding(config.max_position_embeddings, width)
-        self.types = nn.Embedding(config.type_vocab_size, width) if config.type_vocab_size else None
-        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.dropout)
-        self.projection = (
-            nn.Linear(width, config.hidden_size) if width != config.hidden_size else None
-        )
-
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        # Positions start at 0, so the table's first T rows are what a lookup would give.
-        hidden = self.words(input_ids) + self.positions.weight[: input_ids.shape[1]]  # (B, T, E)
-        if self.types is not None:
-            if token_type_ids is None:
-                hidden = hidden + self.types.weight[0]
-            else:
-                hidden = hidden + self.types(token_type_ids)
-        hidden = self.dropout(self.norm(hidden))
-        return hidden if self.projection is None else self.projection(hidden)
-
-
-class SelfAttention(nn.Module):
-    """Multi-head self-attention over one fused Q, K, V matrix."""
-
-    def __init__(self, config: LeanEncoderConfig, sizes: LayerSizes) -> None:
-        super().__init__()
-        self.heads = sizes.heads
-        self.head_size = sizes.head_size
-        self.dropout = config.attention_dropout
-        width = sizes.heads * sizes.head_size
-        self.qkv = nn.Linear(config.hidden_size, 3 * width) if width else None
-        self.output: nn.Module = (
-            nn.Linear(width, config.hidden_size) if width else OutputBias(config.hidden_size)
-        )
-
-    def forward(
-        self,
-        hidden: Tensor,
-        padding: Tensor | None,
-        mask: Tensor | None = None,
-        first_only: bool = False,
-    ) -> tuple[Tensor, QKV]:
-        """Attend.
-
-        Args:
-            hidden: (B, T, H).
-            padding: (B, 1, 1, T), added to the scores, or None when nothing is padded.
-            mask: Head mask (heads,) or None.
-            first_only: Compute the first token's query only.
-
-        Returns:
-            Output (B, T or 1, H) and (q, k, v), each (B, heads, T, head_size) (q: T or 1).
-        """
-        queries = hidden[:, :1] if first_only else hidden
-        if self.qkv is None:
-            batch, length, _ = hidden.shape
-            empty = hidden.new_zeros(batch, 0, length, self.head_size)
-            return self.output(queries), (empty, empty, empty)
-        if first_only:
-            width = self.heads * self.head_size
-            q = F.linear(queries, self.qkv.weight[:width], self.qkv.bias[:width])
-            kv = F.linear(hidden, self.qkv.weight[width:], self.qkv.bias[width:])
-            k, v = kv.chunk(2, dim=-1)
-        else:
-            q, k, v = self.qkv(hidden).chunk(3, dim=-1)
-        q, k, v = (self._split(x) for x in (q, k, v))  # (B, h, T, d)
-        context = F.scaled_dot_product_attention(
-            q, k, v, padding, dropout_p=self.dropout if self.training else 0.0, scale=1.0
-        )
-        if mask is not None:
-            context = context * mask[:, None, None]
-        return self.output(context.transpose(1, 2).flatten(2)), (q, k, v)
-
-    def _split(self, x: Tensor) -> Tensor:
-        """(B, T, h d) -> (B, h, T, d)."""
-        return x.unflatten(-1, (self.heads, self.head_size)).transpose(1, 2)
-
-
-class FeedForward(nn.Module):
-    """Two matrices with an activation between them."""
-
-    def __init__(self, config: LeanEncoderConfig, sizes: LayerSizes) -> None:
-        super().__init__()
-        neurons = sizes.intermediate_size
-        self.up = nn.Linear(config.hidden_size, neurons) if neurons else None
-        self.activation = ACT2FN[config.hidden_act]
-        self.down: nn.Module = (
-            nn.Linear(neurons, config.hidden_size) if neurons else OutputBias(config.hidden_size)
-        )
-
-    def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(B, T, H) -> (B, T, H); `mask` is a neuron mask (I,) or None."""
-        if self.up is None:
-            return self.down(hidden)
-        neurons = self.activation(self.up(hidden))  # (B, T, I)
-        return self.down(neurons if mask is None else neurons * mask)
-
-
-class EncoderLayer(nn.Module):
-    """Attention and feed-forward network, each with its residual and a LayerNorm after it."""
-
-    def __init__(self, config: LeanEncoderConfig, sizes: LayerSizes) -> None:
-        super().__init__()
-        self.attention = SelfAttention(config, sizes)
-        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.feed_forward = FeedForward(config, sizes)
-        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(
-        self,
-        hidden: Tensor,
-        padding: Tensor | None,
-        masks: tuple[Tensor, Tensor, Tensor] | None = None,
-        first_only: bool = False,
-    ) -> tuple[Tensor, QKV]:
-        """(B, T, H) -> (B, T, H), or (B, 1, H) when only the first token is wanted.
-
-        Args:
-            hidden: (B, T, H).
-            padding: See `SelfAttention`.
-            masks: This layer's head mask, neuron mask and gate (a scalar), or None.
-            first_only: Compute the first token's output only.
-        """
-        head_mask, neuron_mask, gate = masks if masks is not None else (None, None, None)
-        attended, qkv = self.attention(hidden, padding, head_mask, first_only)
-        residual = hidden[:, :1] if first_only else hidden
-        x = self.attention_norm(residual + self.dropout(attended))
-        x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x, neuron_mask)))
-        if gate is not None:
-            x = residual + gate * (x - residual)
-        return x, qkv
 
 
 class LeanEncoderPreTrainedModel(PreTrainedModel):
@@ -304,22 +152,6 @@ class LeanEncoderModel(LeanEncoderPreTrainedModel):
             qkv=tuple(qkvs) if output_qkv else None,
         )
         return output if return_dict else output.to_tuple()
-
-
-class ClassificationHead(nn.Module):
-    """Dense, activation, dropout and output matrix on the first token."""
-
-    def __init__(self, config: LeanEncoderConfig) -> None:
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        name = config.classifier_activation
-        self.activation = nn.Identity() if name is None else ACT2FN[name]
-        self.dropout = nn.Dropout(config.classifier_dropout)
-        self.output = nn.Linear(config.hidden_size, config.num_labels)
-
-    def forward(self, first_token: Tensor) -> Tensor:
-        """(B, H) -> (B, C)."""
-        return self.output(self.dropout(self.activation(self.dense(first_token))))
 
 
 class LeanEncoderForSequenceClassification(LeanEncoderPreTrainedModel):

@@ -26,10 +26,6 @@ import sys
 from transformers import AutoModelForSequenceClassification
 import compress
 """,
-    "transformers imported but not used": """
-import sys, transformers, compress
-AutoModelForSequenceClassification = transformers.AutoModelForSequenceClassification
-""",
     "lean encoder before any Auto class": """
 import sys
 from compress.encoder import LeanEncoderForSequenceClassification, import_checkpoint
