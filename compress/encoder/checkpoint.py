@@ -92,7 +92,7 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
         raise ModelError(
             f"{source}: not a fine-tuned sequence classifier: it is a {architecture} and lacks "
             f"{', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}",
-            hint="Fine-tune it for sequence classification first, for instance with transformers' Trainer.",
+            hint="Fine-tune it for sequence classification first (transformers' Trainer does).",
         )
     if mismatched := sorted(str(key[0]) for key in info["mismatched_keys"]):
         raise ModelError(
