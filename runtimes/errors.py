@@ -5,7 +5,7 @@
     │   └── RecipeError             2   a recipe key or value (compress.errors)
     ├── ModelError                  1   a checkpoint that cannot be read or is not supported
     ├── DataError                   1   a data set that cannot be read or does not fit the model
-    ├── ArtifactError               1   an artifact that is incomplete, damaged or of another version
+    ├── ArtifactError               1   an artifact that is incomplete, damaged or too new to read
     ├── MissingDependencyError      3   an optional package is not installed
     ├── DeviceUnavailableError      3   a device was asked for that this machine does not have
     └── BudgetError                 4   no candidate met the accuracy budget (the report is written)

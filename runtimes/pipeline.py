@@ -108,13 +108,7 @@ class Predictor:
             chunk = inputs[start : start + _CHUNK]
             for batch in self._batches(chunk, batch_size):
                 arrays = self.encode([chunk[index] for index in batch])
-                logits = self._output(self.session.run(arrays))
-                if logits.shape[-1] != len(self.labels):
-                    raise ArtifactError(
-                        f"The model has {logits.shape[-1]} outputs but {len(self.labels)} labels: "
-                        f"{', '.join(self.labels)}."
-                    )
-                result[[start + index for index in batch]] = logits
+                result[[start + index for index in batch]] = self._run(arrays)
         return result
 
     def encode(self, inputs: Sequence[TextInput]) -> dict[str, NDArray[np.int64]]:
@@ -138,8 +132,19 @@ class Predictor:
 
     def _compose_one(self, text: str) -> dict[str, Any]:
         arrays = self.tokenizer.encode_one(text, self.session.input_names)
-        logits = self._output(self.session.run(arrays))[0]
-        return self.task.postprocess_one(logits, self.labels, self.problem_type)
+        return self.task.postprocess_one(self._run(arrays)[0], self.labels, self.problem_type)
+
+    def _run(self, arrays: dict[str, NDArray[np.int64]]) -> Array:
+        """The model's logits (B, C) for one batch."""
+        outputs = self.session.run(arrays)
+        # A stock export may call its only output something else.
+        logits = outputs["logits"] if "logits" in outputs else next(iter(outputs.values()))
+        if logits.shape[-1] != len(self.labels):
+            raise ArtifactError(
+                f"The model has {logits.shape[-1]} outputs but {len(self.labels)} labels: "
+                f"{', '.join(self.labels)}."
+            )
+        return logits
 
     def _batches(self, inputs: Sequence[TextInput], batch_size: int) -> list[list[int]]:
         """Indices of `inputs` in batches of similar length (of equal length without a mask)."""
@@ -158,8 +163,3 @@ class Predictor:
             else:
                 last.append(index)
         return batches
-
-    @staticmethod
-    def _output(outputs: dict[str, Array]) -> Array:
-        """The logits, also of stock exports that call their only output something else."""
-        return outputs["logits"] if "logits" in outputs else next(iter(outputs.values()))

@@ -5,6 +5,7 @@ it.
 """
 
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -144,9 +145,11 @@ class Reference:
 def devices() -> list[DeviceInfo]:
     """The CPU and CUDA, absent ones with the reason."""
     try:
-        torch, _ = _libraries()
-    except MissingDependencyError as error:
-        return [DeviceInfo(NAME, "cpu", False, error.message, error.hint)]
+        import torch
+    except ImportError as error:
+        return [DeviceInfo(NAME, "cpu", False, f"PyTorch cannot be imported: {error}", _INSTALL)]
+    if importlib.util.find_spec("transformers") is None:  # found, not imported: that takes seconds
+        return [DeviceInfo(NAME, "cpu", False, "transformers is not installed", _INSTALL)]
     cpu = DeviceInfo(NAME, "cpu", True, f"PyTorch {torch.__version__}")
     if torch.cuda.is_available():
         return [cpu, DeviceInfo(NAME, "cuda", True, torch.cuda.get_device_name())]

@@ -57,14 +57,14 @@ def postprocess(
     if top_k is not None and top_k < 1:
         raise UsageError(f"top_k is {top_k}; it must be at least 1, or None for all classes.")
     values = scores(logits, function_to_apply or _function(problem_type, len(labels)))
+    # Ranked by logits: every function here is monotonic, but scores may round to the same number.
     if top_k == 1:
-        best = values.argmax(axis=-1).tolist()
+        best = logits.argmax(axis=-1).tolist()
         return [
             {"label": labels[index], "score": float(row[index])}
             for row, index in zip(values, best, strict=True)
         ]
-    # A stable sort of the negated scores keeps the classes' order between equals, as sorted() does.
-    order = np.argsort(-values, axis=-1, kind="stable")[:, :top_k]
+    order = np.argsort(-logits, axis=-1, kind="stable")[:, :top_k]
     return [
         [{"label": labels[i], "score": float(row[i])} for i in indices]
         for row, indices in zip(values, order.tolist(), strict=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,46 @@ from runtimes.artifact import Manifest, ModelEntry, write_artifact
 LABELS = ("sad", "fine", "glad")
 WORDS = ("a", "film", "gorgeous", "dull", "witty", "not", "##ly", ",", ".")
 VOCABULARY = {w: i for i, w in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS))}
+
+
+def build_checkpoint(folder: Path, **config: Any) -> Path:
+    """A random two-layer BERT with the tokenizer below, saved as its users save theirs."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(
+        BertConfig(
+            vocab_size=len(VOCABULARY),
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=20,
+            initializer_range=0.5,  # spreads the logits, so that classes differ
+            **config,
+        )
+    )
+    model.save_pretrained(folder)
+    BertTokenizer(vocab=VOCABULARY, model_max_length=20).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face checkpoint with three classes."""
+    labels = dict(enumerate(LABELS))
+    return build_checkpoint(tmp_path_factory.mktemp("checkpoint"), id2label=labels)
+
+
+@pytest.fixture
+def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
+    """`make_checkpoint(**config)` builds a checkpoint with other settings."""
+
+    def make(**config: Any) -> Path:
+        return build_checkpoint(tmp_path / "checkpoint", **config)
+
+    return make
 
 
 @pytest.fixture

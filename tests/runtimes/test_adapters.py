@@ -1,0 +1,202 @@
+"""Every runtime that is found by its file keeps the promises of `runtimes.base`."""
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runtimes import devices, get_runtime, runtime_names
+from runtimes.errors import ArtifactError, DeviceUnavailableError, EdgepressError, UsageError
+from runtimes.registry import get_task, task_names
+
+RUNTIMES = runtime_names()
+IDS = np.array([[2, 4, 5, 3], [2, 6, 3, 0]])
+INPUTS = {"input_ids": IDS, "attention_mask": (IDS > 0).astype(np.int64)}
+
+
+@pytest.fixture
+def model_path(
+    tmp_path: Path,
+    checkpoint: Path,
+    write_onnx: Callable[..., Path],
+    write_openvino: Callable[..., Path],
+) -> Callable[[str], Path]:
+    """`model_path(format)`: the tiny model in a format."""
+    writers = {
+        "onnx": lambda: write_onnx(tmp_path / "model.onnx"),
+        "openvino": lambda: write_openvino(tmp_path / "model.xml"),
+        "huggingface": lambda: checkpoint,
+    }
+    return lambda format_name: writers[format_name]()
+
+
+def test_runtimes_are_found_by_file_with_the_preferred_first() -> None:
+    assert RUNTIMES == ("onnxruntime", "openvino", "pytorch")
+    assert task_names() == ("text-classification",)
+    assert get_task("text-classification").NAME == "text-classification"
+    with pytest.raises(UsageError, match="onnxruntime, openvino, pytorch") as caught:
+        get_runtime("openvno")
+    assert caught.value.hint == "Did you mean openvino?"
+    with pytest.raises(UsageError, match="text-classification"):
+        get_task("base")
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+class TestEveryRuntime:
+    def test_it_is_named_after_its_file(self, name: str) -> None:
+        found = get_runtime(name).NAME
+        assert found == name
+
+    def test_it_lists_its_devices_and_the_reasons_for_absent_ones(self, name: str) -> None:
+        found = {info.device: info for info in get_runtime(name).devices()}
+        assert found["cpu"].available
+        for info in found.values():
+            assert info.runtime == name
+            assert info.detail
+        assert set(found.values()) <= set(devices())
+
+    def test_it_runs_each_of_its_formats(
+        self, name: str, model_path: Callable[[str], Path], token_vectors: np.ndarray
+    ) -> None:
+        for model_format in get_runtime(name).FORMATS:
+            session = get_runtime(name).open_model(
+                model_path(model_format), threads=1, precision="fp32"
+            )
+            assert (session.runtime, session.device) == (name, "cpu")
+            assert session.precision == "fp32"
+            inputs = {n: INPUTS.get(n, np.zeros_like(IDS)) for n in session.input_names}
+            first = session.run(inputs)["logits"]
+            assert first.shape == (2, 3)
+            assert first.dtype == np.float32
+            kept = first.copy()
+            alone = session.run({n: a[1:, :3].copy() for n, a in inputs.items()})["logits"]
+            np.testing.assert_allclose(alone[0], first[1], atol=1e-5)  # padding changes nothing
+            np.testing.assert_array_equal(first, kept)  # results outlive the next call
+            if model_format != "huggingface":
+                mean = token_vectors[[2, 6, 3]].mean(0)
+                np.testing.assert_allclose(first[1], mean, atol=1e-5)
+            session.close()
+
+    def test_a_device_that_does_not_exist_is_refused(
+        self, name: str, model_path: Callable[[str], Path]
+    ) -> None:
+        path = model_path(get_runtime(name).FORMATS[0])
+        with pytest.raises(DeviceUnavailableError, match="abacus"):
+            get_runtime(name).open_model(path, device="abacus", precision="fp32")
+
+    def test_a_device_that_is_absent_is_refused_with_its_reason(
+        self, name: str, model_path: Callable[[str], Path]
+    ) -> None:
+        path = model_path(get_runtime(name).FORMATS[0])
+        for info in get_runtime(name).devices():
+            if not info.available:
+                with pytest.raises(DeviceUnavailableError) as caught:
+                    get_runtime(name).open_model(path, device=info.device, precision="fp32")
+                assert info.detail in caught.value.message
+
+    def test_a_file_that_is_no_model_is_named(self, name: str, tmp_path: Path) -> None:
+        runtime = get_runtime(name)
+        path = tmp_path / {"onnx": "m.onnx", "openvino": "m.xml"}.get(runtime.FORMATS[0], "m")
+        with pytest.raises(EdgepressError, match=path.name):
+            runtime.open_model(path, precision="fp32")
+        path.write_bytes(b"no model")
+        with pytest.raises(EdgepressError, match=path.name):
+            runtime.open_model(path, precision="fp32")
+
+
+class TestOnnxRuntime:
+    def test_falling_back_to_the_cpu_is_warned_of_and_reported(
+        self, monkeypatch: pytest.MonkeyPatch, model_path: Callable[[str], Path]
+    ) -> None:
+        import onnxruntime
+
+        # A GPU build whose driver does not start: the provider is listed, the session lacks it.
+        listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
+        path = model_path("onnx")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Specified provider")
+            with pytest.warns(RuntimeWarning, match=r"CUDAExecutionProvider .* on the CPU"):
+                session = get_runtime("onnxruntime").open_model(
+                    path, device="cuda", precision="fp32"
+                )
+        assert session.device == "cpu"
+
+    def test_two_builds_that_overwrite_each_other_are_pointed_out(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import importlib.metadata
+
+        import onnxruntime
+
+        monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.0")
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [])
+        [cuda] = [d for d in get_runtime("onnxruntime").devices() if d.device == "cuda"]
+        assert "overwrite each other" in cuda.detail
+        assert cuda.hint
+        assert "pip uninstall onnxruntime onnxruntime-gpu" in cuda.hint
+
+    def test_inputs_that_the_graph_does_not_take_are_left_out(
+        self, model_path: Callable[[str], Path]
+    ) -> None:
+        session = get_runtime("onnxruntime").open_model(model_path("onnx"), precision="fp32")
+        more = {**INPUTS, "token_type_ids": np.zeros_like(IDS)}
+        np.testing.assert_array_equal(session.run(more)["logits"], session.run(INPUTS)["logits"])
+
+
+class TestOpenVino:
+    def test_fp32_is_kept_to_where_the_library_would_choose_less(
+        self, model_path: Callable[[str], Path]
+    ) -> None:
+        path = model_path("openvino")
+        session: Any = get_runtime("openvino").open_model(path, precision="fp32")
+        compiled = session._request.get_compiled_model()
+        assert compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "f32"
+
+    @pytest.mark.parametrize("declared", ["int8", "auto"])
+    @pytest.mark.parametrize("quantized", [True, False])
+    def test_int8_is_reported_where_integers_really_execute(
+        self, tmp_path: Path, declared: str, quantized: bool
+    ) -> None:
+        path = _write_dense_model(tmp_path / "model.xml", quantized=quantized)
+        session = get_runtime("openvino").open_model(path, precision=declared)
+        assert (session.precision == "int8") is quantized
+
+    def test_nothing_is_sent_over_the_network(self) -> None:
+        from runtimes.adapters.openvino import import_openvino
+
+        import_openvino()
+        assert sys.modules.get("openvino_telemetry") is None
+
+
+def _write_dense_model(path: Path, *, quantized: bool) -> Path:
+    """One matrix product, its inputs quantized to 8 bits (or not), as NNCF writes it."""
+    from runtimes.adapters.openvino import import_openvino
+
+    openvino = import_openvino()
+    op = openvino.opset13
+    ids = op.parameter([-1, -1], np.int64, name="input_ids")
+    ids.output(0).set_names({"input_ids"})
+    table = op.constant(np.random.default_rng(0).normal(size=(13, 64)).astype(np.float32))
+    vectors = op.gather(table, ids, op.constant(np.int64(0)))
+    weights = op.constant(np.random.default_rng(1).normal(size=(64, 64)).astype(np.float32))
+    if quantized:
+        low, high = op.constant(np.float32(-4)), op.constant(np.float32(4 * 127 / 128))
+        vectors = op.fake_quantize(vectors, low, high, low, high, 256)
+        low, high = op.constant(np.float32(-4)), op.constant(np.float32(4))
+        weights = op.fake_quantize(weights, low, high, low, high, 255)
+    product = op.matmul(vectors, weights, False, True)
+    logits = op.result(op.reduce_sum(product, op.constant(np.int64(1))))
+    logits.input(0).get_source_output().set_names({"logits"})
+    openvino.save_model(openvino.Model([logits], [ids]), path, compress_to_fp16=False)
+    return path
+
+
+def test_damaged_models_are_artifact_errors(tmp_path: Path) -> None:
+    for name, file in (("onnxruntime", "a.onnx"), ("openvino", "a.xml")):
+        with pytest.raises(ArtifactError, match="there is no such file"):
+            get_runtime(name).open_model(tmp_path / file, precision="fp32")

@@ -1,0 +1,248 @@
+"""Opening artifacts, bare exports and checkpoints, and what is said when that cannot be done."""
+
+import csv
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer as Backend
+
+import runtimes
+from runtimes import load, open_checkpoint, open_model_folder
+from runtimes.artifact import Manifest, ModelEntry, write_artifact
+from runtimes.errors import (
+    ArtifactError,
+    DeviceUnavailableError,
+    MissingDependencyError,
+    ModelError,
+    UsageError,
+)
+from runtimes.tokenization import Tokenizer
+
+TEXTS = ["a gorgeous , witty film", "dull", "not witty . " * 9, ("a film", "dull")]
+ONNX = ModelEntry("onnxruntime", "onnx", "onnx/model.onnx", "fp32")
+OPENVINO = ModelEntry("openvino", "openvino", "openvino/model.xml", "fp32")
+
+
+@pytest.fixture
+def make_artifact(
+    tmp_path: Path,
+    manifest: Manifest,
+    wordpiece: Backend,
+    write_onnx: Callable[..., Path],
+    write_openvino: Callable[..., Path],
+) -> Callable[..., Path]:
+    def make(*entries: ModelEntry) -> Path:
+        def populate(folder: Path) -> None:
+            wordpiece.save(str(folder / "tokenizer.json"))
+            for entry in entries:
+                write = write_onnx if entry.format == "onnx" else write_openvino
+                write(folder / entry.path, padded=entry.variant == "padded")
+
+        target = tmp_path / "made"
+        write_artifact(target, dataclasses.replace(manifest, models=entries), populate)
+        return target
+
+    return make
+
+
+@pytest.mark.parametrize("variant", ["padded", "unpadded"])
+@pytest.mark.parametrize("entry", [ONNX, OPENVINO], ids=["onnxruntime", "openvino"])
+def test_an_artifact_answers_the_same_on_every_runtime(
+    make_artifact: Callable[..., Path],
+    expected_logits: Callable[..., np.ndarray],
+    entry: ModelEntry,
+    variant: str,
+) -> None:
+    folder = make_artifact(dataclasses.replace(entry, variant=variant))
+    with load(folder, threads=1) as predict:
+        assert (predict.session.runtime, predict.session.device) == (entry.runtime, "cpu")
+        assert predict.session.precision == "fp32"
+        np.testing.assert_allclose(predict.logits(TEXTS), expected_logits(TEXTS), atol=1e-5)
+        alone = [predict.logits([text])[0] for text in TEXTS]
+        np.testing.assert_allclose(alone, expected_logits(TEXTS), atol=1e-5)
+
+
+def test_the_first_model_of_the_manifest_is_preferred_and_others_can_be_asked_for(
+    make_artifact: Callable[..., Path],
+) -> None:
+    folder = make_artifact(OPENVINO, ONNX)
+    for options, expected in (
+        ({}, "openvino"),
+        ({"runtime": "onnxruntime"}, "onnxruntime"),
+        ({"precision": "fp32"}, "openvino"),
+    ):
+        with load(folder, threads=1, **options) as predict:  # type: ignore[arg-type]
+            assert predict.session.runtime == expected
+
+
+def test_a_runtime_that_is_not_installed_is_passed_over(
+    make_artifact: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_artifact(ONNX, OPENVINO)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with load(folder, threads=1) as predict:
+        assert predict.session.runtime == "openvino"
+    with pytest.raises(MissingDependencyError, match="onnxruntime cannot be imported") as caught:
+        load(folder, runtime="onnxruntime")
+    assert "pip install onnxruntime" in str(caught.value)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingDependencyError) as caught:
+        load(folder)
+    assert "pip install onnxruntime  or  pip install openvino" in str(caught.value)
+    assert {d.available for d in runtimes.devices() if d.runtime != "pytorch"} == {False}
+
+
+def test_what_the_artifact_does_not_hold_is_an_error_that_lists_what_it_holds(
+    artifact: Path,
+) -> None:
+    with pytest.raises(ArtifactError, match="no openvino model; it holds: fp32 onnxruntime"):
+        load(artifact, runtime="openvino")
+    with pytest.raises(ArtifactError, match="no int8 model"):
+        load(artifact, precision="int8")
+    with pytest.raises(UsageError, match="Did you mean onnxruntime"):
+        load(artifact, runtime="onnxruntim")
+
+
+def test_a_device_that_is_absent_is_an_error_with_the_reason(
+    make_artifact: Callable[..., Path],
+) -> None:
+    folder = make_artifact(ONNX, OPENVINO)
+    with pytest.raises(DeviceUnavailableError, match="abacus") as caught:
+        load(folder, device="abacus")
+    assert "ONNX Runtime" in str(caught.value)
+    assert "OpenVINO" in str(caught.value)
+
+
+def test_verification_can_be_skipped_but_is_the_default(artifact: Path) -> None:
+    (artifact / "tokenizer.json").write_text((artifact / "tokenizer.json").read_text() + " ")
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json"):
+        load(artifact)
+    with load(artifact, verify=False) as predict:
+        assert predict("film")[0]["label"] in predict.labels
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime"),
+    [
+        ("model.onnx", "onnxruntime"),
+        ("onnx/model.onnx", "onnxruntime"),
+        ("openvino_model.xml", "openvino"),
+        ("openvino/model.xml", "openvino"),
+    ],
+)
+def test_a_bare_export_opens_with_the_configuration_beside_it(
+    tmp_path: Path,
+    wordpiece: Backend,
+    write_onnx: Callable[..., Path],
+    write_openvino: Callable[..., Path],
+    expected_logits: Callable[..., np.ndarray],
+    name: str,
+    runtime: str,
+) -> None:
+    folder = tmp_path / "export"
+    (write_onnx if name.endswith(".onnx") else write_openvino)(folder / name)
+    wordpiece.save(str(folder / "tokenizer.json"))
+    config = {"id2label": {"0": "sad", "1": "fine", "2": "glad"}, "max_position_embeddings": 16}
+    (folder / "config.json").write_text(json.dumps(config))
+    with open_model_folder(folder, threads=1) as predict:
+        assert predict.session.runtime == runtime
+        assert predict.labels == ("sad", "fine", "glad")
+        np.testing.assert_allclose(predict.logits(TEXTS), expected_logits(TEXTS), atol=1e-5)
+    (folder / "config.json").unlink()
+    with pytest.raises(ArtifactError, match="id2label"):
+        open_model_folder(folder)
+
+
+def test_a_folder_without_a_model_is_an_error_that_says_what_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"looked for: model\.onnx"):
+        open_model_folder(tmp_path)
+    (tmp_path / "model.onnx").write_bytes(b"no model")
+    (tmp_path / "config.json").write_text('{"id2label": {"0": "a"}}')
+    with pytest.raises(ArtifactError, match=r"no tokenizer\.json"):
+        open_model_folder(tmp_path)
+
+
+class TestCheckpoints:
+    """The full-precision reference."""
+
+    def test_the_reference_is_what_transformers_computes(self, checkpoint: Path) -> None:
+        import torch
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        model = AutoModelForSequenceClassification.from_pretrained(checkpoint).eval()
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+        predict = open_checkpoint(checkpoint, threads=1)
+        assert (predict.session.runtime, predict.session.precision) == ("pytorch", "fp32")
+        for item in TEXTS:
+            pair = (item,) if isinstance(item, str) else item
+            with torch.inference_mode():
+                inputs = tokenizer(*pair, truncation=True, max_length=20, return_tensors="pt")
+                expected = model(**inputs).logits
+            np.testing.assert_allclose(predict.logits([item]), expected.numpy(), atol=1e-6)
+            if isinstance(item, str):
+                [answer] = predict(item)
+                assert answer["label"] == model.config.id2label[expected.argmax().item()]
+                assert answer["score"] == pytest.approx(expected.softmax(-1).max().item())
+
+    def test_batches_agree_with_single_texts(self, checkpoint: Path) -> None:
+        texts = [text for text in TEXTS if isinstance(text, str)]
+        predict = open_checkpoint(checkpoint, threads=1)
+        alone = np.concatenate([predict.logits([text]) for text in texts])
+        np.testing.assert_allclose(predict.logits(texts, batch_size=2), alone, atol=1e-5)
+
+    def test_our_tokenizer_reads_the_checkpoint_alike(self, checkpoint: Path) -> None:
+        stock, ours = open_checkpoint(checkpoint).tokenizer, Tokenizer.from_folder(checkpoint)
+        texts = [text for text in TEXTS if isinstance(text, str)]
+        for name, array in ours.encode(texts).items():
+            np.testing.assert_array_equal(array, stock.encode(texts)[name])
+        np.testing.assert_array_equal(ours.lengths(texts), stock.lengths(texts))
+        assert (ours.max_length, ours.pad_token_id) == (stock.max_length, stock.pad_token_id)
+
+    def test_a_lean_checkpoint_needs_the_package_that_defines_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "config.json").write_text('{"model_type": "lean-encoder"}')
+        (tmp_path / "model.safetensors").write_bytes(b"")
+        monkeypatch.setitem(sys.modules, "compress.encoder", None)
+        with pytest.raises(MissingDependencyError, match="lean-encoder") as caught:
+            open_checkpoint(tmp_path)
+        assert "pip install edgepress" in str(caught.value)
+
+    def test_what_is_no_safe_checkpoint_is_refused(self, tmp_path: Path, checkpoint: Path) -> None:
+        with pytest.raises(ModelError, match="no checkpoint folder"):
+            open_checkpoint(tmp_path / "nowhere")
+        with pytest.raises(ModelError, match=r"no config\.json"):
+            open_checkpoint(tmp_path)
+        (tmp_path / "config.json").write_text((checkpoint / "config.json").read_text())
+        with pytest.raises(ModelError, match="has no weights"):
+            open_checkpoint(tmp_path)
+        (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+        with pytest.raises(ModelError, match="only pickled weights") as caught:
+            open_checkpoint(tmp_path)
+        assert "save_pretrained" in str(caught.value)
+        (tmp_path / "model.safetensors").write_bytes(b"no tensors")
+        with pytest.raises(ModelError, match="cannot be loaded"):
+            open_checkpoint(tmp_path)
+
+
+@pytest.mark.shared
+def test_the_real_model_is_tokenized_alike_and_answers_as_measured() -> None:
+    shared = Path(os.environ.get("EDGEPRESS_SHARED", "../shared"))
+    folder = shared / "models" / "minilm-sst2"
+    if not folder.is_dir():
+        pytest.skip(f"EDGEPRESS_SHARED ({shared}) holds no models/minilm-sst2")
+    with (shared / "data" / "sst2" / "validation.csv").open(encoding="utf-8", newline="") as file:
+        texts = [row["text"] for row in csv.DictReader(file)]
+    ours = Tokenizer.from_folder(folder)
+    with open_checkpoint(folder) as predict:
+        stock = predict.tokenizer
+        for name, array in ours.encode(texts).items():
+            np.testing.assert_array_equal(array, stock.encode(texts)[name])
+        assert ours.max_length == stock.max_length == 512
+        assert predict("a gorgeous , witty film")[0]["label"] == "positive"

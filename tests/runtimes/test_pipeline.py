@@ -1,0 +1,136 @@
+"""The predictor: order, batching, padding and the single-text path all agree."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer as Backend
+
+from runtimes.errors import ArtifactError
+from runtimes.pipeline import Predictor
+from runtimes.registry import get_task
+from runtimes.tokenization import Tokenizer
+
+LABELS = ("sad", "fine", "glad")
+TEXTS = st.lists(
+    st.lists(st.sampled_from(["film", "witty", "dull", "not", ","]), max_size=12).map(" ".join)
+)
+
+
+class FakeSession:
+    """A session in numpy, logits the mean of token vectors; it keeps the shapes it was given."""
+
+    runtime = "fake"
+    device = "cpu"
+    precision = "fp32"
+
+    def __init__(self, vectors: np.ndarray, *, padded: bool) -> None:
+        self.vectors = vectors
+        self.input_names = ("input_ids", "attention_mask") if padded else ("input_ids",)
+        self.shapes: list[tuple[int, ...]] = []
+        self.closed = False
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        assert set(inputs) == set(self.input_names)
+        ids = inputs["input_ids"]
+        self.shapes.append(ids.shape)
+        weights = inputs.get("attention_mask", np.ones_like(ids))[..., None]
+        return {"logits": (self.vectors[ids] * weights).sum(1) / weights.sum(1)}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _predictor(
+    wordpiece: Backend, vectors: np.ndarray, *, padded: bool = True, labels: Any = LABELS
+) -> Predictor:
+    return Predictor(
+        FakeSession(vectors, padded=padded),
+        Tokenizer(wordpiece, max_length=16, pad_token_id=0),
+        get_task("text-classification"),
+        labels=labels,
+    )
+
+
+@pytest.mark.parametrize("padded", [True, False], ids=["padded", "unpadded"])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=TEXTS, batch_size=st.integers(1, 5))
+def test_batches_keep_the_order_and_do_not_mix_rows(
+    wordpiece: Backend,
+    token_vectors: np.ndarray,
+    expected_logits: Callable[..., np.ndarray],
+    padded: bool,
+    texts: list[str],
+    batch_size: int,
+) -> None:
+    predict = _predictor(wordpiece, token_vectors, padded=padded)
+    logits = predict.logits(texts, batch_size)
+    assert logits.shape == (len(texts), 3)
+    assert logits.dtype == np.float32
+    if texts:
+        np.testing.assert_allclose(logits, expected_logits(texts), atol=1e-6)
+    assert all(rows <= batch_size for rows, _ in predict.session.shapes)  # type: ignore[attr-defined]
+
+
+def test_the_single_text_path_agrees_with_the_list_path(
+    wordpiece: Backend, token_vectors: np.ndarray
+) -> None:
+    predict = _predictor(wordpiece, token_vectors)
+    for text in ("", "a witty film", "dull , not witty"):
+        [one] = predict(text)
+        [many] = predict([text])
+        assert one["label"] == many["label"]
+        assert one["score"] == pytest.approx(many["score"], abs=1e-6)
+
+
+def test_inputs_of_similar_length_share_a_batch(
+    wordpiece: Backend, token_vectors: np.ndarray
+) -> None:
+    predict = _predictor(wordpiece, token_vectors)
+    predict(["film " * 9, "film", "film " * 9, "film"], batch_size=2)
+    assert predict.session.shapes == [(2, 3), (2, 11)]  # type: ignore[attr-defined]
+
+
+def test_encode_gives_just_what_the_session_takes(
+    wordpiece: Backend, token_vectors: np.ndarray
+) -> None:
+    predict = _predictor(wordpiece, token_vectors, padded=False)
+    assert list(predict.encode(["a witty film"])) == ["input_ids"]
+
+
+def test_it_closes_its_session(wordpiece: Backend, token_vectors: np.ndarray) -> None:
+    with _predictor(wordpiece, token_vectors) as predict:
+        pass
+    assert predict.session.closed  # type: ignore[attr-defined]
+
+
+def test_labels_that_do_not_fit_the_model_are_an_error(
+    wordpiece: Backend, token_vectors: np.ndarray
+) -> None:
+    predict = _predictor(wordpiece, token_vectors, labels=("bad", "good"))
+    for inputs in (["film"], "film"):
+        with pytest.raises(ArtifactError, match="3 outputs but 2 labels: bad, good"):
+            predict(inputs)
+
+
+def test_a_batch_holds_at_least_one(wordpiece: Backend, token_vectors: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        _predictor(wordpiece, token_vectors).logits(["film"], 0)
+
+
+def test_several_threads_may_call_one_predictor(
+    artifact: Path, expected_logits: Callable[..., np.ndarray]
+) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from runtimes import load
+
+    texts = [f"{'witty ' * (i % 7)}film" for i in range(64)]
+    expected = expected_logits(texts).argmax(1)
+    with load(artifact, threads=1) as predict, ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(predict, texts))
+    assert [answer[0]["label"] for answer in answers] == [LABELS[i] for i in expected]
