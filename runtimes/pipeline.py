@@ -76,7 +76,8 @@ class Predictor:
         Returns:
             For a text `[{"label", "score"}]`; for a pair `{"label", "score"}` (as Transformers
             does); for a list of N inputs a list of N dicts. With `top_k` other than 1, a list of
-            dicts for each input.
+            dicts for each input. (Transformers wraps each result of a list in a list of one where
+            `top_k=1` is spelt out; here it is the default and changes nothing.)
 
         Raises:
             TypeError: `inputs` has another form.
