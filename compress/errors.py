@@ -1,4 +1,4 @@
-"""Every error that the command reports, with its exit code; the tree is drawn in `runtimes.errors`."""
+"""Every error that the command reports, with its exit code; `runtimes.errors` draws the tree."""
 
 from runtimes.errors import (
     ArtifactError,

@@ -17,6 +17,7 @@ __all__ = [
     "QuantizeSettings",
     "Recipe",
     "load_recipe",
+    "render_recipe",
 ]
 
 Effort = Literal["fast", "balanced", "best"]
@@ -155,6 +156,12 @@ def load_recipe(
             f"effort {effort!r} does not exist; there are: {', '.join(get_args(Effort))}"
         )
     return _validated(_merged(_PRESETS[effort], given))
+
+
+def render_recipe(recipe: Recipe, command: str) -> str:
+    """The resolved recipe as YAML that `--recipe` reads back, opening with the command."""
+    body = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return f"# {command}\n{body}"
 
 
 def _read(path: Path) -> dict[str, Any]:

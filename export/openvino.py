@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from export.quantization import QuantizationPlan
+from runtimes.adapters.openvino import import_openvino
 
 __all__ = ["build_openvino", "quantize_openvino", "save_openvino"]
 
@@ -22,9 +23,7 @@ def build_openvino(portable: onnx.ModelProto) -> Any:
     """
     import io
 
-    import openvino
-
-    return openvino.Core().read_model(io.BytesIO(portable.SerializeToString()))
+    return import_openvino().Core().read_model(io.BytesIO(portable.SerializeToString()))
 
 
 def quantize_openvino(
@@ -40,6 +39,7 @@ def quantize_openvino(
     Returns:
         A quantized `openvino.Model`.
     """
+    import_openvino()  # first: nncf imports it too, and it must not report home
     import nncf
 
     nncf.set_log_level(logging.ERROR)
@@ -82,7 +82,5 @@ def _ignored(model: Any, plan: QuantizationPlan) -> Any:
 
 def save_openvino(model: Any, path: Path) -> None:
     """Write `path` (`.xml`) and its `.bin` beside it, in the precision the model holds."""
-    import openvino
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    openvino.save_model(model, path, compress_to_fp16=False)
+    import_openvino().save_model(model, path, compress_to_fp16=False)

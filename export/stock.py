@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.quiet import quiet_libraries
+from runtimes.adapters.openvino import import_openvino
 from runtimes.errors import ModelError
 
 __all__ = ["STOCK_EXPORTS", "StockName", "export_stock"]
@@ -59,6 +60,7 @@ def export_stock(
 
 
 def _export(checkpoint: Path, target: Path, name: StockName, calibration: Sequence[Inputs]) -> None:
+    import_openvino()  # before transformers.exporters imports it: nothing is to be reported home
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 

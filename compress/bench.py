@@ -1,0 +1,125 @@
+"""`compress bench`: any mix of models measured on the same data."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.latency import LatencySettings
+from benchmarks.render.markdown import render_markdown
+from benchmarks.report import Report, save_report
+from benchmarks.subjects import Subject
+from compress.data import load_splits
+from compress.errors import ModelError
+from compress.measure import run_benchmark
+from compress.pipeline import Columns
+from compress.progress import Progress
+from runtimes.artifact import MANIFEST_NAME, read_manifest
+from runtimes.hf_config import read_hf_config
+
+__all__ = ["bench_models"]
+
+_ONNX = ("model.onnx", "onnx/model.onnx")
+_OPENVINO = ("openvino_model.xml", "model.xml", "openvino/model.xml")
+
+
+def bench_models(
+    models: Sequence[Path],
+    data: str,
+    *,
+    columns: Columns,
+    out: Path | None,
+    rounds: int,
+    seed: int,
+    threads: int | None,
+    progress: Progress,
+    command: str | None,
+) -> Report:
+    """Measure models against the first one.
+
+    Args:
+        models: Hugging Face checkpoints, artifacts, and folders of other exporters.
+        data: As for a run; the reported split is measured on.
+        columns: Names of columns that convention does not find.
+        out: Where `report.json` and `report.md` go, or None.
+        rounds: Interleaved rounds.
+        seed: Seed of sampling and intervals.
+        threads: CPU threads; None for all cores.
+        progress: Where to report progress.
+        command: What the user typed.
+
+    Raises:
+        ModelError: A folder is none of the kinds.
+        DataError: The data do not fit the first model.
+    """
+    subjects = [subject for model in models for subject in _subjects(model, threads)]
+    splits = load_splits(
+        data,
+        label_names=_labels(models[0]),
+        text_column=columns.text,
+        pair_column=columns.pair,
+        label_column=columns.label,
+        seed=seed,
+    )
+    report = run_benchmark(
+        subjects,
+        splits.report,
+        LatencySettings(rounds=rounds),
+        reference=subjects[0].id,
+        seed=seed,
+        progress=progress,
+        title="measuring",
+    )
+    report = replace(
+        report,
+        data={
+            **report.data,
+            "source": data,
+            "fingerprint": splits.fingerprint,
+            "notes": list(splits.notes),
+        },
+        command=command,
+    )
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        save_report(report, out / "report.json")
+        (out / "report.md").write_text(render_markdown(report), encoding="utf-8")
+    return report
+
+
+def _subjects(path: Path, threads: int | None) -> list[Subject]:
+    """One subject for each way the folder can be run."""
+    name = f"{path.parent.name}/{path.name}" if path.name == "artifact" else path.name
+    shared: dict[str, Any] = {"model": name, "path": path, "threads": threads}
+    if (path / MANIFEST_NAME).is_file():
+        return [
+            Subject(
+                id=f"{path}:{model.runtime}:{model.precision}",
+                kind="artifact",
+                runtime=model.runtime,
+                precision=model.precision,
+                **shared,
+            )
+            for model in read_manifest(path).models
+        ]
+    found = [
+        Subject(id=f"{path}:{runtime}", kind="export", runtime=runtime, **shared)
+        for runtime, files in (("onnxruntime", _ONNX), ("openvino", _OPENVINO))
+        if any((path / file).is_file() for file in files)
+    ]
+    if any(path.glob("*.safetensors")):
+        found.append(Subject(id=f"{path}:pytorch", kind="checkpoint", runtime="pytorch", **shared))
+    if not found:
+        what = "does not exist" if not path.exists() else "holds no model that can be measured"
+        raise ModelError(
+            f"{path} {what}",
+            hint="name a Hugging Face checkpoint, an artifact, or a folder with model.onnx or "
+            "openvino_model.xml, tokenizer.json and config.json",
+        )
+    return found
+
+
+def _labels(path: Path) -> Sequence[str]:
+    if (path / MANIFEST_NAME).is_file():
+        return read_manifest(path).labels
+    return read_hf_config(path).labels

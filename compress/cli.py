@@ -1,0 +1,332 @@
+"""The command `compress` (also `edgepress`, also `python -m compress`).
+
+Data goes to stdout, everything else to stderr. Heavy libraries are imported inside the commands, so
+that `--help` and mistakes are answered at once.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from compress.errors import BudgetError, EdgepressError, UsageError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="compress",
+    help="Compress a fine-tuned Transformer encoder inside an accuracy budget, and prove it.\n\n"
+    "`compress MODEL --data DATA` is short for `compress run MODEL --data DATA`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
+TextColumn = Annotated[str | None, typer.Option(help="Column of the text, if not found by name.")]
+PairColumn = Annotated[str | None, typer.Option(help="Column of the second sentence of pairs.")]
+LabelColumn = Annotated[str | None, typer.Option(help="Column of the label.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; by default all cores.")]
+
+
+@app.command()
+def run(
+    model: Annotated[str, typer.Argument(help="Checkpoint folder, or a model id of the hub.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Recipe keys, such as distill.epochs=2."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="File or folder (csv, tsv, json, jsonl, parquet) or hub id.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for artifact, report and log.")] = Path("out"),
+    max_drop: Annotated[
+        float | None, typer.Option(min=0, help="Accuracy budget in points (default 1.0).")
+    ] = None,
+    effort: Annotated[
+        str | None, typer.Option(help="fast (no training), balanced (default) or best.")
+    ] = None,
+    stages: Annotated[
+        str | None, typer.Option(help="Comma-separated, of distill, prune, quantize.")
+    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="YAML file with recipe keys.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
+    threads: Threads = None,
+    text_column: TextColumn = None,
+    pair_column: PairColumn = None,
+    label_column: LabelColumn = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compress MODEL on DATA: the fastest artifact inside the budget, and the table for it."""
+    if data is None:
+        raise UsageError(
+            "--data is missing: the drop can only be measured on your own labelled text",
+            hint=f"try: compress {model} --data my-data.csv",
+        )
+    from compress.pipeline import Columns
+    from compress.pipeline import run as run_pipeline
+    from compress.recipe import load_recipe
+
+    resolved = load_recipe(
+        recipe,
+        overrides or [],
+        {
+            "max_drop": max_drop,
+            "effort": effort,
+            "seed": seed,
+            "threads": threads,
+            "stages": None if stages is None else _stage_names(stages),
+        },
+    )
+    result = run_pipeline(
+        model,
+        data,
+        out,
+        resolved,
+        progress=_progress(quiet),
+        columns=Columns(text_column, pair_column, label_column),
+        command=_typed(),
+    )
+    _show(result.report, as_json=as_json)
+    _finish(result, out)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("demo-out"),
+    effort: Annotated[str | None, typer.Option(help="fast, balanced or best.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run the whole job with no download: generated voice-assistant data, a small BERT."""
+    from compress.demo import prepare
+    from compress.pipeline import run as run_pipeline
+    from compress.recipe import load_recipe
+
+    progress = _progress(quiet)
+    paths = prepare(seed=seed, progress=progress)
+    _say(
+        f"model  {paths.model}\ndata   {paths.data}\n"
+        f"teacher {paths.teacher_accuracy:.1f}%, bag of words {paths.bag_of_words_accuracy:.1f}%",
+        quiet,
+    )
+    result = run_pipeline(
+        str(paths.model),
+        str(paths.data),
+        out,
+        load_recipe(options={"effort": effort, "seed": seed}),
+        progress=progress,
+        command=_typed(),
+    )
+    _show(result.report, as_json=as_json)
+    _finish(result, out)
+
+
+@app.command()
+def bench(
+    models: Annotated[
+        list[Path], typer.Argument(help="Checkpoints, artifacts, ONNX or OpenVINO folders.")
+    ],
+    data: Annotated[str, typer.Option(help="Labelled text, as for `compress run`.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for report.json and report.md.")] = None,
+    rounds: Annotated[int, typer.Option(min=2, help="Interleaved rounds.")] = 20,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    threads: Threads = None,
+    text_column: TextColumn = None,
+    pair_column: PairColumn = None,
+    label_column: LabelColumn = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure any mix of models on the same data; the first one is the reference."""
+    from compress.bench import bench_models
+    from compress.pipeline import Columns
+
+    report = bench_models(
+        models,
+        data,
+        columns=Columns(text_column, pair_column, label_column),
+        out=out,
+        rounds=rounds,
+        seed=seed,
+        threads=threads,
+        progress=_progress(quiet),
+        command=_typed(),
+    )
+    _show(report, as_json=as_json)
+
+
+@app.command()
+def predict(
+    artifact: Annotated[Path, typer.Argument(help="Artifact folder.")],
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts; without any, stdin.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="onnxruntime or openvino.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, gpu or npu.")] = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Label texts with an artifact: one line each, label, score and text between tabs."""
+    import json
+
+    from runtimes import load
+
+    inputs = texts or [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    if not inputs:
+        raise UsageError("there is no text", hint=f'try: compress predict {artifact} "some text"')
+    with load(artifact, runtime=runtime, device=device) as classify:
+        for text, result in zip(inputs, classify(inputs), strict=True):
+            if as_json:
+                sys.stdout.write(json.dumps({"text": text, **result}, ensure_ascii=False) + "\n")
+            else:
+                sys.stdout.write(f"{result['label']}\t{result['score']:.4f}\t{text}\n")
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="Artifact, checkpoint, output folder or report.")],
+    as_json: Json = False,
+) -> None:
+    """Show what a folder is: task, labels, sizes, what was done to it, whether it is intact."""
+    from compress.inspection import inspect_path
+
+    sys.stdout.write(inspect_path(path, as_json=as_json))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show this machine: runtimes, devices and why one is absent, versions, conflicts."""
+    from compress.doctor import diagnose, render_diagnosis
+
+    diagnosis = diagnose()
+    if as_json:
+        _write_json(diagnosis)
+    else:
+        sys.stdout.write(render_diagnosis(diagnosis))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit code.
+
+    Known errors are printed with what to do next; a traceback appears only with EDGEPRESS_DEBUG=1.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(args=_with_command(arguments), prog_name="compress", standalone_mode=False)
+    except EdgepressError as error:
+        if os.environ.get("EDGEPRESS_DEBUG") == "1":
+            raise
+        sys.stderr.write(f"error: {error.message}\n")
+        if error.hint:
+            sys.stderr.write(f"       {error.hint}\n")
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("\ninterrupted; the same command goes on from the last finished stage\n")
+        return _INTERRUPTED
+    except typer.Exit as stop:
+        return stop.exit_code
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        # click's own errors carry a message and an exit code; anything else is a bug: let it show
+        if not hasattr(error, "format_message"):
+            raise
+        sys.stderr.write(f"error: {error.format_message()}\n       try: compress --help\n")
+        return int(getattr(error, "exit_code", 2))
+    return 0
+
+
+def _with_command(arguments: list[str]) -> list[str]:
+    """`MODEL …` becomes `run MODEL …`; a misspelt command gets a suggestion."""
+    if not arguments or arguments[0].startswith("-"):
+        return arguments
+    commands = [
+        command.callback.__name__ for command in app.registered_commands if command.callback
+    ]
+    first = arguments[0]
+    if first in commands:
+        return arguments
+    if not Path(first).exists() and "/" not in first:
+        from difflib import get_close_matches
+
+        near = get_close_matches(first, commands, n=1, cutoff=0.7)
+        if near:
+            raise UsageError(
+                f"there is no command {first!r}, and no model of that name",
+                hint=f"did you mean: compress {near[0]}",
+            )
+    return ["run", *arguments]
+
+
+def _stage_names(text: str) -> list[str]:
+    """Comma-separated stages, each of which exists.
+
+    Raises:
+        UsageError: One does not; with the nearest.
+    """
+    from compress.stages import get_stage, stage_names
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in stage_names():
+            get_stage(name)  # raises with the nearest name
+    return names
+
+
+def _progress(quiet: bool) -> Any:
+    from compress.progress import SilentProgress, TerminalProgress
+
+    return SilentProgress() if quiet or not sys.stderr.isatty() else TerminalProgress()
+
+
+def _say(text: str, quiet: bool) -> None:
+    if not quiet:
+        sys.stderr.write(f"{text}\n")
+
+
+def _typed() -> str:
+    import shlex
+
+    return shlex.join([Path(sys.argv[0]).name.replace("__main__.py", "compress"), *sys.argv[1:]])
+
+
+def _show(report: Any, *, as_json: bool) -> None:
+    if as_json:
+        _write_json(report.to_json())
+        return
+    from rich.console import Console
+
+    from benchmarks.render.terminal import print_report
+
+    console = Console()
+    print_report(report, console if console.is_terminal else Console(width=120))
+
+
+def _write_json(value: Any) -> None:
+    import json
+
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _finish(result: Any, out: Path) -> None:
+    """Say where things are; exit code 4 where nothing met the budget."""
+    if result.artifact is None:
+        raise BudgetError(
+            f"no candidate stays within {result.report.budget['max_drop']:g} points; "
+            f"the report is in {out / 'report.md'}",
+            hint="allow more with --max-drop, or let it train longer with --effort best",
+        )
+    sys.stderr.write(
+        f"\nartifact  {result.artifact}\nreport    {out / 'report.md'}\n"
+        f'try it    compress predict {result.artifact} "some text"\n'
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""`compress doctor`: what this machine has, what it lacks, and the command that brings it."""
+
+import importlib.metadata
+from dataclasses import asdict
+from typing import Any
+
+from benchmarks.environment import describe_environment
+from benchmarks.render.figures import describe_cpu
+
+__all__ = ["diagnose", "render_diagnosis"]
+
+# Builds of ONNX Runtime install the same import name; the last one installed wins silently.
+_ONNXRUNTIME_BUILDS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
+
+
+def diagnose() -> dict[str, Any]:
+    """Environment, devices of every runtime, and problems, JSON-able."""
+    from runtimes.registry import devices
+
+    return {
+        "environment": describe_environment(),
+        "devices": [asdict(device) for device in devices()],
+        "problems": _problems(),
+    }
+
+
+def render_diagnosis(diagnosis: dict[str, Any]) -> str:
+    """The diagnosis as text."""
+    environment = diagnosis["environment"]
+    lines = [f"cpu     {describe_cpu(environment)}"]
+    if not any("vnni" in flag for flag in (environment.get("cpu") or {}).get("flags", ())):
+        lines.append(
+            "        no VNNI: use quantize.reduce_range=true, full-range INT8 saturates here"
+        )
+    lines.append("")
+    for device in diagnosis["devices"]:
+        mark = "yes" if device["available"] else "no "
+        lines.append(f"{mark}     {device['runtime']:<12} {device['device']:<5} {device['detail']}")
+        if device["hint"]:
+            lines.append(f"{'':<26} {device['hint']}")
+    lines.append("")
+    versions = environment.get("libraries") or environment.get("versions") or {}
+    lines += [f"{name:<14} {version}" for name, version in versions.items()]
+    lines.append("")
+    lines += [f"problem  {text}" for text in diagnosis["problems"]] or ["no problem found"]
+    return "\n".join(lines) + "\n"
+
+
+def _problems() -> list[str]:
+    installed = [name for name in _ONNXRUNTIME_BUILDS if _version(name) is not None]
+    problems = []
+    if len(installed) > 1:
+        problems.append(
+            f"{' and '.join(installed)} are both installed and overwrite each other; keep one: "
+            f"pip uninstall {' '.join(installed)}, then pip install the one you want"
+        )
+    if _version("torchvision") is not None and "+cpu" in (_version("torch") or ""):
+        problems.append(
+            "torchvision beside a CPU build of torch breaks importing transformers: "
+            "pip uninstall torchvision"
+        )
+    return problems
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

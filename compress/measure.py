@@ -1,0 +1,137 @@
+"""Measuring a family: on the selection split to choose, on the reported split for the table."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.examples import Examples
+from benchmarks.latency import LatencySettings
+from benchmarks.report import Report
+from benchmarks.run import benchmark
+from benchmarks.subjects import Subject
+from compress.errors import ModelError
+from compress.family import Member
+from compress.progress import Progress, Task
+from compress.workspace import Workspace
+
+__all__ = ["REFERENCE", "candidates", "reference_subject", "run_benchmark", "stock_subjects"]
+
+_log = logging.getLogger("edgepress")
+
+REFERENCE = "pytorch-fp32"
+
+# All processes of a benchmark together stay about below this; more are measured in groups.
+_MEMORY_BYTES = 2_500_000_000
+
+
+def reference_subject(checkpoint: Path, name: str, threads: int | None) -> Subject:
+    """The full-precision model as its user runs it: stock PyTorch, eager, stock tokenizer."""
+    return Subject(
+        id=REFERENCE,
+        model=f"{name} (original)",
+        kind="checkpoint",
+        path=checkpoint,
+        runtime="pytorch",
+        precision="fp32",
+        threads=threads,
+    )
+
+
+def candidates(
+    members: Sequence[Member], runtimes: Sequence[str], threads: int | None
+) -> list[Subject]:
+    """Each member's artifact on each runtime."""
+    return [
+        Subject(
+            id=f"{member.name}-{runtime}",
+            model=f"{member.name}: {member.description}",
+            kind="artifact",
+            path=member.artifact,
+            runtime=runtime,
+            threads=threads,
+        )
+        for member in members
+        for runtime in runtimes
+    ]
+
+
+def stock_subjects(
+    checkpoint: Path,
+    workspace: Workspace,
+    key: str,
+    calibration: Sequence[dict[str, NDArray[np.int64]]],
+    threads: int | None,
+    progress: Progress,
+) -> list[Subject]:
+    """What a user would have picked instead, exported once; one that cannot be is left out."""
+    from export.stock import STOCK_EXPORTS, export_stock
+
+    subjects = []
+    with progress.track("stock exports to compare with", len(STOCK_EXPORTS)) as task:
+        for name, (runtime, precision, title) in STOCK_EXPORTS.items():
+            target = workspace.stock(name, key)
+            task.advance(0)
+            try:
+                if not target.is_dir():
+                    export_stock(checkpoint, target, name, calibration)
+            except ModelError as error:
+                _log.warning("stock export %s left out: %s", name, error.message)
+            else:
+                subjects.append(
+                    Subject(
+                        id=f"stock-{name}",
+                        model=title,
+                        kind="export",
+                        path=target,
+                        runtime=runtime,
+                        # a float OpenVINO file runs in whatever the library picks by default
+                        precision=None if name == "openvino-fp32" else precision,
+                        threads=threads,
+                    )
+                )
+            task.advance()
+    return subjects
+
+
+def run_benchmark(
+    subjects: Sequence[Subject],
+    examples: Examples,
+    settings: LatencySettings,
+    *,
+    seed: int,
+    progress: Progress,
+    title: str,
+    reference: str = REFERENCE,
+) -> Report:
+    """Benchmark with bars for its parts."""
+    with ExitStack() as bars:
+        return benchmark(
+            subjects,
+            examples,
+            reference=reference,
+            settings=settings,
+            seed=seed,
+            memory_bytes=_MEMORY_BYTES,
+            progress=_bars(bars, progress, title),
+        )
+
+
+def _bars(stack: ExitStack, progress: Progress, title: str) -> Callable[[str, int, int], None]:
+    """Turn the benchmark's calls (description, done, total) into one bar for each part."""
+    current: dict[str, Any] = {"part": None, "task": None, "done": 0}
+
+    def report(description: str, done: int, total: int) -> None:
+        part = description.split(":", maxsplit=1)[0]
+        if part != current["part"]:
+            stack.pop_all().close()
+            task: Task = stack.enter_context(progress.track(f"{title}: {part}", total))
+            current.update(part=part, task=task, done=0)
+        current["task"].advance(done - current["done"])
+        current["done"] = done
+
+    return report

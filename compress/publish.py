@@ -1,0 +1,73 @@
+"""The last step of a run: artifact, family and report appear in the output folder."""
+
+import dataclasses
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.render.figures import summary
+from benchmarks.render.markdown import render_markdown, render_table
+from benchmarks.report import Report, save_report
+from compress.family import Member
+from compress.workspace import Workspace
+from export.card import render_card
+from export.package import republish
+from runtimes.artifact import read_manifest
+
+__all__ = ["publish"]
+
+
+def publish(
+    report: Report,
+    members: Sequence[Member],
+    recommended: Member | None,
+    workspace: Workspace,
+    model_name: str,
+    data_name: str,
+) -> Path | None:
+    """Write the artifact, the other members, and the report.
+
+    The report is written last and also where nothing is recommended; then an artifact of an
+    earlier run is removed, so that the folder never offers what its report does not.
+
+    Returns:
+        The artifact's folder, or None where no member is recommended.
+    """
+    others = [member for member in members if member is not recommended]
+    for member in others:
+        _publish(member, workspace.family / member.name, report, model_name, data_name)
+    if workspace.family.is_dir():
+        for folder in workspace.family.iterdir():
+            if folder.name not in {member.name for member in others}:
+                shutil.rmtree(folder)
+    artifact = None
+    if recommended is None:
+        shutil.rmtree(workspace.artifact, ignore_errors=True)
+    else:
+        _publish(recommended, workspace.artifact, report, model_name, data_name)
+        artifact = workspace.artifact
+    save_report(report, workspace.out / "report.json")
+    text = render_markdown(report, title=f"{model_name} on {Path(data_name).name}")
+    (workspace.out / "report.md").write_text(text, encoding="utf-8")
+    return artifact
+
+
+def _publish(member: Member, target: Path, report: Report, model_name: str, data_name: str) -> None:
+    manifest = read_manifest(member.artifact)
+    rows = [row for row in report.rows if row.id.startswith(f"{member.name}-")]
+    metrics: dict[str, Any] = {
+        "rows": [dataclasses.asdict(row) for row in rows],
+        "measured_on": report.data.get("fingerprint"),
+    }
+    metric = next((row.metric for row in rows if row.metric is not None), None)
+    card = render_card(
+        name=model_name,
+        labels=manifest.labels,
+        summary=summary(report),
+        table=render_table(report),
+        lineage=manifest.lineage,
+        metric=None if metric is None else {"name": metric.name, "value": metric.value},
+        data=Path(data_name).name,
+    )
+    republish(member.artifact, target, manifest, metrics, card)

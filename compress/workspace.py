@@ -1,0 +1,149 @@
+"""The folder a run writes to: whose it is, and the checkpoints that let a killed run go on.
+
+    OUT/
+      artifact/  family/  report.json  report.md  recipe.yaml  run.log     for the user
+      .edgepress/                                                          the run's own
+        run.json             marks the folder as a run's, so that nothing else is overwritten
+        encoders/KEY/        an encoder after a stage: weights, tokenizer, lineage
+        members/KEY/         an exported artifact
+        stock/NAME-KEY/      a rival's export
+
+A KEY is the SHA-256 of everything that decides the content (input, settings, data, seed, version);
+a folder that exists is complete, because it is renamed into place last.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.errors import UsageError
+
+if TYPE_CHECKING:
+    from compress.stages.base import Encoder
+
+__all__ = ["Workspace", "digest", "file_digest"]
+
+_PRIVATE = ".edgepress"
+
+
+def digest(*parts: Any) -> str:
+    """First 16 hex digits of the SHA-256 over JSON-able parts."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Workspace:
+    """One run's output folder.
+
+    Args:
+        out: The folder; created if needed.
+
+    Raises:
+        UsageError: The folder holds something that no run of this tool wrote.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self._private = out / _PRIVATE
+        mark = self._private / "run.json"
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"--out {out} is a file", hint="name a folder")
+        if out.is_dir() and any(out.iterdir()) and not mark.is_file():
+            raise UsageError(
+                f"--out {out} is not empty and was not written by this tool; nothing was touched",
+                hint="name a new folder, or one of an earlier run (which then resumes)",
+            )
+        self._private.mkdir(parents=True, exist_ok=True)
+        mark.write_text(json.dumps({"format": 1}) + "\n", encoding="utf-8")
+        self.scratch = self._private / "scratch"
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
+
+    @property
+    def artifact(self) -> Path:
+        """Where the recommended artifact is published."""
+        return self.out / "artifact"
+
+    @property
+    def family(self) -> Path:
+        """Where the other members are published."""
+        return self.out / "family"
+
+    @property
+    def log(self) -> Path:
+        """The run's log."""
+        return self.out / "run.log"
+
+    def member(self, key: str) -> Path:
+        """Where an exported member lies."""
+        return self._private / "members" / key
+
+    def stock(self, name: str, key: str) -> Path:
+        """Where a rival's export lies."""
+        return self._private / "stock" / f"{name}-{key}"
+
+    def encoder(self, key: str) -> Path:
+        """Where an encoder's checkpoint lies; it can be opened with `from_pretrained`."""
+        return self._private / "encoders" / key
+
+    def save_encoder(self, key: str, encoder: "Encoder") -> None:
+        """Write a checkpoint; it appears only when it is complete."""
+
+        def write(partial: Path) -> None:
+            encoder.module.save_pretrained(partial)
+            encoder.tokenizer.save_pretrained(partial)
+            lineage = json.dumps(list(encoder.lineage), indent=2)
+            (partial / "lineage.json").write_text(lineage, encoding="utf-8")
+
+        self.fill(self.encoder(key), write)
+
+    def load_encoder(self, key: str, like: "Encoder") -> "Encoder | None":
+        """The encoder saved under `key`, or None; `like` gives the tokenizer."""
+        folder = self.encoder(key)
+        if not folder.is_dir():
+            return None
+        from dataclasses import replace
+
+        from compress.encoder import LeanEncoderForSequenceClassification
+
+        module = LeanEncoderForSequenceClassification.from_pretrained(folder).eval()
+        lineage = json.loads((folder / "lineage.json").read_text(encoding="utf-8"))
+        return replace(like, module=module, lineage=tuple(lineage))
+
+    def fill(self, folder: Path, write: Callable[[Path], None]) -> Path:
+        """Let `write` fill a folder that appears under its name only when it is complete."""
+        partial = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        write(partial)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+        return folder
+
+    def remember(self, name: str, key: str, value: Any) -> None:
+        """Keep a JSON-able value under a name and the key of what it depends on."""
+        path = self._private / f"{name}.json"
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps({"key": key, "value": value}), encoding="utf-8")
+        partial.replace(path)
+
+    def recall(self, name: str, key: str) -> Any | None:
+        """What `remember` kept, if it was kept under the same key."""
+        path = self._private / f"{name}.json"
+        if not path.is_file():
+            return None
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return stored["value"] if stored["key"] == key else None
+
+    def close(self) -> None:
+        """Remove temporary files."""
+        shutil.rmtree(self.scratch, ignore_errors=True)

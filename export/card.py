@@ -1,0 +1,82 @@
+"""The model card in the artifact: what it is, how good and how fast, how to run it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+__all__ = ["render_card"]
+
+
+def render_card(
+    *,
+    name: str,
+    labels: Sequence[str],
+    summary: str,
+    table: str,
+    lineage: Sequence[Mapping[str, Any]],
+    metric: Mapping[str, Any] | None,
+    data: str,
+) -> str:
+    """Markdown with YAML front matter in the Hugging Face hub's format.
+
+    Args:
+        name: Name of the original model.
+        labels: Class names.
+        summary: One sentence with the result.
+        table: The benchmark table in Markdown.
+        lineage: What was done, a mapping with `stage` for each step.
+        metric: `{"name", "value"}` on the reported split, for `model-index`; None leaves it out.
+        data: What the metric was measured on.
+    """
+    front: dict[str, Any] = {
+        "library_name": "edgepress",
+        "pipeline_tag": "text-classification",
+        "tags": ["edgepress", "onnx", "openvino", "int8"],
+    }
+    if metric is not None:
+        result = {
+            "task": {"type": "text-classification"},
+            "dataset": {"name": data, "type": data},
+            "metrics": [{"type": metric["name"], "value": round(float(metric["value"]), 2)}],
+        }
+        front["model-index"] = [{"name": f"{name}-edgepress", "results": [result]}]
+    steps = "\n".join(_step(step) for step in lineage) or "- none"
+    return f"""---
+{yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip()}
+---
+
+# {name}, compressed
+
+{summary}
+
+Labels: {", ".join(labels)}.
+
+## Run it
+
+    pip install numpy tokenizers onnxruntime        # or openvino instead of onnxruntime
+    pip install --no-deps edgepress
+
+```python
+from runtimes import load
+
+classify = load("artifact")
+classify("some text")
+```
+
+Neither PyTorch nor Transformers is needed. Every file is checked against its SHA-256 in
+`manifest.json` when the artifact is loaded.
+
+## Benchmark
+
+{table.strip()}
+
+## What was done
+
+{steps}
+"""
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    details = ", ".join(f"{key} {value}" for key, value in step.items() if key != "stage")
+    return f"- **{step.get('stage', '?')}**: {details}"

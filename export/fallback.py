@@ -1,0 +1,84 @@
+"""An artifact for a family without an importer: stock exports in INT8, nothing removed."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.stock import StockName, export_stock
+from runtimes.artifact import Manifest, ModelEntry, write_artifact
+from runtimes.hf_config import read_hf_config
+from runtimes.registry import get_runtime
+from runtimes.tokenization import Tokenizer
+
+__all__ = ["export_fallback_artifact"]
+
+# Stock export -> (runtime, format, model file there, folder in the artifact)
+_MODELS: dict[StockName, tuple[str, str, str, str]] = {
+    "onnx-int8": ("onnxruntime", "onnx", "model.onnx", "onnx"),
+    "openvino-int8": ("openvino", "openvino", "openvino_model.xml", "openvino"),
+}
+
+
+def export_fallback_artifact(
+    checkpoint: Path,
+    target: Path,
+    *,
+    scratch: Path,
+    max_length: int,
+    calibration: Sequence[Mapping[str, NDArray[np.int64]]],
+    lineage: Sequence[Mapping[str, Any]] = (),
+) -> Manifest:
+    """Export with `transformers.exporters`, in INT8, and write the artifact.
+
+    Args:
+        checkpoint: Hugging Face folder.
+        target: Artifact folder.
+        scratch: Folder for intermediate files.
+        max_length: Tokens that the runtimes keep of a text.
+        calibration: Model inputs for static quantization.
+        lineage: For the manifest.
+
+    Raises:
+        ModelError: `transformers.exporters` cannot export the model.
+    """
+    models = []
+    for name, (runtime, kind, file, folder) in _MODELS.items():
+        export_stock(checkpoint, scratch / name, name, calibration)
+        session = get_runtime(runtime).open_model(scratch / name / file, precision="int8")
+        models.append(
+            ModelEntry(
+                runtime=runtime,
+                format=kind,
+                path=f"{folder}/{file}",
+                precision="int8",
+                inputs=session.input_names,
+            )
+        )
+        session.close()
+    stock = scratch / "onnx-int8"
+    config = read_hf_config(stock)
+
+    def populate(partial: Path) -> None:
+        for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+            shutil.copyfile(stock / name, partial / name)
+        for name, (_, _, file, folder) in _MODELS.items():
+            (partial / folder).mkdir()
+            for source in (scratch / name).glob(f"{Path(file).stem}.*"):
+                shutil.copyfile(source, partial / folder / source.name)
+
+    manifest = Manifest(
+        task="text-classification",
+        labels=config.labels,
+        problem_type=config.problem_type,
+        max_length=max_length,
+        pad_token_id=Tokenizer.from_folder(stock).pad_token_id,
+        type_ids=any("token_type_ids" in model.inputs for model in models),
+        models=tuple(models),
+        lineage=tuple(dict(step) for step in lineage),
+        quantization={"onnxruntime": "stock dynamic INT8", "openvino": "stock NNCF PTQ"},
+    )
+    return write_artifact(target, manifest, populate)
