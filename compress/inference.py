@@ -1,0 +1,67 @@
+"""Logits of a lean encoder over many texts, and how good they are."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compress.losses import soft_target_loss
+from compress.tokenized import TokenizedTexts, collate
+from compress.train import Evaluation
+
+if TYPE_CHECKING:
+    from compress.encoder.masks import EncoderMasks
+    from compress.encoder.modules import LeanEncoderForSequenceClassification
+
+__all__ = ["accuracy", "agreement", "divergence", "predict_logits"]
+
+
+def predict_logits(
+    model: "LeanEncoderForSequenceClassification",
+    texts: TokenizedTexts,
+    *,
+    batch_size: int = 64,
+    masks: "EncoderMasks | None" = None,
+) -> NDArray[np.float32]:
+    """(N, C) logits, in the order of the texts, in evaluation mode.
+
+    Args:
+        model: On any device; its mode is left as it was.
+        texts: N texts.
+        batch_size: Texts at once; they are sorted by length, so that little is padded.
+        masks: Multipliers for heads, neurons and layers.
+    """
+    device = next(model.parameters()).device
+    pad = model.config.pad_token_id or 0
+    order = np.argsort(texts.lengths, kind="stable")
+    logits = np.zeros((len(texts), model.config.num_labels), dtype=np.float32)
+    training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            members = order[start : start + batch_size]
+            output = model(**collate(texts, members, pad, device), masks=masks)
+            logits[members] = output.logits.float().cpu().numpy()
+    model.train(training)
+    return logits
+
+
+def accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Share of right predictions in points (0-100)."""
+    return 100.0 * float((logits.argmax(axis=1) == labels).mean())
+
+
+def divergence(logits: NDArray[np.float32], teacher_logits: NDArray[np.float32]) -> float:
+    """Mean KL(teacher || student) over texts, in nats."""
+    return float(soft_target_loss(torch.from_numpy(logits), torch.from_numpy(teacher_logits)))
+
+
+def agreement(
+    logits: NDArray[np.float32],
+    teacher_logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+) -> Evaluation:
+    """A student's accuracy; where that ties, the nearer to its teacher the better."""
+    points = accuracy(logits, labels)
+    return Evaluation((points, -divergence(logits, teacher_logits)), {"accuracy": points})

@@ -1,0 +1,226 @@
+"""The one training loop: distillation, recovery after pruning and whatever learns later.
+
+AdamW, a linear schedule with warm-up, clipped gradients, bfloat16 where the hardware really has
+it, the best weights by evaluation. What is learned is the caller's `step_loss`.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from compress.progress import Progress
+
+__all__ = ["Evaluation", "FitResult", "fit", "has_bfloat16", "training_device"]
+
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good the model is at one moment.
+
+    Attributes:
+        score: Compared as tuples; larger is better.
+        figures: Shown beside the progress bar.
+    """
+
+    score: tuple[float, ...]
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training run did.
+
+    Attributes:
+        steps: Optimizer steps taken.
+        seconds: Wall-clock time, evaluations included.
+        loss: Mean loss of the last tenth of the steps; NaN when there were none.
+        best: The evaluation of the weights that were kept, or None when nothing evaluated them.
+    """
+
+    steps: int
+    seconds: float
+    loss: float
+    best: Evaluation | None
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether `device` multiplies bfloat16 matrices natively (emulating them is slower)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return False
+
+
+def training_device() -> torch.device:
+    """Where `fit` trains: the first GPU, or the CPU."""
+    return Accelerator().device
+
+
+def fit(
+    model: nn.Module,
+    step_loss: Callable[[Batch], Tensor],
+    batches: Callable[[int], Sequence[Batch]],
+    *,
+    epochs: float,
+    learning_rate: float,
+    progress: Progress,
+    description: str,
+    warmup: float = 0.06,
+    weight_decay: float = 0.01,
+    max_gradient_norm: float = 1.0,
+    dropout: bool = False,
+    seed: int = 0,
+    evaluate: Callable[[], Evaluation] | None = None,
+    evaluations_per_epoch: int = 2,
+) -> FitResult:
+    """Train `model` in place.
+
+    Parameters with `requires_grad=False` are left alone. With `evaluate`, the weights as given
+    compete too, so the model never ends worse than it began.
+
+    Args:
+        model: Trained on the device it lies on.
+        step_loss: The loss (scalar) of one batch under the model's current weights.
+        batches: The batches of an epoch (0, 1, ...); as many in each epoch.
+        epochs: Passes; a fraction stops part of the way. 0 only evaluates.
+        learning_rate: Peak of the schedule.
+        progress: Told of each step.
+        description: What the bar says.
+        warmup: Share of the steps in which the learning rate rises to its peak.
+        weight_decay: AdamW's; biases and normalisation are exempt.
+        max_gradient_norm: Gradients are clipped to it.
+        dropout: Whether the model's dropout is active. Off for distillation: the teacher's
+            answers leave nothing to regularise, and on a CPU the random numbers cost time.
+        seed: Of dropout.
+        evaluate: Called before the first step, `evaluations_per_epoch` times an epoch and after
+            the last step; the weights with the best score are kept.
+        evaluations_per_epoch: See `evaluate`.
+    """
+    start = time.monotonic()
+    device = next(model.parameters()).device
+    best = _Best(model, evaluate)
+    best.consider()
+    first = batches(0) if epochs > 0 else ()
+    steps = round(epochs * len(first))
+    losses: list[float] = []
+    if steps:
+        accelerator = Accelerator(
+            mixed_precision="bf16" if has_bfloat16(device) else "no", cpu=device.type == "cpu"
+        )
+        optimizer = torch.optim.AdamW(
+            _parameter_groups(model, weight_decay), lr=learning_rate, fused=True
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _linear(steps, warmup))
+        optimizer = accelerator.prepare(optimizer)
+        trained = [p for p in model.parameters() if p.requires_grad]
+        every = max(1, math.ceil(len(first) / evaluations_per_epoch))
+        with _training(model, dropout, seed), progress.track(description, steps) as task:
+            for step, batch in enumerate(_endless(batches, first, steps), start=1):
+                with accelerator.autocast():
+                    loss = step_loss(batch)
+                accelerator.backward(loss)
+                accelerator.clip_grad_norm_(trained, max_gradient_norm)
+                optimizer.step()
+                schedule.step()
+                optimizer.zero_grad(set_to_none=True)
+                losses.append(float(loss.detach()))
+                if step % every == 0 or step == steps:
+                    best.consider()
+                task.advance(1, loss=losses[-1], **best.figures)
+    best.restore()
+    tail = losses[-max(1, len(losses) // 10) :]
+    return FitResult(
+        steps=steps,
+        seconds=time.monotonic() - start,
+        loss=sum(tail) / len(tail) if tail else math.nan,
+        best=best.evaluation,
+    )
+
+
+class _Best:
+    """Keeps the best weights seen so far."""
+
+    def __init__(self, model: nn.Module, evaluate: Callable[[], Evaluation] | None) -> None:
+        self._model, self._evaluate = model, evaluate
+        self._weights: dict[str, Tensor] = {}
+        self.evaluation: Evaluation | None = None
+        self.figures: Mapping[str, float] = {}
+
+    def consider(self) -> None:
+        if self._evaluate is None:
+            return
+        training = self._model.training
+        self._model.eval()
+        with torch.no_grad():
+            evaluation = self._evaluate()
+        self._model.train(training)
+        self.figures = evaluation.figures
+        if self.evaluation is None or evaluation.score > self.evaluation.score:
+            self.evaluation = evaluation
+            # Frozen tensors (the word table is most of a small model) never change.
+            self._weights = {
+                name: parameter.detach().clone()
+                for name, parameter in self._model.named_parameters()
+                if parameter.requires_grad
+            }
+
+    def restore(self) -> None:
+        if self._weights:
+            self._model.load_state_dict(self._weights, strict=False)
+
+
+def _endless(
+    batches: Callable[[int], Sequence[Batch]], first: Sequence[Batch], steps: int
+) -> Iterator[Batch]:
+    """`steps` batches from as many epochs as it takes."""
+    epoch, current = 0, first
+    for step in range(steps):
+        if step - epoch * len(first) == len(current):
+            epoch += 1
+            current = batches(epoch)
+        yield current[step - epoch * len(first)]
+
+
+def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Matrices decay; biases and normalisation weights, which are vectors, do not."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _linear(steps: int, warmup: float) -> Callable[[int], float]:
+    """Multiplier of the learning rate: up to 1 over the warm-up, then down to 0."""
+    rising = max(1, round(steps * warmup))
+
+    def multiplier(step: int) -> float:
+        if step < rising:
+            return (step + 1) / rising
+        return max(0.0, (steps - step) / max(1, steps - rising))
+
+    return multiplier
+
+
+@contextmanager
+def _training(model: nn.Module, dropout: bool, seed: int) -> Iterator[None]:
+    """The mode for training, with a random state of its own; afterwards everything as before."""
+    before = model.training
+    with torch.random.fork_rng(), torch.enable_grad():
+        torch.manual_seed(seed)
+        model.train(dropout)
+        try:
+            yield
+        finally:
+            model.train(before)

@@ -1,0 +1,112 @@
+"""A toy task with a teacher that has learnt it: which of two kinds of words comes first?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertTokenizer
+
+from benchmarks.examples import Examples
+from compress.encoder.config import LeanEncoderConfig
+from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.losses import label_loss
+from compress.progress import SilentProgress
+from compress.recipe import Recipe
+from compress.stages.base import Context, Encoder
+from compress.tokenized import TokenizedTexts, collate, length_grouped_batches, tokenize
+from compress.train import fit
+
+GOOD = ("good", "great", "fine", "lovely")
+BAD = ("bad", "awful", "poor", "dull")
+FILLERS = ("a", "the", "film", "plot", "is", "was", "very", "and", "its", "cast")
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+VOCABULARY = {word: i for i, word in enumerate((*SPECIAL, *GOOD, *BAD, *FILLERS, "##ly", ".", ","))}
+
+
+def make_examples(count: int, seed: int, pairs: bool = False) -> Examples:
+    """Texts with a good and a bad word; the label says which of them comes first."""
+    rng = np.random.default_rng(seed)
+    texts, labels = [], []
+    for _ in range(count):
+        words = [str(w) for w in rng.choice(FILLERS, size=rng.integers(2, 9))]
+        label = int(rng.integers(2))
+        opinions = [str(rng.choice(GOOD)), str(rng.choice(BAD))]
+        first, second = opinions if label else opinions[::-1]
+        place = int(rng.integers(0, len(words)))
+        texts.append(" ".join([*words[:place], first, *words[place:], second]))
+        labels.append(label)
+    second_texts = None
+    if pairs:
+        second_texts = tuple(" ".join(rng.choice(FILLERS, size=4)) for _ in texts)
+    return Examples(tuple(texts), np.asarray(labels), ("worse", "better"), second_texts)
+
+
+def make_model(
+    layers: int = 3, seed: int = 0, **changes: Any
+) -> LeanEncoderForSequenceClassification:
+    """A lean encoder with random weights."""
+    torch.manual_seed(seed)
+    settings: dict[str, Any] = {
+        "vocab_size": len(VOCABULARY),
+        "embedding_size": 32,
+        "hidden_size": 32,
+        "layers": [{"heads": 4, "head_size": 8, "intermediate_size": 64}] * layers,
+        "max_position_embeddings": 32,
+        "initializer_range": 0.1,
+    }
+    return LeanEncoderForSequenceClassification(LeanEncoderConfig(**{**settings, **changes})).eval()
+
+
+@dataclass(frozen=True)
+class Toy:
+    """The task, and what was learnt of it."""
+
+    train: Examples
+    selection: Examples
+    tokenizer: BertTokenizer
+    teacher: LeanEncoderForSequenceClassification
+    texts: TokenizedTexts
+    selection_texts: TokenizedTexts
+
+    make_model = staticmethod(make_model)
+    make_examples = staticmethod(make_examples)
+
+    def context(self, folder: Path, *, pairs: bool = False, **recipe: Any) -> Context:
+        """A stage's context."""
+        return Context(
+            recipe=Recipe.model_validate(recipe),
+            teacher=Encoder(self.teacher, self.tokenizer),
+            train=make_examples(256, 1, pairs) if pairs else self.train,
+            selection=make_examples(96, 2, pairs) if pairs else self.selection,
+            max_length=24,
+            progress=SilentProgress(),
+            scratch=folder,
+        )
+
+
+@pytest.fixture(scope="session")
+def toy() -> Toy:
+    """A three-layer teacher that answers nearly every text correctly."""
+    tokenizer = BertTokenizer(vocab=VOCABULARY, model_max_length=32)
+    train, selection = make_examples(512, 1), make_examples(128, 2)
+    texts = tokenize(train, tokenizer, 24)
+    teacher = make_model()
+
+    def loss(indices: Any) -> torch.Tensor:
+        assert texts.labels is not None
+        logits = teacher(**collate(texts, indices, 0)).logits
+        return label_loss(logits, torch.from_numpy(texts.labels[indices]))
+
+    fit(
+        teacher,
+        loss,
+        lambda epoch: length_grouped_batches(texts.lengths, 32, np.random.default_rng(epoch)),
+        epochs=8,
+        learning_rate=3e-3,
+        progress=SilentProgress(),
+        description="teacher",
+    )
+    return Toy(train, selection, tokenizer, teacher, texts, tokenize(selection, tokenizer, 24))

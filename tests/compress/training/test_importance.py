@@ -1,0 +1,94 @@
+"""Importance: what is dead scores nothing, what matters scores most, whole layers by their KL."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from compress.encoder.masks import EncoderMasks
+from compress.encoder.surgery import keep_layers
+from compress.importance import fisher_importance, least_important_layers
+from compress.inference import divergence, predict_logits
+from compress.progress import SilentProgress
+from compress.ranking import keep_best_heads, keep_best_neurons
+from compress.tokenized import TokenizedTexts, collate
+
+
+def test_scores_are_summed_squared_gradients(toy: Any) -> None:
+    texts = toy.texts.take(range(8))
+    scores = fisher_importance(toy.teacher, texts, progress=SilentProgress(), batch_size=8)
+    masks = EncoderMasks.ones(toy.teacher.config, requires_grad=True)
+    labels = torch.from_numpy(texts.labels)
+    toy.teacher(**collate(texts, range(8), 0), masks=masks, labels=labels).loss.backward()
+    for layer in range(3):
+        heads, neurons = masks.heads[layer].grad, masks.neurons[layer].grad
+        assert heads is not None
+        assert neurons is not None
+        np.testing.assert_allclose(scores.heads[layer], heads.square().numpy(), rtol=1e-3)
+        np.testing.assert_allclose(
+            scores.neurons[layer], neurons.square().numpy(), rtol=1e-3, atol=1e-12
+        )
+    assert all(p.requires_grad for p in toy.teacher.parameters())
+    assert all(
+        p.grad is None or not p.grad.any() for p in keep_layers(toy.teacher, [0]).parameters()
+    )
+
+
+def test_a_dead_neuron_and_a_dead_head_score_nothing(toy: Any) -> None:
+    model = keep_layers(toy.teacher, [0, 1, 2])
+    with torch.no_grad():
+        model.encoder.layers[1].feed_forward.down.weight[:, 5] = 0
+        model.encoder.layers[1].attention.output.weight[:, 8:16] = 0
+    unlabelled = TokenizedTexts(toy.texts.ids[:64])  # labels are drawn from the model's answers
+    scores = fisher_importance(model, unlabelled, progress=SilentProgress())
+    assert scores.neurons[1].argmin() == 5
+    assert scores.neurons[1][5] == 0
+    assert scores.heads[1].argmin() == 1
+    assert scores.heads[1][1] == 0
+
+
+def test_layers_are_named_greedily_by_divergence(toy: Any) -> None:
+    texts = toy.texts.take(range(64))
+    reference = predict_logits(toy.teacher, texts)
+
+    def without(*layers: int) -> float:
+        kept = [layer for layer in range(3) if layer not in layers]
+        return divergence(predict_logits(keep_layers(toy.teacher, kept), texts), reference)
+
+    first = min(range(3), key=without)
+    second = min({0, 1, 2} - {first}, key=lambda layer: without(first, layer))
+    progress = SilentProgress()
+    assert least_important_layers(toy.teacher, texts, reference, 1, progress=progress) == (first,)
+    two = least_important_layers(toy.teacher, texts, reference, 2, progress=progress)
+    assert two == tuple(sorted((first, second)))
+    assert least_important_layers(
+        toy.teacher, texts, reference, 1, progress=progress, keep=(first,)
+    ) != (first,)
+
+
+def test_the_best_heads_of_all_layers_stay() -> None:
+    scores = [np.asarray([3.0, 1.0]), np.asarray([0.5, 0.2]), np.asarray([9.0, 8.0])]
+    assert keep_best_heads(scores, 3) == {0: [0], 1: [], 2: [0, 1]}
+    assert keep_best_heads(scores, 0) == {0: [0, 1], 1: [0, 1], 2: [0, 1]}
+
+
+@pytest.mark.parametrize("remove", [0, 8, 20, 40, 64])
+def test_neuron_widths_are_multiples(remove: int) -> None:
+    rng = np.random.default_rng(0)
+    scores = [rng.random(32), 5 * rng.random(32)]
+    kept = keep_best_neurons(scores, remove, 8)
+    widths = [len(kept[layer]) for layer in (0, 1)]
+    assert all(width % 8 == 0 for width in widths)
+    assert abs(sum(widths) - (64 - remove)) <= 4
+    for layer in (0, 1):
+        gone = sorted(set(range(32)) - set(kept[layer]))
+        if gone and kept[layer]:
+            assert scores[layer][gone].max() < scores[layer][kept[layer]].min()
+
+
+def test_an_odd_width_becomes_a_multiple_first() -> None:
+    scores = [np.arange(21.0)]
+    assert len(keep_best_neurons(scores, 5, 8)[0]) == 16
+    assert len(keep_best_neurons(scores, 13, 8)[0]) == 8
+    assert keep_best_neurons([np.zeros(0)], 0, 8) == {0: []}

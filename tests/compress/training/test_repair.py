@@ -1,0 +1,73 @@
+"""Least-squares repair of a pruned model."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from compress.encoder.surgery import SlicePlan, keep_heads, slice_model
+from compress.inference import divergence, predict_logits
+from compress.progress import SilentProgress
+from compress.repair import refit, repair_outputs
+from compress.tokenized import TokenizedTexts
+
+
+def test_refit_finds_the_plain_least_squares_solution() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(200, 5, generator=generator, dtype=torch.float64)
+    y = torch.randn(200, 3, generator=generator, dtype=torch.float64)
+    ones = torch.cat([x, torch.ones(200, 1, dtype=torch.float64)], dim=1)
+    weight, bias = refit(ones.T @ ones, ones.T @ y, torch.zeros(3, 5), torch.zeros(3), 0.0)
+    expected = torch.linalg.lstsq(ones, y).solution
+    torch.testing.assert_close(weight.double(), expected[:5].T, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(bias.double(), expected[5], rtol=1e-4, atol=1e-5)
+
+
+def test_strong_damping_keeps_the_weights() -> None:
+    x = torch.randn(50, 5, dtype=torch.float64)
+    ones = torch.cat([x, torch.ones(50, 1, dtype=torch.float64)], dim=1)
+    start = torch.randn(3, 5)
+    weight, _ = refit(
+        ones.T @ ones, ones.T @ torch.randn(50, 3).double(), start, torch.zeros(3), 1e9
+    )
+    torch.testing.assert_close(weight, start, rtol=1e-3, atol=1e-3)
+
+
+def pruned(toy: Any) -> Any:
+    plan = SlicePlan(
+        heads={0: [0, 1], 1: [2], 2: []},
+        neurons={0: list(range(24)), 1: list(range(0, 64, 3)), 2: []},
+    )
+    return slice_model(toy.teacher, plan)
+
+
+def test_repair_brings_the_answers_back_towards_the_original(toy: Any) -> None:
+    reference = predict_logits(toy.teacher, toy.selection_texts)
+    model = pruned(toy)
+    before = divergence(predict_logits(model, toy.selection_texts), reference)
+    result = repair_outputs(model, toy.teacher, toy.texts, (0, 1, 2), progress=SilentProgress())
+    after = divergence(predict_logits(model, toy.selection_texts), reference)
+    assert after < before / 2
+    assert result.total == 6
+    assert result.refitted >= 4
+    assert result.error_after < result.error_before
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_nothing_removed_needs_no_repair(toy: Any) -> None:
+    model = slice_model(toy.teacher, SlicePlan())
+    repair_outputs(model, toy.teacher, toy.texts, (0, 1, 2), progress=SilentProgress())
+    ours, theirs = (
+        torch.from_numpy(predict_logits(m, toy.selection_texts)) for m in (model, toy.teacher)
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.01])
+def test_too_little_text_does_no_harm(toy: Any, damping: float) -> None:
+    model = keep_heads(toy.teacher, 1, [0, 3])
+    few = TokenizedTexts(toy.texts.ids[:4])
+    result = repair_outputs(
+        model, toy.teacher, few, (0, 1, 2), progress=SilentProgress(), damping=damping
+    )
+    assert result.error_after <= result.error_before

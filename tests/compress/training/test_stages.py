@@ -1,0 +1,155 @@
+"""The stages on a toy task: what comes out is smaller, recorded, and still right."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from compress.errors import RecipeError, UsageError
+from compress.inference import accuracy, predict_logits
+from compress.layer_map import imitated_layers, with_last
+from compress.stages import get_stage, stage_names
+from compress.stages.base import Encoder
+from compress.tokenized import tokenize
+
+QUICK = {"epochs": 2.0, "augment": 1, "batch_size": 16, "learning_rate": 2e-3}
+
+
+def selection_accuracy(toy: Any, encoder: Encoder) -> float:
+    logits = predict_logits(encoder.module, toy.selection_texts)
+    return accuracy(logits, toy.selection_texts.labels)
+
+
+def start(toy: Any) -> Encoder:
+    return Encoder(toy.teacher, toy.tokenizer)
+
+
+def weights(model: Any) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def test_stages_are_found_by_file_name() -> None:
+    assert {"distill", "prune"} <= set(stage_names())
+    assert "base" not in stage_names()
+    assert get_stage("distill").name == "distill"
+    with pytest.raises(UsageError, match="Did you mean distill"):
+        get_stage("destill")
+
+
+def test_finding_stages_loads_no_torch() -> None:
+    code = (
+        "import sys, compress.stages, compress.stages.base; compress.stages.stage_names();"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_distilling_halves_the_layers_and_keeps_the_answers(toy: Any, tmp_path: Path) -> None:
+    before = weights(toy.teacher)
+    context = toy.context(tmp_path, distill=QUICK)
+    encoder = start(toy)
+    stage = get_stage("distill")
+    stage.check(encoder, context)
+    student = stage.apply(encoder, context)
+    entry = student.lineage[-1]
+    assert len(student.module.config.layers) == 2  # two thirds of three
+    assert entry["stage"] == "distill"
+    assert entry["teacher_layers"][-1] == 2
+    assert entry["steps"] == 128
+    assert entry["texts"] == 1024
+    assert entry["selection_accuracy"] == pytest.approx(selection_accuracy(toy, student), abs=1e-2)
+    assert entry["selection_accuracy"] >= selection_accuracy(toy, encoder) - 5
+    assert json.loads(json.dumps(entry)) == entry
+    assert all(torch.equal(before[k], v) for k, v in toy.teacher.state_dict().items())
+    assert all(p.requires_grad for p in student.module.parameters())
+    assert not student.module.training
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_same_seed_gives_the_same_student(toy: Any, tmp_path: Path) -> None:
+    settings = {**QUICK, "epochs": 0.3}
+    students = [
+        get_stage("distill").apply(start(toy), toy.context(tmp_path, distill=settings, seed=seed))
+        for seed in (3, 3, 4)
+    ]
+    same, again, other = (weights(s.module) for s in students)
+    assert all(torch.equal(same[k], again[k]) for k in same)
+    assert not all(torch.equal(same[k], other[k]) for k in same)
+
+
+def test_layers_as_named(toy: Any, tmp_path: Path) -> None:
+    settings = {"layers": [0, 1], "epochs": 0, "freeze_embeddings": False}
+    student = get_stage("distill").apply(start(toy), toy.context(tmp_path, distill=settings))
+    assert student.lineage[-1]["layers"] == [0, 1]
+    assert student.lineage[-1]["teacher_layers"] == [0, 2]
+    teacher = toy.teacher.encoder.layers[1].attention.qkv.weight
+    assert torch.equal(student.module.encoder.layers[1].attention.qkv.weight, teacher)
+
+
+@pytest.mark.parametrize("layers", [0, 4, [], [0, 3], [1, 0], [1, 1]])
+def test_layers_that_do_not_exist_are_refused(toy: Any, tmp_path: Path, layers: Any) -> None:
+    context = toy.context(tmp_path, distill={"layers": layers})
+    with pytest.raises(RecipeError, match=r"distill\.layers"):
+        get_stage("distill").check(start(toy), context)
+
+
+def test_pruning_without_training_repairs(toy: Any, tmp_path: Path) -> None:
+    settings = {"heads": 0.25, "neurons": 0.25, "neuron_step": 8, "steps": 1, "epochs": 0}
+    small = get_stage("prune").apply(start(toy), toy.context(tmp_path, prune=settings))
+    entry = small.lineage[-1]
+    assert sum(entry["heads"]) == 9
+    assert sum(entry["neurons"]) == 144
+    assert all(width % 8 == 0 for width in entry["neurons"])
+    assert entry["steps"] == 0
+    assert [layer["heads"] for layer in small.module.config.layers] == entry["heads"]
+    assert selection_accuracy(toy, small) >= selection_accuracy(toy, start(toy)) - 5
+    assert json.loads(json.dumps(entry)) == entry
+
+
+def test_pruning_in_turns_with_recovery_and_a_layer_less(toy: Any, tmp_path: Path) -> None:
+    settings = {**QUICK, "heads": 0.5, "neurons": 0.5, "neuron_step": 8, "steps": 2, "layers": 1}
+    context = toy.context(tmp_path, prune=settings)
+    small = get_stage("prune").apply(start(toy), context)
+    entry = small.lineage[-1]
+    assert len(entry["heads"]) == 2
+    assert sum(entry["heads"]) == 4  # half of the two layers' eight
+    assert sum(entry["neurons"]) == 64
+    assert entry["teacher_layers"][-1] == 2
+    assert entry["steps"] == 128
+    assert selection_accuracy(toy, small) >= selection_accuracy(toy, start(toy)) - 8
+
+
+def test_pruning_all_layers_is_refused(toy: Any, tmp_path: Path) -> None:
+    context = toy.context(tmp_path, prune={"layers": 3})
+    with pytest.raises(RecipeError, match=r"prune\.layers=3.*at most 2"):
+        get_stage("prune").check(start(toy), context)
+
+
+def test_sentence_pairs_go_through_both_stages(toy: Any, tmp_path: Path) -> None:
+    context = toy.context(
+        tmp_path,
+        pairs=True,
+        distill={**QUICK, "epochs": 0.5},
+        prune={**QUICK, "epochs": 0.5, "steps": 1, "neuron_step": 8},
+    )
+    encoder = start(toy)
+    for name in ("distill", "prune"):
+        encoder = get_stage(name).apply(encoder, context)
+    assert [entry["stage"] for entry in encoder.lineage] == ["distill", "prune"]
+    assert encoder.lineage[1]["teacher_layers"] == encoder.lineage[0]["teacher_layers"]
+    texts = tokenize(context.selection, toy.tokenizer, 24)
+    assert texts.type_ids is not None
+    assert predict_logits(encoder.module, texts).shape == (96, 2)
+
+
+def test_layer_maps() -> None:
+    assert with_last((0, 2, 3), 6) == (0, 2, 5)
+    assert with_last((0,), 6) == (5,)
+    assert imitated_layers((), 3, 6) == (1, 3, 5)
+    assert imitated_layers((), 6, 6) == (0, 1, 2, 3, 4, 5)
+    lineage = ({"stage": "distill", "teacher_layers": [0, 1, 5]}, {"stage": "other"})
+    assert imitated_layers(lineage, 3, 6) == (0, 1, 5)

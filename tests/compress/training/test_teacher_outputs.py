@@ -1,0 +1,66 @@
+"""The teacher's outputs are the same from the model, from the file, and half from each."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from compress.teacher_outputs import TeacherOutputs
+from compress.tokenized import collate
+
+
+@pytest.mark.parametrize("limit", [0, 60_000, 10**9], ids=["no file", "some", "all"])
+def test_batches_are_what_the_teacher_says(toy: Any, tmp_path: Path, limit: int) -> None:
+    with TeacherOutputs(
+        toy.teacher,
+        toy.texts,
+        hidden_layers=(0, 2),
+        relation_layer=2,
+        folder=tmp_path,
+        limit_bytes=limit,
+    ) as outputs:
+        outputs.batch(np.arange(0, 40))
+        size = (tmp_path / "teacher-outputs.f16").stat().st_size
+        assert size <= limit
+        assert (size > 0) == (limit > 0)
+        indices = np.asarray([3, 50, 7, 60])  # two from the file, two never met
+        got = outputs.batch(indices)
+    inputs = collate(toy.texts, indices, 0)
+    with torch.no_grad():
+        expected = toy.teacher(**inputs, output_hidden_states=True, output_qkv=True)
+    real = inputs["attention_mask"].bool()
+    torch.testing.assert_close(got.logits, expected.logits, atol=1e-4, rtol=1e-4)
+    for layer in (0, 2):
+        own, wanted = got.hidden[layer][real], expected.hidden_states[layer + 1][real]
+        torch.testing.assert_close(own, wanted, atol=5e-3, rtol=5e-3)
+    assert got.qkv is not None
+    for ours, theirs in zip(got.qkv, expected.qkv[2], strict=True):
+        own, wanted = (x.transpose(1, 2)[real] for x in (ours, theirs))
+        torch.testing.assert_close(own, wanted, atol=5e-3, rtol=5e-3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_text_is_computed_once(toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    forward = toy.teacher.forward
+
+    def counted(**inputs: Any) -> Any:
+        calls.append(len(inputs["input_ids"]))
+        return forward(**inputs)
+
+    monkeypatch.setattr(toy.teacher, "forward", counted)
+    with TeacherOutputs(toy.teacher, toy.texts, hidden_layers=(1,), folder=tmp_path) as outputs:
+        outputs.batch(np.arange(8))
+        outputs.batch(np.arange(4, 12))
+        outputs.batch(np.arange(12))
+    assert calls == [8, 4]
+
+
+def test_logits_alone_need_no_file(toy: Any, tmp_path: Path) -> None:
+    with TeacherOutputs(toy.teacher, toy.texts, folder=tmp_path) as outputs:
+        batch = outputs.batch(np.arange(4))
+        assert (tmp_path / "teacher-outputs.f16").stat().st_size == 0
+    assert batch.hidden == {}
+    assert batch.qkv is None

@@ -1,0 +1,119 @@
+"""The training loop."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from compress.progress import SilentProgress
+from compress.train import Evaluation, fit
+
+
+def line() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    x = torch.randn(64, 3)
+    return nn.Linear(3, 1), x, x @ torch.tensor([[1.0], [-2.0], [0.5]]) + 0.3
+
+
+def train(model: nn.Module, x: torch.Tensor, y: torch.Tensor, **settings: Any) -> Any:
+    defaults: dict[str, Any] = {"epochs": 60, "learning_rate": 0.1, "weight_decay": 0.0}
+    return fit(
+        model,
+        lambda rows: (model(x[rows]) - y[rows]).square().mean(),
+        lambda epoch: torch.arange(64).split(16),
+        progress=SilentProgress(),
+        description="line",
+        **{**defaults, **settings},
+    )
+
+
+def test_learns_and_repeats_itself() -> None:
+    model, x, y = line()
+    result = train(model, x, y)
+    again, *_ = line()
+    train(again, x, y)
+    assert result.steps == 240
+    assert result.loss < 1e-3
+    assert torch.equal(model.weight, again.weight)  # type: ignore[arg-type]
+
+
+def test_a_fraction_of_an_epoch() -> None:
+    model, x, y = line()
+    assert train(model, x, y, epochs=1.5).steps == 6
+
+
+def test_no_epochs_change_nothing_but_are_evaluated() -> None:
+    model, x, y = line()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    result = train(model, x, y, epochs=0, evaluate=lambda: Evaluation((1.0,), {"accuracy": 1.0}))
+    assert result.steps == 0
+    assert result.best is not None
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+def test_frozen_parameters_stay() -> None:
+    model, x, y = line()
+    model.bias.requires_grad_(False)  # type: ignore[union-attr]
+    before = model.bias.clone()  # type: ignore[operator, union-attr]
+    train(model, x, y, weight_decay=0.1)
+    assert torch.equal(model.bias, before)  # type: ignore[arg-type]
+
+
+def test_only_matrices_decay() -> None:
+    model, x, _ = line()
+    weight, bias = model.weight.clone(), model.bias.clone()  # type: ignore[operator, union-attr]
+    fit(
+        model,
+        lambda _: model(x).sum() * 0.0,
+        lambda epoch: [0] * 10,
+        epochs=1,
+        learning_rate=0.1,
+        weight_decay=0.5,
+        progress=SilentProgress(),
+        description="decay",
+    )
+    assert model.weight.abs().sum() < weight.abs().sum() * 0.9  # type: ignore[operator, union-attr]
+    assert torch.equal(model.bias, bias)  # type: ignore[arg-type]
+
+
+def test_the_best_weights_win_over_the_last() -> None:
+    model, x, y = line()
+    scores = iter([1.0, 5.0, 3.0, 2.0, 2.0, 2.0, 2.0])
+    seen: list[torch.Tensor] = []
+
+    def evaluate() -> Evaluation:
+        seen.append(model.weight.detach().clone())  # type: ignore[operator, union-attr]
+        score = next(scores)
+        return Evaluation((score,), {"accuracy": score})
+
+    result = train(model, x, y, epochs=2, evaluate=evaluate)
+    assert result.best == Evaluation((5.0,), {"accuracy": 5.0})
+    assert torch.equal(model.weight, seen[1])  # type: ignore[arg-type]
+    assert not torch.equal(seen[1], seen[-1])
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+def test_dropout_is_active_only_when_asked_for(dropout: bool) -> None:
+    layer = nn.Dropout(0.5)
+    model = nn.Sequential(nn.Linear(4, 4), layer).eval()
+    modes: list[bool] = []
+
+    def loss(_: int) -> torch.Tensor:
+        modes.append(layer.training)
+        return model(torch.ones(2, 4)).sum()
+
+    state = torch.random.get_rng_state()
+    fit(
+        model,
+        loss,
+        lambda epoch: [0, 1],
+        epochs=1,
+        learning_rate=0.01,
+        dropout=dropout,
+        progress=SilentProgress(),
+        description="dropout",
+    )
+    assert modes == [dropout, dropout]
+    assert not model.training
+    assert torch.equal(state, torch.random.get_rng_state())
