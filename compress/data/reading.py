@@ -147,7 +147,7 @@ def _records_of(path: Path, value: Any) -> list[Any]:
 
 
 def _read_parquet(path: Path) -> Table:
-    import pyarrow.parquet
+    import pyarrow.parquet  # type: ignore[import-untyped]
 
     try:
         if pyarrow.parquet.read_metadata(path).num_rows == 0:

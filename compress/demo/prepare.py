@@ -1,0 +1,151 @@
+"""Makes the demo's data and teacher once and keeps them under the user's cache directory."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from compress.demo.bag_of_words import bag_of_words_accuracy
+from compress.demo.grammar import SIZES, Utterance, generate, write_csv
+from compress.demo.settings import TeacherSettings
+from compress.errors import EdgepressError
+from compress.progress import Progress, SilentProgress
+
+__all__ = ["DemoPaths", "prepare"]
+
+VERSION = "v1"
+SUMMARY = "demo.json"
+MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+
+
+@dataclass(frozen=True)
+class DemoPaths:
+    """The demo's teacher and data.
+
+    Attributes:
+        model: Folder of a Hugging Face checkpoint.
+        data: Folder with train.csv, validation.csv and test.csv (`text,label`).
+        bag_of_words_accuracy: Test accuracy (0-100) of the baseline.
+        teacher_accuracy: Test accuracy (0-100) of the model.
+    """
+
+    model: Path
+    data: Path
+    bag_of_words_accuracy: float
+    teacher_accuracy: float
+
+
+def prepare(
+    cache_dir: Path | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    *,
+    sizes: Mapping[str, int] = SIZES,
+    settings: TeacherSettings | None = None,
+) -> DemoPaths:
+    """The demo's data and teacher, from the cache or, the first time, generated and trained.
+
+    A cache entry appears whole or not at all; one with a file missing is made again.
+
+    Args:
+        cache_dir: Where entries live; None means $EDGEPRESS_CACHE, or edgepress under
+            $XDG_CACHE_HOME, or ~/.cache/edgepress.
+        seed: Of the data and of the training.
+        progress: Told of each training step.
+        sizes: Utterances a split.
+        settings: Of the teacher; None means the demo's own.
+
+    Raises:
+        EdgepressError: The cache directory cannot be written.
+    """
+    settings = settings or TeacherSettings()
+    splits = generate(seed, sizes)
+    entry = (cache_dir or _cache_dir()) / f"demo-{VERSION}-{_key(splits, settings, seed)}"
+    found = _read(entry)
+    if found is not None:
+        return found
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
+    except OSError as error:
+        raise EdgepressError(
+            f"The demo's cache cannot be written: {error}.",
+            hint="Point EDGEPRESS_CACHE at a folder that can: EDGEPRESS_CACHE=DIR compress demo",
+        ) from error
+    try:
+        _build(building, splits, settings, seed, progress or SilentProgress())
+        _publish(building, entry)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)  # Ctrl-C included
+    made = _read(entry)
+    if made is None:
+        raise EdgepressError(
+            f"{entry}: the demo was just made but is not complete.",
+            hint=f"Remove the folder and try again: rm -r '{entry}'",
+        )
+    return made
+
+
+def _build(
+    folder: Path,
+    splits: Mapping[str, tuple[Utterance, ...]],
+    settings: TeacherSettings,
+    seed: int,
+    progress: Progress,
+) -> None:
+    from compress.demo.teacher import train_teacher  # loads torch
+
+    for name in ("data", "model"):
+        (folder / name).mkdir()
+    write_csv(splits, folder / "data")
+    summary = {
+        "bag_of_words_accuracy": bag_of_words_accuracy(splits["train"], splits["test"]),
+        "teacher_accuracy": train_teacher(splits, folder / "model", settings, progress, seed),
+    }
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def _publish(building: Path, entry: Path) -> None:
+    if entry.exists() and _read(entry) is None:
+        shutil.rmtree(entry)
+    try:
+        building.rename(entry)
+    except OSError:
+        if _read(entry) is None:  # otherwise another process was faster: its entry is as good
+            raise
+
+
+def _read(entry: Path) -> DemoPaths | None:
+    """The entry, or None where it is absent or incomplete."""
+    files = [entry / "model" / name for name in MODEL_FILES]
+    files += [entry / "data" / f"{split}.csv" for split in SIZES]
+    if not all(file.is_file() for file in files):
+        return None
+    try:
+        summary = json.loads((entry / SUMMARY).read_text(encoding="utf-8"))
+        return DemoPaths(
+            model=entry / "model",
+            data=entry / "data",
+            bag_of_words_accuracy=float(summary["bag_of_words_accuracy"]),
+            teacher_accuracy=float(summary["teacher_accuracy"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _key(splits: Mapping[str, tuple[Utterance, ...]], settings: TeacherSettings, seed: int) -> str:
+    """Changes with the data, the settings and the seed, so that an old entry is never taken."""
+    text = repr((settings, seed, [(name, splits[name]) for name in sorted(splits)]))
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
+
+
+def _cache_dir() -> Path:
+    own = os.environ.get("EDGEPRESS_CACHE")
+    if own:
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "edgepress"
