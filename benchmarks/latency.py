@@ -43,6 +43,8 @@ class LatencySettings:
             model back into the caches that the previous turn filled.
         seconds: No new round starts after this long (None: no limit), but see `min_rounds`.
         min_rounds: Rounds that are measured whatever the time.
+        throughput_inputs: Inputs, at most, that throughput in batches is measured on; 0 leaves it
+            out.
     """
 
     rounds: int = 20
@@ -51,6 +53,7 @@ class LatencySettings:
     settle: int = 3
     seconds: float | None = 120.0
     min_rounds: int = 5
+    throughput_inputs: int = 512
 
     def __post_init__(self) -> None:
         if min(self.rounds, self.sentences, self.min_rounds) < 1:

@@ -27,7 +27,6 @@ __all__ = ["Progress", "benchmark"]
 Progress = Callable[[str, int, int], None]
 
 _THROUGHPUT_BATCH = 32
-_THROUGHPUT_INPUTS = 512
 
 
 def benchmark(
@@ -262,11 +261,13 @@ class _Bench:
                 self._finish(worker)
 
     def _finish(self, worker: Worker) -> None:
-        self._progress(f"throughput: {worker.subject.model}", 0, 1)
         alone = self._evaluations[worker.id].logits
-        count = min(_THROUGHPUT_INPUTS, len(self.examples))
+        count = min(self.settings.throughput_inputs, len(self.examples))
         try:
             self._update(worker.id, rss_bytes=worker.peak_rss_bytes())
+            if count == 0:
+                return
+            self._progress(f"throughput: {worker.subject.model}", 0, 1)
             worker.predict(count=min(count, 2 * _THROUGHPUT_BATCH), batch_size=_THROUGHPUT_BATCH)
             logits, seconds = worker.predict(count=count, batch_size=_THROUGHPUT_BATCH)
         except SubjectError as error:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["logging_to"]
+__all__ = ["logging_to", "quiet_transformers"]
 
 
 @contextmanager
@@ -28,3 +28,15 @@ def logging_to(path: Path) -> Iterator[None]:
         logger.setLevel(level)
         logger.propagate = propagate
         handler.close()
+
+
+def quiet_transformers() -> None:
+    """Silence the bars and retries of transformers and the hub client, for this process.
+
+    Progress is shown by this tool, and what goes wrong is said in its own errors.
+    """
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)

@@ -11,7 +11,7 @@ from benchmarks.subjects import Subject
 from compress.data import Splits, load_splits
 from compress.errors import UsageError
 from compress.family import Member, export_member, fallback_member, run_stages
-from compress.logs import logging_to
+from compress.logs import logging_to, quiet_transformers
 from compress.measure import (
     REFERENCE,
     candidates,
@@ -33,7 +33,9 @@ __all__ = ["Columns", "Result", "run"]
 _log = logging.getLogger("edgepress")
 
 # Enough to rank members whose speed differs by some percent; the final table takes more.
-_SELECTION = LatencySettings(rounds=6, sentences=20, seconds=60.0, min_rounds=3)
+_SELECTION = LatencySettings(
+    rounds=6, sentences=20, seconds=60.0, min_rounds=3, throughput_inputs=0
+)
 _SENTENCES = 25
 _LONGEST = 512  # tokens kept of a text where the tokenizer states no limit of its own
 
@@ -86,6 +88,7 @@ def run(
     Raises:
         EdgepressError: Bad model, data, recipe or output folder; nothing was half-written.
     """
+    quiet_transformers()
     # Everything that can be wrong with the input is found before the output folder is touched.
     config = _read_config(model)
     splits = _read_data(data, config, columns or Columns(), recipe.seed)

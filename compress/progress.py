@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 __all__ = ["Progress", "SilentProgress", "Task", "TerminalProgress"]
@@ -23,14 +23,9 @@ class Task(Protocol):
 class Progress(Protocol):
     """Where stages report to; they never print."""
 
-    def track(self, description: str, total: int) -> "_TaskContext":
+    def track(self, description: str, total: int) -> AbstractContextManager[Task]:
         """A context manager around `total` steps of work; gives the `Task` to advance."""
         ...
-
-
-class _TaskContext(Protocol):
-    def __enter__(self) -> Task: ...
-    def __exit__(self, *exc: object) -> None: ...
 
 
 class _LoggedTask:
