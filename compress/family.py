@@ -74,8 +74,8 @@ def run_stages(
     if not workspace.encoder(key).is_dir():
         workspace.save_encoder(key, encoder)
     members = [("full", key, encoder)]
-    for name in ("distill", "prune"):
-        if name not in recipe.stages:
+    for name in recipe.stages:
+        if name == "quantize":  # a plan, not a change of weights: attached to every member below
             continue
         key = digest(key, name, getattr(recipe, name).model_dump(), recipe.seed)
         done = workspace.load_encoder(key, like=encoder)
