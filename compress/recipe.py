@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from compress.errors import RecipeError
 
@@ -30,7 +30,7 @@ class _Settings(BaseModel):
 class TrainSettings(_Settings):
     """How a student is trained to match its teacher; shared by distillation and recovery."""
 
-    epochs: float = Field(3.0, ge=0, description="passes over the (augmented) training text")
+    epochs: float = Field(1.5, ge=0, description="passes over the (augmented) training text")
     batch_size: int = Field(32, ge=1, description="texts a step")
     learning_rate: float = Field(2e-4, gt=0, description="peak of the linear schedule")
     warmup: float = Field(0.06, ge=0, lt=1, description="share of the steps that warm up")
@@ -60,13 +60,15 @@ class DistillSettings(TrainSettings):
 class PruneSettings(TrainSettings):
     """Settings of the `prune` stage."""
 
-    heads: float = Field(0.25, ge=0, lt=1, description="share of all attention heads to remove")
-    neurons: float = Field(0.25, ge=0, lt=1, description="share of all FFN neurons to remove")
+    heads: float = Field(0.33, ge=0, lt=1, description="share of all attention heads to remove")
+    neurons: float = Field(0.4, ge=0, lt=1, description="share of all FFN neurons to remove")
     layers: int = Field(0, ge=0, description="whole layers to remove, least important first")
     neuron_step: int = Field(32, ge=1, description="FFN widths are multiples of this")
     steps: int = Field(2, ge=1, description="prune and recover in this many turns")
     importance_texts: int = Field(1024, ge=1, description="training texts that scores are from")
-    epochs: float = Field(1.0, ge=0, description="recovery, all turns together")
+    epochs: float = Field(
+        0.0, ge=0, description="recovery, all turns together; 0 repairs by least squares only"
+    )
     learning_rate: float = Field(1e-4, gt=0)
 
 
@@ -103,7 +105,9 @@ class Recipe(_Settings):
         "judging by the selection split",
     )
     seed: int = Field(0, ge=0)
-    stages: tuple[StageName, ...] = ("distill", "prune", "quantize")
+    stages: tuple[StageName, ...] = Field(
+        ("prune", "distill", "quantize"), description="applied in this order, each once"
+    )
     max_length: int | None = Field(
         None, ge=8, description="tokens kept of a text; by default the tokenizer's own, up to 512"
     )
@@ -113,18 +117,25 @@ class Recipe(_Settings):
     prune: PruneSettings = PruneSettings()
     quantize: QuantizeSettings = QuantizeSettings()
 
+    @field_validator("stages")
+    @classmethod
+    def _each_once(cls, stages: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(stages)) < len(stages):
+            raise ValueError("each stage can be named once")
+        return stages
+
 
 # What an effort changes in the defaults above. Figures behind them: docs/log.md.
 _PRESETS: dict[str, dict[str, Any]] = {
     "fast": {
         "stages": ("prune", "quantize"),
-        "prune": {"heads": 0.1, "neurons": 0.1, "epochs": 0.0, "steps": 1, "augment": 0},
+        "prune": {"heads": 0.25, "neurons": 0.33, "steps": 1},
         "benchmark_rounds": 8,
     },
     "balanced": {},
     "best": {
-        "distill": {"epochs": 6.0, "augment": 7},
-        "prune": {"epochs": 3.0, "steps": 4, "augment": 7},
+        "prune": {"steps": 4, "epochs": 1.0},
+        "distill": {"epochs": 4.0, "augment": 7},
     },
 }
 
