@@ -3,22 +3,25 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["LINEAGE_KEY", "imitated_layers", "with_last"]
+__all__ = ["LINEAGE_KEY", "after_removal", "imitated_layers"]
 
 LINEAGE_KEY = "teacher_layers"
 """Under this key a stage's lineage entry lists, by student layer, the teacher layer imitated."""
 
 
-def with_last(origins: Sequence[int], teacher_layers: int) -> tuple[int, ...]:
-    """Each layer imitates the teacher layer it was taken from; the last one, the teacher's last.
+def after_removal(kept: Sequence[int], layer_map: Sequence[int]) -> tuple[int, ...]:
+    """The layer map once only some layers are left.
 
-    What the head reads must be what the teacher's head reads, whichever layers are gone.
+    A layer also stands in for the removed ones that followed it: it imitates what came just before
+    the next layer that is left, which so reads what it was trained to read. The last one imitates
+    the teacher's last layer, and the head reads what the teacher's head reads.
 
     Args:
-        origins: By student layer, the teacher layer its weights come from; ascending.
-        teacher_layers: Number of layers of the teacher.
+        kept: Ascending indices of the layers that are left.
+        layer_map: By layer before the removal, the teacher layer imitated.
     """
-    return (*origins[:-1], teacher_layers - 1)
+    ends = [following - 1 for following in kept[1:]]
+    return tuple(layer_map[end] for end in [*ends, len(layer_map) - 1])
 
 
 def imitated_layers(

@@ -1,7 +1,8 @@
 """Repairs a pruned model without training: output projections refitted by least squares.
 
 Layer by layer, each output projection is refitted so that the residual stream after the sublayer
-is again what it was before pruning (Kwon et al. 2022, https://arxiv.org/abs/2204.09656, tune masks
+is again what it was before pruning; the last projection before a removed layer stands in for that
+layer as well as it can (Kwon et al. 2022, https://arxiv.org/abs/2204.09656, tune masks
 in this way; here it is the whole projection). The fit is damped towards the weights that are
 there, and kept only where it is nearer on text that it was not fitted to.
 """
@@ -47,7 +48,7 @@ def repair_outputs(
     layer_map: Sequence[int],
     *,
     progress: Progress,
-    damping: float = 0.01,
+    damping: float = 0.1,
     most_tokens: int = 40_000,
     batch_size: int = 32,
 ) -> Repair:
@@ -76,18 +77,26 @@ def repair_outputs(
         for part, fits in parts
         for i in range(0, len(part), batch_size)
     ]
+    depth = len(original.config.layers)
     outcomes: list[tuple[bool, float, float]] = []
     with torch.no_grad(), progress.track("repairing projections", 2 * len(layer_map)) as task:
         for index, origin in enumerate(layer_map):
             layer: Any = pruned.encoder.layers[index]
             target: Any = original.encoder.layers[origin]
+            until = layer_map[index + 1] if index + 1 < len(layer_map) else depth
+            removed = [original.encoder.layers[i] for i in range(origin + 1, until)]
             for attends in (True, False):
                 for stream in streams:
-                    stream.enter(layer, target, attends)
+                    if attends:
+                        stream.enter_attention(layer, target)
+                    else:
+                        stream.enter_feed_forward(layer, target, removed)
                 module = layer.attention.output if attends else layer.feed_forward.down
                 outcomes.append(_refit_module(module, streams, damping))
                 for stream in streams:
-                    stream.leave(layer, target, attends, module)
+                    stream.leave(
+                        layer.attention_norm if attends else layer.feed_forward_norm, module
+                    )
                 task.advance(1, error=outcomes[-1][2])
     return Repair(
         refitted=sum(kept for kept, _, _ in outcomes),
@@ -143,33 +152,42 @@ class _Stream:
             self._own = pruned.encoder.embeddings(ids, types)
             self._target = original.encoder.embeddings(ids, types)
 
-    def enter(self, layer: Any, target: Any, attends: bool) -> None:
-        """Compute what the projection reads, and what it should write."""
-        if attends:
-            self._inputs = self._attended(layer)
-            wanted = target.attention(self._target, self._padding)[0]
-        else:
-            feed_forward = layer.feed_forward
-            self._inputs = (
-                self._own[..., :0]
-                if feed_forward.up is None
-                else feed_forward.activation(feed_forward.up(self._own))
-            )
-            wanted = target.feed_forward(self._target)
-        self._target = self._target + wanted
-        self._wanted = self._target - self._own  # makes up for earlier errors too
+    def enter_attention(self, layer: Any, target: Any) -> None:
+        """Compute what the attention's projection reads, and what it should write."""
+        self._inputs = self._attended(layer)
+        after = self._target + target.attention(self._target, self._padding)[0]
+        self._wanted = after - self._own  # makes up for earlier errors too
+        self._target = target.attention_norm(after)
+
+    def enter_feed_forward(self, layer: Any, target: Any, removed: Sequence[Any]) -> None:
+        """The same for the feed-forward network's, which stands in for the layers `removed`."""
+        feed_forward, norm = layer.feed_forward, layer.feed_forward_norm
+        self._inputs = (
+            self._own[..., :0]
+            if feed_forward.up is None
+            else feed_forward.activation(feed_forward.up(self._own))
+        )
+        after = self._target + target.feed_forward(self._target)
+        self._target = target.feed_forward_norm(after)
+        if removed:
+            for skipped in removed:
+                self._target = skipped(self._target, self._padding)[0]
+            # What this layer's normalisation would turn into that; it forgets scale and mean, so
+            # they are left as they are.
+            before = self._own + _projected(feed_forward.down, self._inputs)
+            scale, mean = before.std(dim=-1, keepdim=True), before.mean(dim=-1, keepdim=True)
+            weight = torch.where(norm.weight.abs() < 1e-3, 1.0, norm.weight)  # a dead dimension
+            after = (self._target - norm.bias) / weight * scale + mean
+        self._wanted = after - self._own
 
     def rows(self) -> tuple[Tensor, Tensor]:
         """Inputs (n, K) and wanted outputs (n, H) of the real tokens."""
         real = self._real.bool()
         return self._inputs[real], self._wanted[real]
 
-    def leave(self, layer: Any, target: Any, attends: bool, module: Any) -> None:
+    def leave(self, norm: Any, module: Any) -> None:
         """Go on to the next sublayer with the projection as it is now."""
-        written = _projected(module, self._inputs)
-        name = "attention_norm" if attends else "feed_forward_norm"
-        self._own = getattr(layer, name)(self._own + written)
-        self._target = getattr(target, name)(self._target)
+        self._own = norm(self._own + _projected(module, self._inputs))
         del self._inputs, self._wanted
 
     def _attended(self, layer: Any) -> Tensor:
@@ -201,8 +219,9 @@ def _refit_module(
     for stream in streams:
         if stream.fits:
             inputs, wanted = stream.rows()
-            inputs = nn.functional.pad(inputs, (0, 1), value=1.0).double()
-            product, target = inputs.T @ inputs, inputs.T @ wanted.double()
+            inputs = nn.functional.pad(inputs, (0, 1), value=1.0)
+            # A batch is summed in float32, which is twice as fast; only the total needs more.
+            product, target = (inputs.T @ inputs).double(), (inputs.T @ wanted).double()
             products = product if products is None else products + product
             targets = target if targets is None else targets + target
     if products is None or targets is None:

@@ -82,7 +82,7 @@ def fit(
     dropout: bool = False,
     seed: int = 0,
     evaluate: Callable[[], Evaluation] | None = None,
-    evaluations_per_epoch: int = 2,
+    evaluations: int = 6,
 ) -> FitResult:
     """Train `model` in place.
 
@@ -103,9 +103,9 @@ def fit(
         dropout: Whether the model's dropout is active. Off for distillation: the teacher's
             answers leave nothing to regularise, and on a CPU the random numbers cost time.
         seed: Of dropout.
-        evaluate: Called before the first step, `evaluations_per_epoch` times an epoch and after
-            the last step; the weights with the best score are kept.
-        evaluations_per_epoch: See `evaluate`.
+        evaluate: Called before the first step and then `evaluations` times, evenly spaced, the
+            last time after the last step; the weights with the best score are kept.
+        evaluations: See `evaluate`.
     """
     start = time.monotonic()
     device = next(model.parameters()).device
@@ -124,7 +124,7 @@ def fit(
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _linear(steps, warmup))
         optimizer = accelerator.prepare(optimizer)
         trained = [p for p in model.parameters() if p.requires_grad]
-        every = max(1, math.ceil(len(first) / evaluations_per_epoch))
+        moments = {round(steps * (i + 1) / evaluations) for i in range(evaluations)}
         with _training(model, dropout, seed), progress.track(description, steps) as task:
             for step, batch in enumerate(_endless(batches, first, steps), start=1):
                 with accelerator.autocast():
@@ -135,7 +135,7 @@ def fit(
                 schedule.step()
                 optimizer.zero_grad(set_to_none=True)
                 losses.append(float(loss.detach()))
-                if step % every == 0 or step == steps:
+                if step in moments:
                     best.consider()
                 task.advance(1, loss=losses[-1], **best.figures)
     best.restore()

@@ -12,7 +12,7 @@ from compress.encoder.surgery import SlicePlan, slice_model
 from compress.errors import RecipeError
 from compress.importance import fisher_importance, least_important_layers
 from compress.inference import predict_logits
-from compress.layer_map import LINEAGE_KEY, imitated_layers, with_last
+from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.ranking import keep_best_heads, keep_best_neurons
 from compress.repair import repair_outputs
 from compress.stages.base import Context, Encoder
@@ -64,18 +64,24 @@ class Prune:
             max_length=context.max_length,
             rng=rng,
         )
-        depth = len(teacher.config.layers)
-        layer_map = imitated_layers(encoder.lineage, len(student.config.layers), depth)
+        layer_map = imitated_layers(
+            encoder.lineage, len(student.config.layers), len(teacher.config.layers)
+        )
+        # Repair aims at the model before pruning; after training, at what training made of it.
+        reference, kept_of_reference = student, tuple(range(len(layer_map)))
         steps, evaluation, repaired = 0, None, []
         for turn in range(1, settings.steps + 1):
             plan = _plan(student, turn, teacher, texts, context, rng)
             smaller = slice_model(student, plan)
             kept = tuple(range(len(layer_map))) if plan.layers is None else tuple(plan.layers)
             sample = limited(texts, REPAIR_TEXTS, rng)
-            repair = repair_outputs(smaller, student, sample, kept, progress=context.progress)
+            kept_of_reference = tuple(kept_of_reference[layer] for layer in kept)
+            repair = repair_outputs(
+                smaller, reference, sample, kept_of_reference, progress=context.progress
+            )
             repaired.append(f"{repair.refitted}/{repair.total}")
             student = smaller
-            layer_map = with_last([layer_map[layer] for layer in kept], depth)
+            layer_map = after_removal(kept, layer_map)
             result = match_teacher(
                 student,
                 teacher,
@@ -89,6 +95,8 @@ class Prune:
                 epochs=settings.epochs / settings.steps,
                 seed=seed + turn,
             )
+            if result.steps:
+                reference, kept_of_reference = student, tuple(range(len(layer_map)))
             steps += result.steps
             evaluation = result.best
         assert evaluation is not None  # there is a turn, and it has a selection
@@ -138,10 +146,19 @@ def _plan(
     stay = range(layers_now) if layers is None else layers
     head_scores = [scores.heads[layer] for layer in stay]
     neuron_scores = [scores.neurons[layer] for layer in stay]
+    # A classifier runs the last layer's FFN on one token only: neurons there cost next to
+    # nothing and score next to nothing. Ranked with the others they would make up the whole
+    # share, and nothing would get faster.
+    alone = student.config.first_token_last_layer and len(neuron_scores) > 1
+    groups = [neuron_scores[:-1], neuron_scores[-1:]] if alone else [neuron_scores]
     heads = keep_best_heads(head_scores, round(heads_share * sum(map(len, head_scores))))
-    neurons = keep_best_neurons(
-        neuron_scores, round(neurons_share * sum(map(len, neuron_scores))), settings.neuron_step
-    )
+    neurons = [
+        kept
+        for group in groups
+        for kept in keep_best_neurons(
+            group, round(neurons_share * sum(map(len, group))), settings.neuron_step
+        ).values()
+    ]
     return SlicePlan(
         layers=layers,
         heads={layer: heads[position] for position, layer in enumerate(stay)},

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from compress.encoder.surgery import SlicePlan, keep_heads, slice_model
+from compress.encoder.surgery import SlicePlan, keep_heads, keep_layers, slice_model
 from compress.inference import divergence, predict_logits
 from compress.progress import SilentProgress
 from compress.repair import refit, repair_outputs
@@ -52,6 +52,19 @@ def test_repair_brings_the_answers_back_towards_the_original(toy: Any) -> None:
     assert result.refitted >= 4
     assert result.error_after < result.error_before
     assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_a_layer_stands_in_for_the_removed_one_behind_it(toy: Any) -> None:
+    reference = predict_logits(toy.teacher, toy.selection_texts)
+    for kept in ((0, 2), (1, 2), (0, 1)):
+        model = keep_layers(toy.teacher, kept)
+        before = divergence(predict_logits(model, toy.selection_texts), reference)
+        result = repair_outputs(model, toy.teacher, toy.texts, kept, progress=SilentProgress())
+        after = divergence(predict_logits(model, toy.selection_texts), reference)
+        if kept == (1, 2):  # nothing stands before the layer that is gone
+            assert result.total == 4
+        else:
+            assert after < 0.6 * before
 
 
 def test_nothing_removed_needs_no_repair(toy: Any) -> None:

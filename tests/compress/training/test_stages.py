@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 
+from compress.encoder.surgery import keep_layers
 from compress.errors import RecipeError, UsageError
-from compress.inference import accuracy, predict_logits
-from compress.layer_map import imitated_layers, with_last
+from compress.inference import accuracy, divergence, predict_logits
+from compress.layer_map import after_removal, imitated_layers
 from compress.stages import get_stage, stage_names
 from compress.stages.base import Encoder
 from compress.tokenized import tokenize
@@ -22,6 +23,11 @@ QUICK = {"epochs": 2.0, "augment": 1, "batch_size": 16, "learning_rate": 2e-3}
 def selection_accuracy(toy: Any, encoder: Encoder) -> float:
     logits = predict_logits(encoder.module, toy.selection_texts)
     return accuracy(logits, toy.selection_texts.labels)
+
+
+def distance(toy: Any, encoder: Encoder) -> float:
+    texts = toy.selection_texts
+    return divergence(predict_logits(encoder.module, texts), predict_logits(toy.teacher, texts))
 
 
 def start(toy: Any) -> Encoder:
@@ -71,7 +77,7 @@ def test_distilling_halves_the_layers_and_keeps_the_answers(toy: Any, tmp_path: 
 
 
 def test_the_same_seed_gives_the_same_student(toy: Any, tmp_path: Path) -> None:
-    settings = {**QUICK, "epochs": 0.3}
+    settings = {**QUICK, "layers": 1, "epochs": 1}
     students = [
         get_stage("distill").apply(start(toy), toy.context(tmp_path, distill=settings, seed=seed))
         for seed in (3, 3, 4)
@@ -88,6 +94,8 @@ def test_layers_as_named(toy: Any, tmp_path: Path) -> None:
     assert student.lineage[-1]["teacher_layers"] == [0, 2]
     teacher = toy.teacher.encoder.layers[1].attention.qkv.weight
     assert torch.equal(student.module.encoder.layers[1].attention.qkv.weight, teacher)
+    plain = Encoder(keep_layers(toy.teacher, [0, 1]), toy.tokenizer)
+    assert distance(toy, student) < distance(toy, plain)  # least squares, without any training
 
 
 @pytest.mark.parametrize("layers", [0, 4, [], [0, 3], [1, 0], [1, 1]])
@@ -147,8 +155,10 @@ def test_sentence_pairs_go_through_both_stages(toy: Any, tmp_path: Path) -> None
 
 
 def test_layer_maps() -> None:
-    assert with_last((0, 2, 3), 6) == (0, 2, 5)
-    assert with_last((0,), 6) == (5,)
+    assert after_removal((0, 2, 3, 5), range(6)) == (1, 2, 4, 5)
+    assert after_removal((0, 1, 2, 3, 4, 5), range(6)) == (0, 1, 2, 3, 4, 5)
+    assert after_removal((3,), range(6)) == (5,)
+    assert after_removal((0, 2), (1, 2, 5)) == (2, 5)
     assert imitated_layers((), 3, 6) == (1, 3, 5)
     assert imitated_layers((), 6, 6) == (0, 1, 2, 3, 4, 5)
     lineage = ({"stage": "distill", "teacher_layers": [0, 1, 5]}, {"stage": "other"})

@@ -79,7 +79,7 @@ def test_only_matrices_decay() -> None:
 
 def test_the_best_weights_win_over_the_last() -> None:
     model, x, y = line()
-    scores = iter([1.0, 5.0, 3.0, 2.0, 2.0, 2.0, 2.0])
+    scores = iter([1.0, 5.0, 3.0, 2.0])
     seen: list[torch.Tensor] = []
 
     def evaluate() -> Evaluation:
@@ -87,9 +87,10 @@ def test_the_best_weights_win_over_the_last() -> None:
         score = next(scores)
         return Evaluation((score,), {"accuracy": score})
 
-    result = train(model, x, y, epochs=2, evaluate=evaluate)
+    result = train(model, x, y, epochs=2, evaluate=evaluate, evaluations=3)
     assert result.best == Evaluation((5.0,), {"accuracy": 5.0})
     assert torch.equal(model.weight, seen[1])  # type: ignore[arg-type]
+    assert len(seen) == 4  # before the first step, and three times
     assert not torch.equal(seen[1], seen[-1])
 
 
