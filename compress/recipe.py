@@ -1,5 +1,6 @@
 """What a run is to do: validated, versioned, from an effort preset, a YAML file and overrides."""
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -24,7 +25,7 @@ Effort = Literal["fast", "balanced", "best"]
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TrainSettings(_Settings):
@@ -162,7 +163,7 @@ def load_recipe(
     for override in overrides:
         _set(given, override)
     effort = given.get("effort", "balanced")
-    if effort not in _PRESETS:
+    if not isinstance(effort, str) or effort not in _PRESETS:
         raise RecipeError(
             f"effort {effort!r} does not exist; there are: {', '.join(get_args(Effort))}"
         )
@@ -172,7 +173,8 @@ def load_recipe(
 def render_recipe(recipe: Recipe, command: str) -> str:
     """The resolved recipe as YAML that `--recipe` reads back, opening with the command."""
     body = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    return f"# {command}\n{body}"
+    # A quoted line break in the command would end the comment.
+    return f"# {' '.join(command.splitlines())}\n{body}"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -219,17 +221,30 @@ def _validated(content: Mapping[str, Any]) -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
+        known = _all_keys()
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            near = get_close_matches(key, _all_keys(), n=1, cutoff=0.5)
+            near = get_close_matches(key, known, n=1, cutoff=0.5)
             raise RecipeError(
                 f"the recipe has no key {key!r}",
-                hint=f"did you mean {near[0]!r}?" if near else "keys: " + ", ".join(_all_keys()),
+                hint=f"did you mean {near[0]!r}?" if near else "keys: " + ", ".join(known),
             ) from error
+        # pydantic appends the place in a list and the member of a union: distill.layers.int
+        name = max((k for k in known if f"{key}.".startswith(f"{k}.")), key=len, default=key)
         raise RecipeError(
-            f"recipe key {key!r}: {first['msg'][0].lower()}{first['msg'][1:]} "
-            f"(got {first['input']!r})"
+            f"recipe key {name!r}: {first['msg'][0].lower()}{first['msg'][1:]} "
+            f"(got {first['input']!r})",
+            hint=_nearest_choice(first),
         ) from error
+
+
+def _nearest_choice(error: Any) -> str | None:
+    """For a word that is not one of the words to choose from."""
+    if error["type"] != "literal_error" or not isinstance(error["input"], str):
+        return None
+    choices = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+    near = get_close_matches(error["input"], choices, n=1)
+    return f"did you mean {near[0]!r}?" if near else None
 
 
 def _all_keys() -> list[str]:
