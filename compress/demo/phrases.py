@@ -58,8 +58,8 @@ INTENTS: dict[str, Phrasings] = {
             "i have to be up by {time}",
             "don't let me sleep past {time}",
         ),
-        validation=("make sure that i am awake by {time}",),
-        test=("add an alarm for {time} so i can {chore}",),
+        validation=("put (an|my|the) alarm for {time} on",),
+        test=("get an alarm on for {time}[ {day}]",),
     ),
     "cancel_alarm": Phrasings(
         train=(
@@ -76,8 +76,8 @@ INTENTS: dict[str, Phrasings] = {
             "don't wake me [up] at {time}[ after all]",
             "i won't need to be up at {time}",
         ),
-        validation=("switch the {time} alarm off",),
-        test=("get rid of my alarm for {time}",),
+        validation=("turn the [{time} ]alarm off",),
+        test=("remove my alarm for {time}[ {day}]",),
     ),
     "set_timer": Phrasings(
         train=(
@@ -93,8 +93,8 @@ INTENTS: dict[str, Phrasings] = {
             "let me know when {duration} are over",
             "the {food} needs {duration} tell me when it is done",
         ),
-        validation=("run the timer for {duration}",),
-        test=("give me a countdown of {duration}",),
+        validation=("start (a|the) timer for {duration}",),
+        test=("set {duration} on a timer[ for the {food}]",),
     ),
     "set_reminder": Phrasings(
         train=(
@@ -113,8 +113,14 @@ INTENTS: dict[str, Phrasings] = {
             "don't let me forget {event} {day}",
             "reminder to {chore} at {time}",
         ),
-        validation=("make sure i remember to {command}", "make sure i remember to {chore}"),
-        test=("jog my memory {day} to {command}", "give me a reminder to {chore}"),
+        validation=(
+            "add a reminder to {command}",
+            "give me a reminder to {chore}",
+        ),
+        test=(
+            "set me a reminder {day} to {command}",
+            "add a reminder {day} to {chore}",
+        ),
     ),
     "play_music": Phrasings(
         train=(
@@ -133,7 +139,7 @@ INTENTS: dict[str, Phrasings] = {
             "how about some {genre} in the {room}",
         ),
         validation=("let me hear {song}[ by {artist}]",),
-        test=("get the {playlist} playlist going",),
+        test=("put the {playlist} playlist on",),
     ),
     "stop_music": Phrasings(
         train=(
@@ -150,8 +156,8 @@ INTENTS: dict[str, Phrasings] = {
             "that is enough music for {day}",
             "quiet please the {genre} is too loud",
         ),
-        validation=("switch the {genre} off",),
-        test=("take off that {genre} song",),
+        validation=("turn the {genre} off",),
+        test=("stop the {genre}[ in the {room}]",),
     ),
     "add_to_playlist": Phrasings(
         train=(
@@ -166,8 +172,8 @@ INTENTS: dict[str, Phrasings] = {
             "{song} belongs on my {playlist} playlist",
             "my {playlist} playlist needs {song}",
         ),
-        validation=("include {song} in the {playlist} playlist",),
-        test=("stick {song} onto my {playlist} list of songs",),
+        validation=("put [some] {genre} on my {playlist} playlist",),
+        test=("save {song} to the playlist {playlist}",),
     ),
     "lights_on": Phrasings(
         train=(
@@ -183,8 +189,8 @@ INTENTS: dict[str, Phrasings] = {
             "i can't see anything in the {room}",
             "don't leave the {room} in the dark",
         ),
-        validation=("put the {room} lamp on",),
-        test=("get some light in the {room}",),
+        validation=("turn on the (lamp|light) in the {room}",),
+        test=("switch the [{room} ]lights on",),
     ),
     "lights_off": Phrasings(
         train=(
@@ -200,8 +206,8 @@ INTENTS: dict[str, Phrasings] = {
             "nobody needs the light in the {room}",
             "don't leave the lights on in the {room}",
         ),
-        validation=("put the {room} lamp out",),
-        test=("kill the lights in the {room}",),
+        validation=("turn off the (lamp|light) in the {room}",),
+        test=("switch the [{room} ]lights off",),
     ),
     "call_contact": Phrasings(
         train=(
@@ -217,8 +223,8 @@ INTENTS: dict[str, Phrasings] = {
             "get {name} on the phone",
             "i need to speak with {name} about {event}",
         ),
-        validation=("ring {name}[ about {event}]",),
-        test=("put me through to {name}",),
+        validation=("call the number of {name}",),
+        test=("start a phone call with {name}",),
     ),
     "send_message": Phrasings(
         train=(
@@ -237,8 +243,14 @@ INTENTS: dict[str, Phrasings] = {
             "i want {name} to {command} let them know",
             "new message for {name} please {command}",
         ),
-        validation=("write to {name} that {fact}", "write {name} to {command}"),
-        test=("let {name} know that {fact}", "drop {name} a line to {command}"),
+        validation=(
+            "send {name} a message that {fact}",
+            "text {name} to {command}",
+        ),
+        test=(
+            "send a text to {name} saying {fact}",
+            "send {name} a message to {command}",
+        ),
     ),
     "read_messages": Phrasings(
         train=(
@@ -255,8 +267,8 @@ INTENTS: dict[str, Phrasings] = {
             "do i have a message from {name}",
             "has {name} asked me to {command}",
         ),
-        validation=("go through my texts from {name}",),
-        test=("look up what {name} wrote me about {event}",),
+        validation=("read [me] the last message from {name}",),
+        test=("show me (my|the) new messages[ from {name}]",),
     ),
     "weather": Phrasings(
         train=(
@@ -272,8 +284,8 @@ INTENTS: dict[str, Phrasings] = {
             "how cold will it be at {time} {day}",
             "is it warm enough to {chore} {day}",
         ),
-        validation=("find out how warm it gets in {place} {day}",),
-        test=("look up the temperature in {place} {day}",),
+        validation=("check how cold it will be in {place} {day}",),
+        test=("tell me if it will (rain|snow) {day}",),
     ),
     "navigate": Phrasings(
         train=(
@@ -290,8 +302,8 @@ INTENTS: dict[str, Phrasings] = {
             "where is {place}",
             "i have to be in {place} by {time}",
         ),
-        validation=("guide me to {place}",),
-        test=("bring up a map that gets me to {place}",),
+        validation=("show me how to get to {place}",),
+        test=("find the way to {place}",),
     ),
     "add_to_list": Phrasings(
         train=(
@@ -306,8 +318,8 @@ INTENTS: dict[str, Phrasings] = {
             "{food} should be on the shopping list",
             "i have to buy {food} {day}",
         ),
-        validation=("include {food} in the groceries",),
-        test=("get {food} onto my list of things to buy",),
+        validation=("write {food} and {food} on the grocery list",),
+        test=("add {food} to the grocery list",),
     ),
     "take_note": Phrasings(
         train=(
@@ -324,8 +336,14 @@ INTENTS: dict[str, Phrasings] = {
             "note to self {command}",
             "note to self {fact}",
         ),
-        validation=("save a note that {fact}",),
-        test=("jot down that {fact}", "jot down to {command}"),
+        validation=(
+            "take a note saying {fact}",
+            "take a note to {command}",
+        ),
+        test=(
+            "write a note that {fact}",
+            "write down to {command}",
+        ),
     ),
 }
 
@@ -340,8 +358,8 @@ PLAIN_FRAMES = Frames(
         "i (want|need) you to {core}",
         "i would like you to {core}",
     ),
-    validation=("be so kind and {core}",),
-    test=("any chance you could {core}",),
+    validation=("(hey|okay) assistant could you {core}",),
+    test=("i would like you to please {core}",),
 )
 
 CONTRAST_FRAMES = Frames(
@@ -364,14 +382,14 @@ CONTRAST_FRAMES = Frames(
         "never mind {othering} {core}",
     ),
     validation=(
-        "rather than {othering} {core}",
-        "there is no need to {other} please {core}",
-        "{core} while we wait to {other}",
+        "please {core} don't {other}",
+        "do not {other} (just|only) {core}",
+        "i said {core} i didn't say {other}",
     ),
     test=(
-        "{core} rather than {othering}",
-        "please {core} there is no need to {other}",
-        "while we wait to {other} {core}",
+        "can you {core} instead of {othering}",
+        "{core} you don't have to {other}",
+        "no wait don't {other} {core}",
     ),
 )
 
@@ -379,7 +397,6 @@ CONTRAST_FRAMES = Frames(
 GERUNDS: dict[str, str] = {
     "add": "adding",
     "ask": "asking",
-    "bring": "bringing",
     "call": "calling",
     "cancel": "cancelling",
     "check": "checking",
@@ -387,20 +404,12 @@ GERUNDS: dict[str, str] = {
     "delete": "deleting",
     "dial": "dialling",
     "drive": "driving",
-    "drop": "dropping",
     "find": "finding",
     "get": "getting",
     "give": "giving",
-    "go": "going",
-    "guide": "guiding",
-    "include": "including",
-    "jog": "jogging",
-    "jot": "jotting",
-    "kill": "killing",
     "leave": "leaving",
     "let": "letting",
     "light": "lighting",
-    "look": "looking",
     "make": "making",
     "open": "opening",
     "pause": "pausing",
@@ -410,14 +419,11 @@ GERUNDS: dict[str, str] = {
     "read": "reading",
     "remind": "reminding",
     "remove": "removing",
-    "ring": "ringing",
-    "run": "running",
     "save": "saving",
     "send": "sending",
     "set": "setting",
     "show": "showing",
     "start": "starting",
-    "stick": "sticking",
     "stop": "stopping",
     "switch": "switching",
     "take": "taking",

@@ -30,9 +30,9 @@ class TeacherSettings:
     intermediate_size: int = 1024
     vocabulary: int = 2000
     max_length: int = 64
-    dropout: float = 0.1
+    dropout: float = 0.0
     initializer_range: float = 0.05
     batch_size: int = 32
-    epochs: float = 3.8
+    epochs: float = 2.7
     learning_rate: float = 6e-4
     warmup: float = 0.1

@@ -49,11 +49,16 @@ def test_every_template_is_filled_to_plain_words(splits: Splits) -> None:
 
 def test_held_out_phrasings_stay_out_of_training(splits: Splits) -> None:
     said = {name: " | ".join(u.text for u in part) for name, part in splits.items()}
-    assert "rather than" not in said["train"]
-    assert "jot down" in said["test"]
-    assert "jot down" not in said["train"] + said["validation"]
-    assert "make sure i remember" in said["validation"]
-    assert "make sure i remember" not in said["train"] + said["test"]
+    for phrase, only_in in (
+        ("let me hear", "validation"),
+        ("give me a reminder", "validation"),
+        ("start a phone call with", "test"),
+        ("can you play jazz instead of", "test"),
+    ):
+        found = {name for name, text in said.items() if phrase in text}
+        assert found <= {only_in}, phrase
+    assert "let me hear" in said["validation"]
+    assert "start a phone call with" in said["test"]
 
 
 def test_every_intent_and_frame_has_phrasings_of_its_own_in_each_split() -> None:
@@ -93,4 +98,4 @@ def test_csv_files_are_what_data_loading_reads(splits: Splits, tmp_path: Path) -
 
 def test_a_bag_of_words_stays_clearly_below_a_teacher() -> None:
     small = generate(0, {"train": 4000, "test": 1000})
-    assert 50 < bag_of_words_accuracy(small["train"], small["test"]) < 85
+    assert 50 < bag_of_words_accuracy(small["train"], small["test"]) < 88
