@@ -10,7 +10,7 @@ from benchmarks.render.markdown import render_markdown
 from benchmarks.report import Report, save_report
 from benchmarks.subjects import Subject
 from compress.data import load_splits
-from compress.errors import ModelError
+from compress.errors import ModelError, UsageError
 from compress.measure import run_benchmark
 from compress.pipeline import Columns
 from compress.progress import Progress
@@ -49,18 +49,21 @@ def bench_models(
         command: What the user typed.
 
     Raises:
+        UsageError: `out` cannot be written to, or holds something else.
         ModelError: A folder is none of the kinds.
         DataError: The data do not fit the first model.
     """
-    subjects = [subject for model in models for subject in _subjects(model, threads)]
+    # A folder given twice is measured once.
+    subjects = [s for model in dict.fromkeys(models) for s in _subjects(model, threads)]
     splits = load_splits(
         data,
-        label_names=_labels(models[0]),
+        label_names=_labels(models[0]) or None,
         text_column=columns.text,
         pair_column=columns.pair,
         label_column=columns.label,
         seed=seed,
     )
+    _check_out(out)
     report = run_benchmark(
         subjects,
         splits.report,
@@ -81,10 +84,29 @@ def bench_models(
         command=command,
     )
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         save_report(report, out / "report.json")
         (out / "report.md").write_text(render_markdown(report), encoding="utf-8")
     return report
+
+
+def _check_out(out: Path | None) -> None:
+    """Refuse before minutes of measuring, not after."""
+    if out is None:
+        return
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file", hint="name a folder")
+    if out.is_dir() and any(out.iterdir()) and not (out / "report.json").is_file():
+        raise UsageError(
+            f"--out {out} is not empty and holds no report.json; nothing was touched",
+            hint="name a new folder, or one of an earlier benchmark",
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--out {out} cannot be written to: {error.strerror or error}",
+            hint="name a folder that can be",
+        ) from error
 
 
 def _subjects(path: Path, threads: int | None) -> list[Subject]:

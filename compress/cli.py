@@ -4,7 +4,9 @@ Data goes to stdout, everything else to stderr. Heavy libraries are imported ins
 that `--help` and mistakes are answered at once.
 """
 
+import errno
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,17 +17,19 @@ from compress.errors import BudgetError, EdgepressError, UsageError
 
 __all__ = ["app", "main"]
 
+# Failures of the machine, not of the program: worth a sentence, not a traceback.
+_SYSTEM_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}
+
 app = typer.Typer(
     name="compress",
     help="Compress a fine-tuned Transformer encoder inside an accuracy budget, and prove it.\n\n"
     "`compress MODEL --data DATA` is short for `compress run MODEL --data DATA`.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
+_RESUMABLE = ("run", "demo")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
@@ -35,8 +39,27 @@ LabelColumn = Annotated[str | None, typer.Option(help="Column of the label.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; by default all cores.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from compress.version import tool_version
+
+        sys.stdout.write(f"edgepress {tool_version()}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Take the options that stand before any command."""
+
+
 @app.command()
 def run(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="Checkpoint folder, or a model id of the hub.")],
     overrides: Annotated[
         list[str] | None,
@@ -92,7 +115,7 @@ def run(
         resolved,
         progress=_progress(quiet),
         columns=Columns(text_column, pair_column, label_column),
-        command=_typed(),
+        command=context.obj,
     )
     _show(result.report, as_json=as_json)
     _finish(result, out)
@@ -100,6 +123,7 @@ def run(
 
 @app.command()
 def demo(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("demo-out"),
     effort: Annotated[str | None, typer.Option(help="fast, balanced or best.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -124,7 +148,7 @@ def demo(
         out,
         load_recipe(options={"effort": effort, "seed": seed}),
         progress=progress,
-        command=_typed(),
+        command=context.obj,
     )
     _show(result.report, as_json=as_json)
     _finish(result, out)
@@ -132,6 +156,7 @@ def demo(
 
 @app.command()
 def bench(
+    context: typer.Context,
     models: Annotated[
         list[Path], typer.Argument(help="Checkpoints, artifacts, ONNX or OpenVINO folders.")
     ],
@@ -159,7 +184,7 @@ def bench(
         seed=seed,
         threads=threads,
         progress=_progress(quiet),
-        command=_typed(),
+        command=context.obj,
     )
     _show(report, as_json=as_json)
 
@@ -217,45 +242,64 @@ def main(arguments: list[str] | None = None) -> int:
     Known errors are printed with what to do next; a traceback appears only with EDGEPRESS_DEBUG=1.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    typed = shlex.join(["compress", *arguments])
+    command = ""
     try:
-        app(args=_with_command(arguments), prog_name="compress", standalone_mode=False)
+        arguments = _with_command(arguments)
+        command = arguments[0] if arguments else ""
+        # Typer turns Ctrl-C into the result 130; commands themselves return nothing.
+        if app(args=arguments, prog_name="compress", standalone_mode=False, obj=typed) == 130:
+            raise KeyboardInterrupt
     except EdgepressError as error:
         if os.environ.get("EDGEPRESS_DEBUG") == "1":
             raise
-        sys.stderr.write(f"error: {error.message}\n")
-        if error.hint:
-            sys.stderr.write(f"       {error.hint}\n")
-        return error.exit_code
+        return _failed(error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("\ninterrupted; the same command goes on from the last finished stage\n")
-        return _INTERRUPTED
+        resume = "; the same command goes on from the last finished stage"
+        sys.stderr.write(f"\ninterrupted{resume if command in _RESUMABLE else ''}\n")
+        return 130  # what shells report for a program ended by Ctrl-C
     except typer.Exit as stop:
         return stop.exit_code
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if os.environ.get("EDGEPRESS_DEBUG") == "1" or error.errno not in _SYSTEM_ERRORS:
+            raise
+        return _failed(f"{error.filename or 'writing'}: {error.strerror}", None, 1)
     except Exception as error:
         # click's own errors carry a message and an exit code; anything else is a bug: let it show
         if not hasattr(error, "format_message"):
             raise
-        sys.stderr.write(f"error: {error.format_message()}\n       try: compress --help\n")
-        return int(getattr(error, "exit_code", 2))
+        known = f" {command}" if command in _commands() else ""
+        hint = f"try: compress{known} --help"
+        return _failed(error.format_message(), hint, int(getattr(error, "exit_code", 2)))
     return 0
+
+
+def _failed(message: str, hint: str | None, code: int) -> int:
+    sys.stderr.write(f"error: {message}\n")
+    if hint:
+        sys.stderr.write(f"       {hint}\n")
+    return code
+
+
+def _commands() -> list[str]:
+    return [command.callback.__name__ for command in app.registered_commands if command.callback]
 
 
 def _with_command(arguments: list[str]) -> list[str]:
     """`MODEL …` becomes `run MODEL …`; a misspelt command gets a suggestion."""
-    if not arguments or arguments[0].startswith("-"):
+    if not arguments:
+        return ["--help"]
+    if arguments[0] in ("-h", "--help", "--version"):
         return arguments
-    commands = [
-        command.callback.__name__ for command in app.registered_commands if command.callback
-    ]
     first = arguments[0]
-    if first in commands:
+    if first in _commands():
         return arguments
-    if not Path(first).exists() and "/" not in first:
+    if not first.startswith("-") and not Path(first).exists() and "/" not in first:
         from difflib import get_close_matches
 
-        near = get_close_matches(first, commands, n=1, cutoff=0.7)
+        near = get_close_matches(first, _commands(), n=1, cutoff=0.7)
         if near:
             raise UsageError(
                 f"there is no command {first!r}, and no model of that name",
@@ -288,12 +332,6 @@ def _progress(quiet: bool) -> Any:
 def _say(text: str, quiet: bool) -> None:
     if not quiet:
         sys.stderr.write(f"{text}\n")
-
-
-def _typed() -> str:
-    import shlex
-
-    return shlex.join([Path(sys.argv[0]).name.replace("__main__.py", "compress"), *sys.argv[1:]])
 
 
 def _show(report: Any, *, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """The members of a run's family: encoders after each stage, exported and ready to be measured."""
 
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Member",
+    "check_stages",
     "describe_encoder",
     "export_member",
     "fallback_member",
@@ -50,13 +52,23 @@ class Member:
     checkpoint: Path | None
 
 
+def check_stages(encoder: "Encoder", context: "Context") -> None:
+    """Let every stage of the recipe look at the model and its settings, before any is applied.
+
+    Raises:
+        EdgepressError: A stage's settings do not fit the model or the data.
+    """
+    for name in context.recipe.stages:
+        get_stage(name).check(encoder, context)
+
+
 def run_stages(
     encoder: "Encoder", context: "Context", workspace: Workspace, key: str
 ) -> list[tuple[str, str, "Encoder"]]:
     """Apply the recipe's stages one after another, each from its checkpoint if there is one.
 
-    Every stage is checked before the first is applied. The encoder as imported is a member too, so
-    that a budget which allows no pruning still gets the fastest lossless model.
+    The encoder as imported is a member too, so that a budget which allows no pruning still gets the
+    fastest lossless model.
 
     Args:
         encoder: As imported.
@@ -69,8 +81,6 @@ def run_stages(
         the plan of the `quantize` stage if the recipe has it.
     """
     recipe = context.recipe
-    for name in recipe.stages:
-        get_stage(name).check(encoder, context)
     if not workspace.encoder(key).is_dir():
         workspace.save_encoder(key, encoder)
     members = [("full", key, encoder)]
@@ -117,6 +127,7 @@ def export_member(
     try:
         verify(target, read_manifest(target))
     except ArtifactError:
+        shutil.rmtree(target, ignore_errors=True)  # damaged: it is made again
         count = 0 if plan is None else plan.calibration_texts
         exported = export_artifact(
             target,
@@ -149,15 +160,16 @@ def fallback_member(
         ModelError: They cannot export it either.
     """
     from export.fallback import export_fallback_artifact
-    from runtimes.artifact import read_manifest
+    from runtimes.artifact import read_manifest, verify
     from runtimes.errors import ArtifactError
     from runtimes.tokenization import Tokenizer
 
     target = workspace.member(key)
     tokenizer = Tokenizer.from_folder(checkpoint)
     try:
-        read_manifest(target)
+        verify(target, read_manifest(target))
     except ArtifactError:
+        shutil.rmtree(target, ignore_errors=True)
         texts = sample(train, recipe.quantize.calibration_texts)
         export_fallback_artifact(
             checkpoint,

@@ -89,11 +89,10 @@ def _report(path: Path, *, as_json: bool) -> str:
 
 
 def _checkpoint(path: Path, *, as_json: bool) -> str:
-    raw = json.loads((path / "config.json").read_text(encoding="utf-8"))
     config = read_hf_config(path)
     from compress.encoder.importing import supported_model_types
 
-    family = str(raw.get("model_type"))
+    family = config.model_type or "unknown"
     supported = family in supported_model_types()
     weights = sorted(file.name for file in path.glob("*.safetensors"))
     size = sum((path / name).stat().st_size for name in weights)

@@ -108,9 +108,13 @@ def run_benchmark(
     title: str,
     reference: str = REFERENCE,
 ) -> Report:
-    """Benchmark with bars for its parts."""
+    """Benchmark with bars for its parts.
+
+    Raises:
+        ModelError: The reference could not be measured; without it there is nothing to compare.
+    """
     with ExitStack() as bars:
-        return benchmark(
+        report = benchmark(
             subjects,
             examples,
             reference=reference,
@@ -119,6 +123,9 @@ def run_benchmark(
             memory_bytes=_MEMORY_BYTES,
             progress=_bars(bars, progress, title),
         )
+    if (error := report.row(reference).error) is not None:
+        raise ModelError(f"the reference {report.row(reference).model} cannot be measured: {error}")
+    return report
 
 
 def _bars(stack: ExitStack, progress: Progress, title: str) -> Callable[[str, int, int], None]:

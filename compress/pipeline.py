@@ -10,7 +10,7 @@ from benchmarks.report import Report, Row
 from benchmarks.subjects import Subject
 from compress.data import Splits, load_splits
 from compress.errors import UsageError
-from compress.family import Member, export_member, fallback_member, run_stages
+from compress.family import Member, check_stages, export_member, fallback_member, run_stages
 from compress.logs import logging_to, quiet_transformers
 from compress.measure import (
     REFERENCE,
@@ -23,10 +23,11 @@ from compress.progress import Progress
 from compress.publish import publish
 from compress.recipe import Recipe, render_recipe
 from compress.search import Choice, choose
+from compress.version import tool_version
 from compress.workspace import Workspace, digest, file_digest
 
 if TYPE_CHECKING:
-    from compress.stages.base import Context
+    from compress.stages.base import Context, Encoder
 
 __all__ = ["Columns", "Result", "run"]
 
@@ -90,10 +91,13 @@ def run(
     """
     quiet_transformers()
     # Everything that can be wrong with the input is found before the output folder is touched.
+    workspace = Workspace(out)
     config = _read_config(model)
     splits = _read_data(data, config, columns or Columns(), recipe.seed)
     checkpoint = _local(model)
-    workspace = Workspace(out)
+    job = _Job(model, data, checkpoint, splits, recipe, workspace, progress, command)
+    start = job.prepare(config)
+    workspace.create()
     with logging_to(workspace.log):
         _log.info("run: %s", command or f"{model} on {data}")
         (out / "recipe.yaml").write_text(
@@ -101,11 +105,29 @@ def run(
         )
         for note in splits.notes:
             _log.info("data: %s", note)
-        job = _Job(model, data, checkpoint, splits, recipe, workspace, progress, command)
-        result = job.finish(*job.members())
+        for note in start.notes:
+            _log.info("import: %s", note)
+        result = job.finish(job.members(start), start.remarks)
         workspace.close()
         _log.info("done")
     return result
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a run begins with.
+
+    Attributes:
+        encoder: The imported model; None for a family without an importer.
+        context: What stages may use; None likewise.
+        notes: What importing did, for the log.
+        remarks: What the reader of the report has to know.
+    """
+
+    encoder: "Encoder | None" = None
+    context: "Context | None" = None
+    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,9 +148,17 @@ class _Job:
         """The model's name for people."""
         return Path(self.model).name
 
-    def members(self) -> tuple[list[Member], list[str]]:
-        """The family, exported, and remarks for the report."""
+    def prepare(self, config: Any) -> _Start:
+        """Import the model and let the stages check it; writes nothing.
+
+        Args:
+            config: What `read_config` gave.
+
+        Raises:
+            EdgepressError: The model cannot be used, or the recipe does not fit it.
+        """
         from compress.encoder import UnsupportedArchitectureError, fold_token_types
+        from compress.encoder.checkpoint import load_checkpoint
         from compress.encoder.importing import import_checkpoint
         from compress.stages.base import Context, Encoder
 
@@ -137,18 +167,16 @@ class _Job:
                 imported = import_checkpoint(self.checkpoint)
                 task.advance()
         except UnsupportedArchitectureError as error:
+            load_checkpoint(self.checkpoint, config)  # refuses one without a trained classifier
             remark = (
-                f"{error.message} It was exported and quantized without pruning or distillation."
+                f"{error.message}. It was exported and quantized without pruning or distillation."
             )
-            _log.warning("%s", remark)
-            return [self._fallback()], [remark]
-        for note in imported.notes:
-            _log.info("import: %s", note)
-        _log.info("import: logits differ by at most %.1e", imported.max_abs_delta)
+            return _Start(remarks=(remark,))
+        notes = [*imported.notes, f"logits differ by at most {imported.max_abs_delta:.1e}"]
         module = imported.model
         if self.splits.train.pairs is None and module.config.type_vocab_size:
             module = fold_token_types(module)
-            _log.info("import: token types folded, the texts are single sentences")
+            notes.append("token types folded, the texts are single sentences")
         encoder = Encoder(module=module, tokenizer=imported.tokenizer)
         context = Context(
             recipe=self.recipe,
@@ -159,9 +187,18 @@ class _Job:
             progress=self.progress,
             scratch=self.workspace.scratch,
         )
-        return self._staged(encoder, context), []
+        check_stages(encoder, context)
+        return _Start(encoder, context, tuple(notes))
 
-    def _staged(self, encoder: Any, context: "Context") -> list[Member]:
+    def members(self, start: _Start) -> list[Member]:
+        """The family, exported."""
+        if start.encoder is None or start.context is None:
+            for remark in start.remarks:
+                _log.warning("%s", remark)
+            return [self._fallback()]
+        return self._staged(start.encoder, start.context)
+
+    def _staged(self, encoder: "Encoder", context: "Context") -> list[Member]:
         key = digest(self._model_key(), self.splits.fingerprint, context.max_length)
         staged = run_stages(encoder, context, self.workspace, key)
         with self.progress.track("exporting", len(staged)) as task:
@@ -172,7 +209,9 @@ class _Job:
         return members
 
     def _fallback(self) -> Member:
-        key = digest(self._model_key(), self.splits.fingerprint, "fallback")
+        recipe = self.recipe
+        settings = (recipe.max_length, recipe.quantize.calibration_texts)
+        key = digest(self._model_key(), self.splits.fingerprint, "fallback", settings)
         with self.progress.track("exporting", 1) as task:
             member = fallback_member(
                 self.checkpoint, self.splits.train, self.recipe, self.workspace, key
@@ -180,7 +219,7 @@ class _Job:
             task.advance()
         return member
 
-    def finish(self, members: list[Member], remarks: list[str]) -> Result:
+    def finish(self, members: list[Member], remarks: tuple[str, ...]) -> Result:
         """Choose on the selection split, measure on the reported one, publish."""
         reference = reference_subject(self.checkpoint, self.name, self.recipe.threads)
         runtimes = _runtimes_present()
@@ -253,7 +292,11 @@ class _Job:
         stock = stock_subjects(
             self.checkpoint,
             self.workspace,
-            self._model_key(),
+            digest(
+                self._model_key(),
+                self.splits.fingerprint,
+                self.recipe.quantize.calibration_texts,
+            ),
             self._calibration(),
             self.recipe.threads,
             self.progress,
@@ -299,7 +342,7 @@ class _Job:
 
     def _model_key(self) -> str:
         files = sorted([*self.checkpoint.glob("*.safetensors"), *self.checkpoint.glob("*.json")])
-        return digest([(file.name, file_digest(file)) for file in files])
+        return digest(tool_version(), [(file.name, file_digest(file)) for file in files])
 
     def _max_length(self, config: Any, tokenizer: Any) -> int:
         """Tokens kept of a text: what was asked for, as far as the model and tokenizer go."""

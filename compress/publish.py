@@ -13,7 +13,9 @@ from compress.family import Member
 from compress.workspace import Workspace
 from export.card import render_card
 from export.package import republish
-from runtimes.artifact import read_manifest
+from runtimes.artifact import MANIFEST_NAME, read_manifest
+from runtimes.errors import ArtifactError
+from runtimes.registry import runtime_names
 
 __all__ = ["publish"]
 
@@ -55,7 +57,8 @@ def publish(
 
 def _publish(member: Member, target: Path, report: Report, model_name: str, data_name: str) -> None:
     manifest = read_manifest(member.artifact)
-    rows = [row for row in report.rows if row.id.startswith(f"{member.name}-")]
+    ids = {f"{member.name}-{runtime}" for runtime in runtime_names()}
+    rows = [row for row in report.rows if row.id in ids]
     metrics: dict[str, Any] = {
         "rows": [dataclasses.asdict(row) for row in rows],
         "measured_on": report.data.get("fingerprint"),
@@ -70,4 +73,14 @@ def _publish(member: Member, target: Path, report: Report, model_name: str, data
         metric=None if metric is None else {"name": metric.name, "value": metric.value},
         data=Path(data_name).name,
     )
+    _remove_damaged(target)
     republish(member.artifact, target, manifest, metrics, card)
+
+
+def _remove_damaged(target: Path) -> None:
+    """An artifact of an earlier run that can no longer be read is not worth refusing for."""
+    if (target / MANIFEST_NAME).is_file():
+        try:
+            read_manifest(target)
+        except ArtifactError:
+            shutil.rmtree(target)

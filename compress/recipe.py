@@ -227,7 +227,7 @@ def _validated(content: Mapping[str, Any]) -> Recipe:
             near = get_close_matches(key, known, n=1, cutoff=0.5)
             raise RecipeError(
                 f"the recipe has no key {key!r}",
-                hint=f"did you mean {near[0]!r}?" if near else "keys: " + ", ".join(known),
+                hint=f"did you mean {near[0]!r}?" if near else _keys_beside(key, known),
             ) from error
         # pydantic appends the place in a list and the member of a union: distill.layers.int
         name = max((k for k in known if f"{key}.".startswith(f"{k}.")), key=len, default=key)
@@ -245,6 +245,13 @@ def _nearest_choice(error: Any) -> str | None:
     choices = re.findall(r"'([^']*)'", error["ctx"]["expected"])
     near = get_close_matches(error["input"], choices, n=1)
     return f"did you mean {near[0]!r}?" if near else None
+
+
+def _keys_beside(key: str, known: Sequence[str]) -> str:
+    """The keys of the same section, or those at the top."""
+    section = key.rpartition(".")[0]
+    beside = [k for k in known if k.rpartition(".")[0] == section]
+    return "keys: " + ", ".join(beside or [k for k in known if "." not in k])
 
 
 def _all_keys() -> list[str]:

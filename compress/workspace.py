@@ -3,7 +3,7 @@
     OUT/
       artifact/  family/  report.json  report.md  recipe.yaml  run.log     for the user
       .edgepress/                                                          the run's own
-        run.json             marks the folder as a run's, so that nothing else is overwritten
+        run.json             format of what is here; the folder marks OUT as a run's
         encoders/KEY/        an encoder after a stage: weights, tokenizer, lineage
         members/KEY/         an exported artifact
         stock/NAME-KEY/      a rival's export
@@ -42,31 +42,44 @@ def file_digest(path: Path) -> str:
 
 
 class Workspace:
-    """One run's output folder.
+    """One run's output folder; `create` it before anything is written.
 
     Args:
-        out: The folder; created if needed.
+        out: The folder.
 
     Raises:
-        UsageError: The folder holds something that no run of this tool wrote.
+        UsageError: It is a file, or it holds something that no run of this tool wrote.
     """
 
     def __init__(self, out: Path) -> None:
         self.out = out
         self._private = out / _PRIVATE
-        mark = self._private / "run.json"
+        self.scratch = self._private / "scratch"
         if out.exists() and not out.is_dir():
             raise UsageError(f"--out {out} is a file", hint="name a folder")
-        if out.is_dir() and any(out.iterdir()) and not mark.is_file():
+        if out.is_dir() and any(out.iterdir()) and not self._private.is_dir():
             raise UsageError(
                 f"--out {out} is not empty and was not written by this tool; nothing was touched",
                 hint="name a new folder, or one of an earlier run (which then resumes)",
             )
-        self._private.mkdir(parents=True, exist_ok=True)
-        mark.write_text(json.dumps({"format": 1}) + "\n", encoding="utf-8")
-        self.scratch = self._private / "scratch"
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        self.scratch.mkdir()
+
+    def create(self) -> None:
+        """Make the folder, mark it as a run's, and clear what a killed run left in `scratch`.
+
+        Raises:
+            UsageError: The folder cannot be written to.
+        """
+        try:
+            self._private.mkdir(parents=True, exist_ok=True)
+            mark = self._private / "run.json"
+            mark.write_text(json.dumps({"format": 1}) + "\n", encoding="utf-8")
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            self.scratch.mkdir()
+        except OSError as error:
+            raise UsageError(
+                f"--out {self.out} cannot be written to: {error.strerror or error}",
+                hint="name a folder that can be",
+            ) from error
 
     @property
     def artifact(self) -> Path:

@@ -1,0 +1,98 @@
+"""A task that a model of a few kilobytes learns in seconds, as files: checkpoint and data."""
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+# Tests never ask the network: what is not on this machine is an error, and a quick one.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+GOOD = ("good", "great", "fine", "lovely")
+BAD = ("bad", "awful", "poor", "dull")
+FILLERS = ("a", "the", "film", "plot", "is", "was", "very", "and", "its", "cast")
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+VOCABULARY = {word: i for i, word in enumerate((*SPECIAL, *GOOD, *BAD, *FILLERS, "##ly", ".", ","))}
+LABELS = ("worse", "better")
+
+
+def make_rows(count: int, seed: int) -> list[tuple[str, str]]:
+    """(text, label): one opinion among fillers decides. No text occurs twice."""
+    rng = np.random.default_rng(seed)
+    rows: dict[str, str] = {}
+    while len(rows) < count:
+        words = [str(word) for word in rng.choice(FILLERS, size=rng.integers(3, 10))]
+        label = int(rng.integers(2))
+        words.insert(int(rng.integers(len(words))), str(rng.choice((BAD, GOOD)[label])))
+        rows[" ".join(words)] = LABELS[label]
+    return list(rows.items())
+
+
+def write_csv(path: Path, rows: list[tuple[str, str]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    return path
+
+
+def save_bert(folder: Path, rows: list[tuple[str, str]] = (), **config: Any) -> Path:  # type: ignore[assignment]
+    """A BERT of three layers as its users save it, trained on `rows` if there are any."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {
+        "vocab_size": len(VOCABULARY),
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": 40,
+        "initializer_range": 0.1,
+        "id2label": dict(enumerate(LABELS)),
+        "label2id": {name: index for index, name in enumerate(LABELS)},
+    }
+    model = BertForSequenceClassification(BertConfig(**{**sizes, **config}))
+    tokenizer = BertTokenizer(vocab=VOCABULARY, model_max_length=32)
+    if rows:
+        batch = tokenizer([text for text, _ in rows], padding=True, return_tensors="pt")
+        labels = torch.tensor([LABELS.index(label) for _, label in rows])
+        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+        for step in range(60):
+            chosen = torch.arange(step * 32, step * 32 + 32) % len(rows)
+            inputs = {name: tensor[chosen] for name, tensor in batch.items()}
+            model(**inputs, labels=labels[chosen]).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trained checkpoint, and a folder with train, validation and test files."""
+
+    model: Path
+    data: Path
+
+    labels = LABELS
+    vocabulary = VOCABULARY
+    make_rows = staticmethod(make_rows)
+    write_csv = staticmethod(write_csv)
+    save_bert = staticmethod(save_bert)
+
+
+@pytest.fixture(scope="session")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    """The task; tests must not write into its folders."""
+    folder = tmp_path_factory.mktemp("task")
+    rows = make_rows(600, seed=1)
+    splits = {"train": rows[:360], "validation": rows[360:480], "test": rows[480:]}
+    for name, part in splits.items():
+        write_csv(folder / "opinions" / f"{name}.csv", part)
+    return Task(save_bert(folder / "opinion-bert", splits["train"]), folder / "opinions")
