@@ -11,6 +11,7 @@ from benchmarks.subjects import Subject
 from compress.data import Splits, load_splits
 from compress.errors import UsageError
 from compress.family import Member, check_stages, export_member, fallback_member, run_stages
+from compress.hub import hub_if_reachable
 from compress.logs import logging_to, quiet_transformers
 from compress.measure import (
     REFERENCE,
@@ -384,7 +385,8 @@ def _local(model: str) -> Path:
         return path.resolve()
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.txt"]))
+    with hub_if_reachable():
+        return Path(snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.txt"]))
 
 
 def _runtimes_present() -> list[str]:

@@ -13,6 +13,7 @@ from compress.data.delimited import explain_delimited, no_rows, sniff
 from compress.data.sources import SPLIT_NAMES, Source
 from compress.data.table import Table, listed
 from compress.errors import DataError
+from compress.hub import hub_if_reachable
 
 __all__ = ["read_tables"]
 
@@ -184,7 +185,7 @@ def _read_hub(name: str) -> dict[str, Table]:
     datasets = _datasets()
     repository, _, config = name.partition(":")
     try:
-        with _quiet():
+        with _quiet(), hub_if_reachable():
             data = datasets.load_dataset(repository, config or None)
     except ValueError as error:
         if "Config name is missing" in str(error) or "BuilderConfig" in str(error):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import ModelError
+from compress.hub import hub_if_reachable
 
 __all__ = ["Checkpoint", "load_checkpoint", "read_config"]
 
@@ -44,7 +45,10 @@ def read_config(source: str | Path) -> Any:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(str(path) if path.exists() else str(source))
+        if path.exists():
+            return AutoConfig.from_pretrained(str(path))
+        with hub_if_reachable():
+            return AutoConfig.from_pretrained(str(source))
     except (OSError, ValueError, KeyError) as error:
         if path.exists():
             raise ModelError(
