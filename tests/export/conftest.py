@@ -1,0 +1,79 @@
+"""Lean encoders of a few kilobytes with weights that matter, and a tokenizer for them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertTokenizer
+
+from compress.encoder.config import LeanEncoderConfig
+from compress.encoder.modules import LeanEncoderForSequenceClassification
+
+LAYERS = [
+    {"heads": 4, "head_size": 8, "intermediate_size": 40},
+    {"heads": 3, "head_size": 8, "intermediate_size": 24},
+]
+
+
+def build_lean(seed: int = 0, **changes: Any) -> LeanEncoderForSequenceClassification:
+    settings: dict[str, Any] = {
+        "vocab_size": 60,
+        "embedding_size": 32,
+        "hidden_size": 32,
+        "layers": LAYERS,
+        "max_position_embeddings": 40,
+        "num_labels": 3,
+        "id2label": {0: "sad", 1: "fine", 2: "glad"},
+    }
+    model = LeanEncoderForSequenceClassification(LeanEncoderConfig(**{**settings, **changes}))
+    # Fresh biases are 0 and fresh norms are 1: a forgotten one would not show.
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator) * 0.2
+            is_norm = parameter.dim() == 1 and name.endswith("weight")
+            parameter.copy_(noise + 1.0 if is_norm else noise)
+    return model.eval()
+
+
+@pytest.fixture
+def lean() -> Callable[..., LeanEncoderForSequenceClassification]:
+    """`lean(seed=0, **config)` builds an encoder with token types and uneven layers."""
+    return build_lean
+
+
+@pytest.fixture
+def batches() -> Callable[..., list[dict[str, np.ndarray]]]:
+    """`batches(model)`: padded batches and a single row, of what the model takes."""
+
+    def make(model: Any, seed: int = 0) -> list[dict[str, np.ndarray]]:
+        rng = np.random.default_rng(seed)
+        result = []
+        for lengths in ([9, 4, 6], [5], [40, 1, 17, 30]):
+            mask = (np.arange(max(lengths)) < np.array(lengths)[:, None]).astype(np.int64)
+            ids = rng.integers(1, model.config.vocab_size, mask.shape) * mask
+            batch = {"input_ids": ids, "attention_mask": mask}
+            if model.config.type_vocab_size:
+                types = np.arange(mask.shape[1]) >= np.array(lengths)[:, None] // 2
+                batch["token_type_ids"] = types.astype(np.int64) * mask
+            result.append(batch)
+        return result
+
+    return make
+
+
+@pytest.fixture
+def tokenizer() -> BertTokenizer:
+    """A WordPiece tokenizer whose ids all lean encoders here have."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz"]
+    return BertTokenizer(vocab={w: i for i, w in enumerate(words)}, model_max_length=40)
+
+
+@pytest.fixture
+def texts() -> list[str]:
+    """Two dozen texts of different lengths."""
+    rng = np.random.default_rng(0)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return [" ".join(rng.choice(list(letters), size=rng.integers(1, 12))) for _ in range(24)]

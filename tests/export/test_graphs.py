@@ -1,0 +1,109 @@
+"""Float graphs say what PyTorch says, in every form that pruning can leave an encoder in."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from export.onnx import build_onnx, build_portable_onnx
+from export.openvino import build_openvino, save_openvino
+from export.parity import torch_logits
+from runtimes.errors import ModelError
+from runtimes.registry import get_runtime
+
+SIZES = {"heads": 2, "head_size": 8, "intermediate_size": 24}
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "two uneven layers": {},
+    "no token types": {"type_vocab_size": 0},
+    "every token in the last layer": {"first_token_last_layer": False},
+    "one layer": {"layers": [SIZES]},
+    "one head": {"layers": [SIZES, {**SIZES, "heads": 1}]},
+    "an odd number of heads": {"layers": [{**SIZES, "heads": 3}, {**SIZES, "heads": 5}]},
+    "no heads at first": {"layers": [{**SIZES, "heads": 0}, SIZES]},
+    "no heads at last": {"layers": [SIZES, {**SIZES, "heads": 0}]},
+    "no neurons at first": {"layers": [{**SIZES, "intermediate_size": 0}, SIZES]},
+    "no neurons at last": {"layers": [SIZES, {**SIZES, "intermediate_size": 0}]},
+    "nothing left of a layer": {"layers": [SIZES, {**SIZES, "heads": 0, "intermediate_size": 0}]},
+    "a projection after narrow embeddings": {"embedding_size": 16},
+    "relu": {"hidden_act": "relu", "classifier_activation": "relu"},
+    "gelu_new": {"hidden_act": "gelu_new", "classifier_activation": "gelu"},
+    "silu": {"hidden_act": "silu", "classifier_activation": None},
+    "two classes": {"num_labels": 2, "id2label": {0: "no", 1: "yes"}},
+}
+
+
+@pytest.fixture(params=SHAPES.values(), ids=SHAPES)
+def model(request: pytest.FixtureRequest, lean: Callable[..., Any]) -> Any:
+    return lean(**request.param)
+
+
+def run_onnx(proto: onnx.ModelProto, batches: list[dict[str, np.ndarray]]) -> np.ndarray:
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return np.concatenate([session.run(["logits"], batch)[0] for batch in batches])
+
+
+@pytest.mark.parametrize("build", [build_onnx, build_portable_onnx])
+def test_onnx_equals_pytorch(model: Any, batches: Callable[..., Any], build: Any) -> None:
+    inputs = batches(model)
+    proto = build(model)
+    assert np.abs(run_onnx(proto, inputs) - torch_logits(model, inputs)).max() < 1e-4
+
+
+def test_openvino_equals_pytorch(model: Any, batches: Callable[..., Any], tmp_path: Path) -> None:
+    inputs = batches(model)
+    save_openvino(build_openvino(build_portable_onnx(model)), tmp_path / "model.xml")
+    session = get_runtime("openvino").open_model(tmp_path / "model.xml", precision="fp32")
+    assert set(session.input_names) == set(inputs[0])
+    logits = np.concatenate([session.run(batch)["logits"] for batch in inputs])
+    session.close()
+    assert np.abs(logits - torch_logits(model, inputs)).max() < 1e-3
+
+
+def test_the_portable_graph_is_standard_onnx(lean: Callable[..., Any]) -> None:
+    proto = build_portable_onnx(lean())
+    onnx.checker.check_model(proto, full_check=True)
+    assert {node.domain for node in proto.graph.node} == {""}
+    assert [entry.domain for entry in proto.opset_import] == [""]
+
+
+def test_attention_is_one_node_for_onnx_runtime(lean: Callable[..., Any]) -> None:
+    counts = [node.op_type for node in build_onnx(lean()).graph.node]
+    assert counts.count("MultiHeadAttention") == 2
+    assert counts.count("SkipLayerNormalization") == 4
+    assert "Softmax" not in counts
+
+
+def test_a_pruned_layer_leaves_no_nodes(lean: Callable[..., Any]) -> None:
+    gone = {"heads": 0, "head_size": 8, "intermediate_size": 0}
+    operators = [node.op_type for node in build_onnx(lean(layers=[gone])).graph.node]
+    assert "MatMul" not in operators
+    assert "MultiHeadAttention" not in operators
+
+
+def test_padding_does_not_change_a_logit(lean: Callable[..., Any]) -> None:
+    model = lean(type_vocab_size=0)
+    ids = np.array([[2, 9, 30, 3]], dtype=np.int64)
+    alone = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    padded = {name: np.pad(value, ((0, 0), (0, 7))) for name, value in alone.items()}
+    for build in (build_onnx, build_portable_onnx):
+        proto = build(model)
+        assert np.abs(run_onnx(proto, [alone]) - run_onnx(proto, [padded])).max() < 1e-5
+
+
+def test_batch_and_length_are_named_and_dynamic(lean: Callable[..., Any]) -> None:
+    graph = build_onnx(lean()).graph
+    for value in graph.input:
+        assert [d.dim_param for d in value.type.tensor_type.shape.dim] == ["batch", "sequence"]
+    assert [value.name for value in graph.output] == ["logits"]
+
+
+def test_an_activation_without_an_onnx_form_is_named(lean: Callable[..., Any]) -> None:
+    with pytest.raises(ModelError, match="'mish'"):
+        build_onnx(lean(hidden_act="mish"))
