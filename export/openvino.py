@@ -62,22 +62,23 @@ def quantize_openvino(
 
 
 def _ignored(model: Any, plan: QuantizationPlan) -> Any:
-    """The matrix products of the plan's float layers, by the names of their weights."""
+    """What the plan leaves in float, by the names of the weights: matrix products, look-ups."""
     import nncf
 
-    if not plan.float_layers:
-        return None
+    def left_in_float(operator: str, weight: str) -> bool:
+        if operator == "Gather":
+            return plan.embeddings == "fp32" and weight in ("words", "types")
+        return operator == "MatMul" and any(weight.startswith(f"{n}.") for n in plan.float_layers)
+
     names = [
         node.get_friendly_name()
         for node in model.get_ordered_ops()
-        if node.get_type_name() == "MatMul"
-        and any(
-            source.get_node().get_friendly_name().startswith(f"{layer}.")
-            for layer in plan.float_layers
+        if any(
+            left_in_float(node.get_type_name(), source.get_node().get_friendly_name())
             for source in node.input_values()
         )
     ]
-    return nncf.IgnoredScope(names=names)
+    return nncf.IgnoredScope(names=names) if names else None
 
 
 def save_openvino(model: Any, path: Path) -> None:
