@@ -1,6 +1,7 @@
 """An encoder becomes an artifact folder: models for each runtime, tokenizer, manifest, card."""
 
 import dataclasses
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -152,8 +153,6 @@ def save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
     """Write `tokenizer.json` and `tokenizer_config.json`, with the length the model is used at."""
     tokenizer.save_pretrained(folder)
     path = folder / "tokenizer_config.json"
-    import json
-
     config = json.loads(path.read_text(encoding="utf-8"))
     config["model_max_length"] = max_length
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -49,7 +49,11 @@ class QuantizationPlan:
 
     def to_json(self) -> dict[str, Any]:
         """For the manifest."""
-        return {**asdict(self), "instruction_sets": list(self.instruction_sets)}
+        return {
+            **asdict(self),
+            "float_layers": list(self.float_layers),
+            "instruction_sets": list(self.instruction_sets),
+        }
 
 
 def _rounded(values: NDArray[np.float32], scale: NDArray[np.float32], levels: int) -> NDArray[Any]:

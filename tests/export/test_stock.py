@@ -1,0 +1,134 @@
+"""The rivals' exports open through `runtimes`; a family without importer lives on them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from export.fallback import export_fallback_artifact
+from export.stock import STOCK_EXPORTS, export_stock
+from runtimes import load, open_checkpoint, open_model_folder
+from runtimes.artifact import read_manifest, verify
+from runtimes.errors import ModelError
+from runtimes.tokenization import Tokenizer
+
+
+@pytest.fixture
+def calibration(tokenizer: Any, texts: list[str], tmp_path: Path) -> list[dict[str, np.ndarray]]:
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    encoder = Tokenizer.from_folder(tmp_path / "tokenizer")
+    return [encoder.encode([text]) for text in texts[:4]]
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def bert(tokenizer: Any, tmp_path: Path) -> Path:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=60,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=48,
+        max_position_embeddings=40,
+        initializer_range=0.3,
+        id2label={0: "no", 1: "yes"},
+    )
+    return save(BertForSequenceClassification(config), tokenizer, tmp_path / "bert")
+
+
+@pytest.mark.slow
+def test_stock_exports_open_and_agree(
+    bert: Path, texts: list[str], calibration: list[Any], tmp_path: Path
+) -> None:
+    with open_checkpoint(bert) as reference:
+        expected = reference.logits(texts)
+    for name, (runtime, precision, _) in STOCK_EXPORTS.items():
+        export_stock(bert, tmp_path / name, name, calibration)
+        with open_model_folder(tmp_path / name, runtime=runtime, precision=precision) as model:
+            logits = model.logits(texts)
+        assert logits.shape == expected.shape, name
+        if name == "onnx-fp32":
+            assert np.abs(logits - expected).max() < 1e-3
+        assert (logits.argmax(-1) == expected.argmax(-1)).mean() >= 0.85, name
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.slow
+def test_a_family_without_importer_becomes_an_artifact(
+    tokenizer: Any, texts: list[str], calibration: list[Any], tmp_path: Path
+) -> None:
+    from transformers import AlbertConfig, AlbertForSequenceClassification
+
+    torch.manual_seed(0)
+    config = AlbertConfig(
+        vocab_size=60,
+        embedding_size=16,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=48,
+        max_position_embeddings=40,
+        initializer_range=0.3,
+        id2label={0: "no", 1: "yes"},
+    )
+    source = save(AlbertForSequenceClassification(config), tokenizer, tmp_path / "albert")
+    (tmp_path / "scratch").mkdir()
+    manifest = export_fallback_artifact(
+        source,
+        tmp_path / "artifact",
+        scratch=tmp_path / "scratch",
+        max_length=24,
+        calibration=calibration,
+        lineage=[{"stage": "quantize"}],
+    )
+    verify(tmp_path / "artifact", read_manifest(tmp_path / "artifact"))
+    assert manifest.labels == ("no", "yes")
+    assert manifest.max_length == 24
+    with open_checkpoint(source) as reference:
+        expected = reference.logits(texts)
+    for runtime in ("onnxruntime", "openvino"):
+        with load(tmp_path / "artifact", runtime=runtime) as classify:
+            logits = classify.logits(texts)
+        assert (logits.argmax(-1) == expected.argmax(-1)).mean() >= 0.85, runtime
+
+
+def test_what_cannot_be_exported_says_so_and_leaves_nothing(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import export.stock
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no such operator\nand a page of details")
+
+    monkeypatch.setattr(export.stock, "_recipe", fail)
+    with pytest.raises(ModelError, match=r"cannot make onnx-fp32: no such operator$"):
+        export_stock(bert, tmp_path / "target", "onnx-fp32")
+    assert not (tmp_path / "target").exists()
+    assert not (tmp_path / ".target.partial").exists()
+
+
+def test_libraries_are_quiet_only_inside(capfd: pytest.CaptureFixture[str]) -> None:
+    import logging
+    import warnings
+
+    from export.quiet import quiet_libraries
+
+    logger = logging.getLogger("nncf")
+    before = logger.level
+    with quiet_libraries():
+        print("chatter")
+        warnings.warn("chatter", stacklevel=1)
+        logger.warning("chatter")
+    assert logger.level == before
+    print("ours")
+    assert capfd.readouterr().out == "ours\n"
