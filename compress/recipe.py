@@ -224,10 +224,8 @@ def _validated(content: Mapping[str, Any]) -> Recipe:
         known = _all_keys()
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            near = get_close_matches(key, known, n=1, cutoff=0.5)
             raise RecipeError(
-                f"the recipe has no key {key!r}",
-                hint=f"did you mean {near[0]!r}?" if near else _keys_beside(key, known),
+                f"the recipe has no key {key!r}", hint=_nearest_key(key, known)
             ) from error
         # pydantic appends the place in a list and the member of a union: distill.layers.int
         name = max((k for k in known if f"{key}.".startswith(f"{k}.")), key=len, default=key)
@@ -247,11 +245,14 @@ def _nearest_choice(error: Any) -> str | None:
     return f"did you mean {near[0]!r}?" if near else None
 
 
-def _keys_beside(key: str, known: Sequence[str]) -> str:
-    """The keys of the same section, or those at the top."""
-    section = key.rpartition(".")[0]
-    beside = [k for k in known if k.rpartition(".")[0] == section]
-    return "keys: " + ", ".join(beside or [k for k in known if "." not in k])
+def _nearest_key(key: str, known: Sequence[str]) -> str:
+    """For a key that does not exist, in a section that does."""
+    section, dot, leaf = key.rpartition(".")
+    beside = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == section]
+    near = get_close_matches(leaf, beside, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean {section + dot + near[0]!r}?"
+    return f"keys{f' of {section}' if section else ''}: {', '.join(beside)}"
 
 
 def _all_keys() -> list[str]:

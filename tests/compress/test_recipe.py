@@ -1,0 +1,112 @@
+"""A recipe: presets, file, options and overrides, one over the other; mistakes are named."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from compress.errors import RecipeError
+from compress.recipe import Recipe, load_recipe, render_recipe
+
+
+def test_the_last_word_wins(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text("effort: fast\nseed: 1\nmax_drop: 3\nprune: {heads: 0.5, steps: 7}\n")
+    recipe = load_recipe(file, ["prune.steps=9", "seed=3"], {"seed": 2, "max_drop": None})
+    assert recipe.prune.epochs == 0.0  # the preset's
+    assert recipe.prune.heads == 0.5  # the file's
+    assert recipe.max_drop == 3  # an option that was not given changes nothing
+    assert (recipe.seed, recipe.prune.steps) == (3, 9)  # the overrides'
+
+
+@pytest.mark.parametrize("effort", ["fast", "balanced", "best"])
+def test_what_is_written_reads_back(tmp_path: Path, effort: str) -> None:
+    overrides = [f"effort={effort}", "distill.layers=[0, 2]", "quantize.float_layers=[layers.0.x]"]
+    recipe = load_recipe(None, overrides)
+    file = tmp_path / "recipe.yaml"
+    file.write_text(render_recipe(recipe, "compress m --data 'a\nb'"))
+    assert load_recipe(file) == recipe
+    assert file.read_text().startswith("# compress m --data 'a b'\n")
+
+
+def test_efforts_differ() -> None:
+    fast, balanced, best = (
+        load_recipe(options={"effort": e}) for e in ("fast", "balanced", "best")
+    )
+    assert "distill" not in fast.stages
+    assert balanced == Recipe()
+    assert best.distill.epochs > balanced.distill.epochs
+
+
+def test_values_are_yaml() -> None:
+    recipe = load_recipe(
+        None, ["distill.learning_rate=1e-3", "distill.layers=2", "quantize.reduce_range=yes"]
+    )
+    assert recipe.distill.learning_rate == 1e-3
+    assert recipe.distill.layers == 2
+    assert recipe.quantize.reduce_range is True
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("destill.epochs=1", "no key 'destill'.*did you mean 'distill'"),
+        ("distill.epoch=1", "no key 'distill.epoch'.*did you mean 'distill.epochs'"),
+        ("prune.zzzzzz=1", "no key 'prune.zzzzzz'.*keys of prune: epochs"),
+        ("qqqq=1", "no key 'qqqq'.*keys: version, effort"),
+        ("stages=[prun]", "'stages'.*'prun'.*did you mean 'prune'"),
+        ("stages=prune", "'stages'.*valid tuple"),
+        ("effort=quick", "effort 'quick' does not exist.*fast, balanced, best"),
+        ("effort=[fast]", r"effort \['fast'\] does not exist"),
+        ("max_drop=-1", "'max_drop'.*greater than or equal to 0.*got -1"),
+        ("max_drop=.inf", "'max_drop'.*finite"),
+        ("distill.epochs=.nan", "'distill.epochs'.*"),
+        ("distill.layers=many", "'distill.layers'.*integer.*got 'many'"),
+        ("prune.heads=1", "'prune.heads'.*less than 1"),
+        ("distill=3", "'distill'.*got 3"),
+        ("distill.epochs.fast=3", "'distill.epochs'"),
+        ("seed", "'seed' is no override.*key=value"),
+        ("=3", "is no override"),
+        ("seed={", "no valid YAML"),
+        ("version=2", "'version'.*got 2"),
+    ],
+)
+def test_mistakes_are_named(override: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=f"(?s){words}") as caught:
+        load_recipe(None, [override])
+    assert caught.value.exit_code == 2
+
+
+def test_an_override_inside_a_value_is_refused() -> None:
+    with pytest.raises(RecipeError, match="seed is a value"):
+        load_recipe(None, ["seed.x=1"], {"seed": 1})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"- a\n- b\n", "must be a mapping"),
+        (b"a: [", "no valid YAML"),
+        (b"seed: \xff\n", "no valid YAML"),
+        (b"distill:\n", "'distill'"),
+        (b"3: 4\n", "'3'"),
+    ],
+)
+def test_bad_files_are_named(tmp_path: Path, content: bytes, words: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(content)
+    with pytest.raises(RecipeError, match=words):
+        load_recipe(file)
+    with pytest.raises(RecipeError, match=r"other\.yaml cannot be read: No such file"):
+        load_recipe(tmp_path / "other.yaml")
+
+
+def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("# nothing\n")
+    assert load_recipe(tmp_path / "r.yaml") == Recipe()
+
+
+def test_every_setting_can_be_written_as_yaml() -> None:
+    values: dict[str, Any] = yaml.safe_load(render_recipe(Recipe(), "compress"))
+    assert values == Recipe().model_dump(mode="json")

@@ -1,0 +1,73 @@
+"""The choice: the fastest inside the budget, with what is known about the drop."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.metrics import Drop
+from benchmarks.report import Percentiles, Row
+from compress.search import choose, probable_drop
+
+
+def row(name: str, p50: float, lost: float, spread: float = 0.0) -> Row:
+    return Row(
+        id=name,
+        model=name,
+        runtime="onnxruntime",
+        device="cpu",
+        precision="int8",
+        end_to_end_ms=Percentiles(p50, p50, p50, 10, p50, p50),
+        drop=Drop(lost, lost - spread, lost + spread, 0.5),
+    )
+
+
+def chosen(rows: list[Row], max_drop: float = 1.0, confidence: float = 0.7) -> str | None:
+    return choose(rows, max_drop=max_drop, confidence=confidence, names={}).row_id
+
+
+def test_the_fastest_inside_the_budget() -> None:
+    rows = [row("slow", 3, 0), row("fast", 1, 0.9), row("fastest", 0.5, 1.1)]
+    assert chosen(rows) == "fast"
+    assert chosen(rows, max_drop=2) == "fastest"
+    assert chosen(rows, max_drop=0) == "slow"
+
+
+def test_an_uncertain_drop_needs_room() -> None:
+    rows = [row("sure", 2, 0.5), row("unsure", 1, 0.9, spread=2.0)]
+    assert chosen(rows) == "sure"
+    assert chosen(rows, confidence=0.5) == "unsure"
+
+
+def test_the_measured_drop_decides_where_none_is_sure() -> None:
+    choice = choose(
+        [row("a", 1, 0.9, spread=2.0), row("b", 2, 5.0)], max_drop=1, confidence=0.7, names={}
+    )
+    assert choice.row_id == "a"
+    assert "by its measured drop" in choice.reasons[-1]
+
+
+def test_nothing_meets_the_budget() -> None:
+    choice = choose([row("a", 1, 4.0)], max_drop=1, confidence=0.7, names={"a": "the model"})
+    assert choice.row_id is None
+    assert "the model" in choice.reasons[0]
+    assert choice.reasons[-1] == "No candidate is within 1 points."
+
+
+def test_rows_that_failed_are_left_out_and_say_why() -> None:
+    failed = replace(row("a", 0.1, 0), error="its process was killed")
+    unmeasured = replace(row("b", 0.1, 0), drop=None)
+    choice = choose([failed, unmeasured, row("c", 1, 0)], max_drop=1, confidence=0.7, names={})
+    assert choice.row_id == "c"
+    assert choice.reasons[0] == "a: not considered, its process was killed."
+    assert choice.reasons[1] == "b: not considered, not measured."
+    assert choose([], max_drop=1, confidence=0.7, names={}).row_id is None
+
+
+@given(st.floats(-5, 5), st.floats(0, 5), st.floats(0.5, 0.99))
+def test_more_confidence_asks_for_more(value: float, spread: float, confidence: float) -> None:
+    drop = Drop(value, value - spread, value + spread, 0.5)
+    assert probable_drop(drop, 0.5) == pytest.approx(value, abs=1e-9)
+    assert probable_drop(drop, confidence) >= probable_drop(drop, 0.5) - 1e-9
+    assert probable_drop(drop, 0.975) == pytest.approx(value + spread, abs=1e-6)
