@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ __all__ = ["DemoPaths", "prepare"]
 
 VERSION = "v1"
 SUMMARY = "demo.json"
+LEFTOVER_AGE_S = 6 * 3600
 MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -70,6 +72,7 @@ def prepare(
         return found
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(entry)
         building = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
     except OSError as error:
         raise EdgepressError(
@@ -107,6 +110,13 @@ def _build(
         "teacher_accuracy": train_teacher(splits, folder / "model", settings, progress, seed),
     }
     (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def _sweep(entry: Path) -> None:
+    """Removes what killed processes left of this entry; what is younger may still be in work."""
+    for leftover in entry.parent.glob(f".{entry.name}-*"):
+        if time.time() - leftover.stat().st_mtime > LEFTOVER_AGE_S:
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _publish(building: Path, entry: Path) -> None:

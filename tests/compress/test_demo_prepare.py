@@ -1,6 +1,7 @@
 """The demo's teacher is a standard checkpoint, made once and kept whole."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -104,6 +105,18 @@ def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         tiny(tmp_path, Interrupted())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_swept_once_it_is_old(tmp_path: Path) -> None:
+    made = tiny(tmp_path)
+    old, young = (tmp_path / f".{made.model.parent.name}-{name}" for name in ("old", "young"))
+    for leftover in (old, young):
+        leftover.mkdir()
+    os.utime(old, (0, 0))
+    shutil.rmtree(made.model)
+    tiny(tmp_path)
+    assert not old.exists()
+    assert young.exists()
 
 
 def test_the_same_seed_gives_the_same_weights(demo: DemoPaths, tmp_path: Path) -> None:
