@@ -17,7 +17,7 @@ class TeacherSettings:
         vocabulary: WordPiece tokens, special ones included.
         max_length: Positions.
         dropout: Of hidden states, while training. None: each text is seen less than three times,
-            and with 0.1 a step took longer and the teacher ended 1.2 points lower.
+            and with 0.1 a step took longer and the teacher ended about a point lower.
         initializer_range: Standard deviation of the first weights.
         batch_size: Utterances a step.
         epochs: Passes over the train split; may be a fraction.
