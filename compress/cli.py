@@ -5,6 +5,7 @@ that `--help` and mistakes are answered at once.
 """
 
 import errno
+import io
 import os
 import shlex
 import sys
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from compress.errors import BudgetError, EdgepressError, UsageError
+from compress.errors import BudgetError, DataError, EdgepressError, UsageError
 
 __all__ = ["app", "main"]
 
@@ -93,8 +94,6 @@ def run(
             "--data is missing: the drop can only be measured on your own labelled text",
             hint=f"try: compress {model} --data my-data.csv",
         )
-    from compress.pipeline import Columns
-    from compress.pipeline import run as run_pipeline
     from compress.recipe import load_recipe
 
     resolved = load_recipe(
@@ -108,6 +107,10 @@ def run(
             "stages": None if stages is None else _stage_names(stages),
         },
     )
+    # After the recipe: a mistake in it is answered before the exporters are imported.
+    from compress.pipeline import Columns
+    from compress.pipeline import run as run_pipeline
+
     result = run_pipeline(
         model,
         data,
@@ -202,7 +205,7 @@ def predict(
 
     from runtimes import load
 
-    inputs = texts or [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    inputs = texts or _lines()
     if not inputs:
         raise UsageError("there is no text", hint=f'try: compress predict {artifact} "some text"')
     with load(artifact, runtime=runtime, device=device) as classify:
@@ -306,6 +309,20 @@ def _with_command(arguments: list[str]) -> list[str]:
                 hint=f"did you mean: compress {near[0]}",
             )
     return ["run", *arguments]
+
+
+def _lines() -> list[str]:
+    """The lines of stdin that are not blank.
+
+    Raises:
+        DataError: They are not UTF-8.
+    """
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")  # whatever the locale says
+    try:
+        return [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    except UnicodeDecodeError as error:
+        raise DataError(f"standard input is not UTF-8: {error.reason}") from error
 
 
 def _stage_names(text: str) -> list[str]:
