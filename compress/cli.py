@@ -32,6 +32,9 @@ app = typer.Typer(
 
 _RESUMABLE = ("run", "demo")
 
+# The demo has 20,000 utterances: enough text without much augmentation, and it should be over soon.
+_DEMO_RECIPE = ["distill.augment=1", "distill.epochs=1.0"]
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
 TextColumn = Annotated[str | None, typer.Option(help="Column of the text, if not found by name.")]
@@ -149,7 +152,7 @@ def demo(
         str(paths.model),
         str(paths.data),
         out,
-        load_recipe(options={"effort": effort, "seed": seed}),
+        load_recipe(overrides=_DEMO_RECIPE, options={"effort": effort, "seed": seed}),
         progress=progress,
         command=context.obj,
     )
@@ -341,9 +344,11 @@ def _stage_names(text: str) -> list[str]:
 
 
 def _progress(quiet: bool) -> Any:
-    from compress.progress import SilentProgress, TerminalProgress
+    from compress.progress import LineProgress, SilentProgress, TerminalProgress
 
-    return SilentProgress() if quiet or not sys.stderr.isatty() else TerminalProgress()
+    if quiet:
+        return SilentProgress()
+    return TerminalProgress() if sys.stderr.isatty() else LineProgress()
 
 
 def _say(text: str, quiet: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-__all__ = ["Progress", "SilentProgress", "Task", "TerminalProgress"]
+__all__ = ["LineProgress", "Progress", "SilentProgress", "Task", "TerminalProgress"]
 
 _log = logging.getLogger("edgepress")
 
@@ -39,18 +39,57 @@ class _LoggedTask:
 
 
 def _log_end(description: str, seconds: float, figures: dict[str, float]) -> None:
-    shown = "".join(f", {name} {value:.4g}" for name, value in figures.items())
-    _log.info("%s: %.1f s%s", description, seconds, shown)
+    _log.info("%s: %.1f s%s", description, seconds, _shown(figures))
+
+
+def _shown(figures: dict[str, float]) -> str:
+    return "".join(f", {name} {value:.4g}" for name, value in figures.items())
 
 
 class SilentProgress:
-    """Writes to the log only: for pipes, `--quiet` and tests."""
+    """Writes to the log only: for `--quiet` and tests."""
 
     @contextmanager
     def track(self, description: str, total: int) -> Iterator[Task]:  # noqa: ARG002 - the seam's
         task, start = _LoggedTask(), time.monotonic()
         yield task
         _log_end(description, time.monotonic() - start, task.figures)
+
+
+class LineProgress:
+    """A line on stderr when work begins, every half minute, and when it ends: for log files."""
+
+    every_s = 30.0
+
+    @contextmanager
+    def track(self, description: str, total: int) -> Iterator[Task]:
+        start = time.monotonic()
+        task = _Lines(description, total, self.every_s)
+        yield task
+        seconds = time.monotonic() - start
+        sys.stderr.write(f"{description}: done in {seconds:.0f} s{_shown(task.figures)}\n")
+        _log_end(description, seconds, task.figures)
+
+
+class _Lines:
+    def __init__(self, description: str, total: int, every_s: float) -> None:
+        self.figures: dict[str, float] = {}
+        self._description, self._total, self._every = description, total, every_s
+        self._done, self._start = 0, time.monotonic()
+        self._next = self._start + every_s
+
+    def advance(self, steps: int = 1, **figures: float) -> None:
+        self._done += steps
+        self.figures.update(figures)
+        now = time.monotonic()
+        if now < self._next or not self._done:
+            return
+        self._next = now + self._every
+        left = (now - self._start) * (self._total / self._done - 1)
+        sys.stderr.write(
+            f"{self._description}: {self._done} of {self._total}, about {left:.0f} s left"
+            f"{_shown(self.figures)}\n"
+        )
 
 
 class TerminalProgress:
