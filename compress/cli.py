@@ -375,7 +375,9 @@ def _write_json(value: Any) -> None:
 
 
 def _finish(result: Any, out: Path) -> None:
-    """Say where things are; exit code 4 where nothing met the budget."""
+    """Say what to know and where things are; exit code 4 where nothing met the budget."""
+    for note in result.report.notes:
+        sys.stderr.write(f"note: {note}\n")
     if result.artifact is None:
         raise BudgetError(
             f"no candidate stays within {result.report.budget['max_drop']:g} points; "

@@ -1,0 +1,381 @@
+"""The whole job on a model of a few kilobytes: what it writes, and that it can be stopped."""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from compress import pipeline
+from compress.cli import main
+from compress.recipe import load_recipe
+from compress.search import Choice
+from compress.stages import get_stage
+from runtimes import load
+from runtimes.artifact import read_manifest, verify
+
+pytestmark = pytest.mark.slow
+
+QUICK = [
+    "distill.epochs=1",
+    "distill.augment=1",
+    "distill.learning_rate=1e-3",
+    "prune.epochs=0.5",
+    "prune.steps=1",
+    "prune.augment=0",
+    "prune.neuron_step=8",
+    "quantize.calibration_texts=4",
+    "stages=[distill, prune, quantize]",
+    "benchmark_rounds=2",
+    "threads=1",
+]
+
+
+@contextlib.contextmanager
+def lightly(monkeypatch: pytest.MonkeyPatch, *, runtimes: tuple[str, ...]) -> Iterator[None]:
+    """Fewer processes and rounds: one rival, the named runtimes. Nothing is faked."""
+    import export.stock
+
+    one = {name: value for name, value in export.stock.STOCK_EXPORTS.items() if name == "onnx-fp32"}
+    selection = replace(pipeline._SELECTION, rounds=2, min_rounds=2, sentences=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(export.stock, "STOCK_EXPORTS", one)
+        patch.setattr(pipeline, "_SELECTION", selection)
+        patch.setattr(pipeline, "_SENTENCES", 5)
+        patch.setattr(pipeline, "_runtimes_present", lambda: list(runtimes))
+        yield
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished run."""
+
+    out: Path
+    arguments: list[str]
+    code: int
+    stdout: str
+    stderr: str
+
+    def again(self, out: Path, *more: str) -> list[str]:
+        """The same command for a copy of the output folder."""
+        place = self.arguments.index("--out") + 1
+        return [*self.arguments[:place], str(out), *self.arguments[place + 1 :], *more]
+
+
+@pytest.fixture(scope="module")
+def done(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """All stages, both runtimes, the command as it is typed."""
+    out = tmp_path_factory.mktemp("run") / "out"
+    arguments = [str(task.model), "--data", str(task.data), "--out", str(out), "--max-drop", "9"]
+    arguments += [*QUICK, "--seed", "1"]
+    streams = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        lightly(patch, runtimes=("onnxruntime", "openvino")),
+        contextlib.redirect_stdout(streams[0]),
+        contextlib.redirect_stderr(streams[1]),
+    ):
+        code = main(arguments)
+    return Done(out, arguments, code, streams[0].getvalue(), streams[1].getvalue())
+
+
+@pytest.fixture
+def copy(done: Done, tmp_path: Path) -> Path:
+    """A copy of the finished run's folder, to go on in."""
+    shutil.copytree(done.out, tmp_path / "out")
+    return tmp_path / "out"
+
+
+def log(out: Path) -> str:
+    return (out / "run.log").read_text(encoding="utf-8")
+
+
+def test_it_succeeds_and_says_where_things_are(done: Done) -> None:
+    assert done.code == 0
+    assert "opinion-bert (original)" in done.stdout.replace("\n", " ") or "★" in done.stdout
+    assert f"compress predict {done.out / 'artifact'}" in done.stderr
+    assert sorted(path.name for path in done.out.iterdir() if not path.name.startswith(".")) == [
+        "artifact",
+        "family",
+        "recipe.yaml",
+        "report.json",
+        "report.md",
+        "run.log",
+    ]
+    assert not (done.out / ".edgepress" / "scratch").exists()
+
+
+def test_the_report_is_format_1(done: Done) -> None:
+    report = json.loads((done.out / "report.json").read_text())
+    assert report["format"] == 1
+    assert {"environment", "reference", "recommended", "rows"} <= set(report)
+    assert report["environment"]["cpu"]
+    rows = {row["id"]: row for row in report["rows"]}
+    assert {"runtime", "device"} <= set(rows[report["reference"]])
+    assert report["recommended"] in rows
+    for row in rows.values():
+        assert row["error"] is None, row
+        assert {"id", "model", "runtime", "device", "precision"} <= set(row)
+        for timing in ("end_to_end_ms", "model_ms"):
+            assert {"p50", "p90", "p99", "n"} <= set(row[timing])
+            assert 0 < row[timing]["p50"] <= row[timing]["p90"] <= row[timing]["p99"]
+        assert {"name", "value", "low", "high", "n"} <= set(row["metric"])
+        assert {"value", "low", "high"} <= set(row["drop"])
+        assert {"value", "low", "high"} <= set(row["speedup"])
+        assert 0 <= row["metric"]["low"] <= row["metric"]["value"] <= row["metric"]["high"] <= 100
+        for figure in ("size_bytes", "load_ms", "rss_bytes"):
+            assert row[figure] > 0
+    reference = rows[report["reference"]]
+    assert (reference["runtime"], reference["precision"]) == ("pytorch", "fp32")
+    assert (reference["drop"]["value"], reference["speedup"]["value"]) == (0, 1)
+    assert rows[report["recommended"]]["precision"] == "int8"
+
+
+def test_the_table_has_the_original_the_rival_the_family_and_all_runtimes(done: Done) -> None:
+    report = json.loads((done.out / "report.json").read_text())
+    ids = [row["id"] for row in report["rows"]]
+    member, runtime = report["recommended"].split("-")
+    assert ids[:2] == ["pytorch-fp32", "stock-onnx-fp32"]
+    assert {f"{name}-{runtime}" for name in ("full", "distill", "prune")} <= set(ids)
+    assert {f"{member}-{r}" for r in ("onnxruntime", "openvino", "pytorch")} <= set(ids)
+    assert report["budget"] == {"max_drop": 9.0, "effort": "balanced"}
+    assert report["data"]["splits"] == {"train": 360, "selection": 120, "report": 120}
+    assert report["decisions"][-1].startswith("Chosen: ")
+    assert [entry["name"] for entry in report["family"]] == ["full", "distill", "prune"]
+    stages = [step["stage"] for step in report["family"][2]["lineage"]]
+    assert stages == ["distill", "prune", "quantize"]
+    assert report["command"].startswith("compress ")
+    assert "--seed 1" in report["command"]
+
+
+def test_the_artifact_and_the_family_are_whole(done: Done, task: Any) -> None:
+    report = json.loads((done.out / "report.json").read_text())
+    member = report["recommended"].split("-")[0]
+    others = {"full", "distill", "prune"} - {member}
+    assert {path.name for path in (done.out / "family").iterdir()} == others
+    for folder in [done.out / "artifact", *(done.out / "family").iterdir()]:
+        manifest = read_manifest(folder)
+        verify(folder, manifest)
+        card = (folder / "README.md").read_text()
+        front = yaml.safe_load(card.split("---\n")[1])
+        assert front["model-index"][0]["results"][0]["dataset"]["name"] == "opinions"
+    rows = read_manifest(done.out / "artifact").metrics["rows"]
+    assert {row["id"].split("-")[0] for row in rows} == {member}
+    with load(done.out / "artifact") as classify:
+        texts = [text for text, _ in task.make_rows(40, seed=9)]
+        labels = [label for _, label in task.make_rows(40, seed=9)]
+        right = [a["label"] == label for a, label in zip(classify(texts), labels, strict=True)]
+    assert sum(right) >= 34
+
+
+def test_report_recipe_and_log_can_be_read(done: Done) -> None:
+    text = (done.out / "report.md").read_text()
+    assert "opinion-bert" in text
+    assert "compress " in text
+    recipe = load_recipe(done.out / "recipe.yaml")
+    assert (recipe.seed, recipe.max_drop, recipe.distill.epochs) == (1, 9.0, 1.0)
+    assert recipe == load_recipe(None, QUICK, {"seed": 1, "max_drop": 9.0})
+    lines = log(done.out)
+    for words in ("run: compress", "stage distill starts", "stage prune: {", "export full: {",
+                  "decision: Chosen", "done"):  # fmt: skip
+        assert words in lines
+
+
+def test_inspect_reads_what_a_run_wrote(done: Done, capfd: Any) -> None:
+    assert main(["inspect", str(done.out)]) == 0
+    assert "recommended" in capfd.readouterr().out
+    assert main(["inspect", str(done.out / "artifact")]) == 0
+    assert "times as fast" in capfd.readouterr().out
+
+
+def test_a_rerun_resumes_and_a_budget_that_nothing_meets_exits_4(
+    done: Done, copy: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    """One rerun for both: nothing is computed again, and the decision is replaced."""
+
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("this was done already")
+
+    for name in ("distill", "prune"):
+        monkeypatch.setattr(type(get_stage(name)), "apply", never)
+    monkeypatch.setattr("export.package.export_artifact", never)
+    monkeypatch.setattr("export.stock.export_stock", never)
+    monkeypatch.setattr(pipeline, "choose", lambda *_, **__: Choice(None, ("None is good.",)))
+    (copy / "artifact" / "manifest.json").write_text("damaged meanwhile")
+    with lightly(monkeypatch, runtimes=("onnxruntime",)):
+        assert main(done.again(copy)) == 4
+    captured = capfd.readouterr()
+    assert "error: no candidate stays within 9 points; the report is in" in captured.err
+    assert "--max-drop" in captured.err
+    assert "opinion-bert" in captured.out  # the table is shown all the same
+    assert log(copy).count("resumed from its checkpoint") == 2
+    assert log(copy).count("stage distill starts") == 1
+    report = json.loads((copy / "report.json").read_text())
+    assert report["recommended"] is None
+    assert report["decisions"] == ["None is good."]
+    assert not (copy / "artifact").exists()
+    assert {path.name for path in (copy / "family").iterdir()} == {"full", "distill", "prune"}
+
+
+@pytest.mark.parametrize("place", ["load_splits", "export_member", "run_benchmark", "publish"])
+def test_ctrl_c_anywhere_leaves_the_earlier_result(
+    place: str, done: Done, copy: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, place, stop)
+    if place == "publish":
+        from benchmarks.report import load_report
+
+        earlier = load_report(done.out / "report.json")
+        monkeypatch.setattr(pipeline, "run_benchmark", lambda *_, **__: earlier)
+    with lightly(monkeypatch, runtimes=("onnxruntime", "openvino")):
+        assert main(done.again(copy)) == 130
+    assert "the same command goes on from the last finished stage" in capfd.readouterr().err
+    verify(copy / "artifact", read_manifest(copy / "artifact"))
+    assert (copy / "report.json").read_bytes() == (done.out / "report.json").read_bytes()
+    if place != "load_splits":
+        assert "stopped: KeyboardInterrupt" in log(copy)
+
+
+def test_another_seed_or_model_is_not_resumed(
+    done: Done, copy: Path, task: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class BeganError(Exception):
+        pass
+
+    def began(*_: Any, **__: Any) -> None:
+        raise BeganError
+
+    monkeypatch.setattr(type(get_stage("distill")), "apply", began)
+    for change in (["--seed", "2"], ["distill.epochs=2"], ["max_length=20"]):
+        with pytest.raises(BeganError):
+            main(done.again(copy, *change))
+
+
+KILLED = """
+import os, signal, sys
+from compress.stages import get_stage
+stage = get_stage({stage!r})
+{how}
+from compress.cli import main
+sys.exit(main({arguments!r}))
+"""
+IN_THE_MIDDLE = """
+import compress.train
+step = compress.train.torch.optim.AdamW.step
+count = 0
+def counted(*a, **k):
+    global count
+    count += 1
+    if count == 5:
+        os.kill(os.getpid(), signal.{signal})
+    return step(*a, **k)
+compress.train.torch.optim.AdamW.step = counted
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGKILL", -signal.SIGKILL), ("SIGINT", 130)])
+def test_killed_in_the_middle_of_a_stage_it_goes_on(
+    name: str,
+    code: int,
+    task: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out"
+    arguments = [str(task.model), "--data", str(task.data), "--out", str(out), *QUICK]
+    # distilling without training ends at once; recovery after pruning has 12 steps
+    arguments += ["distill.epochs=0", "prune.epochs=1", "stages=[distill, prune]", "--max-drop=100"]
+    script = KILLED.format(
+        stage="prune", how=IN_THE_MIDDLE.format(signal=name), arguments=arguments
+    )
+    command = [sys.executable, "-c", script]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    died = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, timeout=300
+    )
+    assert died.returncode == code, died.stderr
+    if name == "SIGINT":
+        assert died.stderr.strip().endswith("goes on from the last finished stage")
+    assert "stage distill: {" in log(out)
+    assert "stage prune: {" not in log(out)
+    assert not (out / "report.json").exists()
+    if name == "SIGINT":
+        return  # what is left is the same; once is enough to finish it
+    with lightly(monkeypatch, runtimes=("onnxruntime",)):
+        assert main(arguments) == 0
+    assert log(out).count("stage distill starts") == 1
+    assert "stage distill: resumed" in log(out)
+    assert "stage prune: {" in log(out)
+    verify(out / "artifact", read_manifest(out / "artifact"))
+    assert not list((out / ".edgepress").rglob("*.partial"))
+
+
+def test_a_family_without_importer_is_exported_as_it_is(
+    task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    import torch
+    from transformers import AlbertConfig, AlbertForSequenceClassification
+
+    torch.manual_seed(0)
+    model = tmp_path / "albert"
+    shutil.copytree(task.model, model)
+    (model / "model.safetensors").unlink()
+    config = AlbertConfig(
+        vocab_size=len(task.vocabulary),
+        embedding_size=16,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=40,
+        initializer_range=0.5,
+        id2label={0: "worse", 1: "better"},
+        label2id={"worse": 0, "better": 1},
+    )
+    AlbertForSequenceClassification(config).save_pretrained(model)
+    out = tmp_path / "out"
+    arguments = [str(model), "--data", str(task.data), "--out", str(out), "--max-drop", "50"]
+    with lightly(monkeypatch, runtimes=("onnxruntime",)):
+        assert main([*arguments, *QUICK]) == 0
+    captured = capfd.readouterr()
+    remark = "no importer for architecture 'albert'"
+    assert remark in " ".join((captured.out + captured.err).split())
+    assert remark in (out / "report.md").read_text()
+    assert remark in log(out)
+    manifest = read_manifest(out / "artifact")
+    verify(out / "artifact", manifest)
+    assert manifest.labels == ("worse", "better")
+    # the rivals' rows are called stock-... as well, and are no rows of the artifact
+    assert [row["id"] for row in manifest.metrics["rows"]] == ["stock-onnxruntime"]
+
+
+def test_a_reference_that_cannot_run_is_the_error(
+    done: Done, copy: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    from benchmarks.client import SubjectError, Worker
+
+    opened = Worker.open
+
+    def fail(self: Worker) -> Any:
+        if self.id == "pytorch-fp32":
+            raise SubjectError("its process was killed (SIGKILL), often for want of memory")
+        return opened(self)
+
+    monkeypatch.setattr(Worker, "open", fail)
+    with lightly(monkeypatch, runtimes=("onnxruntime",)):
+        assert main(done.again(copy)) == 1
+    assert "the reference opinion-bert (original) cannot be measured" in capfd.readouterr().err
+    verify(copy / "artifact", read_manifest(copy / "artifact"))
