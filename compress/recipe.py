@@ -17,6 +17,7 @@ __all__ = [
     "PruneSettings",
     "QuantizeSettings",
     "Recipe",
+    "TrainSettings",
     "load_recipe",
     "render_recipe",
 ]

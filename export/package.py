@@ -73,7 +73,7 @@ def export_artifact(
     """
     with tempfile.TemporaryDirectory(prefix="edgepress-export-") as folder:
         work = Path(folder)
-        save_tokenizer(tokenizer, work, max_length)
+        _save_tokenizer(tokenizer, work, max_length)
         module.config.save_pretrained(work)
         text_encoder = Tokenizer.from_folder(work, max_length=max_length)
         names = _input_names(module.config)
@@ -149,7 +149,7 @@ def republish(
     return write_artifact(target, described, populate)
 
 
-def save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
+def _save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
     """Write `tokenizer.json` and `tokenizer_config.json`, with the length the model is used at."""
     tokenizer.save_pretrained(folder)
     path = folder / "tokenizer_config.json"

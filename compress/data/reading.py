@@ -15,7 +15,7 @@ from compress.data.table import Table, listed
 from compress.errors import DataError
 from compress.hub import hub_if_reachable
 
-__all__ = ["read_tables"]
+__all__ = ["read_file", "read_tables"]
 
 
 def read_tables(source: Source) -> dict[str, Table]:

@@ -28,7 +28,7 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 @dataclass(frozen=True)
-class Encoded:
+class _Encoded:
     """One split as token ids (with [CLS] and [SEP], unpadded) and class indices."""
 
     ids: list[list[int]]
@@ -152,10 +152,10 @@ def _vocabulary(texts: Sequence[str], size: int) -> dict[str, int]:
     return dict(trained.get_vocab())
 
 
-def _encode(utterances: Sequence[Utterance], tokenizer: Any, names: Sequence[str]) -> Encoded:
+def _encode(utterances: Sequence[Utterance], tokenizer: Any, names: Sequence[str]) -> _Encoded:
     index = {name: i for i, name in enumerate(names)}
     ids = tokenizer([u.text for u in utterances], truncation=True)["input_ids"]
-    return Encoded(ids, [index[u.intent] for u in utterances])
+    return _Encoded(ids, [index[u.intent] for u in utterances])
 
 
 def _batches(ids: Sequence[list[int]], size: int, rng: random.Random) -> list[list[int]]:
@@ -180,7 +180,7 @@ def _padded(rows: Sequence[list[int]], device: torch.device) -> tuple[Tensor, Te
     return ids, mask.long()
 
 
-def _accuracy(model: Any, split: Encoded, device: torch.device) -> float:
+def _accuracy(model: Any, split: _Encoded, device: torch.device) -> float:
     order = sorted(range(len(split.ids)), key=lambda row: len(split.ids[row]))
     right = 0
     with torch.inference_mode():

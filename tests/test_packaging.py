@@ -1,0 +1,120 @@
+"""What is installed: four packages, light to import, with honest `__all__`s."""
+
+import importlib
+import json
+import pkgutil
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+PACKAGES = ("benchmarks", "compress", "export", "runtimes")
+ROOT = Path(__file__).parent.parent
+
+# Libraries that a device does not have, and whose import takes seconds.
+HEAVY = (
+    "torch",
+    "transformers",
+    "datasets",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "nncf",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel, built from a copy so that nothing is left in the source tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    for package in (*PACKAGES, "tests"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, source / package, ignore=ignored)
+    # Without isolation and without the network: setuptools is what pip would use.
+    code = f"from setuptools import build_meta; print(build_meta.build_wheel({str(folder)!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return zipfile.ZipFile(folder / done.stdout.splitlines()[-1])
+
+
+def test_the_wheel_holds_exactly_the_four_packages(wheel: zipfile.ZipFile) -> None:
+    files = [name for name in wheel.namelist() if ".dist-info/" not in name]
+    assert {name.split("/")[0] for name in files} == set(PACKAGES)
+    source = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert set(files) == source
+    for package in PACKAGES:
+        assert f"{package}/py.typed" in files
+
+
+def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
+    (folder,) = {name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name}
+    metadata = wheel.read(f"{folder}/METADATA").decode()
+    assert "Name: edgepress\n" in metadata
+    assert "License-Expression: Apache-2.0\n" in metadata
+    assert "Requires-Python: >=3.11\n" in metadata
+    scripts = wheel.read(f"{folder}/entry_points.txt").decode().split()
+    assert scripts[0] == "[console_scripts]"
+    assert set("".join(scripts[1:]).replace("main", "main ").split()) == {
+        "compress=compress.cli:main",
+        "edgepress=compress.cli:main",
+    }
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_importing_a_package_loads_nothing_heavy(package: str) -> None:
+    code = (
+        f"import {package}, sys, json; print(json.dumps([m for m in {HEAVY} if m in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+def modules() -> list[str]:
+    found = []
+    for package in PACKAGES:
+        found.append(package)
+        path = [str(ROOT / package)]
+        found += [info.name for info in pkgutil.walk_packages(path, f"{package}.")]
+    return [name for name in found if not name.endswith("__main__")]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_all_is_what_is_there(name: str) -> None:
+    module = importlib.import_module(name)
+    if not hasattr(module, "__all__"):
+        assert public(module) == set(), "a module that defines something says what is public"
+        return
+    assert len(set(module.__all__)) == len(module.__all__), "each name once"
+    assert [exported for exported in module.__all__ if not hasattr(module, exported)] == []
+    # the commands in compress.cli are registered, not imported
+    missing = public(module) - set(module.__all__) if name != "compress.cli" else set()
+    assert not missing, "what is defined without an underscore is public"
+
+
+def public(module: ModuleType) -> set[str]:
+    """Functions and classes that a module itself defines, without a leading underscore."""
+    return {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and callable(value)
+        and getattr(value, "__module__", None) == module.__name__
+    }
