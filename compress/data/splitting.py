@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.examples import Examples
 from compress.errors import DataError
 
-__all__ = ["Splits", "carve", "fingerprint", "without_leaks"]
+__all__ = ["Splits", "carve", "fingerprint", "stratified", "without_leaks"]
 
 # Below this a tenth is not a split any more.
 MIN_TO_CARVE = 20
@@ -59,7 +59,7 @@ def carve(
     if "all" in given:
         whole = given["all"]
         _require(len(whole), MIN_TO_CARVE, where)
-        train, selection, report = _stratified(whole, (0.8, 0.1, 0.1), seed)
+        train, selection, report = stratified(whole, (0.8, 0.1, 0.1), seed)
         return (
             train,
             selection,
@@ -78,7 +78,7 @@ def carve(
     if "test" not in given:
         held_out = given["validation"]
         _require(len(held_out), MIN_TO_HALVE, where)
-        selection, report = _stratified(held_out, (0.5, 0.5), seed)
+        selection, report = stratified(held_out, (0.5, 0.5), seed)
         return (
             given["train"],
             selection,
@@ -99,7 +99,7 @@ def carve(
             ],
         )
     _require(len(given["train"]), MIN_TO_CARVE, where)
-    train, selection = _stratified(given["train"], (0.9, 0.1), seed)
+    train, selection = stratified(given["train"], (0.9, 0.1), seed)
     return (
         train,
         selection,
@@ -112,7 +112,7 @@ def carve(
     )
 
 
-def _stratified(examples: Examples, fractions: Sequence[float], seed: int) -> list[Examples]:
+def stratified(examples: Examples, fractions: Sequence[float], seed: int) -> list[Examples]:
     """Cuts `examples` so that every part has the labels in the same proportion.
 
     Each class is shuffled and spread evenly over [0, 1); cutting that line gives parts of exact

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.report import Report, load_report
 from compress import pipeline
 from compress.cli import main
 from compress.recipe import load_recipe
@@ -87,6 +88,14 @@ def done(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Done:
     ):
         code = main(arguments)
     return Done(out, arguments, code, streams[0].getvalue(), streams[1].getvalue())
+
+
+@pytest.fixture
+def measured(done: Done, monkeypatch: pytest.MonkeyPatch) -> Report:
+    """Measuring is skipped: `done` has shown it, and its rows are called the same."""
+    report = load_report(done.out / "report.json")
+    monkeypatch.setattr(pipeline, "run_benchmark", lambda *_, **__: report)
+    return report
 
 
 @pytest.fixture
@@ -199,7 +208,7 @@ def test_inspect_reads_what_a_run_wrote(done: Done, capfd: Any) -> None:
 
 
 def test_a_rerun_resumes_and_a_budget_that_nothing_meets_exits_4(
-    done: Done, copy: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+    done: Done, copy: Path, measured: Report, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     """One rerun for both: nothing is computed again, and the decision is replaced."""
 
@@ -212,7 +221,7 @@ def test_a_rerun_resumes_and_a_budget_that_nothing_meets_exits_4(
     monkeypatch.setattr("export.stock.export_stock", never)
     monkeypatch.setattr(pipeline, "choose", lambda *_, **__: Choice(None, ("None is good.",)))
     (copy / "artifact" / "manifest.json").write_text("damaged meanwhile")
-    with lightly(monkeypatch, runtimes=("onnxruntime",)):
+    with lightly(monkeypatch, runtimes=("onnxruntime", "openvino")):
         assert main(done.again(copy)) == 4
     captured = capfd.readouterr()
     assert "error: no candidate stays within 9 points; the report is in" in captured.err
@@ -229,17 +238,17 @@ def test_a_rerun_resumes_and_a_budget_that_nothing_meets_exits_4(
 
 @pytest.mark.parametrize("place", ["load_splits", "export_member", "run_benchmark", "publish"])
 def test_ctrl_c_anywhere_leaves_the_earlier_result(
-    place: str, done: Done, copy: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+    place: str,
+    done: Done,
+    copy: Path,
+    measured: Report,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: Any,
 ) -> None:
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pipeline, place, stop)
-    if place == "publish":
-        from benchmarks.report import load_report
-
-        earlier = load_report(done.out / "report.json")
-        monkeypatch.setattr(pipeline, "run_benchmark", lambda *_, **__: earlier)
     with lightly(monkeypatch, runtimes=("onnxruntime", "openvino")):
         assert main(done.again(copy)) == 130
     assert "the same command goes on from the last finished stage" in capfd.readouterr().err
@@ -291,6 +300,7 @@ def test_killed_in_the_middle_of_a_stage_it_goes_on(
     name: str,
     code: int,
     task: Any,
+    measured: Report,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -314,7 +324,7 @@ def test_killed_in_the_middle_of_a_stage_it_goes_on(
     assert not (out / "report.json").exists()
     if name == "SIGINT":
         return  # what is left is the same; once is enough to finish it
-    with lightly(monkeypatch, runtimes=("onnxruntime",)):
+    with lightly(monkeypatch, runtimes=("onnxruntime", "openvino")):
         assert main(arguments) == 0
     assert log(out).count("stage distill starts") == 1
     assert "stage distill: resumed" in log(out)
