@@ -33,7 +33,7 @@ app = typer.Typer(
 _RESUMABLE = ("run", "demo")
 
 # The demo has 20,000 utterances: enough text without much augmentation, and it should be over soon.
-_DEMO_RECIPE = ["distill.augment=1", "distill.epochs=1.0"]
+_DEMO_RECIPE = ["distill.augment=1", "distill.epochs=0.5"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]

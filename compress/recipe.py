@@ -32,7 +32,7 @@ class _Settings(BaseModel):
 class TrainSettings(_Settings):
     """How a student is trained to match its teacher; shared by distillation and recovery."""
 
-    epochs: float = Field(1.5, ge=0, description="passes over the (augmented) training text")
+    epochs: float = Field(1.0, ge=0, description="passes over the (augmented) training text")
     batch_size: int = Field(32, ge=1, description="texts a step")
     learning_rate: float = Field(2e-4, gt=0, description="peak of the linear schedule")
     warmup: float = Field(0.06, ge=0, lt=1, description="share of the steps that warm up")

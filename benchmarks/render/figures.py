@@ -117,8 +117,9 @@ def summary(report: Report) -> str:
         interval = "right on the same examples"
         if row.drop.low < row.drop.high:
             interval = f"95% interval {_signed(row.drop.low)} to {_signed(row.drop.high)}"
+        verb = "loses" if row.drop.value >= 0 else "gains"
         facts.append(
-            f"loses {_signed(row.drop.value)} points of {row.metric.name} ({interval}; "
+            f"{verb} {abs(row.drop.value):.1f} points of {row.metric.name} (drop: {interval}; "
             f"{row.metric.value:.1f} on {row.metric.n:,} examples)"
         )
     if row.size_bytes is not None and reference.size_bytes is not None:

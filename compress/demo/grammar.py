@@ -26,7 +26,7 @@ from compress.demo.phrases import (
 
 __all__ = ["SIZES", "Utterance", "generate", "write_csv"]
 
-SIZES: Mapping[str, int] = {"train": 20_000, "validation": 2_000, "test": 2_000}
+SIZES: Mapping[str, int] = {"train": 20_000, "validation": 1_000, "test": 1_000}
 
 CONTRAST_SHARE = 0.25  # utterances that name a second action, which is not meant
 STATEMENT_SHARE = 0.3  # of the others: sentences instead of commands
