@@ -13,12 +13,6 @@ __all__ = ["Kind", "Subject", "model_size_bytes", "open_subject"]
 
 Kind = Literal["checkpoint", "artifact", "export"]
 
-# The same places, in the same order, as `runtimes.loading.open_model_folder` looks in.
-_EXPORTS = {
-    "onnxruntime": ("model.onnx", "onnx/model.onnx"),
-    "openvino": ("openvino_model.xml", "model.xml", "openvino/model.xml"),
-}
-
 
 @dataclass(frozen=True)
 class Subject:
@@ -117,7 +111,9 @@ def _model_file(subject: Subject) -> Path:
             if model.runtime == subject.runtime and subject.precision in (None, model.precision):
                 return subject.path / model.path
     else:
-        names = _EXPORTS.get(subject.runtime, ())
+        from runtimes.loading import MODEL_FILES
+
+        names = MODEL_FILES.get(subject.runtime, ())
         for name in names:
             if (subject.path / name).is_file():
                 return subject.path / name

@@ -16,11 +16,9 @@ from compress.pipeline import Columns
 from compress.progress import Progress
 from runtimes.artifact import MANIFEST_NAME, read_manifest
 from runtimes.hf_config import read_hf_config
+from runtimes.loading import MODEL_FILES
 
 __all__ = ["bench_models"]
-
-_ONNX = ("model.onnx", "onnx/model.onnx")
-_OPENVINO = ("openvino_model.xml", "model.xml", "openvino/model.xml")
 
 
 def bench_models(
@@ -126,7 +124,7 @@ def _subjects(path: Path, threads: int | None) -> list[Subject]:
         ]
     found = [
         Subject(id=f"{path}:{runtime}", kind="export", runtime=runtime, **shared)
-        for runtime, files in (("onnxruntime", _ONNX), ("openvino", _OPENVINO))
+        for runtime, files in MODEL_FILES.items()
         if any((path / file).is_file() for file in files)
     ]
     if any(path.glob("*.safetensors")):

@@ -16,10 +16,10 @@ from runtimes.pipeline import Predictor
 from runtimes.registry import get_runtime, get_task, runtime_names
 from runtimes.tokenization import Tokenizer
 
-__all__ = ["load", "open_checkpoint", "open_model_folder"]
+__all__ = ["MODEL_FILES", "load", "open_checkpoint", "open_model_folder"]
 
 # Where the usual exporters put a model, by runtime, most specific first.
-_MODEL_FILES = {
+MODEL_FILES = {
     "onnxruntime": ("model.onnx", "onnx/model.onnx"),
     "openvino": ("openvino_model.xml", "model.xml", "openvino/model.xml"),
 }
@@ -108,15 +108,15 @@ def open_model_folder(
         DeviceUnavailableError: The runtime does not have the device.
     """
     folder = Path(folder)
-    names = [runtime] if runtime is not None else [n for n in runtime_names() if n in _MODEL_FILES]
+    names = [runtime] if runtime is not None else [n for n in runtime_names() if n in MODEL_FILES]
     found = [
         (name, path)
         for name in names
-        for candidate in _MODEL_FILES.get(get_runtime(name).NAME, ())
+        for candidate in MODEL_FILES.get(get_runtime(name).NAME, ())
         if (path := folder / candidate).is_file()
     ]
     if not found:
-        wanted = ", ".join(file for name in names for file in _MODEL_FILES.get(name, ()))
+        wanted = ", ".join(file for name in names for file in MODEL_FILES.get(name, ()))
         raise ArtifactError(f"{folder} holds no model file; looked for: {wanted or 'none'}.")
     config = read_hf_config(folder)
     if not config.labels:
