@@ -132,6 +132,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
     "fast": {
         "stages": ("prune", "quantize"),
         "prune": {"heads": 0.25, "neurons": 0.33, "steps": 1},
+        "quantize": {"calibration_texts": 128},
         "benchmark_rounds": 8,
     },
     "balanced": {},
