@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from runtimes.errors import ArtifactError, MissingDependencyError
 from runtimes.hf_config import HfConfig, read_hf_config
+from runtimes.word_cache import WordCache
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -19,6 +20,9 @@ __all__ = ["INPUT_NAMES", "TextInput", "TextTokenizer", "Tokenizer"]
 
 TextInput = str | tuple[str, str]
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+# A row of ones is made of these: unlike np.ones, it runs no Python, which is slow when it is not in
+# the CPU's caches. (It is made anew each time because OpenVINO refuses read-only arrays.)
+_ONE = np.int64(1).tobytes()
 
 
 class TextTokenizer(Protocol):
@@ -48,7 +52,8 @@ class Tokenizer:
     """A `tokenizers` tokenizer with truncation and right padding.
 
     Args:
-        backend: The tokenizer; its own truncation and padding settings are overruled.
+        backend: The tokenizer; its own truncation and padding settings are overruled, and it must
+            not be reconfigured afterwards.
         max_length: Longest output in tokens, special tokens included; a pair is cut at whichever
             half is longer (`"longest_first"`).
         pad_token_id: Fills `input_ids` of shorter rows.
@@ -72,6 +77,7 @@ class Tokenizer:
         # Padding is done here, in numpy: in the backend it would be state that two threads share.
         backend.no_padding()
         backend.enable_truncation(max_length, strategy="longest_first", direction=truncation_side)
+        self._words = WordCache.of(backend, max_length) if truncation_side == "right" else None
 
     @classmethod
     def from_folder(
@@ -152,10 +158,20 @@ class Tokenizer:
     def encode_one(
         self, text: TextInput, names: Sequence[str] = INPUT_NAMES
     ) -> dict[str, NDArray[np.int64]]:
-        """Encode one text or pair: int64 (1, T) arrays, built straight from the encoding."""
-        encode = self.backend.encode
-        row: Encoding = encode(text) if type(text) is str else encode(*text)
+        """Encode one text or pair: int64 (1, T) arrays, straight from the ids."""
         arrays: dict[str, NDArray[np.int64]] = {}
+        if self._words is not None and isinstance(text, str):
+            ids = self._words.ids(text)
+            for name in names:
+                if name == "input_ids":
+                    arrays[name] = ids
+                elif name == "attention_mask":  # nothing is padding
+                    arrays[name] = np.ndarray(ids.shape, ids.dtype, bytearray(_ONE * ids.size))
+                else:  # all of it is the first text
+                    arrays[name] = np.zeros(ids.shape, ids.dtype)
+            return arrays
+        encode = self.backend.encode
+        row: Encoding = encode(text) if isinstance(text, str) else encode(*text)
         for name in names:
             if name == "input_ids":
                 values = row.ids

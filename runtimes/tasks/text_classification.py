@@ -82,12 +82,15 @@ def postprocess_one(logits: Array, labels: Sequence[str], problem_type: str) -> 
     values = logits.tolist()
     top = max(values)
     label = labels[values.index(top)]
-    if _function(problem_type, len(labels)) == "softmax":
+    function = _function(problem_type, len(labels))
+    if function == "softmax":
         # softmax at the maximum is exp(0) / sum(exp(x - max)). Plain Python: at the few classes of
         # a classifier each numpy call costs more than the whole loop.
-        return {"label": label, "score": 1.0 / sum([exp(value - top) for value in values])}
-    score = scores(logits, _function(problem_type, len(labels))).max()
-    return {"label": label, "score": float(score)}
+        total = 0.0
+        for value in values:
+            total += exp(value - top)
+        return {"label": label, "score": 1.0 / total}
+    return {"label": label, "score": float(scores(logits, function).max())}
 
 
 def scores(logits: Array, function: str) -> Array:
