@@ -1,12 +1,13 @@
 """How much each head, neuron and layer matters, measured on real text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
 from compress.encoder.masks import EncoderMasks
@@ -17,7 +18,12 @@ from compress.tokenized import NO_LABEL, TokenizedTexts, collate
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderForSequenceClassification
 
-__all__ = ["Importance", "fisher_importance", "least_important_layers"]
+__all__ = [
+    "Importance",
+    "divergence_importance",
+    "fisher_importance",
+    "least_important_layers",
+]
 
 
 @dataclass(frozen=True)
@@ -56,13 +62,90 @@ def fisher_importance(
         batch_size: Texts a gradient is taken over.
         seed: Of the drawn labels.
     """
+    labels = torch.from_numpy(_labels(model, texts, seed))
+
+    def losses(logits: Tensor, members: NDArray[np.int64]) -> list[Tensor]:
+        return [F.cross_entropy(logits, labels[members].to(logits.device))]
+
+    return _squared_gradients(model, texts, losses, batch_size, progress)
+
+
+def divergence_importance(
+    model: "LeanEncoderForSequenceClassification",
+    teacher_logits: NDArray[np.float32],
+    texts: TokenizedTexts,
+    *,
+    progress: Progress,
+    classes: int = 4,
+    batch_size: int = 16,
+    seed: int = 0,
+) -> Importance:
+    """Squared mask gradients of the answers, expected over the teacher's classes; no labels.
+
+    For a text with the teacher's chances p, a mask m scores
+
+        sum_c p(c) (d log q(c) / dm)^2 = (d KL(p || q) / dm)^2 + Var_c~p(d log q(c) / dm)
+
+    with q the model's chances. The first term is what K-prune squares (Park et al. 2024,
+    https://arxiv.org/abs/2308.03449). It vanishes where model and teacher agree, as they do before
+    anything is pruned; the second does not: there it is the curvature of the KL, which to second
+    order is how much it rises when the part is removed (and the true Fisher information).
+
+    Texts of a batch share one backward pass a class. Their gradients get random signs before
+    they are summed and squared, so that products of two texts cancel on average: the score is an
+    unbiased estimate of the sum over texts, and exact with `batch_size` 1.
+
+    Args:
+        model: Left as it was.
+        teacher_logits: (N, C) the teacher's answers to the texts.
+        texts: N texts, about a thousand; labels are not looked at.
+        progress: Told of each batch.
+        classes: The teacher's likeliest classes of each text that are looked at, a backward pass
+            each. A class counts by its chance, so little is missed beyond the first few.
+        batch_size: Texts a gradient is taken over.
+        seed: Of the signs.
+
+    Raises:
+        ValueError: The teacher's answers are not one to a text, or of other classes.
+    """
+    expected = (len(texts), model.config.num_labels)
+    if teacher_logits.shape != expected:
+        raise ValueError(f"the teacher's logits are {teacher_logits.shape}, not {expected}")
+    rng = np.random.default_rng(seed)
+    chances = torch.from_numpy(teacher_logits).double().softmax(dim=1)
+    roots, likeliest = (t[:, :classes] for t in chances.sqrt().sort(dim=1, descending=True))
+    signs = torch.from_numpy(rng.choice([-1.0, 1.0], size=(len(texts), 1)))
+
+    def losses(logits: Tensor, members: NDArray[np.int64]) -> list[Tensor]:
+        factors = (signs[members] * roots[members]).to(logits)  # (B, classes)
+        logs = logits.log_softmax(dim=1).gather(1, likeliest[members].to(logits.device))
+        return list((factors * logs).sum(dim=0))
+
+    return _squared_gradients(model, texts, losses, batch_size, progress)
+
+
+def _squared_gradients(
+    model: "LeanEncoderForSequenceClassification",
+    texts: TokenizedTexts,
+    losses: Callable[[Tensor, NDArray[np.int64]], list[Tensor]],
+    batch_size: int,
+    progress: Progress,
+) -> Importance:
+    """Sum over batches and losses of squared mask gradients.
+
+    Args:
+        model: Left as it was.
+        texts: N texts.
+        losses: From logits (B, C) and the texts' indices (B,) to scalars.
+        batch_size: Texts in a batch; they are sorted by length.
+        progress: Told of each batch.
+    """
     device = next(model.parameters()).device
     pad = model.config.pad_token_id or 0
     layers = len(model.config.layers)
     masks = EncoderMasks.ones(model.config, requires_grad=True, device=device)
     tensors = [*masks.heads, *masks.neurons]
     sums = [torch.zeros_like(tensor) for tensor in tensors]
-    labels = torch.from_numpy(_labels(model, texts, seed))
     order = np.argsort(texts.lengths, kind="stable")
     starts = range(0, len(order), batch_size)
     wanted = [p for p in model.parameters() if p.requires_grad]
@@ -73,11 +156,13 @@ def fisher_importance(
             for start in starts:
                 members = order[start : start + batch_size]
                 output = model(**collate(texts, members, pad, device), masks=masks)
-                loss = F.cross_entropy(output.logits, labels[members].to(device))
-                gradients = torch.autograd.grad(loss, tensors, allow_unused=True)
-                for position, gradient in enumerate(gradients):
-                    if gradient is not None:
-                        sums[position] += gradient.square()
+                for loss in (scalars := losses(output.logits, members)):
+                    gradients = torch.autograd.grad(
+                        loss, tensors, allow_unused=True, retain_graph=loss is not scalars[-1]
+                    )
+                    for position, gradient in enumerate(gradients):
+                        if gradient is not None:
+                            sums[position] += gradient.square()
                 task.advance()
     finally:
         for parameter in wanted:

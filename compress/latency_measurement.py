@@ -1,0 +1,269 @@
+"""Measures a latency table on this machine, keeps it, and checks what it predicts.
+
+The measured models' sizes are drawn so that each grid point occurs equally often among mixed
+neighbours: a size is measured in the company it will be kept in.
+"""
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.environment import describe_environment
+from compress.encoder.config import LayerSizes, LeanEncoderConfig
+from compress.latency_probe import MeasureShapes, Shape, measure_shapes
+from compress.latency_table import LatencyTable, fit_latency_table, head_grid, neuron_grid
+from compress.progress import Progress
+from compress.workspace import digest
+from export.quantization import QuantizationPlan
+
+__all__ = [
+    "Checked",
+    "cached_latency_table",
+    "default_cache_folder",
+    "measure_latency_table",
+    "prediction_error",
+]
+
+_log = logging.getLogger("edgepress")
+
+_FORMAT = 1  # of a cached table, and of the way it is measured
+_MIXED_SHAPES = 56
+# Fields of the configuration that latency depends on; the rest is weights, names and training.
+_DECIDING = (
+    "embedding_size",
+    "hidden_size",
+    "layers",
+    "hidden_act",
+    "type_vocab_size",
+    "num_labels",
+    "classifier_activation",
+    "first_token_last_layer",
+)
+
+
+class Checked(NamedTuple):
+    """One model of `prediction_error`: its layers, predicted and measured milliseconds."""
+
+    sizes: Shape
+    predicted_ms: float
+    measured_ms: float
+
+
+def measure_latency_table(
+    config: LeanEncoderConfig,
+    lengths: Sequence[int],
+    *,
+    plan: QuantizationPlan | None,
+    threads: int | None,
+    seconds: float = 75.0,
+    seed: int = 0,
+    progress: Progress,
+    measure: MeasureShapes = measure_shapes,
+) -> LatencyTable:
+    """What layers, heads and neurons cost on this machine, in ONNX Runtime on the CPU.
+
+    Args:
+        config: The largest model that the table is for; of its weights nothing is needed.
+        lengths: Tokens of the data's texts.
+        plan: How the deployed model is quantized; None is float.
+        threads: CPU threads of the deployed model; None is one a physical core.
+        seconds: Wall-clock time to measure.
+        seed: Of the models that are measured.
+        progress: Told of the seconds that have passed.
+        measure: Times the models.
+
+    Raises:
+        ValueError: There are no lengths, or the layers differ in head size.
+    """
+    heads, neurons = _grids(config)
+    shapes = _shapes_to_measure(config, seed)
+    ms = measure(
+        config,
+        shapes,
+        lengths,
+        plan=plan,
+        threads=threads,
+        seconds=seconds,
+        seed=seed,
+        progress=progress,
+    )
+    return fit_latency_table(shapes, ms, heads=heads, neurons=neurons)
+
+
+def cached_latency_table(
+    folder: Path,
+    config: LeanEncoderConfig,
+    lengths: Sequence[int],
+    *,
+    plan: QuantizationPlan | None,
+    threads: int | None,
+    seconds: float = 75.0,
+    seed: int = 0,
+    progress: Progress,
+    measure: MeasureShapes = measure_shapes,
+) -> LatencyTable:
+    """`measure_latency_table`, kept in `folder` by sizes, lengths, plan, threads and machine.
+
+    A file that cannot be read, or is no table, is measured and written again. A folder that
+    cannot be written to costs the cache and nothing else.
+    """
+    path = folder / f"{_key(config, lengths, plan, threads)}.json"
+    try:
+        return LatencyTable.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        _log.warning("%s is no latency table (%s): measuring again", path, error)
+    table = measure_latency_table(
+        config,
+        lengths,
+        plan=plan,
+        threads=threads,
+        seconds=seconds,
+        seed=seed,
+        progress=progress,
+        measure=measure,
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=folder, suffix=".partial", delete=False, encoding="utf-8"
+        ) as file:
+            json.dump(table.to_json(), file)
+        Path(file.name).replace(path)
+    except OSError as error:
+        _log.warning("the latency table is not kept: %s", error)
+    return table
+
+
+def default_cache_folder() -> Path:
+    """Where tables are kept unless the caller says otherwise: `latency` in the user's cache."""
+    from compress.demo.prepare import _cache_dir
+
+    return _cache_dir() / "latency"
+
+
+def prediction_error(
+    table: LatencyTable,
+    config: LeanEncoderConfig,
+    lengths: Sequence[int],
+    *,
+    count: int = 20,
+    plan: QuantizationPlan | None,
+    threads: int | None,
+    seconds: float = 60.0,
+    seed: int = 1,
+    progress: Progress,
+    measure: MeasureShapes = measure_shapes,
+) -> list[Checked]:
+    """Predicted and measured latency of random models: is the table any good here?
+
+    Depth, and each layer's heads and width (in multiples of 32), are drawn uniformly.
+
+    Args:
+        table: What is checked.
+        config: The model it was measured for; other arguments as in `measure_latency_table`.
+        lengths: Tokens of the data's texts.
+        count: Models.
+        plan: As the table was measured with.
+        threads: As the table was measured with.
+        seconds: Wall-clock time to measure.
+        seed: Of the drawn sizes; another one than the table's.
+        progress: Told of the seconds that have passed.
+        measure: Times the models.
+    """
+    rng = np.random.default_rng([seed, count])
+    largest = _largest(config)
+    step = min(32, max(1, largest.intermediate_size))
+    shapes = [
+        tuple(
+            LayerSizes(
+                heads=int(rng.integers(1, largest.heads + 1)),
+                head_size=largest.head_size,
+                intermediate_size=step
+                * int(rng.integers(1, largest.intermediate_size // step + 1)),
+            )
+            for _ in range(rng.integers(1, len(config.layers) + 1))
+        )
+        for _ in range(count)
+    ]
+    ms = measure(
+        config,
+        shapes,
+        lengths,
+        plan=plan,
+        threads=threads,
+        seconds=seconds,
+        seed=seed,
+        progress=progress,
+    )
+    return [
+        Checked(shape, table.predict(shape), float(measured))
+        for shape, measured in zip(shapes, ms, strict=True)
+    ]
+
+
+def _largest(config: LeanEncoderConfig) -> LayerSizes:
+    sizes = config.layer_sizes
+    if len({layer.head_size for layer in sizes}) != 1:
+        raise ValueError("a latency table needs at least one layer, and one head size for all")
+    return LayerSizes(
+        heads=max(layer.heads for layer in sizes),
+        head_size=sizes[0].head_size,
+        intermediate_size=max(layer.intermediate_size for layer in sizes),
+    )
+
+
+def _grids(config: LeanEncoderConfig) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    largest = _largest(config)
+    return head_grid(largest.heads), neuron_grid(largest.intermediate_size)
+
+
+def _shapes_to_measure(config: LeanEncoderConfig, seed: int) -> list[Shape]:
+    """Full-size models of several depths, and mixed ones in which grid points take turns."""
+    rng = np.random.default_rng(seed)
+    largest, depth = _largest(config), len(config.layers)
+    heads, neurons = _grids(config)
+    depths = sorted({d for d in (1, 2, 3, 4, (4 + depth) // 2, depth) if d <= depth})
+    # The last layer has costs of its own, so it has decks of its own.
+    inner_heads, last_heads = _deck(heads, rng), _deck(heads, rng)
+    inner_neurons, last_neurons = _deck(neurons, rng), _deck(neurons, rng)
+
+    def mixed(layers: int) -> Shape:
+        inner = [
+            LayerSizes(next(inner_heads), largest.head_size, next(inner_neurons))
+            for _ in range(layers - 1)
+        ]
+        return (*inner, LayerSizes(next(last_heads), largest.head_size, next(last_neurons)))
+
+    full = [(largest,) * d for d in depths]
+    return full + [mixed(depths[number % len(depths)]) for number in range(_MIXED_SHAPES)]
+
+
+def _deck(values: Sequence[int], rng: np.random.Generator) -> Iterator[int]:
+    """The values in random order, again and again in another."""
+    while True:
+        yield from (values[index] for index in rng.permutation(len(values)))
+
+
+def _key(
+    config: LeanEncoderConfig,
+    lengths: Sequence[int],
+    plan: QuantizationPlan | None,
+    threads: int | None,
+) -> str:
+    environment = describe_environment()
+    return digest(
+        _FORMAT,
+        {name: getattr(config, name) for name in _DECIDING},
+        np.bincount(np.asarray(lengths, dtype=np.int64)).tolist(),
+        None if plan is None else plan.to_json(),
+        threads,
+        environment["cpu"],
+        environment["libraries"].get("onnxruntime"),
+    )

@@ -1,0 +1,201 @@
+"""Times models of given sizes as they would be deployed: exported, opened and run one by one.
+
+What sizes cost depends on the machine, the precision and the lengths of the texts, and not on the
+weights: those are random.
+"""
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.latency import sample_rounds, turn_order, warmup_sentences
+from compress.encoder.config import LayerSizes, LeanEncoderConfig
+from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.encoder.surgery import SlicePlan, slice_model
+from compress.progress import Progress
+from export.onnx import build_onnx
+from export.quantization import QuantizationPlan
+from runtimes.adapters.onnxruntime import open_model
+
+__all__ = ["MeasureShapes", "Shape", "measure_shapes"]
+
+_log = logging.getLogger("edgepress")
+
+Shape = tuple[LayerSizes, ...]
+"""A model's layers."""
+
+Inputs = dict[str, NDArray[np.int64]]
+
+_SENTENCES, _WARMUP, _MOST_ROUNDS = 25, 8, 200
+# A table of 4,096 rows falls out of a core's own cache as a full one does, in which the frequent
+# words stay in it; a row fetched late costs less than 0.1 us, so 30,000 rows would tell no more.
+_WORDS = 4096
+
+
+class MeasureShapes(Protocol):
+    """What times models; `measure_shapes` in earnest."""
+
+    def __call__(
+        self,
+        config: LeanEncoderConfig,
+        shapes: Sequence[Shape],
+        lengths: Sequence[int],
+        *,
+        plan: QuantizationPlan | None,
+        threads: int | None,
+        seconds: float,
+        seed: int,
+        progress: Progress,
+    ) -> NDArray[np.float64]:
+        """(N,) p50 milliseconds of N models."""
+        ...
+
+
+def measure_shapes(
+    config: LeanEncoderConfig,
+    shapes: Sequence[Shape],
+    lengths: Sequence[int],
+    *,
+    plan: QuantizationPlan | None,
+    threads: int | None,
+    seconds: float,
+    seed: int,
+    progress: Progress,
+) -> NDArray[np.float64]:
+    """p50 latency of models with random weights at batch 1, the model alone, in ONNX Runtime.
+
+    In each round every model is opened, warmed up, and times the same lengths, drawn as the
+    benchmark draws its sentences. A model's figure is the median of its rounds' medians. Only one
+    is open at a time, so memory does not grow with their number.
+
+    Args:
+        config: What the models share; its layers are not looked at.
+        shapes: N models, each with at least one layer.
+        lengths: Tokens of the data's texts.
+        plan: How the deployed model is quantized; None is float.
+        threads: CPU threads; None is one a physical core.
+        seconds: Wall-clock time for building and timing; every model gets one turn whatever it is.
+        seed: Of weights, ids and the order of lengths.
+        progress: Told of the seconds that have passed.
+
+    Returns:
+        (N,) milliseconds.
+
+    Raises:
+        ValueError: There are no lengths, or they are not within 1 to the model's positions.
+    """
+    if len(lengths) == 0 or min(lengths) < 1 or max(lengths) > config.max_position_embeddings:
+        raise ValueError(
+            f"latency is measured at lengths from 1 to {config.max_position_embeddings} tokens"
+        )
+    rng = np.random.default_rng(seed)
+    medians: list[list[float]] = [[] for _ in shapes]
+    precision = "fp32" if plan is None else "int8"
+    with (
+        tempfile.TemporaryDirectory(prefix="edgepress-latency-") as folder,
+        progress.track("measuring what sizes cost here", max(1, round(seconds))) as task,
+    ):
+        clock = _Deadline(seconds, task.advance)
+        paths = [Path(folder) / f"{index}.onnx" for index in range(len(shapes))]
+        for path, model in zip(paths, _models(config, shapes, seed), strict=True):
+            path.write_bytes(build_onnx(model, plan).SerializeToString())
+            clock.tick()
+        warmup = [_inputs(config, lengths[i], rng) for i in warmup_sentences(lengths, _WARMUP)]
+        draws = sample_rounds(lengths, rounds=_MOST_ROUNDS, sentences=_SENTENCES, seed=seed)
+        for number, draw in enumerate(draws):
+            inputs = [_inputs(config, lengths[int(index)], rng) for index in draw]
+            for index in turn_order(len(shapes), number):
+                if number > 0 and clock.over:
+                    break
+                medians[index].append(_turn(paths[index], warmup, inputs, threads, precision))
+                clock.tick()
+            if clock.over:
+                break
+    _log.info("timed %d models in %d rounds", len(shapes), max(map(len, medians)))
+    return np.asarray([np.median(rounds) for rounds in medians])
+
+
+def _models(
+    config: LeanEncoderConfig, shapes: Sequence[Shape], seed: int
+) -> Iterator[LeanEncoderForSequenceClassification]:
+    """A model for each shape: slices of one with random weights, because drawing those is slow."""
+    layers = [
+        {
+            "heads": max(layer.heads for layer in members),
+            "head_size": members[0].head_size,
+            "intermediate_size": max(layer.intermediate_size for layer in members),
+        }
+        for members in _by_position(shapes)
+    ]
+    words = min(config.vocab_size, _WORDS)
+    with torch.random.fork_rng(devices=[]):  # a run must not depend on whether a table was cached
+        torch.manual_seed(seed)
+        largest = LeanEncoderForSequenceClassification(
+            config.replaced(vocab_size=words, layers=layers)
+        )
+    for shape in shapes:
+        plan = SlicePlan(
+            layers=range(len(shape)),
+            heads={index: range(layer.heads) for index, layer in enumerate(shape)},
+            neurons={index: range(layer.intermediate_size) for index, layer in enumerate(shape)},
+        )
+        yield slice_model(largest, plan)
+
+
+def _by_position(shapes: Sequence[Shape]) -> list[list[LayerSizes]]:
+    """All first layers, all second ones, and so on."""
+    deepest = max(map(len, shapes))
+    return [[shape[i] for shape in shapes if i < len(shape)] for i in range(deepest)]
+
+
+def _inputs(config: LeanEncoderConfig, length: int, rng: np.random.Generator) -> Inputs:
+    ids = rng.integers(0, min(config.vocab_size, _WORDS), size=(1, length), dtype=np.int64)
+    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    return {**inputs, "token_type_ids": np.zeros_like(ids)} if config.type_vocab_size else inputs
+
+
+def _turn(
+    path: Path,
+    warmup: Sequence[Inputs],
+    inputs: Sequence[Inputs],
+    threads: int | None,
+    precision: str,
+) -> float:
+    """Median milliseconds of one model's turn."""
+    session = open_model(path, threads=threads, precision=precision)
+    try:
+        for batch in warmup:
+            session.run(batch)
+        timings = []
+        for batch in inputs:
+            start = time.perf_counter()
+            session.run(batch)
+            timings.append(time.perf_counter() - start)
+    finally:
+        session.close()
+    return 1000.0 * float(np.median(timings))
+
+
+class _Deadline:
+    """Tells when the time is up, and meanwhile reports whole seconds."""
+
+    def __init__(self, seconds: float, advance: Callable[[int], None]) -> None:
+        self._seconds, self._advance = seconds, advance
+        self._start, self._reported = time.monotonic(), 0
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() - self._start > self._seconds
+
+    def tick(self) -> None:
+        passed = int(min(time.monotonic() - self._start, self._seconds))
+        if passed > self._reported:
+            self._advance(passed - self._reported)
+            self._reported = passed

@@ -1,0 +1,179 @@
+"""Measuring a latency table: with a fake stopwatch, and once in earnest."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from compress import latency_measurement
+from compress.encoder.config import LayerSizes, LeanEncoderConfig
+from compress.latency_measurement import (
+    cached_latency_table,
+    measure_latency_table,
+    prediction_error,
+)
+from compress.latency_probe import measure_shapes
+from compress.latency_table import LatencyTable
+from compress.progress import SilentProgress
+from export.quantization import QuantizationPlan
+
+LENGTHS = [5, 7, 7, 9, 12, 16]
+SETTINGS: dict[str, Any] = {"plan": None, "threads": 1, "progress": SilentProgress()}
+
+
+def config(layers: int = 3, heads: int = 4, neurons: int = 128, **changes: Any) -> Any:
+    sizes = {"heads": heads, "head_size": 8, "intermediate_size": neurons}
+    small = {"vocab_size": 50, "embedding_size": 16, "hidden_size": 16}
+    positions = {"max_position_embeddings": 32}
+    return LeanEncoderConfig(layers=[sizes] * layers, **{**small, **positions, **changes})
+
+
+def cost(shape: Sequence[LayerSizes]) -> float:
+    """A machine on which a last layer costs a quarter."""
+    total = 0.1
+    for position, layer in enumerate(shape):
+        share = 0.25 if position == len(shape) - 1 else 1.0
+        attention = 0.05 + 0.02 * layer.heads if layer.heads else 0.0
+        feed_forward = 0.03 + 0.0002 * layer.intermediate_size if layer.intermediate_size else 0.0
+        total += share * (0.01 + attention + feed_forward)
+    return total
+
+
+class Stopwatch:
+    """Knows what models cost without running them, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[Sequence[Sequence[LayerSizes]]] = []
+
+    def __call__(self, _: Any, shapes: Any, lengths: Any, **settings: Any) -> NDArray[np.float64]:
+        self.calls.append(shapes)
+        return np.asarray([cost(shape) for shape in shapes])
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 6, 12])
+def test_the_table_predicts_models_that_were_not_measured(layers: int) -> None:
+    stopwatch, model = Stopwatch(), config(layers)
+    table = measure_latency_table(model, LENGTHS, measure=stopwatch, **SETTINGS)
+    checked = prediction_error(table, model, LENGTHS, count=20, measure=stopwatch, **SETTINGS)
+    assert len(checked) == 20
+    for sizes, predicted, measured in checked:
+        assert 1 <= len(sizes) <= layers
+        assert predicted == pytest.approx(measured, rel=0.03)
+    depths = {len(shape) for shape in stopwatch.calls[0]}
+    assert max(depths) == layers
+    assert any(
+        len(shape) == layers and all((s.heads, s.intermediate_size) == (4, 128) for s in shape)
+        for shape in stopwatch.calls[0]
+    )
+
+
+def test_models_of_several_head_sizes_are_refused() -> None:
+    model = config(2)
+    model.layers = [*model.layers[:1], {"heads": 2, "head_size": 4, "intermediate_size": 8}]
+    with pytest.raises(ValueError, match="one head size"):
+        measure_latency_table(model, LENGTHS, measure=Stopwatch(), **SETTINGS)
+
+
+def test_a_cached_table_is_measured_once(tmp_path: Path) -> None:
+    stopwatch, model, folder = Stopwatch(), config(), tmp_path / "new" / "latency"
+
+    def table(**changes: Any) -> LatencyTable:
+        arguments = {"config": model, "lengths": LENGTHS, **SETTINGS, **changes}
+        return cached_latency_table(folder, measure=stopwatch, **arguments)
+
+    first = table()
+    assert table() == first
+    assert table(lengths=LENGTHS[::-1]) == first  # the same lengths in another order
+    assert table(config=config(dropout=0.3)) == first
+    assert len(stopwatch.calls) == 1
+    for change in (
+        {"threads": 2},
+        {"lengths": [*LENGTHS, 30]},
+        {"plan": QuantizationPlan()},
+        {"config": config(layers=2)},
+        {"config": config(hidden_size=24)},
+    ):
+        before = len(stopwatch.calls)
+        table(**change)
+        assert len(stopwatch.calls) == before + 1, change
+    assert len(list(folder.iterdir())) == 6
+
+
+def test_another_machine_measures_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopwatch = Stopwatch()
+    for cpu in ("one", "another"):
+        environment = {"cpu": {"model": cpu}, "libraries": {"onnxruntime": "1"}}
+        monkeypatch.setattr(latency_measurement, "describe_environment", environment.copy)
+        cached_latency_table(tmp_path, config(), LENGTHS, measure=stopwatch, **SETTINGS)
+    assert len(stopwatch.calls) == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"base_ms": 1}', b"\xff\xfe"])
+def test_a_damaged_file_is_measured_again(tmp_path: Path, damage: bytes) -> None:
+    stopwatch = Stopwatch()
+    first = cached_latency_table(tmp_path, config(), LENGTHS, measure=stopwatch, **SETTINGS)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(damage)
+    again = cached_latency_table(tmp_path, config(), LENGTHS, measure=stopwatch, **SETTINGS)
+    assert again == first
+    assert len(stopwatch.calls) == 2
+    cached_latency_table(tmp_path, config(), LENGTHS, measure=stopwatch, **SETTINGS)
+    assert len(stopwatch.calls) == 2  # it was written again
+
+
+def test_a_folder_that_cannot_be_written_to_costs_only_the_cache(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    table = cached_latency_table(
+        blocked / "latency", config(), LENGTHS, measure=Stopwatch(), **SETTINGS
+    )
+    assert table.predict(config().layer_sizes) > 0
+
+
+@pytest.mark.parametrize("plan", [None, QuantizationPlan()])
+def test_models_are_really_timed(plan: QuantizationPlan | None) -> None:
+    shapes = [
+        (LayerSizes(4, 8, 128),) * 3,
+        (LayerSizes(0, 8, 0),),
+        (LayerSizes(1, 8, 0), LayerSizes(0, 8, 64)),
+    ]
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    ms = measure_shapes(
+        config(),
+        shapes,
+        LENGTHS,
+        plan=plan,
+        threads=1,
+        seconds=0.0,
+        seed=0,
+        progress=SilentProgress(),
+    )
+    assert ms.shape == (3,)
+    assert (ms > 0).all()
+    assert torch.rand(1) == expected  # random weights leave the caller's seed alone
+
+
+@pytest.mark.parametrize("lengths", [[], [0, 4], [33]])
+def test_impossible_lengths_are_refused(lengths: list[int]) -> None:
+    with pytest.raises(ValueError, match="from 1 to 32 tokens"):
+        measure_shapes(config(), [(LayerSizes(1, 8, 8),)], lengths, seconds=1.0, seed=0, **SETTINGS)
+
+
+def test_a_table_in_earnest(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {**SETTINGS, "plan": QuantizationPlan(), "seconds": 1.0}
+    model = config(2, heads=2, neurons=64, type_vocab_size=0)
+    table = cached_latency_table(tmp_path, model, LENGTHS, **settings)
+    assert table.inner.attention_ms.sizes == (0, 1, 2)
+    assert table.predict(model.layer_sizes) > 0
+    smaller = [LayerSizes(1, 8, 32), LayerSizes(1, 8, 32)]
+    assert table.predict(smaller) <= table.predict(model.layer_sizes)
+    (path,) = tmp_path.iterdir()
+    assert path.suffix == ".json"
