@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.environment import describe_environment
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
-from compress.latency_probe import MeasureShapes, Shape, measure_shapes
+from compress.latency_probe import Layers, MeasureShapes, measure_shapes
 from compress.latency_table import LatencyTable, fit_latency_table, head_grid, neuron_grid
 from compress.progress import Progress
 from compress.workspace import digest
@@ -49,7 +49,7 @@ _DECIDING = (
 class Checked(NamedTuple):
     """One model of `prediction_error`: its layers, predicted and measured milliseconds."""
 
-    sizes: Shape
+    sizes: Layers
     predicted_ms: float
     measured_ms: float
 
@@ -224,7 +224,7 @@ def _grids(config: LeanEncoderConfig) -> tuple[tuple[int, ...], tuple[int, ...]]
     return head_grid(largest.heads), neuron_grid(largest.intermediate_size)
 
 
-def _shapes_to_measure(config: LeanEncoderConfig, seed: int) -> list[Shape]:
+def _shapes_to_measure(config: LeanEncoderConfig, seed: int) -> list[Layers]:
     """Full-size models of several depths, and mixed ones in which grid points take turns."""
     rng = np.random.default_rng(seed)
     largest, depth = _largest(config), len(config.layers)
@@ -234,7 +234,7 @@ def _shapes_to_measure(config: LeanEncoderConfig, seed: int) -> list[Shape]:
     inner_heads, last_heads = _deck(heads, rng), _deck(heads, rng)
     inner_neurons, last_neurons = _deck(neurons, rng), _deck(neurons, rng)
 
-    def mixed(layers: int) -> Shape:
+    def mixed(layers: int) -> Layers:
         inner = [
             LayerSizes(next(inner_heads), largest.head_size, next(inner_neurons))
             for _ in range(layers - 1)

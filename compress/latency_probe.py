@@ -24,18 +24,18 @@ from export.onnx import build_onnx
 from export.quantization import QuantizationPlan
 from runtimes.adapters.onnxruntime import open_model
 
-__all__ = ["MeasureShapes", "Shape", "measure_shapes"]
+__all__ = ["Layers", "MeasureShapes", "measure_shapes"]
 
 _log = logging.getLogger("edgepress")
 
-Shape = tuple[LayerSizes, ...]
+Layers = tuple[LayerSizes, ...]
 """A model's layers."""
 
 Inputs = dict[str, NDArray[np.int64]]
 
 _SENTENCES, _WARMUP, _MOST_ROUNDS = 25, 8, 200
-# A table of 4,096 rows falls out of a core's own cache as a full one does, in which the frequent
-# words stay in it; a row fetched late costs less than 0.1 us, so 30,000 rows would tell no more.
+# A call looks up a few dozen rows. Drawn evenly from 4,096 they miss a core's own cache about as
+# often as frequent words among 30,000 do; the rest would only make the files slow to write.
 _WORDS = 4096
 
 
@@ -45,7 +45,7 @@ class MeasureShapes(Protocol):
     def __call__(
         self,
         config: LeanEncoderConfig,
-        shapes: Sequence[Shape],
+        shapes: Sequence[Layers],
         lengths: Sequence[int],
         *,
         plan: QuantizationPlan | None,
@@ -60,7 +60,7 @@ class MeasureShapes(Protocol):
 
 def measure_shapes(
     config: LeanEncoderConfig,
-    shapes: Sequence[Shape],
+    shapes: Sequence[Layers],
     lengths: Sequence[int],
     *,
     plan: QuantizationPlan | None,
@@ -123,7 +123,7 @@ def measure_shapes(
 
 
 def _models(
-    config: LeanEncoderConfig, shapes: Sequence[Shape], seed: int
+    config: LeanEncoderConfig, shapes: Sequence[Layers], seed: int
 ) -> Iterator[LeanEncoderForSequenceClassification]:
     """A model for each shape: slices of one with random weights, because drawing those is slow."""
     layers = [
@@ -149,7 +149,7 @@ def _models(
         yield slice_model(largest, plan)
 
 
-def _by_position(shapes: Sequence[Shape]) -> list[list[LayerSizes]]:
+def _by_position(shapes: Sequence[Layers]) -> list[list[LayerSizes]]:
     """All first layers, all second ones, and so on."""
     deepest = max(map(len, shapes))
     return [[shape[i] for shape in shapes if i < len(shape)] for i in range(deepest)]

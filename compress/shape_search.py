@@ -109,7 +109,8 @@ def choose_sizes(
         None when even the smallest model is predicted to be slower than the target.
 
     Raises:
-        ValueError: There is no layer, or a step, weight or number of bins is not above 0.
+        ValueError: There is no layer; a step, weight or number of bins is not above 0; or a
+            layer is larger than the table.
     """
     if not importance.heads or neuron_step < 1 or bins < 1 or head_weight <= 0:
         raise ValueError("choose_sizes needs a layer, and steps, weights and bins above 0")

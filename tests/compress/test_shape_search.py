@@ -188,3 +188,9 @@ def test_a_shape_is_a_slice_plan() -> None:
 def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="above 0"):
         choose_sizes(IMPORTANCE, TABLE, 1.0, **{**CHOICE, **wrong})
+
+
+def test_a_layer_larger_than_the_table_is_refused() -> None:
+    wide = Importance(heads=(np.ones(3),), neurons=(np.ones(8),))
+    with pytest.raises(ValueError, match="outside the latency table"):
+        choose_sizes(wide, TABLE, 1.0, **CHOICE)

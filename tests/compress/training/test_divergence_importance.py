@@ -66,7 +66,7 @@ def test_a_batch_estimates_what_single_texts_give(toy: Any) -> None:
 
 
 def test_a_model_that_agrees_with_its_teacher_has_scores(toy: Any) -> None:
-    """Where a loss to the teacher has no gradient: the model is its own teacher, made unsure."""
+    """There a loss to the teacher has no gradient."""
     texts = toy.texts.take(range(16))
     model = toy.make_model(seed=4)
     own = predict_logits(model, texts)

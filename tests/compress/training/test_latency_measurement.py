@@ -13,6 +13,7 @@ from compress import latency_measurement
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
 from compress.latency_measurement import (
     cached_latency_table,
+    default_cache_folder,
     measure_latency_table,
     prediction_error,
 )
@@ -134,6 +135,14 @@ def test_a_folder_that_cannot_be_written_to_costs_only_the_cache(tmp_path: Path)
         blocked / "latency", config(), LENGTHS, measure=Stopwatch(), **SETTINGS
     )
     assert table.predict(config().layer_sizes) > 0
+
+
+def test_tables_lie_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGEPRESS_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert default_cache_folder() == tmp_path / "xdg" / "edgepress" / "latency"
+    monkeypatch.setenv("EDGEPRESS_CACHE", str(tmp_path / "own"))
+    assert default_cache_folder() == tmp_path / "own" / "latency"
 
 
 @pytest.mark.parametrize("plan", [None, QuantizationPlan()])
