@@ -3,7 +3,8 @@
 `PortableDialect` uses standard operators only: any runtime and converter reads it. It is the float
 export and what OpenVINO's files are converted from. `OnnxRuntimeDialect` uses ONNX Runtime's fused
 operators (domain `com.microsoft`): one node for attention, one for residual + bias + LayerNorm, one
-for dynamic quantization + INT8 matrix product + bias. At the short lengths of real requests the
+for dynamic quantization + INT8 matrix product + bias, or, with ranges known beforehand, one to
+quantize and one to multiply. At the short lengths of real requests the
 number of nodes, not of multiplications, is what a small encoder pays for.
 """
 
@@ -13,7 +14,7 @@ import numpy as np
 from onnx import TensorProto
 
 from export.graph import CONTRIB, GraphBuilder
-from export.quantization import QuantizationPlan, quantize_columns
+from export.quantization import QuantizationPlan, activation_scale, quantize_columns
 from export.weights import LeanWeights, Linear
 from runtimes.errors import ModelError
 
@@ -143,21 +144,24 @@ class OnnxRuntimeDialect(PortableDialect):
 
     def __init__(self, weights: LeanWeights, plan: QuantizationPlan | None = None) -> None:
         super().__init__(weights)
-        self._plan = plan
+        self._plan = None if plan is None or plan.onnxruntime == "float" else plan
 
     def padding(self, attention_mask: str) -> str:
         """(B, T) int32, what MultiHeadAttention calls a key padding mask."""
         return self.graph.node("Cast", attention_mask, to=TensorProto.INT32)
 
     def matmul(self, x: str, layer: Linear) -> str:
-        """Dynamic INT8: activations u8 with one scale a call, weights s8 with one a column."""
-        return super().matmul(x, layer) if self._in_float(layer.name) else self._int8(x, layer)
+        """INT8: activations u8 with one scale, weights s8 with one a column."""
+        plan = self._int8_plan(layer)
+        return super().matmul(x, layer) if plan is None else self._int8(plan, x, layer, "")
 
     def linear(self, x: str, layer: Linear) -> str:
         """As `matmul`, with the bias added in the same node."""
-        if self._in_float(layer.name):
+        plan = self._int8_plan(layer)
+        if plan is None:
             return super().linear(x, layer)
-        return self._int8(x, layer, "", self.graph.constant(f"{layer.name}.bias", layer.bias))
+        bias = self.graph.constant(f"{layer.name}.bias", layer.bias)
+        return self._int8(plan, x, layer, bias)
 
     def add_and_norm(self, product: str | None, bias: str, residual: str, norm: str) -> str:
         """One node for residual, product, bias and LayerNorm."""
@@ -187,20 +191,32 @@ class OnnxRuntimeDialect(PortableDialect):
             return self.graph.node("Gelu", x, domain=CONTRIB)
         return super().activation(x, name)
 
-    def _in_float(self, name: str) -> bool:
-        # Q and K, V of a first-token layer are rows of one matrix: layers.5.attention.qkv.0_384
-        return self._plan is None or any(
-            name == left or name.startswith(f"{left}.") for left in self._plan.float_layers
-        )
+    def _int8_plan(self, layer: Linear) -> QuantizationPlan | None:
+        """How to quantize the layer; None leaves it in float."""
+        if self._plan is None or self._plan.keeps_in_float(layer.name):
+            return None
+        return self._plan
 
-    def _int8(self, x: str, layer: Linear, *zero_point_and_bias: str) -> str:
-        levels = 127 if self._plan is None else self._plan.weight_levels
-        weight, scale = quantize_columns(layer.weight, levels)
-        return self.graph.node(
-            "DynamicQuantizeMatMul",
-            x,
-            self.graph.constant(f"{layer.name}.weight_int8", weight),
-            self.graph.constant(f"{layer.name}.scale", scale),
-            *zero_point_and_bias,
-            domain=CONTRIB,
-        )
+    def _int8(self, plan: QuantizationPlan, x: str, layer: Linear, bias: str) -> str:
+        values, scales = quantize_columns(layer.weight, plan.weight_levels)
+        weight = self.graph.constant(f"{layer.name}.weight_int8", values)
+        scale = self.graph.constant(f"{layer.name}.scale", scales)
+        if plan.onnxruntime == "dynamic":
+            return self.graph.node(
+                "DynamicQuantizeMatMul", *_given(x, weight, scale, "", bias), domain=CONTRIB
+            )
+        # No two products read the same tensor: in a first-token layer, queries read a slice.
+        input_scale, zero_point = activation_scale(*plan.static_range(layer.name))
+        x_scale = self.graph.constant(f"{layer.name}.input_scale", np.array(input_scale))
+        x_zero = self.graph.constant(f"{layer.name}.input_zero_point", np.array(zero_point))
+        x = self.graph.node("QuantizeLinear", x, x_scale, x_zero)
+        inputs = _given(x, weight, x_scale, scale, x_zero, "", bias)
+        return self.graph.node("MatMulIntegerToFloat", *inputs, domain=CONTRIB)
+
+
+def _given(*inputs: str) -> list[str]:
+    """Inputs of a node without the optional ones left out at its end."""
+    given = list(inputs)
+    while given and not given[-1]:
+        given.pop()
+    return given

@@ -23,13 +23,19 @@ def build_onnx(module: Any, plan: QuantizationPlan | None = None) -> onnx.ModelP
 
     Args:
         module: `LeanEncoderForSequenceClassification`.
-        plan: How to quantize; None keeps everything in float32.
+        plan: How to quantize; None, or a plan whose scheme for ONNX Runtime is float, keeps
+            everything in float32.
 
     Returns:
         Inputs `input_ids`, `attention_mask` and, where the encoder has token types,
         `token_type_ids`, each int64 (batch, sequence) padded on the right; output `logits`.
+
+    Raises:
+        ModelError: The plan is static and has no range for a layer of this model.
     """
     weights = LeanWeights(module)
+    if plan is not None and plan.is_float("onnxruntime"):
+        plan = None
     int8_words = plan is not None and plan.embeddings == "int8"
     return _build(weights, OnnxRuntimeDialect(weights, plan), int8_words=int8_words)
 

@@ -1,9 +1,9 @@
 """From a lean encoder to OpenVINO: the portable ONNX graph converted, float or INT8 by NNCF."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
@@ -12,7 +12,22 @@ from numpy.typing import NDArray
 from export.quantization import QuantizationPlan
 from runtimes.adapters.openvino import import_openvino
 
-__all__ = ["build_openvino", "quantize_openvino", "save_openvino"]
+__all__ = ["Calibration", "build_openvino", "quantize_openvino", "save_openvino"]
+
+
+class Calibration(Protocol):
+    """Batches of model inputs, each (B, T), that can be gone through several times.
+
+    A list is one; so is an object that makes each batch when it is asked for.
+    """
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        ...
+
+    def __iter__(self) -> Iterator[Mapping[str, NDArray[np.int64]]]:
+        """From the first batch on."""
+        ...
 
 
 def build_openvino(portable: onnx.ModelProto) -> Any:
@@ -26,28 +41,29 @@ def build_openvino(portable: onnx.ModelProto) -> Any:
     return import_openvino().Core().read_model(io.BytesIO(portable.SerializeToString()))
 
 
-def quantize_openvino(
-    model: Any, plan: QuantizationPlan, calibration: Iterable[Mapping[str, NDArray[np.int64]]]
-) -> Any:
-    """Quantize to static INT8 with NNCF (SmoothQuant, per-channel weights, bias correction).
+def quantize_openvino(model: Any, plan: QuantizationPlan, calibration: Calibration) -> Any:
+    """Quantize to static INT8 with NNCF (per-channel weights, bias correction, SmoothQuant).
 
     Args:
         model: `openvino.Model` in float; not modified.
-        plan: How to quantize.
-        calibration: Batches of model inputs, each (B, T); read one at a time.
+        plan: How to quantize; with the float scheme the model is returned as it is.
+        calibration: Batches of model inputs; each is let go of once NNCF has read it, so memory
+            does not grow with their number (NNCF itself keeps a few numbers a channel of each).
 
     Returns:
         A quantized `openvino.Model`.
     """
+    if plan.is_float("openvino"):
+        return model
     import_openvino()  # first: nncf imports it too, and it must not report home
     import nncf
 
     nncf.set_log_level(logging.ERROR)
-    batches = list(calibration)
+    alpha = plan.smooth_quant_alpha if plan.openvino == "smooth" else -1.0
     return nncf.quantize(
         model,
-        nncf.Dataset(batches, dict),
-        subset_size=len(batches),
+        nncf.Dataset(calibration, dict),
+        subset_size=len(calibration),
         model_type=nncf.ModelType.TRANSFORMER,
         target_device=nncf.TargetDevice.CPU,
         preset=nncf.QuantizationPreset.MIXED,
@@ -56,7 +72,7 @@ def quantize_openvino(
         advanced_parameters=nncf.AdvancedQuantizationParameters(
             # 7-bit weights where u8 x s8 sums may saturate; see QuantizationPlan.reduce_range
             overflow_fix=nncf.OverflowFix.ENABLE if plan.reduce_range else nncf.OverflowFix.DISABLE,
-            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=plan.smooth_quant_alpha),
+            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=alpha),
         ),
     )
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 
 from export.onnx import build_onnx, build_portable_onnx
-from export.openvino import build_openvino, quantize_openvino, save_openvino
+from export.openvino import Calibration, build_openvino, quantize_openvino, save_openvino
 from export.parity import Parity, check_parity, torch_logits
 from export.quantization import QuantizationPlan
 from export.quiet import quiet_libraries
@@ -55,7 +55,7 @@ def export_artifact(
     """Export, compare with PyTorch, and write the artifact atomically.
 
     The float exports are always made and must agree with PyTorch to 1e-3. With a plan the INT8
-    models go into the artifact; without one the float models do.
+    models go into the artifact; without one, and where its scheme is float, the float models do.
 
     Args:
         target: Artifact folder; an earlier artifact there is replaced.
@@ -68,7 +68,8 @@ def export_artifact(
         lineage: What was done to the model so far, for the manifest.
 
     Raises:
-        ModelError: A float export does not agree with PyTorch.
+        ModelError: A float export does not agree with PyTorch, or the plan is static and was not
+            made for this model.
         ArtifactError: `target` holds something that is no artifact.
     """
     with tempfile.TemporaryDirectory(prefix="edgepress-export-") as folder:
@@ -86,9 +87,8 @@ def export_artifact(
                 plan,
                 batches,
                 expected,
-                [text_encoder.encode([text], names) for text in calibration],
+                _Tokenized(text_encoder, calibration, names),
             )
-        precision = "fp32" if plan is None else "int8"
         manifest = Manifest(
             task="text-classification",
             labels=tuple(module.config.id2label[i] for i in range(module.config.num_labels)),
@@ -101,9 +101,9 @@ def export_artifact(
                     runtime=runtime,
                     format=kind,
                     path=path,
-                    precision=precision,
+                    precision=_precision(plan, runtime),
                     inputs=names,
-                    instruction_sets=() if plan is None else plan.instruction_sets,
+                    instruction_sets=() if plan is None else plan.instruction_sets_of(runtime),
                 )
                 for runtime, kind, path in (
                     ("onnxruntime", "onnx", _ONNX),
@@ -164,7 +164,7 @@ def _export_models(
     plan: QuantizationPlan | None,
     batches: Sequence[Inputs],
     expected: NDArray[np.float32],
-    calibration: Sequence[Inputs],
+    calibration: Calibration,
 ) -> tuple[tuple[Parity, ...], list[tuple[Path, str]]]:
     """Write all model files into `work`; returns parities and (file, name in the artifact)."""
     paths = {
@@ -178,20 +178,45 @@ def _export_models(
         check_parity(paths["onnx"], "onnxruntime", "fp32", batches, expected),
         check_parity(paths["openvino"], "openvino", "fp32", batches, expected),
     ]
-    if plan is not None:
-        paths = {"onnx": work / "int8.onnx", "openvino": work / "int8.xml"}
+    if plan is not None and not plan.is_float("onnxruntime"):
+        paths["onnx"] = work / "int8.onnx"
         onnx.save(build_onnx(module, plan), paths["onnx"])
+        parity.append(check_parity(paths["onnx"], "onnxruntime", "int8", batches, expected))
+    if plan is not None and not plan.is_float("openvino"):
+        paths["openvino"] = work / "int8.xml"
         save_openvino(quantize_openvino(openvino_model, plan, calibration), paths["openvino"])
-        parity += [
-            check_parity(paths["onnx"], "onnxruntime", "int8", batches, expected),
-            check_parity(paths["openvino"], "openvino", "int8", batches, expected),
-        ]
+        parity.append(check_parity(paths["openvino"], "openvino", "int8", batches, expected))
     files = [
         (paths["onnx"], _ONNX),
         (paths["openvino"], _OPENVINO),
         (paths["openvino"].with_suffix(".bin"), "openvino/model.bin"),
     ]
     return tuple(parity), files
+
+
+def _precision(plan: QuantizationPlan | None, runtime: str) -> str:
+    """What the manifest says of a runtime's file."""
+    if plan is None:
+        return "fp32"
+    if not plan.is_float(runtime):
+        return "int8"
+    # bf16 is what makes a float file worth choosing over an INT8 one: left to the library
+    return "auto" if runtime == "openvino" else "fp32"
+
+
+class _Tokenized:
+    """Texts as single-row inputs, made one at a time."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, texts: Sequence[TextInput], names: tuple[str, ...]
+    ) -> None:
+        self._tokenizer, self._texts, self._names = tokenizer, texts, names
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __iter__(self) -> Iterator[Inputs]:
+        return (self._tokenizer.encode([text], self._names) for text in self._texts)
 
 
 def _input_names(config: Any) -> tuple[str, ...]:

@@ -3,13 +3,26 @@
 A plan is what the `quantize` stage decides; each exporter lowers it to what its runtime has.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["QuantizationPlan", "quantize_columns", "quantize_rows"]
+from runtimes.errors import ArtifactError, ModelError
+
+__all__ = [
+    "OnnxRuntimeScheme",
+    "OpenVinoScheme",
+    "QuantizationPlan",
+    "activation_scale",
+    "quantize_columns",
+    "quantize_rows",
+]
+
+OnnxRuntimeScheme = Literal["dynamic", "static", "float"]
+OpenVinoScheme = Literal["smooth", "plain", "float"]
 
 # x86 instruction sets that multiply u8 by s8 without an intermediate 16-bit sum, and ARM's.
 _EXACT = ("avx512_vnni", "avx_vnni", "amx_int8", "neon_dotprod", "neon_i8mm")
@@ -21,6 +34,12 @@ class QuantizationPlan:
     """How exporters quantize an encoder.
 
     Attributes:
+        onnxruntime: How ONNX Runtime's file multiplies matrices. `"dynamic"`: activations get the
+            scale of their own range at every call; `"static"`: the scale of `static_ranges`;
+            `"float"`: the whole file is float32.
+        openvino: How OpenVINO's file does. `"smooth"`: static INT8 after SmoothQuant of strength
+            `smooth_quant_alpha`; `"plain"`: static INT8 without it; `"float"`: the whole file is
+            float32, executed in bf16 where the library prefers it.
         embeddings: `"int8"` (one scale per word) or `"fp32"`.
         reduce_range: Weights in 7 bits instead of 8. On x86 CPUs without VNNI, u8 x s8 products
             are summed in pairs in 16 bits and saturate with full-range weights
@@ -29,13 +48,18 @@ class QuantizationPlan:
         calibration_texts: Training texts that static activation ranges are measured on.
         smooth_quant_alpha: SmoothQuant strength for static quantization; negative is off
             (https://arxiv.org/abs/2211.10438).
+        static_ranges: Lowest and highest input of each linear layer, by its name; what lies
+            outside is clipped. For the static scheme of ONNX Runtime; NNCF measures its own.
     """
 
+    onnxruntime: OnnxRuntimeScheme = "dynamic"
+    openvino: OpenVinoScheme = "smooth"
     embeddings: str = "int8"
     reduce_range: bool = False
     float_layers: tuple[str, ...] = ()
     calibration_texts: int = 300
     smooth_quant_alpha: float = 0.95
+    static_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
 
     @property
     def weight_levels(self) -> int:
@@ -45,15 +69,74 @@ class QuantizationPlan:
     @property
     def instruction_sets(self) -> tuple[str, ...]:
         """CPU features of which one is needed for the quantized arithmetic to be exact."""
-        return _ANY if self.reduce_range else _EXACT
+        exact = self.reduce_range or (self.onnxruntime == "float" and self.openvino == "float")
+        return _ANY if exact else _EXACT
+
+    def instruction_sets_of(self, runtime: str) -> tuple[str, ...]:
+        """As `instruction_sets`, for the file of one runtime only."""
+        return _ANY if self.is_float(runtime) else self.instruction_sets
+
+    def is_float(self, runtime: str) -> bool:
+        """Whether the file of `runtime` (`"onnxruntime"`, `"openvino"`) is float throughout."""
+        return {"onnxruntime": self.onnxruntime, "openvino": self.openvino}[runtime] == "float"
+
+    def keeps_in_float(self, layer: str) -> bool:
+        """Whether `float_layers` names a linear layer, or the matrix that it is rows of."""
+        return _whole(layer, self.float_layers) is not None
+
+    def static_range(self, layer: str) -> tuple[float, float]:
+        """Lowest and highest input of a linear layer, or of the matrix that it is rows of.
+
+        Raises:
+            ModelError: `static_ranges` has none for it.
+        """
+        name = _whole(layer, self.static_ranges)
+        if name is None:
+            raise ModelError(
+                f"the quantization plan is static and has no range for the input of {layer}",
+                hint="Measure static_ranges on the model that is exported: pruning changes layers.",
+            )
+        return self.static_ranges[name]
 
     def to_json(self) -> dict[str, Any]:
         """For the manifest."""
         return {
             **asdict(self),
             "float_layers": list(self.float_layers),
+            "static_ranges": {name: list(ends) for name, ends in self.static_ranges.items()},
             "instruction_sets": list(self.instruction_sets),
         }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "QuantizationPlan":
+        """Read what `to_json` wrote, of this or an earlier version.
+
+        Raises:
+            ArtifactError: It holds what this version does not know.
+        """
+        known = {entry.name for entry in fields(cls)}
+        given = {name: value for name, value in content.items() if name != "instruction_sets"}
+        unknown = sorted(set(given) - known)
+        if unknown:
+            raise ArtifactError(f"the quantization plan has unknown entries: {', '.join(unknown)}")
+        if "float_layers" in given:
+            given["float_layers"] = tuple(given["float_layers"])
+        ranges = given.get("static_ranges", {})
+        given["static_ranges"] = {n: (float(low), float(high)) for n, (low, high) in ranges.items()}
+        return cls(**given)
+
+
+def _whole(layer: str, names: Iterable[str]) -> str | None:
+    """The one of `names` that is `layer` or the matrix that `layer` is rows of."""
+    # Q and K, V of a first-token layer are rows of one matrix: layers.5.attention.qkv.0_384
+    return next((name for name in names if layer == name or layer.startswith(f"{name}.")), None)
+
+
+def activation_scale(low: float, high: float) -> tuple[np.float32, np.uint8]:
+    """Scale and zero point that spread [low, high] (widened to hold 0) over 0 to 255."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = np.float32(max((high - low) / 255, 1e-12))
+    return scale, np.uint8(np.clip(np.rint(-low / scale), 0, 255))
 
 
 def _rounded(values: NDArray[np.float32], scale: NDArray[np.float32], levels: int) -> NDArray[Any]:

@@ -1,7 +1,9 @@
 """INT8: what is quantized, what is not, and that the answers stay."""
 
-from collections.abc import Callable
-from typing import Any
+import json
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -15,8 +17,14 @@ from onnx import numpy_helper
 from export.onnx import build_onnx, build_portable_onnx
 from export.openvino import build_openvino, quantize_openvino
 from export.parity import torch_logits
-from export.quantization import QuantizationPlan, quantize_columns, quantize_rows
+from export.quantization import (
+    QuantizationPlan,
+    activation_scale,
+    quantize_columns,
+    quantize_rows,
+)
 from export.quiet import quiet_libraries
+from runtimes.errors import ArtifactError, ModelError
 
 FLOAT_LAYERS = ("layers.0.feed_forward.down", "layers.1.attention.qkv")
 
@@ -223,3 +231,178 @@ def test_where_quantized_arithmetic_is_exact() -> None:
     assert "avx512_vnni" in QuantizationPlan().instruction_sets
     assert QuantizationPlan(reduce_range=True).instruction_sets == ("any",)
     assert QuantizationPlan().to_json()["instruction_sets"]
+
+
+def static_plan(model: Any, **changes: Any) -> QuantizationPlan:
+    """Ranges wide enough for anything that these encoders compute."""
+    parts = ("attention.qkv", "attention.output", "feed_forward.up", "feed_forward.down")
+    names = [f"layers.{index}.{part}" for index in range(2) for part in parts]
+    ranges = dict.fromkeys(["embeddings.projection", *names], (-6.0, 8.0))
+    return QuantizationPlan(onnxruntime="static", static_ranges=ranges, **changes)
+
+
+def test_a_static_product_is_what_its_integers_say(lean: Callable[..., Any]) -> None:
+    """Round to the plan's range, multiply integers, scale back: in numpy."""
+    from export.dialects import OnnxRuntimeDialect
+    from export.weights import LeanWeights
+
+    model = lean()
+    plan = QuantizationPlan(
+        onnxruntime="static", static_ranges={"layers.0.feed_forward.up": (-1.0, 2.0)}
+    )
+    weights = LeanWeights(model)
+    layer = weights.linear("layers.0.feed_forward.up")
+    dialect = OnnxRuntimeDialect(weights, plan)
+    x = dialect.graph.node("Cast", "input_ids", to=onnx.TensorProto.FLOAT)
+    x = dialect.graph.node("Mul", x, dialect.graph.constant("tenth", np.array(0.1, np.float32)))
+    proto = dialect.graph.model(["input_ids"], dialect.linear(x, layer), 40)
+    ids = np.random.default_rng(0).integers(-15, 30, (5, 32))  # some outside of the range
+    values = ids.astype(np.float32) * np.float32(0.1)
+
+    weight, scale = quantize_columns(layer.weight)
+    step, zero = activation_scale(-1.0, 2.0)
+    integers = np.clip(np.rint(values / step) + zero, 0, 255).astype(np.int32) - int(zero)
+    expected = (integers @ weight.astype(np.int32)) * (step * scale) + layer.bias
+    np.testing.assert_allclose(run_onnx(proto, [{"input_ids": ids}]), expected, atol=1e-5)
+
+
+def test_the_static_graph_has_no_range_to_look_for(lean: Callable[..., Any]) -> None:
+    model = lean()
+    plan = static_plan(model, float_layers=("layers.0.feed_forward.down",), reduce_range=True)
+    proto = build_onnx(model, plan)
+    operators = [node.op_type for node in proto.graph.node]
+    assert operators.count("MatMulIntegerToFloat") == operators.count("QuantizeLinear") == 8
+    assert operators.count("MatMul") == 1
+    assert "DynamicQuantizeMatMul" not in operators
+    values = constants(proto)
+    assert values["layers.0.attention.qkv.input_scale"] == np.float32(14 / 255)
+    assert values["layers.0.attention.qkv.input_zero_point"] == 109
+    assert max(np.abs(v.astype(int)).max() for n, v in values.items() if "weight_int8" in n) == 63
+
+
+def test_static_int8_gives_nearly_the_same_labels(
+    lean: Callable[..., Any], batches: Callable[..., Any]
+) -> None:
+    model = lean()
+    inputs = [batch for seed in range(10) for batch in batches(model, seed)]
+    expected = torch_logits(model, inputs)
+    logits = run_onnx(build_onnx(model, static_plan(model)), inputs)
+    assert agreement(logits, expected) >= 0.85
+    assert np.abs(logits - expected).max() < 0.7 * expected.std()
+
+
+def test_static_answers_do_not_depend_on_batch_mates(
+    lean: Callable[..., Any], batches: Callable[..., Any]
+) -> None:
+    model = lean()
+    proto = build_onnx(model, static_plan(model))
+    (batch, *_) = batches(model)
+    rows = [{name: value[i : i + 1] for name, value in batch.items()} for i in range(3)]
+    np.testing.assert_allclose(run_onnx(proto, [batch]), run_onnx(proto, rows), atol=1e-5)
+
+
+def test_a_static_plan_of_another_model_is_refused(lean: Callable[..., Any]) -> None:
+    plan = QuantizationPlan(onnxruntime="static", static_ranges={"layers.0.attention.qkv": (0, 1)})
+    with pytest.raises(ModelError, match=r"no range for the input of layers\.0\.attention\.output"):
+        build_onnx(lean(), plan)
+
+
+def test_float_schemes_are_the_float_files(lean: Callable[..., Any]) -> None:
+    model = lean()
+    plan = QuantizationPlan(onnxruntime="float", openvino="float")
+    assert build_onnx(model, plan) == build_onnx(model)
+    floats = build_openvino(build_portable_onnx(model))
+    assert quantize_openvino(floats, plan, []) is floats
+    assert plan.instruction_sets == ("any",)
+
+
+def test_without_smooth_quant_no_channel_is_scaled(
+    lean: Callable[..., Any], batches: Callable[..., Any]
+) -> None:
+    def smoothed(plan: QuantizationPlan) -> int:
+        quantized, logits, expected = lowered(lean(), plan, batches)
+        assert agreement(logits, expected) >= 0.85
+        names = [node.get_friendly_name() for node in quantized.get_ordered_ops()]
+        return sum("smooth_quant" in name for name in names)
+
+    assert smoothed(QuantizationPlan(openvino="plain")) == 0
+    assert smoothed(QuantizationPlan()) > 0
+
+
+class Counted:
+    """Makes calibration inputs when asked for, and counts how many are alive at once."""
+
+    def __init__(self, model: Any, count: int) -> None:
+        self.model, self.count = model, count
+        self.alive = self.most = self.made = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
+        for seed in range(self.count):
+            ids = np.random.default_rng(seed).integers(1, 60, (1, 3 + seed % 30))
+            weakref.finalize(ids, self.gone)
+            self.alive, self.made = self.alive + 1, self.made + 1
+            self.most = max(self.most, self.alive)
+            names = ("attention_mask", "token_type_ids")
+            yield {"input_ids": ids, **{name: np.ones_like(ids) for name in names}}
+            del ids
+
+    def gone(self) -> None:
+        self.alive -= 1
+
+
+@pytest.mark.parametrize("scheme", ["smooth", "plain"])
+def test_calibration_lets_go_of_what_it_has_read(
+    lean: Callable[..., Any], scheme: Literal["smooth", "plain"]
+) -> None:
+    model = lean()
+    floats = build_openvino(build_portable_onnx(model))
+    calibration = Counted(model, 40)
+    with quiet_libraries():
+        quantize_openvino(floats, QuantizationPlan(openvino=scheme), calibration)
+    assert calibration.made >= 40
+    assert calibration.most <= 4
+
+
+def test_a_plan_can_be_read_back() -> None:
+    plan = QuantizationPlan(
+        onnxruntime="static",
+        openvino="plain",
+        embeddings="fp32",
+        reduce_range=True,
+        float_layers=FLOAT_LAYERS,
+        calibration_texts=7,
+        smooth_quant_alpha=0.5,
+        static_ranges={"layers.0.attention.qkv": (-1.5, 2.25)},
+    )
+    assert QuantizationPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+    assert QuantizationPlan.from_json({"embeddings": "int8"}) == QuantizationPlan()
+    with pytest.raises(ArtifactError, match="unknown entries: blocks"):
+        QuantizationPlan.from_json({**plan.to_json(), "blocks": 3})
+
+
+def test_what_a_plan_needs_is_said_by_runtime() -> None:
+    plan = QuantizationPlan(openvino="float")
+    assert plan.instruction_sets_of("openvino") == ("any",)
+    assert "avx512_vnni" in plan.instruction_sets_of("onnxruntime")
+    assert plan.instruction_sets == plan.instruction_sets_of("onnxruntime")
+
+
+def test_a_layer_name_is_no_prefix_of_another() -> None:
+    plan = QuantizationPlan(float_layers=("layers.1",), static_ranges={"layers.1.x": (0, 1)})
+    assert plan.keeps_in_float("layers.1.attention.qkv.0_24")
+    assert not plan.keeps_in_float("layers.10.attention.qkv")
+    with pytest.raises(ModelError):
+        plan.static_range("layers.1.xy")
+
+
+@given(st.floats(-100, 100), st.floats(-100, 100))
+def test_zero_is_exact_in_every_range(a: float, b: float) -> None:
+    low, high = min(a, b), max(a, b)
+    scale, zero = activation_scale(low, high)
+    assert scale > 0
+    # both ends are within half a step
+    assert -int(zero) * scale <= min(low, 0) + scale * 0.51
+    assert (255 - int(zero)) * scale >= max(high, 0) - scale * 0.51

@@ -1,0 +1,138 @@
+"""Ranges of activations for static quantization, measured in one pass over calibration texts.
+
+What is kept of a layer is a histogram of fixed size, whatever the number of texts: tools that keep
+every calibration tensor need hundreds of gigabytes for what these need kilobytes.
+"""
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from compress.linear_calls import LinearCall, intercepted_linears
+from compress.progress import Progress
+from compress.tokenized import TokenizedTexts, collate
+
+if TYPE_CHECKING:
+    from compress.encoder.modules import LeanEncoderForSequenceClassification
+
+__all__ = ["RangeMethod", "RunningHistogram", "activation_ranges"]
+
+RangeMethod = Literal["extremes", "error"]
+
+_BINS = 2048
+
+
+class RunningHistogram:
+    """Where values of a stream lie, in memory that does not grow.
+
+    The bins cover [-reach, reach], reach being a power of two. A value beyond doubles it: pairs of
+    bins are merged, so no value is ever looked at twice.
+    """
+
+    def __init__(self) -> None:
+        self.reach = 2.0**-10
+        self.counts: NDArray[np.int64] = np.zeros(_BINS, dtype=np.int64)
+        self.low = 0.0
+        self.high = 0.0
+
+    def add(self, values: Tensor) -> None:
+        """Count the values of a tensor of any shape.
+
+        Raises:
+            ValueError: One of them is not finite.
+        """
+        if not values.numel():
+            return
+        low, high = (float(end) for end in values.aminmax())
+        if not np.isfinite([low, high]).all():
+            raise ValueError("activations are not finite")
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        while max(-low, high) > self.reach:
+            self._double()
+        counts = torch.histc(values.float().cpu(), _BINS, min=-self.reach, max=self.reach)
+        self.counts += counts.numpy().astype(np.int64)
+
+    def _double(self) -> None:
+        merged = self.counts.reshape(-1, 2).sum(axis=1)  # (_BINS / 2,)
+        quarter = _BINS // 4
+        self.counts = np.pad(merged, (quarter, quarter))
+        self.reach *= 2
+
+    def least_error_range(self, levels: int = 255, steps: int = 64) -> tuple[float, float]:
+        """The range whose rounding and clipping lose least: mean squared error over all values.
+
+        A few outliers, far from the rest, are cheaper to clip than to make room for; but clipping
+        one costs by the square of its distance, so that those that carry weight stay.
+
+        Args:
+            levels: Steps between the range's ends.
+            steps: Candidates for either end.
+        """
+        width = 2 * self.reach / _BINS
+        centers = -self.reach + width * (np.arange(_BINS) + 0.5)
+        used = self.counts > 0
+        centers, counts = centers[used], self.counts[used].astype(np.float64)
+        if not len(centers) or self.low == self.high:
+            return self.low, self.high
+        shares = np.arange(1, steps + 1) / steps
+        lows, highs = self.low * shares, self.high * shares
+        below = (np.maximum(lows[:, None] - centers, 0.0) ** 2) @ counts  # (steps,)
+        above = (np.maximum(centers - highs[:, None], 0.0) ** 2) @ counts  # (steps,)
+        rounding = ((highs - lows[:, None]) / levels) ** 2 / 12 * counts.sum()  # (low, high)
+        errors = below[:, None] + above + rounding
+        # of equals the widest: the last
+        place = errors.size - 1 - int(np.argmin(errors[::-1, ::-1]))
+        row, column = divmod(place, steps)
+        return float(lows[row]), float(highs[column])
+
+
+def activation_ranges(
+    model: "LeanEncoderForSequenceClassification",
+    texts: TokenizedTexts,
+    *,
+    progress: Progress,
+    method: RangeMethod = "error",
+    batch_size: int = 16,
+) -> dict[str, tuple[float, float]]:
+    """Lowest and highest input of each linear layer of the encoder, for `QuantizationPlan`.
+
+    Args:
+        model: Float; left as it was.
+        texts: A few hundred of the training texts. Padding does not count.
+        progress: Told of each batch.
+        method: `"extremes"` of all values, or the range of least squared `"error"`.
+        batch_size: Texts at once.
+    """
+    seen: defaultdict[str, RunningHistogram] = defaultdict(RunningHistogram)
+
+    def watched(call: LinearCall) -> Tensor:
+        if not call.queries_only:  # the keys and values of the same layer read that token too
+            values = call.x if call.mask is None else call.x[call.mask]
+            seen[call.layer].add(values)
+        return F.linear(call.x, call.weight, call.bias)
+
+    device = next(model.parameters()).device
+    pad = model.config.pad_token_id or 0
+    order = np.argsort(texts.lengths, kind="stable")
+    starts = range(0, len(order), batch_size)
+    training = model.training
+    model.eval()
+    try:
+        with (
+            progress.track("measuring activation ranges", len(starts)) as task,
+            torch.inference_mode(),
+            intercepted_linears(model, watched),
+        ):
+            for start in starts:
+                model(**collate(texts, order[start : start + batch_size], pad, device))
+                task.advance()
+    finally:
+        model.train(training)
+    if method == "extremes":
+        return {name: (histogram.low, histogram.high) for name, histogram in seen.items()}
+    return {name: histogram.least_error_range() for name, histogram in seen.items()}

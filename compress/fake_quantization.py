@@ -1,0 +1,103 @@
+"""Fake quantization: PyTorch multiplies as the deployed INT8 graph will, and can learn to cope.
+
+The arithmetic is that of ONNX Runtime's file as the exporter writes it: activations in 8 bits
+unsigned with one scale and zero point, of a text's own range (dynamic; a request is one text) or of
+the plan's (static); weights in 8 bits signed with one scale an output channel; word embeddings with
+one scale a word. Gradients pass straight through the rounding (Bengio et al. 2013,
+https://arxiv.org/abs/1308.3432; Jacob et al. 2018, https://arxiv.org/abs/1712.05877).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from compress.linear_calls import LinearCall, intercepted_linears, linear_layers
+from export.quantization import QuantizationPlan, activation_scale
+
+if TYPE_CHECKING:
+    from compress.encoder.modules import LeanEncoderForSequenceClassification
+
+__all__ = ["fake_quantized", "linear_layers", "quantize_activations", "quantize_weights"]
+
+# Smallest scale: a row of zeros has no range of its own.
+_TINY = 1e-12
+
+
+def quantize_activations(
+    x: Tensor, mask: Tensor | None = None, limits: tuple[float, float] | None = None
+) -> Tensor:
+    """Round activations to 256 levels, zero among them.
+
+    Args:
+        x: (B, T, K).
+        mask: (B, T), false for padding, which has no part in the range; None when there is none.
+        limits: Lowest and highest value of a static range, outside of which values are clipped;
+            None takes each text's own.
+
+    Returns:
+        (B, T, K), the value that the rounded integers stand for; the gradient is the identity, and
+        0 where a value was clipped.
+    """
+    if limits is not None:
+        step, zero = activation_scale(*limits)
+        return torch.fake_quantize_per_tensor_affine(x, float(step), int(zero), 0, 255)
+    # Zero is in every range, so padding can be zeroed before looking for it.
+    seen = x.detach() if mask is None else x.detach() * mask.unsqueeze(-1)
+    low, high = seen.flatten(1).aminmax(dim=1)  # (B,) each
+    low, high = low.clamp(max=0.0), high.clamp(min=0.0)
+    scale = ((high - low) / 255).clamp(min=_TINY)
+    zero_point = (-low / scale).round().clamp(0, 255).to(torch.int32)
+    return torch.fake_quantize_per_channel_affine(x, scale, zero_point, 0, 0, 255)
+
+
+def quantize_weights(weight: Tensor, levels: int = 127) -> Tensor:
+    """Round each output channel of a matrix to integers in [-levels, levels] times its scale.
+
+    Args:
+        weight: (N, K).
+        levels: 127, or 63 for seven bits.
+    """
+    scale = (weight.detach().abs().amax(dim=1) / levels).clamp(min=_TINY)  # (N,)
+    zero_point = torch.zeros_like(scale, dtype=torch.int32)
+    return torch.fake_quantize_per_channel_affine(weight, scale, zero_point, 0, -levels, levels)
+
+
+@contextmanager
+def fake_quantized(
+    model: "LeanEncoderForSequenceClassification", plan: QuantizationPlan
+) -> Iterator[None]:
+    """Within the block, the encoder computes with operands rounded as ONNX Runtime's will be.
+
+    What the file does with one text at a time is done with a batch of them, padded or not. The
+    queries and the feed-forward network of the last layer read the first token only when the
+    encoder computes no others, that is, unless hidden states or Q, K, V are asked for; with those
+    their dynamic range is that of all tokens.
+
+    Args:
+        model: Not changed; weights stay in float.
+        plan: Says what is INT8 and how. A plan that is float for ONNX Runtime changes nothing.
+
+    Raises:
+        ModelError: On running the model: the plan is static and has no range for a layer.
+    """
+    if plan.is_float("onnxruntime"):
+        yield
+        return
+
+    def rounded(call: LinearCall) -> Tensor:
+        if plan.keeps_in_float(call.layer):
+            return F.linear(call.x, call.weight, call.bias)
+        limits = plan.static_range(call.layer) if plan.onnxruntime == "static" else None
+        x = quantize_activations(call.x, call.mask, limits)
+        return F.linear(x, quantize_weights(call.weight, plan.weight_levels), call.bias)
+
+    def rounded_words(x: Tensor) -> Tensor:
+        return quantize_weights(x.flatten(0, 1)).view_as(x)  # a row of the table is a row here
+
+    embed = rounded_words if plan.embeddings == "int8" else None
+    with intercepted_linears(model, rounded, embed):
+        yield
