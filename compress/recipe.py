@@ -77,6 +77,16 @@ class PruneSettings(TrainSettings):
 class QuantizeSettings(_Settings):
     """Settings of the `quantize` stage."""
 
+    onnxruntime: Literal["dynamic", "static", "float"] = Field(
+        "dynamic",
+        description="ONNX Runtime's file: INT8 with activation ranges found at every call, or "
+        "measured on training texts, or no INT8",
+    )
+    openvino: Literal["smooth", "plain", "float"] = Field(
+        "smooth",
+        description="OpenVINO's file: static INT8 with SmoothQuant, or without, or no INT8 (run in "
+        "bf16 where the CPU has it)",
+    )
     embeddings: Literal["int8", "fp32"] = Field("int8", description="precision of the word table")
     reduce_range: bool = Field(
         False, description="7-bit weights: exact on x86 CPUs without VNNI, a little coarser"

@@ -3,14 +3,28 @@
 from dataclasses import replace
 
 from compress.errors import RecipeError
+from compress.recipe import Recipe
 from compress.stages.base import Context, Encoder
 from export.quantization import QuantizationPlan
 
-__all__ = ["STAGE", "Quantize"]
+__all__ = ["STAGE", "Quantize", "quantization_plan"]
+
+
+# How the schemes are called in the lineage.
+_ONNXRUNTIME = {
+    "dynamic": "dynamic INT8, one scale a column",
+    "static": "static INT8, one scale a column",
+    "float": "float",
+}
+_OPENVINO = {
+    "smooth": "static INT8 (NNCF)",
+    "plain": "static INT8 (NNCF), no SmoothQuant",
+    "float": "float",
+}
 
 
 class Quantize:
-    """Emits a `QuantizationPlan`: dynamic INT8 for ONNX Runtime, static INT8 for OpenVINO.
+    """Emits a `QuantizationPlan`: what each runtime's file is quantized by.
 
     The weights stay as they are; what quantization costs is measured afterwards on the exported
     files themselves.
@@ -33,22 +47,45 @@ class Quantize:
                 )
 
     def apply(self, encoder: Encoder, context: Context) -> Encoder:
-        """Attach the plan."""
-        settings = context.recipe.quantize
-        plan = QuantizationPlan(
-            embeddings=settings.embeddings,
-            reduce_range=settings.reduce_range,
-            float_layers=settings.float_layers,
-            calibration_texts=settings.calibration_texts,
-            smooth_quant_alpha=settings.smooth_quant_alpha,
-        )
+        """Attach the plan, with static ranges measured on training texts if it needs them."""
+        plan = quantization_plan(context.recipe)
+        if context.recipe.quantize.onnxruntime == "static":
+            ranges = _static_ranges(encoder, context)
+            plan = replace(plan, onnxruntime="static", static_ranges=ranges)
         step = {
             "stage": self.name,
-            "onnxruntime": "dynamic INT8, one scale a column",
-            "openvino": "static INT8 (NNCF)",
-            "embeddings": settings.embeddings,
+            "onnxruntime": _ONNXRUNTIME[plan.onnxruntime],
+            "openvino": _OPENVINO[plan.openvino],
+            "embeddings": plan.embeddings,
         }
         return replace(encoder, plan=plan, lineage=(*encoder.lineage, step))
+
+
+def quantization_plan(recipe: Recipe) -> QuantizationPlan:
+    """How a recipe wants every member quantized, before anything was measured.
+
+    Static ranges are measured on the finished weights; until then dynamic ones stand in for them.
+    """
+    settings = recipe.quantize
+    return QuantizationPlan(
+        onnxruntime="dynamic" if settings.onnxruntime == "static" else settings.onnxruntime,
+        openvino=settings.openvino,
+        embeddings=settings.embeddings,
+        reduce_range=settings.reduce_range,
+        float_layers=settings.float_layers,
+        calibration_texts=settings.calibration_texts,
+        smooth_quant_alpha=settings.smooth_quant_alpha,
+    )
+
+
+def _static_ranges(encoder: Encoder, context: Context) -> dict[str, tuple[float, float]]:
+    from compress.activation_ranges import activation_ranges
+    from compress.tokenized import tokenize
+
+    count = min(context.recipe.quantize.calibration_texts, len(context.train))
+    spaced = [index * len(context.train) // count for index in range(count)]
+    texts = tokenize(context.train.take(spaced), encoder.tokenizer, context.max_length)
+    return activation_ranges(encoder.module, texts, progress=context.progress)
 
 
 def _linear_layers(encoder: Encoder) -> list[str]:

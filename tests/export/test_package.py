@@ -68,6 +68,29 @@ def test_both_runtimes_answer_like_pytorch(
     assert {answer["label"] for answer in answers} <= {"sad", "fine", "glad"}
 
 
+def test_a_float_scheme_gives_that_runtime_a_float_file(
+    export: Callable[..., Any], lean: Callable[..., Any], texts: list[str], tmp_path: Path
+) -> None:
+    exported = export(QuantizationPlan(openvino="float"))
+    entries = {entry.runtime: entry for entry in exported.manifest.models}
+    assert entries["onnxruntime"].precision == "int8"
+    assert "avx512_vnni" in entries["onnxruntime"].instruction_sets
+    assert entries["openvino"].precision == "auto"  # bf16 or fp32, as the library picks
+    assert entries["openvino"].instruction_sets == ("any",)
+    compared = {(entry.runtime, entry.precision) for entry in exported.parity}
+    assert compared == {("onnxruntime", "fp32"), ("openvino", "fp32"), ("onnxruntime", "int8")}
+    with load(tmp_path / "artifact", runtime="openvino") as classify:
+        assert classify.session.precision in ("fp32", "bf16")
+        expected = torch_logits(lean(), [classify.encode(texts)])
+        assert np.abs(classify.logits(texts) - expected).max() < 0.1
+    assert QuantizationPlan.from_json(exported.manifest.quantization).openvino == "float"
+
+    exported = export(QuantizationPlan(onnxruntime="float"), "other")
+    assert [e.precision for e in exported.manifest.models] == ["fp32", "int8"]
+    proto = onnx.load(tmp_path / "other" / "onnx" / "model.onnx")
+    assert "DynamicQuantizeMatMul" not in {node.op_type for node in proto.graph.node}
+
+
 def test_the_manifest_says_what_it_is(export: Callable[..., Any], tmp_path: Path) -> None:
     plan = QuantizationPlan(reduce_range=True, calibration_texts=6)
     exported = export(plan)

@@ -1,0 +1,74 @@
+"""From the recipe's words to the plan that exporters lower."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from transformers import BertTokenizer
+
+from benchmarks.examples import Examples
+from compress.errors import RecipeError
+from compress.fake_quantization import linear_layers
+from compress.progress import SilentProgress
+from compress.recipe import Recipe, load_recipe
+from compress.stages.base import Encoder
+from compress.stages.quantize import STAGE, quantization_plan
+from export.onnx import build_onnx
+from export.quantization import QuantizationPlan
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz"]
+
+
+@pytest.fixture
+def encoder(lean: Any) -> Encoder:
+    return Encoder(lean, BertTokenizer(vocab={word: i for i, word in enumerate(WORDS)}))
+
+
+def context(count: int = 30, pairs: bool = False, **quantize: Any) -> Any:
+    """The parts of a context that the stage reads."""
+    texts = tuple(" ".join("abcdefg"[: 1 + index % 7]) for index in range(count))
+    labels = np.zeros(count, dtype=np.int64)
+    return SimpleNamespace(
+        recipe=Recipe.model_validate({"quantize": quantize}),
+        train=Examples(texts, labels, ("no", "yes"), texts if pairs else None),
+        max_length=12,
+        progress=SilentProgress(),
+    )
+
+
+def test_by_default_the_plan_is_the_default(encoder: Encoder) -> None:
+    planned = STAGE.apply(encoder, context())
+    assert planned.plan == QuantizationPlan()
+    assert planned.lineage[-1]["onnxruntime"] == "dynamic INT8, one scale a column"
+
+
+def test_forced_schemes_reach_the_plan(encoder: Encoder) -> None:
+    planned = STAGE.apply(encoder, context(onnxruntime="float", openvino="plain"))
+    assert planned.plan == QuantizationPlan(onnxruntime="float", openvino="plain")
+    assert planned.lineage[-1]["onnxruntime"] == "float"
+    assert "no SmoothQuant" in planned.lineage[-1]["openvino"]
+
+
+@pytest.mark.parametrize("count", [3, 30])
+@pytest.mark.parametrize("pairs", [False, True])
+def test_static_ranges_are_measured_on_training_texts(
+    encoder: Encoder, count: int, pairs: bool
+) -> None:
+    planned = STAGE.apply(encoder, context(count, pairs, onnxruntime="static", calibration_texts=8))
+    assert planned.plan is not None
+    assert planned.plan.onnxruntime == "static"
+    assert planned.plan.static_ranges.keys() == linear_layers(encoder.module).keys()
+    build_onnx(encoder.module, planned.plan)
+
+
+def test_before_ranges_are_measured_dynamic_ones_stand_in() -> None:
+    recipe = load_recipe(None, ["quantize.onnxruntime=static", "quantize.openvino=float"])
+    assert quantization_plan(recipe) == QuantizationPlan(openvino="float")
+
+
+def test_unknown_words_are_refused(encoder: Encoder) -> None:
+    with pytest.raises(RecipeError, match=r"(?s)quantize\.onnxruntime.*did you mean 'static'"):
+        load_recipe(None, ["quantize.onnxruntime=statik"])
+    with pytest.raises(RecipeError, match=r"no linear layer 'layers\.7\.x'"):
+        STAGE.check(encoder, context(float_layers=("layers.7.x",)))
