@@ -33,7 +33,12 @@ app = typer.Typer(
 _RESUMABLE = ("run", "demo")
 
 # The demo has 20,000 utterances: enough text without much augmentation, and it should be over soon.
-_DEMO_RECIPE = ["distill.augment=1", "distill.epochs=0.5"]
+_DEMO_RECIPE = [
+    "speedups=[1.5, 2.5]",
+    "distill.augment=1",
+    "distill.epochs=0.5",
+    "quantize.alternatives=false",
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
@@ -76,8 +81,15 @@ def run(
     max_drop: Annotated[
         float | None, typer.Option(min=0, help="Accuracy budget in points (default 1.0).")
     ] = None,
+    target_latency: Annotated[
+        float | None,
+        typer.Option(help="Milliseconds: the least drop within them, instead of --max-drop."),
+    ] = None,
     effort: Annotated[
         str | None, typer.Option(help="fast (no training), balanced (default) or best.")
+    ] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="More text, which the model labels: txt, csv, jsonl ...")
     ] = None,
     stages: Annotated[
         str | None, typer.Option(help="Comma-separated, of distill, prune, quantize.")
@@ -104,6 +116,7 @@ def run(
         overrides or [],
         {
             "max_drop": max_drop,
+            "target_latency_ms": target_latency,
             "effort": effort,
             "seed": seed,
             "threads": threads,
@@ -121,6 +134,7 @@ def run(
         resolved,
         progress=_progress(quiet),
         columns=Columns(text_column, pair_column, label_column),
+        unlabelled=unlabelled,
         command=context.obj,
     )
     _show(result.report, as_json=as_json)

@@ -1,13 +1,14 @@
-"""Teaches a student to answer as its teacher does: `distill`, and the recovery of `prune`.
+"""Teaches a student to answer as its teacher does.
 
-The loss of a batch is the weighted sum of soft targets (last layer's answer), hidden states (each
-student layer against the teacher layer that the layer map names), MiniLMv2 relations (last layer
-against last layer) and, if wanted, the true labels.
+The loss of a batch is the weighted sum of soft targets (last layer's answer), hidden states and
+MiniLMv2 relations (the student's last layer against the teacher layer that it imitates) and, if
+wanted, the true labels. Matching the layers in between as well changed nothing (docs/log.md), and
+what the teacher says would take as many times the room.
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from compress.augmentation import augment, read_vocabulary
+from compress.fake_quantization import fake_quantized
 from compress.inference import agreement, predict_logits
 from compress.losses import hidden_state_loss, label_loss, relation_loss, soft_target_loss
 from compress.progress import Progress
@@ -23,6 +25,7 @@ from compress.recipe import TrainSettings
 from compress.teacher_outputs import TeacherOutputs
 from compress.tokenized import TokenizedTexts, collate, length_grouped_batches
 from compress.train import Evaluation, FitResult, fit
+from export.quantization import QuantizationPlan
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -85,44 +88,42 @@ def with_augmentation(
 
 def match_teacher(
     student: "LeanEncoderForSequenceClassification",
-    teacher: "LeanEncoderForSequenceClassification",
-    texts: TokenizedTexts,
+    outputs: TeacherOutputs,
     settings: TrainSettings,
     layer_map: Sequence[int],
     *,
+    plan: QuantizationPlan | None = None,
     selection: Selection | None,
     progress: Progress,
     description: str,
-    folder: Path,
-    epochs: float | None = None,
     seed: int = 0,
 ) -> FitResult:
-    """Train `student` in place to give the teacher's outputs on `texts`.
+    """Train `student` in place to give the teacher's outputs on the texts of `outputs`.
 
     Args:
         student: On the same device as the teacher.
-        teacher: Of the same hidden size; not modified.
-        texts: Training text, generated text included.
+        outputs: What the teacher says; its hidden size is the student's.
         settings: Weights of the losses, schedule, batch size.
         layer_map: By student layer, the teacher layer whose output it imitates.
+        plan: How the student will be quantized: the last `settings.quantization_aware` of the
+            steps are taken with its rounding; None trains in float throughout.
         selection: Picks the best weights; None keeps the last ones.
         progress: Told of each step.
         description: What the bar says.
-        folder: For the file of teacher outputs.
-        epochs: Instead of `settings.epochs`.
         seed: Of the batches' order.
 
     Raises:
         ValueError: The layer map does not fit the two models.
     """
-    depth = len(teacher.config.layers)
+    texts, depth = outputs.texts, len(outputs.teacher.config.layers)
     if len(layer_map) != len(student.config.layers) or not all(0 <= t < depth for t in layer_map):
         raise ValueError(
             f"the layer map {tuple(layer_map)} does not fit a student of "
             f"{len(student.config.layers)} layers and a teacher of {depth}"
         )
-    epochs = settings.epochs if epochs is None else epochs
-    uses_hidden, uses_relations = settings.hidden_weight > 0, settings.relation_weight > 0
+    uses_hidden = settings.hidden_weight > 0
+    last = layer_map[-1]
+    relation_layer = last if settings.relation_weight > 0 else None
     device = next(student.parameters()).device
     pad = student.config.pad_token_id or 0
 
@@ -130,44 +131,43 @@ def match_teacher(
         rng = np.random.default_rng([seed, epoch])
         return length_grouped_batches(texts.lengths, settings.batch_size, rng)
 
-    frozen = _freeze_embeddings(student) if settings.freeze_embeddings else []
-    with TeacherOutputs(
-        teacher,
-        texts,
-        hidden_layers=tuple(layer_map) if uses_hidden else (),
-        relation_layer=layer_map[-1] if uses_relations else None,
-        folder=folder,
-        **({} if epochs > 1 else {"limit_bytes": 0}),
-    ) as outputs:
+    def step_loss(indices: NDArray[np.int64]) -> Tensor:
+        target = outputs.batch(indices, (last,) if uses_hidden else (), relation_layer)
+        inputs = collate(texts, indices, pad, device)
+        padding = inputs.get("attention_mask")
+        own = student(
+            **inputs,
+            output_hidden_states=uses_hidden,
+            output_qkv=relation_layer is not None,
+        )
+        loss = settings.soft_weight * soft_target_loss(
+            own.logits, target.logits, settings.temperature
+        )
+        if uses_hidden:
+            distance = hidden_state_loss(own.hidden_states[-1], target.hidden[last], padding)
+            loss = loss + settings.hidden_weight * distance
+        if target.qkv is not None:
+            relations = relation_loss(own.qkv[-1], target.qkv, padding)
+            loss = loss + settings.relation_weight * relations
+        if settings.label_weight > 0 and texts.labels is not None:
+            labels = torch.from_numpy(texts.labels[indices]).to(device)
+            loss = loss + settings.label_weight * label_loss(own.logits, labels)
+        return loss
 
-        def step_loss(indices: NDArray[np.int64]) -> Tensor:
-            target = outputs.batch(indices)
-            inputs = collate(texts, indices, pad, device)
-            padding = inputs.get("attention_mask")
-            own = student(**inputs, output_hidden_states=uses_hidden, output_qkv=uses_relations)
-            loss = settings.soft_weight * soft_target_loss(
-                own.logits, target.logits, settings.temperature
-            )
-            if uses_hidden:
-                distances = [
-                    hidden_state_loss(own.hidden_states[layer + 1], target.hidden[origin], padding)
-                    for layer, origin in enumerate(layer_map)
-                ]
-                loss = loss + settings.hidden_weight * torch.stack(distances).mean()
-            if target.qkv is not None:
-                relations = relation_loss(own.qkv[-1], target.qkv, padding)
-                loss = loss + settings.relation_weight * relations
-            if settings.label_weight > 0 and texts.labels is not None:
-                labels = torch.from_numpy(texts.labels[indices]).to(device)
-                loss = loss + settings.label_weight * label_loss(own.logits, labels)
-            return loss
+    aware = settings.quantization_aware if plan is not None else 0.0
+    frozen = _freeze_embeddings(student) if settings.freeze_embeddings else []
+    with ExitStack() as rounding:
+
+        def begin_rounding() -> None:
+            assert plan is not None  # it is begun only for a plan
+            rounding.enter_context(fake_quantized(student, plan))
 
         try:
             return fit(
                 student,
                 step_loss,
                 batches,
-                epochs=epochs,
+                epochs=settings.epochs,
                 learning_rate=settings.learning_rate,
                 warmup=settings.warmup,
                 weight_decay=settings.weight_decay,
@@ -175,6 +175,7 @@ def match_teacher(
                 progress=progress,
                 description=description,
                 evaluate=None if selection is None else lambda: selection.evaluate(student),
+                last_phase=(1.0 - aware, begin_rounding) if aware else None,
             )
         finally:
             for parameter in frozen:

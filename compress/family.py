@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Member",
+    "Staged",
     "check_stages",
     "describe_encoder",
     "export_member",
@@ -29,6 +30,8 @@ _log = logging.getLogger("edgepress")
 
 # Texts that exported files are compared with PyTorch on.
 _CHECKS = 64
+# Of a request's time, what the model may take where a latency is to be met.
+_MODEL_SHARE = 0.85
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,21 @@ class Member:
     checkpoint: Path | None
 
 
+@dataclass(frozen=True)
+class Staged:
+    """A member before it is exported.
+
+    Attributes:
+        name: Short and unique in the run.
+        key: Key of its checkpoint.
+        encoder: What the stages made.
+    """
+
+    name: str
+    key: str
+    encoder: "Encoder"
+
+
 def check_stages(encoder: "Encoder", context: "Context") -> None:
     """Let every stage of the recipe look at the model and its settings, before any is applied.
 
@@ -64,8 +82,13 @@ def check_stages(encoder: "Encoder", context: "Context") -> None:
 
 def run_stages(
     encoder: "Encoder", context: "Context", workspace: Workspace, key: str
-) -> list[tuple[str, str, "Encoder"]]:
-    """Apply the recipe's stages one after another, each from its checkpoint if there is one.
+) -> list["Staged"]:
+    """Make the family, every stage from its checkpoint if there is one.
+
+    With speed-ups to reach, the stages are applied once for each, every member made from the one
+    before: shrinking little by little while learning keeps more than doing it at once (ZipLM,
+    Kurtic et al. 2023, https://arxiv.org/abs/2302.04089). Without, they are applied once, and what
+    each of them leaves is a member.
 
     The encoder as imported is a member too, so that a budget which allows no pruning still gets the
     fastest lossless model.
@@ -77,42 +100,72 @@ def run_stages(
         key: Digest of the imported model and of the data.
 
     Returns:
-        (name, key of its checkpoint, encoder) for each member, the imported one first, all with
-        the plan of the `quantize` stage if the recipe has it.
+        The members, the imported one first, all with the plan of the `quantize` stage if the
+        recipe has it.
     """
+    from compress.shrink import OutOfReachError
+
     recipe = context.recipe
     if not workspace.encoder(key).is_dir():
         workspace.save_encoder(key, encoder)
-    members = [("full", key, encoder)]
-    for name in recipe.stages:
-        if name == "quantize":  # a plan, not a change of weights: attached to every member below
-            continue
-        key = digest(key, name, getattr(recipe, name).model_dump(), recipe.seed)
-        done = workspace.load_encoder(key, like=encoder)
-        if done is None:
-            _log.info("stage %s starts", name)
-            done = get_stage(name).apply(encoder, context)
-            workspace.save_encoder(key, done)
-            _log.info("stage %s: %s", name, dict(done.lineage[-1]))
-        else:
-            _log.info("stage %s: resumed from its checkpoint", name)
-        encoder = done
-        members.append((name, key, encoder))
+    members = [Staged("full", key, encoder)]
+    # `quantize` is a plan, not a change of weights: it is attached to every member below
+    stages = [name for name in recipe.stages if name != "quantize"]
+    if context.latency is not None and "prune" in stages:
+        full_ms = context.latency.predict(encoder.module.config.layer_sizes)
+        for speedup in _speedups(recipe, full_ms):
+            turn = replace(context, target_ms=full_ms / speedup)
+            made = Staged(f"x{speedup:.3g}", members[-1].key, members[-1].encoder)
+            try:
+                for name in stages:
+                    made = _staged(made, name, turn, workspace)
+            except OutOfReachError as error:
+                _log.warning("%s left out: %s", made.name, error.message)
+                break  # the speed-ups grow: the others are out of reach as well
+            members.append(made)
+    else:
+        for name in stages:
+            members.append(_staged(replace(members[-1], name=name), name, context, workspace))
     if "quantize" not in recipe.stages:
         return members
     quantize = get_stage("quantize")
-    return [(name, key, quantize.apply(member, context)) for name, key, member in members]
+    return [replace(member, encoder=quantize.apply(member.encoder, context)) for member in members]
 
 
-def export_member(
-    name: str, key: str, encoder: "Encoder", context: "Context", workspace: Workspace
-) -> Member:
+def _speedups(recipe: Recipe, full_ms: float) -> list[float]:
+    """The recipe's; with a target latency those before it, and the one that meets it."""
+    if recipe.target_latency_ms is None:
+        return list(recipe.speedups)
+    # The table predicts the model alone; tokenizing and the rest of a request come on top.
+    wanted = full_ms / (_MODEL_SHARE * recipe.target_latency_ms)
+    return [*(s for s in recipe.speedups if s < 0.9 * wanted), *([wanted] if wanted > 1 else [])]
+
+
+def _staged(before: "Staged", stage: str, context: "Context", workspace: Workspace) -> "Staged":
+    """After one more stage."""
+    from compress.stages.quantize import quantization_plan
+
+    recipe = context.recipe
+    settings = [getattr(recipe, stage).model_dump()]
+    if stage == "distill":  # it trains with the rounding of the quantization to come
+        settings.append(quantization_plan(recipe).to_json())
+    key = digest(before.key, stage, settings, recipe.seed, recipe.stages, context.target_ms)
+    done = workspace.load_encoder(key, like=before.encoder)
+    if done is None:
+        _log.info("%s: stage %s starts", before.name, stage)
+        done = get_stage(stage).apply(before.encoder, context)
+        workspace.save_encoder(key, done)
+        _log.info("%s: stage %s: %s", before.name, stage, dict(done.lineage[-1]))
+    else:
+        _log.info("%s: stage %s: resumed from its checkpoint", before.name, stage)
+    return replace(before, key=key, encoder=done)
+
+
+def export_member(staged: Staged, context: "Context", workspace: Workspace) -> Member:
     """Export one encoder, unless it is exported already.
 
     Args:
-        name: The member's name.
-        key: Key of its checkpoint.
-        encoder: The encoder, with its plan.
+        staged: The member; its encoder carries its plan.
         context: Gives the texts to calibrate and check on.
         workspace: Where the artifact goes.
     """
@@ -120,9 +173,10 @@ def export_member(
     from runtimes.artifact import read_manifest, verify
     from runtimes.errors import ArtifactError
 
-    checkpoint = workspace.encoder(key)
+    encoder = staged.encoder
+    checkpoint = workspace.encoder(staged.key)
     plan = encoder.plan
-    key = digest(key, context.max_length, None if plan is None else plan.to_json())
+    key = digest(staged.key, context.max_length, None if plan is None else plan.to_json())
     target = workspace.member(key)
     try:
         verify(target, read_manifest(target))
@@ -140,9 +194,9 @@ def export_member(
             lineage=encoder.lineage,
         )
         for parity in exported.parity:
-            _log.info("export %s: %s", name, asdict(parity))
+            _log.info("export %s: %s", staged.name, asdict(parity))
     return Member(
-        name=name,
+        name=staged.name,
         description=describe_encoder(encoder.module.config),
         key=key,
         lineage=encoder.lineage,
@@ -189,7 +243,7 @@ def fallback_member(
 
 
 def describe_encoder(config: Any) -> str:
-    """Such as `4 layers, 36 heads, FFN 4 x 1152`."""
+    """Such as `4 layers, 36 heads, FFN 896-1472`."""
     sizes = config.layers
     heads = sum(layer["heads"] for layer in sizes)
     widths = [layer["intermediate_size"] for layer in sizes]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -37,16 +38,19 @@ class TrainSettings(_Settings):
     learning_rate: float = Field(2e-4, gt=0, description="peak of the linear schedule")
     warmup: float = Field(0.06, ge=0, lt=1, description="share of the steps that warm up")
     weight_decay: float = Field(0.01, ge=0)
-    temperature: float = Field(2.0, gt=0, description="of the soft targets")
+    temperature: float = Field(1.0, gt=0, description="of the soft targets")
     soft_weight: float = Field(1.0, ge=0, description="KL to the teacher's soft targets")
-    hidden_weight: float = Field(1.0, ge=0, description="MSE to the teacher's hidden states")
-    relation_weight: float = Field(0.5, ge=0, description="KL of Q-Q, K-K and V-V relations")
+    hidden_weight: float = Field(1.0, ge=0, description="MSE to the teacher's last hidden states")
+    relation_weight: float = Field(0.0, ge=0, description="KL of Q-Q, K-K and V-V relations")
     label_weight: float = Field(0.0, ge=0, description="cross-entropy to the true labels")
     augment: int = Field(3, ge=0, description="generated texts per training text, by epoch")
     freeze_embeddings: bool = Field(
         True, description="a dense optimizer step over the word table costs more than the layers"
     )
     max_train_texts: int = Field(60_000, ge=1, description="larger training splits are sampled")
+    quantization_aware: float = Field(
+        0.2, ge=0, lt=1, description="last share of the steps, taken with INT8 rounding; 0 is off"
+    )
 
 
 class DistillSettings(TrainSettings):
@@ -55,23 +59,22 @@ class DistillSettings(TrainSettings):
     layers: int | tuple[int, ...] | None = Field(
         None,
         description="layers that the student keeps: how many (which ones is measured), or their "
-        "indices; by default two thirds of the teacher's",
+        "indices; by default all that pruning left",
+    )
+    enough: float = Field(
+        0.06, ge=0, description="KL from the teacher at which a member needs no training"
     )
 
 
-class PruneSettings(TrainSettings):
-    """Settings of the `prune` stage."""
+class PruneSettings(_Settings):
+    """Settings of the `prune` stage: of how it prunes, and, without `speedups`, how much."""
 
     heads: float = Field(0.33, ge=0, lt=1, description="share of all attention heads to remove")
     neurons: float = Field(0.4, ge=0, lt=1, description="share of all FFN neurons to remove")
     layers: int = Field(0, ge=0, description="whole layers to remove, least important first")
     neuron_step: int = Field(32, ge=1, description="FFN widths are multiples of this")
-    steps: int = Field(2, ge=1, description="prune and recover in this many turns")
+    steps: int = Field(2, ge=1, description="prune and repair in this many turns")
     importance_texts: int = Field(1024, ge=1, description="training texts that scores are from")
-    epochs: float = Field(
-        0.0, ge=0, description="recovery, all turns together; 0 repairs by least squares only"
-    )
-    learning_rate: float = Field(1e-4, gt=0)
 
 
 class QuantizeSettings(_Settings):
@@ -95,6 +98,11 @@ class QuantizeSettings(_Settings):
     smooth_quant_alpha: float = Field(
         0.95, ge=-1, le=1, description="SmoothQuant strength in static quantization; -1 is off"
     )
+    alternatives: bool = Field(
+        True,
+        description="measure the chosen member in the other schemes as well, and return the "
+        "layers that INT8 hurts most to float where INT8 alone costs a faster member the budget",
+    )
     float_layers: tuple[str, ...] = Field(
         (), description="linear layers to leave in float, such as layers.2.feed_forward.down"
     )
@@ -109,6 +117,12 @@ class Recipe(_Settings):
     version: Literal[1] = 1
     effort: Effort = "balanced"
     max_drop: float = Field(1.0, ge=0, description="accuracy budget, in points of the metric")
+    target_latency_ms: float | None = Field(
+        None,
+        gt=0,
+        description="the other way round: the least drop among members whose median end-to-end "
+        "latency at batch 1 is at most this; max_drop then decides nothing",
+    )
     confidence: float = Field(
         0.7,
         ge=0.5,
@@ -118,16 +132,33 @@ class Recipe(_Settings):
     )
     seed: int = Field(0, ge=0)
     stages: tuple[StageName, ...] = Field(
-        ("prune", "distill", "quantize"), description="applied in this order, each once"
+        ("prune", "distill", "quantize"), description="applied in this order, each once a member"
+    )
+    speedups: tuple[float, ...] = Field(
+        (1.4, 2.2, 3.0, 5.0),
+        description="the family: how many times as fast as the unpruned INT8 model each member is "
+        "to be, by the measured latency table; each is made from the one before. None of them: one "
+        "member, pruned by the shares of `prune`",
     )
     max_length: int | None = Field(
         None, ge=8, description="tokens kept of a text; by default the tokenizer's own, up to 512"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads; by default all cores")
     benchmark_rounds: int = Field(12, ge=2, description="interleaved rounds of the final table")
+    without_rivals: tuple[str, ...] = Field(
+        (), description="stock exports to leave out of the table, such as openvino-int8"
+    )
+    throughput: bool = Field(True, description="measure samples a second in batches as well")
     distill: DistillSettings = DistillSettings()
     prune: PruneSettings = PruneSettings()
     quantize: QuantizeSettings = QuantizeSettings()
+
+    @field_validator("speedups")
+    @classmethod
+    def _growing(cls, speedups: tuple[float, ...]) -> tuple[float, ...]:
+        if any(a >= b for a, b in pairwise((1.0, *speedups))):
+            raise ValueError("speedups start above 1 and grow")
+        return speedups
 
     @field_validator("stages")
     @classmethod
@@ -141,13 +172,18 @@ class Recipe(_Settings):
 _PRESETS: dict[str, dict[str, Any]] = {
     "fast": {
         "stages": ("prune", "quantize"),
-        "prune": {"heads": 0.25, "neurons": 0.33, "steps": 1},
-        "quantize": {"calibration_texts": 128},
+        "speedups": (1.3,),
+        "prune": {"steps": 1},
+        "quantize": {"calibration_texts": 128, "alternatives": False},
         "benchmark_rounds": 8,
+        # NNCF calibrates for half a minute, more than a fast run has to spare for a rival
+        "without_rivals": ("openvino-int8",),
+        "throughput": False,
     },
     "balanced": {},
     "best": {
-        "prune": {"steps": 4, "epochs": 1.0},
+        "speedups": (1.4, 1.8, 2.2, 2.6, 3.0, 3.6, 5.0),
+        "prune": {"steps": 4},
         "distill": {"epochs": 4.0, "augment": 7},
     },
 }

@@ -35,7 +35,12 @@ def probable_drop(drop: Drop, confidence: float) -> float:
 
 
 def choose(
-    candidates: Sequence[Row], *, max_drop: float, confidence: float, names: Mapping[str, str]
+    candidates: Sequence[Row],
+    *,
+    max_drop: float,
+    confidence: float,
+    names: Mapping[str, str],
+    target_latency_ms: float | None = None,
 ) -> Choice:
     """The fastest candidate whose drop is within the budget.
 
@@ -47,7 +52,11 @@ def choose(
         max_drop: Budget in points.
         confidence: See `probable_drop`.
         names: Row id -> what to call it in the reasons.
+        target_latency_ms: The dual question: of the candidates whose p50 end to end is at most
+            this, the one that probably loses least, whatever `max_drop` is.
     """
+    if target_latency_ms is not None:
+        return _most_accurate(candidates, target_latency_ms, confidence, names)
     reasons = []
     safe: list[Row] = []
     measured: list[Row] = []
@@ -76,6 +85,32 @@ def choose(
     how = "" if safe else " by its measured drop, none being so with the probability asked for"
     reasons.append(
         f"Chosen: {names.get(best.id, best.id)}, the fastest within {max_drop:g} points{how}."
+    )
+    return Choice(best.id, tuple(reasons))
+
+
+def _most_accurate(
+    candidates: Sequence[Row], target_ms: float, confidence: float, names: Mapping[str, str]
+) -> Choice:
+    reasons, pool = [], list[tuple[float, Row]]()
+    for row in candidates:
+        name = names.get(row.id, row.id)
+        if row.error is not None or row.drop is None or row.end_to_end_ms is None:
+            reasons.append(f"{name}: not considered, {row.error or 'not measured'}.")
+            continue
+        inside = _p50(row) <= target_ms
+        if inside:
+            pool.append((probable_drop(row.drop, confidence), row))
+        reasons.append(
+            f"{name}: {_p50(row):.2f} ms, drop {row.drop.value:+.2f} points on the selection "
+            f"split: {'inside' if inside else 'outside'} the {target_ms:g} ms."
+        )
+    if not pool:
+        reasons.append(f"No candidate runs in {target_ms:g} ms.")
+        return Choice(None, tuple(reasons))
+    best = min(pool, key=lambda entry: (entry[0], _p50(entry[1])))[1]
+    reasons.append(
+        f"Chosen: {names.get(best.id, best.id)}, which loses least within {target_ms:g} ms."
     )
     return Choice(best.id, tuple(reasons))
 

@@ -50,6 +50,10 @@ class TokenizedTexts:
             labels=None if self.labels is None else self.labels[chosen],
         )
 
+    def without_labels(self) -> "TokenizedTexts":
+        """These texts, their labels forgotten."""
+        return TokenizedTexts(self.ids, self.type_ids)
+
     def followed_by(self, other: "TokenizedTexts") -> "TokenizedTexts":
         """These texts and then `other`'s; types and labels that one side lacks are filled in."""
         type_ids: list[NDArray[np.int8]] | None = None

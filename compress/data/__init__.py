@@ -2,5 +2,6 @@
 
 from compress.data.loading import load_splits
 from compress.data.splitting import Splits
+from compress.data.unlabelled import load_unlabelled
 
-__all__ = ["Splits", "load_splits"]
+__all__ = ["Splits", "load_splits", "load_unlabelled"]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmarks.examples import Examples
@@ -13,6 +12,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.latency_table import LatencyTable
+    from compress.material import Material
     from export.quantization import QuantizationPlan
 
 __all__ = ["Context", "Encoder", "Stage"]
@@ -43,19 +44,23 @@ class Context:
         recipe: All settings; a stage reads its own section.
         teacher: The full-precision model as imported; never modified.
         train: Labelled training text.
-        selection: The split that decisions may look at (never the reported one).
+        material: Texts to train and measure on, the selection split (never the reported one), and
+            the teacher's outputs.
         max_length: Tokens kept of a text.
         progress: Where to report progress.
-        scratch: Folder for temporary files, removed after the run.
+        latency: What each size costs on the target; None where it was not measured.
+        target_ms: Latency that the encoder is to have after this turn of the stages; None where
+            the stages' own settings say how much to remove.
     """
 
     recipe: Recipe
     teacher: Encoder
     train: Examples
-    selection: Examples
+    material: "Material"
     max_length: int
     progress: Progress
-    scratch: Path
+    latency: "LatencyTable | None" = None
+    target_ms: float | None = None
 
 
 class Stage(Protocol):

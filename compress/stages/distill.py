@@ -1,22 +1,22 @@
-"""Distillation: a shallower student made of the teacher's own layers learns to answer like it."""
+"""Distillation: the encoder learns to answer like its teacher, and to bear INT8 rounding."""
 
 import copy
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from compress.distillation import Selection, limited, match_teacher, with_augmentation
+from compress.distillation import match_teacher
 from compress.encoder.surgery import keep_layers
 from compress.errors import RecipeError
+from compress.fake_quantization import fake_quantized
 from compress.importance import least_important_layers
 from compress.inference import predict_logits
 from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.repair import repair_outputs
 from compress.stages.base import Context, Encoder
-from compress.tokenized import TokenizedTexts, tokenize
-from compress.train import training_device
+from compress.stages.quantize import quantization_plan
+from compress.train import Evaluation
 
 __all__ = ["STAGE", "Distill"]
 
@@ -25,10 +25,10 @@ PROBE_TEXTS, REPAIR_TEXTS = 384, 512
 
 
 class Distill:
-    """Builds a student from some of the layers and trains it to match the teacher.
+    """Trains the encoder to match the full-precision model; with `layers`, a shallower student.
 
-    Before the training, least squares makes each layer that is left stand in for the removed ones
-    behind it: on SST-2, 4 of 6 layers start at 86 points rather than at 82.7.
+    Layers that go are stood in for by least squares before the training: on SST-2, 4 of 6 layers
+    so start at 86 points rather than at 82.7.
     """
 
     name = "distill"
@@ -57,77 +57,78 @@ class Distill:
     def apply(self, encoder: Encoder, context: Context) -> Encoder:
         """The student with the best weights by the selection split."""
         start = time.monotonic()
-        settings, seed = context.recipe.distill, context.recipe.seed
-        device = training_device()
-        teacher = copy.deepcopy(context.teacher.module).to(device)
-        rng = np.random.default_rng([seed, 1])
-        texts = tokenize(context.train, encoder.tokenizer, context.max_length)
-        texts = limited(texts, settings.max_train_texts, rng)
-        chosen = tokenize(context.selection, encoder.tokenizer, context.max_length)
-        selection = Selection.of(teacher, chosen)
-
-        kept = self._layers(encoder, teacher, limited(texts, PROBE_TEXTS, rng), context)
-        whole = copy.deepcopy(encoder.module).to(device)
-        layer_map = after_removal(
-            kept,
-            imitated_layers(encoder.lineage, len(whole.config.layers), len(teacher.config.layers)),
-        )
-        student = keep_layers(whole, kept)
-        repair = repair_outputs(
-            student, whole, limited(texts, REPAIR_TEXTS, rng), kept, progress=context.progress
-        )
-        copies = settings.augment if settings.epochs > 0 else 0
-        pool = with_augmentation(
-            texts,
-            encoder.tokenizer,
-            teacher,
-            copies=copies,
-            max_length=context.max_length,
-            rng=rng,
-        )
+        settings, material = context.recipe.distill, context.material
+        teacher_depth = len(context.teacher.module.config.layers)
+        student = copy.deepcopy(encoder.module).to(material.device)
+        layer_map = imitated_layers(encoder.lineage, len(student.config.layers), teacher_depth)
+        entry: dict[str, Any] = {"stage": self.name}
+        if settings.layers is not None:
+            kept = self._layers(student, context)
+            whole, student = student, keep_layers(student, kept)
+            layer_map = after_removal(kept, layer_map)
+            repair = repair_outputs(
+                student,
+                whole,
+                material.sample(REPAIR_TEXTS, 2),
+                kept,
+                progress=context.progress,
+            )
+            entry |= {"layers": list(kept), "refitted": f"{repair.refitted}/{repair.total}"}
+        plan = quantization_plan(context.recipe) if "quantize" in context.recipe.stages else None
+        with fake_quantized(student, plan) if plan is not None else nullcontext():
+            before = material.selection.evaluate(student)
+        entry[LINEAGE_KEY] = list(layer_map)
+        if before.figures["kl"] <= settings.enough:
+            entry |= {"steps": 0, **_figures(before)}
+            student = student.to("cpu").eval()
+            return replace(encoder, module=student, lineage=(*encoder.lineage, entry))
+        untrained = copy.deepcopy(student)
+        outputs = material.outputs(settings)
+        depth = len(student.config.layers)
         result = match_teacher(
             student,
-            teacher,
-            pool,
+            outputs,
             settings,
             layer_map,
-            selection=selection,
+            plan=plan,
+            selection=material.selection,
             progress=context.progress,
-            description=f"distilling to {len(kept)} layers",
-            folder=context.scratch,
-            seed=seed,
+            description=f"distilling, {depth} layer{'s' if depth > 1 else ''}",
+            seed=context.recipe.seed,
         )
         assert result.best is not None  # a selection was given
-        entry: dict[str, Any] = {
-            "stage": self.name,
-            "layers": list(kept),
-            LINEAGE_KEY: list(layer_map),
-            "refitted": f"{repair.refitted}/{repair.total}",
+        best = result.best
+        if before.score > best.score:  # training undid more than it mended
+            student, best = untrained, before
+        entry |= {
             "epochs": settings.epochs,
-            "texts": len(pool),
+            "texts": len(outputs.texts),
             "steps": result.steps,
-            "selection_accuracy": round(result.best.figures["accuracy"], 3),
+            "quantization_aware": settings.quantization_aware if plan is not None else 0.0,
+            **_figures(best),
             "seconds": round(time.monotonic() - start, 1),
         }
         student = student.to("cpu").eval()
         return replace(encoder, module=student, lineage=(*encoder.lineage, entry))
 
-    def _layers(
-        self, encoder: Encoder, teacher: Any, probe: TokenizedTexts, context: Context
-    ) -> tuple[int, ...]:
+    def _layers(self, student: Any, context: Context) -> tuple[int, ...]:
         """Indices of the layers that stay."""
-        depth = len(encoder.module.config.layers)
-        wanted = context.recipe.distill.layers
+        depth, wanted = len(student.config.layers), context.recipe.distill.layers
         if isinstance(wanted, tuple):
             return wanted
-        count = -(-2 * depth // 3) if wanted is None else wanted
-        if count == depth:
-            return tuple(range(depth))
-        model = copy.deepcopy(encoder.module).to(next(teacher.parameters()).device)
+        probe = context.material.sample(PROBE_TEXTS, 1)
         skipped = least_important_layers(
-            model, probe, predict_logits(teacher, probe), depth - count, progress=context.progress
+            student,
+            probe,
+            predict_logits(context.material.teacher, probe),
+            depth - (wanted or depth),
+            progress=context.progress,
         )
         return tuple(layer for layer in range(depth) if layer not in skipped)
+
+
+def _figures(evaluation: Evaluation) -> dict[str, float]:
+    return {f"selection_{name}": round(value, 4) for name, value in evaluation.figures.items()}
 
 
 STAGE = Distill()

@@ -1,32 +1,26 @@
-"""Pruning: heads, neurons and layers that matter least are removed, and the rest recovers."""
+"""Pruning: heads, neurons and layers that matter least are removed, and the rest is repaired."""
 
 import copy
 import time
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from compress.distillation import Selection, limited, match_teacher, with_augmentation
 from compress.encoder.surgery import SlicePlan, slice_model
 from compress.errors import RecipeError
 from compress.importance import fisher_importance, least_important_layers
 from compress.inference import predict_logits
 from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
+from compress.provenance import Provenance
 from compress.ranking import keep_best_heads, keep_best_neurons
 from compress.repair import repair_outputs
+from compress.shrink import PROBE_TEXTS, REPAIR_TEXTS, shrink
 from compress.stages.base import Context, Encoder
-from compress.tokenized import TokenizedTexts, tokenize
-from compress.train import training_device
 
 __all__ = ["STAGE", "Prune"]
 
-# Training texts that projections are refitted on, and that layers are compared on.
-REPAIR_TEXTS, PROBE_TEXTS = 512, 384
-
 
 class Prune:
-    """Removes the least important parts physically, in turns, each followed by recovery."""
+    """Removes the least important parts physically: to a latency, or by shares of what is there."""
 
     name = "prune"
 
@@ -44,101 +38,88 @@ class Prune:
             )
 
     def apply(self, encoder: Encoder, context: Context) -> Encoder:
-        """The smaller model, recovered; with `epochs` 0 repaired by least squares only."""
+        """The smaller model, repaired by least squares; training it is the next stage's."""
         start = time.monotonic()
-        settings, seed = context.recipe.prune, context.recipe.seed
-        device = training_device()
-        teacher = copy.deepcopy(context.teacher.module).to(device)
-        student = copy.deepcopy(encoder.module).to(device)
-        rng = np.random.default_rng([seed, 2])
-        texts = tokenize(context.train, encoder.tokenizer, context.max_length)
-        texts = limited(texts, settings.max_train_texts, rng)
-        chosen = tokenize(context.selection, encoder.tokenizer, context.max_length)
-        selection = Selection.of(teacher, chosen)
-        copies = settings.augment if settings.epochs > 0 else 0
-        pool = with_augmentation(
-            texts,
-            encoder.tokenizer,
-            teacher,
-            copies=copies,
-            max_length=context.max_length,
-            rng=rng,
-        )
-        layer_map = imitated_layers(
-            encoder.lineage, len(student.config.layers), len(teacher.config.layers)
-        )
-        # Repair aims at the model before pruning; after training, at what training made of it.
-        reference, kept_of_reference = student, tuple(range(len(layer_map)))
-        steps, evaluation, repaired = 0, None, []
-        for turn in range(1, settings.steps + 1):
-            plan = _plan(student, turn, teacher, texts, context, rng)
-            smaller = slice_model(student, plan)
-            kept = tuple(range(len(layer_map))) if plan.layers is None else tuple(plan.layers)
-            sample = limited(texts, REPAIR_TEXTS, rng)
-            kept_of_reference = tuple(kept_of_reference[layer] for layer in kept)
-            repair = repair_outputs(
-                smaller, reference, sample, kept_of_reference, progress=context.progress
-            )
-            repaired.append(f"{repair.refitted}/{repair.total}")
-            student = smaller
-            layer_map = after_removal(kept, layer_map)
-            result = match_teacher(
-                student,
-                teacher,
-                pool,
+        settings, material = context.recipe.prune, context.material
+        teacher_sizes = context.teacher.module.config.layer_sizes
+        whole = copy.deepcopy(encoder.module).to(material.device)
+        layer_map = imitated_layers(encoder.lineage, len(whole.config.layers), len(teacher_sizes))
+        entry: dict[str, Any] = {"stage": self.name}
+        if context.target_ms is not None and context.latency is not None:
+            shrunk = shrink(
+                whole,
+                material,
+                context.latency,
+                context.target_ms,
                 settings,
-                layer_map,
-                selection=selection,
+                seed=context.recipe.seed,
                 progress=context.progress,
-                description=f"recovering, turn {turn} of {settings.steps}",
-                folder=context.scratch,
-                epochs=settings.epochs / settings.steps,
-                seed=seed + turn,
             )
-            if result.steps:
-                reference, kept_of_reference = student, tuple(range(len(layer_map)))
-            steps += result.steps
-            evaluation = result.best
-        assert evaluation is not None  # there is a turn, and it has a selection
-        entry: dict[str, Any] = {
-            "stage": self.name,
-            LINEAGE_KEY: list(layer_map),
-            "heads": [layer["heads"] for layer in student.config.layers],
-            "neurons": [layer["intermediate_size"] for layer in student.config.layers],
+            smaller, kept, plans = shrunk.model, shrunk.layers, shrunk.plans
+            entry |= {
+                "target_ms": round(context.target_ms, 3),
+                "predicted_ms": round(shrunk.predicted_ms, 3),
+                "kl_by_depth": {str(depth): kl for depth, kl in shrunk.tried.items()},
+            }
+        else:
+            smaller, kept, plans = _by_shares(whole, context)
+        provenance = Provenance.of(encoder.lineage, teacher_sizes)
+        for plan in plans:
+            provenance = provenance.after(plan)
+        evaluation = material.selection.evaluate(smaller)
+        entry |= {
+            LINEAGE_KEY: list(after_removal(kept, layer_map)),
+            "heads": [layer["heads"] for layer in smaller.config.layers],
+            "neurons": [layer["intermediate_size"] for layer in smaller.config.layers],
+            **provenance.entry(),
             "turns": settings.steps,
-            "refitted": repaired,
-            "epochs": settings.epochs,
-            "texts": len(pool),
-            "steps": steps,
-            "selection_accuracy": round(evaluation.figures["accuracy"], 3),
+            **{f"selection_{name}": round(v, 4) for name, v in evaluation.figures.items()},
             "seconds": round(time.monotonic() - start, 1),
         }
-        student = student.to("cpu").eval()
-        return replace(encoder, module=student, lineage=(*encoder.lineage, entry))
+        smaller = smaller.to("cpu").eval()
+        return replace(encoder, module=smaller, lineage=(*encoder.lineage, entry))
 
 
-def _plan(
-    student: Any,
-    turn: int,
-    teacher: Any,
-    texts: TokenizedTexts,
-    context: Context,
-    rng: np.random.Generator,
-) -> SlicePlan:
+def _by_shares(whole: Any, context: Context) -> tuple[Any, tuple[int, ...], tuple[SlicePlan, ...]]:
+    """The model without the shares that the settings name, which of its layers are left, and how.
+
+    Each turn removes as much as the others and is repaired towards the whole model.
+    """
+    settings, material = context.recipe.prune, context.material
+    kept = tuple(range(len(whole.config.layers)))
+    smaller, plans = whole, list[SlicePlan]()
+    for turn in range(1, settings.steps + 1):
+        plans.append(_plan(smaller, turn, context))
+        smaller = slice_model(smaller, plans[-1])
+        if plans[-1].layers is not None:
+            kept = tuple(kept[layer] for layer in plans[-1].layers)
+        repair_outputs(
+            smaller, whole, material.sample(REPAIR_TEXTS, 3), kept, progress=context.progress
+        )
+    return smaller, kept, tuple(plans)
+
+
+def _plan(model: Any, turn: int, context: Context) -> SlicePlan:
     """What stays after this turn."""
-    settings = context.recipe.prune
-    layers_now = len(student.config.layers)
+    settings, material = context.recipe.prune, context.material
+    layers_now = len(model.config.layers)
     layers: tuple[int, ...] | None = None
     gone, gone_before = (-(-settings.layers * t // settings.steps) for t in (turn, turn - 1))
     if excess := gone - gone_before:
-        probe = limited(texts, PROBE_TEXTS, rng)
+        probe = material.sample(PROBE_TEXTS, 1)
         skipped = least_important_layers(
-            student, probe, predict_logits(teacher, probe), excess, progress=context.progress
+            model,
+            probe,
+            predict_logits(material.teacher, probe),
+            excess,
+            progress=context.progress,
         )
         layers = tuple(layer for layer in range(layers_now) if layer not in skipped)
-    scored = limited(texts, settings.importance_texts, rng)
     scores = fisher_importance(
-        student, scored, progress=context.progress, seed=context.recipe.seed + turn
+        model,
+        material.sample(settings.importance_texts, 4),
+        progress=context.progress,
+        seed=context.recipe.seed + turn,
     )
     heads_share, neurons_share = (
         _share_now(share, turn, settings.steps) for share in (settings.heads, settings.neurons)
@@ -149,7 +130,7 @@ def _plan(
     # A classifier runs the last layer's FFN on one token only: neurons there cost next to
     # nothing and score next to nothing. Ranked with the others they would make up the whole
     # share, and nothing would get faster.
-    alone = student.config.first_token_last_layer and len(neuron_scores) > 1
+    alone = model.config.first_token_last_layer and len(neuron_scores) > 1
     groups = [neuron_scores[:-1], neuron_scores[-1:]] if alone else [neuron_scores]
     heads = keep_best_heads(head_scores, round(heads_share * sum(map(len, head_scores))))
     neurons = [

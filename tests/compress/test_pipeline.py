@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from benchmarks.report import Report, load_report
-from compress import pipeline
+from compress import conclusion, latency_measurement, pipeline
 from compress.cli import main
 from compress.recipe import load_recipe
 from compress.search import Choice
@@ -31,12 +31,14 @@ QUICK = [
     "distill.epochs=1",
     "distill.augment=1",
     "distill.learning_rate=1e-3",
-    "prune.epochs=0.5",
+    "distill.layers=2",
+    "distill.enough=0",
     "prune.steps=1",
-    "prune.augment=0",
     "prune.neuron_step=8",
     "quantize.calibration_texts=4",
+    "quantize.alternatives=false",
     "stages=[distill, prune, quantize]",
+    "speedups=[]",
     "benchmark_rounds=2",
     "threads=1",
 ]
@@ -48,12 +50,12 @@ def lightly(monkeypatch: pytest.MonkeyPatch, *, runtimes: tuple[str, ...]) -> It
     import export.stock
 
     one = {name: value for name, value in export.stock.STOCK_EXPORTS.items() if name == "onnx-fp32"}
-    selection = replace(pipeline._SELECTION, rounds=2, min_rounds=2, sentences=5)
+    selection = replace(conclusion._SELECTION, rounds=2, min_rounds=2, sentences=5)
     with monkeypatch.context() as patch:
         patch.setattr(export.stock, "STOCK_EXPORTS", one)
-        patch.setattr(pipeline, "_SELECTION", selection)
-        patch.setattr(pipeline, "_SENTENCES", 5)
-        patch.setattr(pipeline, "_runtimes_present", lambda: list(runtimes))
+        patch.setattr(conclusion, "_SELECTION", selection)
+        patch.setattr(conclusion, "_SENTENCES", 5)
+        patch.setattr(conclusion, "_runtimes_present", lambda: list(runtimes))
         yield
 
 
@@ -94,7 +96,7 @@ def done(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Done:
 def measured(done: Done, monkeypatch: pytest.MonkeyPatch) -> Report:
     """Measuring is skipped: `done` has shown it, and its rows are called the same."""
     report = load_report(done.out / "report.json")
-    monkeypatch.setattr(pipeline, "run_benchmark", lambda *_, **__: report)
+    monkeypatch.setattr(conclusion, "run_benchmark", lambda *_, **__: report)
     return report
 
 
@@ -219,7 +221,7 @@ def test_a_rerun_resumes_and_a_budget_that_nothing_meets_exits_4(
         monkeypatch.setattr(type(get_stage(name)), "apply", never)
     monkeypatch.setattr("export.package.export_artifact", never)
     monkeypatch.setattr("export.stock.export_stock", never)
-    monkeypatch.setattr(pipeline, "choose", lambda *_, **__: Choice(None, ("None is good.",)))
+    monkeypatch.setattr(conclusion, "choose", lambda *_, **__: Choice(None, ("None is good.",)))
     (copy / "artifact" / "manifest.json").write_text("damaged meanwhile")
     with lightly(monkeypatch, runtimes=("onnxruntime", "openvino")):
         assert main(done.again(copy)) == 4
@@ -248,7 +250,8 @@ def test_ctrl_c_anywhere_leaves_the_earlier_result(
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, place, stop)
+    early = place in {"load_splits", "export_member"}
+    monkeypatch.setattr(pipeline if early else conclusion, place, stop)
     with lightly(monkeypatch, runtimes=("onnxruntime", "openvino")):
         assert main(done.again(copy)) == 130
     assert "the same command goes on from the last finished stage" in capfd.readouterr().err
@@ -306,10 +309,9 @@ def test_killed_in_the_middle_of_a_stage_it_goes_on(
 ) -> None:
     out = tmp_path / "out"
     arguments = [str(task.model), "--data", str(task.data), "--out", str(out), *QUICK]
-    # distilling without training ends at once; recovery after pruning has 12 steps
-    arguments += ["distill.epochs=0", "prune.epochs=1", "stages=[distill, prune]", "--max-drop=100"]
+    arguments += ["stages=[prune, distill]", "--max-drop=100"]
     script = KILLED.format(
-        stage="prune", how=IN_THE_MIDDLE.format(signal=name), arguments=arguments
+        stage="distill", how=IN_THE_MIDDLE.format(signal=name), arguments=arguments
     )
     command = [sys.executable, "-c", script]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -319,16 +321,16 @@ def test_killed_in_the_middle_of_a_stage_it_goes_on(
     assert died.returncode == code, died.stderr
     if name == "SIGINT":
         assert died.stderr.strip().endswith("goes on from the last finished stage")
-    assert "stage distill: {" in log(out)
-    assert "stage prune: {" not in log(out)
+    assert "stage prune: {" in log(out)
+    assert "stage distill: {" not in log(out)
     assert not (out / "report.json").exists()
     if name == "SIGINT":
         return  # what is left is the same; once is enough to finish it
     with lightly(monkeypatch, runtimes=("onnxruntime", "openvino")):
         assert main(arguments) == 0
-    assert log(out).count("stage distill starts") == 1
-    assert "stage distill: resumed" in log(out)
-    assert "stage prune: {" in log(out)
+    assert log(out).count("stage prune starts") == 1
+    assert "stage prune: resumed" in log(out)
+    assert "stage distill: {" in log(out)
     verify(out / "artifact", read_manifest(out / "artifact"))
     assert not list((out / ".edgepress").rglob("*.partial"))
 
@@ -389,3 +391,43 @@ def test_a_reference_that_cannot_run_is_the_error(
         assert main(done.again(copy)) == 1
     assert "the reference opinion-bert (original) cannot be measured" in capfd.readouterr().err
     verify(copy / "artifact", read_manifest(copy / "artifact"))
+
+
+def test_a_family_by_latency_with_unlabelled_text_and_other_schemes(
+    task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    measured_in_earnest = latency_measurement.cached_latency_table
+    monkeypatch.setattr(
+        latency_measurement,
+        "cached_latency_table",
+        lambda _, *rest, **options: measured_in_earnest(
+            tmp_path / "tables", *rest, **{**options, "seconds": 1.0}
+        ),
+    )
+    more = tmp_path / "more.txt"
+    more.write_text("the cast is lovely\nvery dull and poor\n", encoding="utf-8")
+    out = tmp_path / "out"
+    arguments = [str(task.model), "--data", str(task.data), "--out", str(out), "--max-drop", "50"]
+    arguments += ["--unlabelled", str(more), *QUICK, "stages=[prune, distill, quantize]"]
+    # nothing of this architecture is a thousand times as fast
+    arguments += ["speedups=[1.05, 1000]", "distill.layers=null", "distill.enough=0"]
+    arguments += ["quantize.alternatives=true"]
+    with lightly(monkeypatch, runtimes=("onnxruntime", "openvino")):
+        assert main(arguments) == 0
+    assert len(list((tmp_path / "tables").iterdir())) == 1
+    report = json.loads((out / "report.json").read_text())
+    names = [entry["name"] for entry in report["family"]]
+    assert names[:2] == ["full", "x1.05"]
+    small = report["family"][1]
+    assert [step["stage"] for step in small["lineage"]] == ["prune", "distill", "quantize"]
+    assert small["lineage"][0]["predicted_ms"] <= small["lineage"][0]["target_ms"]
+    assert small["lineage"][1]["texts"] == 2 * (360 + 2)  # each with one generated text
+    decisions = " ".join(report["decisions"])
+    assert "-static" in decisions
+    assert "-float" in decisions
+    assert "x1e+03 left out: no model of this architecture" in log(out)
+    verify(out / "artifact", read_manifest(out / "artifact"))
+    capfd.readouterr()
+    assert main([*arguments, "--target-latency", "1000"]) == 0
+    again = json.loads((out / "report.json").read_text())
+    assert "loses least within 1000 ms" in " ".join(again["decisions"])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from benchmarks.metrics import Drop
 from benchmarks.report import Percentiles, Row
-from compress.search import choose, probable_drop
+from compress.search import Choice, choose, probable_drop
 
 
 def row(name: str, p50: float, lost: float, spread: float = 0.0) -> Row:
@@ -71,3 +71,14 @@ def test_more_confidence_asks_for_more(value: float, spread: float, confidence: 
     assert probable_drop(drop, 0.5) == pytest.approx(value, abs=1e-9)
     assert probable_drop(drop, confidence) >= probable_drop(drop, 0.5) - 1e-9
     assert probable_drop(drop, 0.975) == pytest.approx(value + spread, abs=1e-6)
+
+
+def test_within_a_latency_the_least_drop_wins() -> None:
+    rows = [row("slow", 3, 0), row("mid", 2, 0.4), row("fast", 1, 2.0)]
+
+    def within(ms: float) -> Choice:
+        return choose(rows, max_drop=0.1, confidence=0.7, names={}, target_latency_ms=ms)
+
+    assert [within(ms).row_id for ms in (5, 2, 1.5, 0.5)] == ["slow", "mid", "fast", None]
+    assert within(2).reasons[-1] == "Chosen: mid, which loses least within 2 ms."
+    assert within(0.5).reasons[-1] == "No candidate runs in 0.5 ms."

@@ -13,6 +13,7 @@ from benchmarks.examples import Examples
 from compress.encoder.config import LeanEncoderConfig
 from compress.encoder.modules import LeanEncoderForSequenceClassification
 from compress.losses import label_loss
+from compress.material import Material
 from compress.progress import SilentProgress
 from compress.recipe import Recipe
 from compress.stages.base import Context, Encoder
@@ -75,15 +76,24 @@ class Toy:
     make_examples = staticmethod(make_examples)
 
     def context(self, folder: Path, *, pairs: bool = False, **recipe: Any) -> Context:
-        """A stage's context."""
+        """A stage's context, with everything that a run would give it."""
+        settings = Recipe.model_validate(recipe)
+        teacher = Encoder(self.teacher, self.tokenizer)
+        train = make_examples(256, 1, pairs) if pairs else self.train
         return Context(
-            recipe=Recipe.model_validate(recipe),
-            teacher=Encoder(self.teacher, self.tokenizer),
-            train=make_examples(256, 1, pairs) if pairs else self.train,
-            selection=make_examples(96, 2, pairs) if pairs else self.selection,
+            recipe=settings,
+            teacher=teacher,
+            train=train,
+            material=Material(
+                teacher,
+                train,
+                make_examples(96, 2, pairs) if pairs else self.selection,
+                max_length=24,
+                seed=settings.seed,
+                scratch=folder,
+            ),
             max_length=24,
             progress=SilentProgress(),
-            scratch=folder,
         )
 
 

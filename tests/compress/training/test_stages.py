@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,17 @@ import torch
 
 from compress.encoder.surgery import keep_layers
 from compress.errors import RecipeError, UsageError
+from compress.fake_quantization import fake_quantized
 from compress.inference import accuracy, divergence, predict_logits
+from compress.latency_table import Curve, LatencyTable, LayerCosts
 from compress.layer_map import after_removal, imitated_layers
+from compress.provenance import Provenance
 from compress.stages import get_stage, stage_names
 from compress.stages.base import Encoder
-from compress.tokenized import tokenize
+from compress.stages.quantize import quantization_plan
 
-QUICK = {"epochs": 2.0, "augment": 1, "batch_size": 16, "learning_rate": 2e-3}
+LEARN = {"enough": 0.0, "epochs": 2.0, "augment": 1, "batch_size": 16, "learning_rate": 2e-3}
+HALVE = {"heads": 0.5, "neurons": 0.5, "neuron_step": 8}
 
 
 def selection_accuracy(toy: Any, encoder: Encoder) -> float:
@@ -56,18 +61,21 @@ def test_finding_stages_loads_no_torch() -> None:
 
 def test_distilling_halves_the_layers_and_keeps_the_answers(toy: Any, tmp_path: Path) -> None:
     before = weights(toy.teacher)
-    context = toy.context(tmp_path, distill=QUICK)
+    context = toy.context(tmp_path, distill={**LEARN, "layers": 2})
     encoder = start(toy)
     stage = get_stage("distill")
     stage.check(encoder, context)
-    student = stage.apply(encoder, context)
+    with context.material:
+        student = stage.apply(encoder, context)
     entry = student.lineage[-1]
-    assert len(student.module.config.layers) == 2  # two thirds of three
+    assert len(student.module.config.layers) == 2
     assert entry["stage"] == "distill"
     assert entry["teacher_layers"][-1] == 2
     assert entry["steps"] == 128
     assert entry["texts"] == 1024
-    assert entry["selection_accuracy"] == pytest.approx(selection_accuracy(toy, student), abs=1e-2)
+    with fake_quantized(student.module, quantization_plan(context.recipe)):  # as it will run
+        found = selection_accuracy(toy, student)
+    assert entry["selection_accuracy"] == pytest.approx(found, abs=1e-2)
     assert entry["selection_accuracy"] >= selection_accuracy(toy, encoder) - 5
     assert json.loads(json.dumps(entry)) == entry
     assert all(torch.equal(before[k], v) for k, v in toy.teacher.state_dict().items())
@@ -77,7 +85,7 @@ def test_distilling_halves_the_layers_and_keeps_the_answers(toy: Any, tmp_path: 
 
 
 def test_the_same_seed_gives_the_same_student(toy: Any, tmp_path: Path) -> None:
-    settings = {**QUICK, "layers": 1, "epochs": 1}
+    settings = {**LEARN, "layers": 1, "epochs": 1}
     students = [
         get_stage("distill").apply(start(toy), toy.context(tmp_path, distill=settings, seed=seed))
         for seed in (3, 3, 4)
@@ -105,30 +113,66 @@ def test_layers_that_do_not_exist_are_refused(toy: Any, tmp_path: Path, layers: 
         get_stage("distill").check(start(toy), context)
 
 
-def test_pruning_without_training_repairs(toy: Any, tmp_path: Path) -> None:
-    settings = {"heads": 0.25, "neurons": 0.25, "neuron_step": 8, "steps": 1, "epochs": 0}
+def test_pruning_by_shares_repairs(toy: Any, tmp_path: Path) -> None:
+    settings = {"heads": 0.25, "neurons": 0.25, "neuron_step": 8, "steps": 1}
     small = get_stage("prune").apply(start(toy), toy.context(tmp_path, prune=settings))
     entry = small.lineage[-1]
     assert sum(entry["heads"]) == 9
     assert sum(entry["neurons"]) == 144
     assert all(width % 8 == 0 for width in entry["neurons"])
-    assert entry["steps"] == 0
     assert [layer["heads"] for layer in small.module.config.layers] == entry["heads"]
     assert selection_accuracy(toy, small) >= selection_accuracy(toy, start(toy)) - 5
     assert json.loads(json.dumps(entry)) == entry
 
 
-def test_pruning_in_turns_with_recovery_and_a_layer_less(toy: Any, tmp_path: Path) -> None:
-    settings = {**QUICK, "heads": 0.5, "neurons": 0.5, "neuron_step": 8, "steps": 2, "layers": 1}
-    context = toy.context(tmp_path, prune=settings)
+def test_pruning_in_turns_and_a_layer_less_then_recovery(toy: Any, tmp_path: Path) -> None:
+    settings = {**HALVE, "steps": 2, "layers": 1}
+    context = toy.context(tmp_path, prune=settings, distill=LEARN)
     small = get_stage("prune").apply(start(toy), context)
     entry = small.lineage[-1]
     assert len(entry["heads"]) == 2
     assert sum(entry["heads"]) == 4  # half of the two layers' eight
     assert sum(entry["neurons"]) == 64
     assert entry["teacher_layers"][-1] == 2
-    assert entry["steps"] == 128
-    assert selection_accuracy(toy, small) >= selection_accuracy(toy, start(toy)) - 8
+    with context.material:
+        recovered = get_stage("distill").apply(small, context)
+    assert selection_accuracy(toy, recovered) >= selection_accuracy(toy, start(toy)) - 8
+    assert distance(toy, recovered) < 0.01
+
+
+TABLE = LatencyTable(  # milliseconds such as a machine might have
+    base_ms=0.1,
+    inner=LayerCosts(Curve((0, 1, 4), (0.1, 0.2, 0.3)), Curve((0, 8, 64), (0.0, 0.1, 0.4))),
+    last=LayerCosts(Curve((0, 4), (0.1, 0.2)), Curve((0, 64), (0.0, 0.1))),
+)
+
+
+@pytest.mark.parametrize("target_ms", [1.2, 0.6, 0.45])
+def test_pruning_to_a_latency(toy: Any, tmp_path: Path, target_ms: float) -> None:
+    context = toy.context(tmp_path, prune={"neuron_step": 8})
+    context = replace(context, latency=TABLE, target_ms=target_ms)
+    encoder = start(toy)
+    small = get_stage("prune").apply(encoder, context)
+    entry = small.lineage[-1]
+    assert TABLE.predict(toy.teacher.config.layer_sizes) > target_ms
+    assert TABLE.predict(small.module.config.layer_sizes) <= target_ms
+    assert entry["predicted_ms"] <= target_ms
+    assert entry["kl_by_depth"]
+    assert json.loads(json.dumps(entry)) == entry
+    found = Provenance.of(small.lineage, toy.teacher.config.layer_sizes)
+    assert [len(heads) for heads in found.heads] == entry["heads"]
+    assert list(found.neurons) == entry["neurons"]
+    again = get_stage("prune").apply(small, replace(context, target_ms=target_ms * 0.9))
+    later = Provenance.of(again.lineage, toy.teacher.config.layer_sizes)
+    assert set(later.layers) <= set(found.layers)
+    for layer, heads in zip(later.layers, later.heads, strict=True):
+        assert set(heads) <= set(found.heads[found.layers.index(layer)])
+
+
+def test_a_latency_out_of_reach_is_refused(toy: Any, tmp_path: Path) -> None:
+    context = replace(toy.context(tmp_path), latency=TABLE, target_ms=0.1)
+    with pytest.raises(RecipeError, match=r"0\.10 ms"):
+        get_stage("prune").apply(start(toy), context)
 
 
 def test_pruning_all_layers_is_refused(toy: Any, tmp_path: Path) -> None:
@@ -141,17 +185,27 @@ def test_sentence_pairs_go_through_both_stages(toy: Any, tmp_path: Path) -> None
     context = toy.context(
         tmp_path,
         pairs=True,
-        distill={**QUICK, "epochs": 0.5},
-        prune={**QUICK, "epochs": 0.5, "steps": 1, "neuron_step": 8},
+        distill={**LEARN, "epochs": 0.5, "layers": 2},
+        prune={**HALVE, "steps": 1},
     )
     encoder = start(toy)
-    for name in ("distill", "prune"):
-        encoder = get_stage(name).apply(encoder, context)
+    with context.material:
+        for name in ("distill", "prune"):
+            encoder = get_stage(name).apply(encoder, context)
     assert [entry["stage"] for entry in encoder.lineage] == ["distill", "prune"]
     assert encoder.lineage[1]["teacher_layers"] == encoder.lineage[0]["teacher_layers"]
-    texts = tokenize(context.selection, toy.tokenizer, 24)
+    texts = context.material.selection.texts
     assert texts.type_ids is not None
     assert predict_logits(encoder.module, texts).shape == (96, 2)
+
+
+def test_who_answers_like_the_teacher_is_not_trained(toy: Any, tmp_path: Path) -> None:
+    context = toy.context(tmp_path, distill={**LEARN, "enough": 0.05})
+    with context.material:
+        same = get_stage("distill").apply(start(toy), context)
+    assert same.lineage[-1]["steps"] == 0
+    before = weights(toy.teacher)
+    assert all(torch.equal(before[k], v) for k, v in same.module.state_dict().items())
 
 
 def test_layer_maps() -> None:

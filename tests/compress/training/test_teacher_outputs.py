@@ -13,20 +13,13 @@ from compress.tokenized import collate
 
 @pytest.mark.parametrize("limit", [0, 60_000, 10**9], ids=["no file", "some", "all"])
 def test_batches_are_what_the_teacher_says(toy: Any, tmp_path: Path, limit: int) -> None:
-    with TeacherOutputs(
-        toy.teacher,
-        toy.texts,
-        hidden_layers=(0, 2),
-        relation_layer=2,
-        folder=tmp_path,
-        limit_bytes=limit,
-    ) as outputs:
-        outputs.batch(np.arange(0, 40))
+    with TeacherOutputs(toy.teacher, toy.texts, folder=tmp_path, limit_bytes=limit) as outputs:
+        outputs.batch(np.arange(0, 40), (0, 2), 2)
         size = (tmp_path / "teacher-outputs.f16").stat().st_size
         assert size <= limit
         assert (size > 0) == (limit > 0)
         indices = np.asarray([3, 50, 7, 60])  # two from the file, two never met
-        got = outputs.batch(indices)
+        got = outputs.batch(indices, (0, 2), 2)
     inputs = collate(toy.texts, indices, 0)
     with torch.no_grad():
         expected = toy.teacher(**inputs, output_hidden_states=True, output_qkv=True)
@@ -51,11 +44,15 @@ def test_a_text_is_computed_once(toy: Any, tmp_path: Path, monkeypatch: pytest.M
         return forward(**inputs)
 
     monkeypatch.setattr(toy.teacher, "forward", counted)
-    with TeacherOutputs(toy.teacher, toy.texts, hidden_layers=(1,), folder=tmp_path) as outputs:
-        outputs.batch(np.arange(8))
-        outputs.batch(np.arange(4, 12))
-        outputs.batch(np.arange(12))
-    assert calls == [8, 4]
+    with TeacherOutputs(toy.teacher, toy.texts, folder=tmp_path) as outputs:
+        outputs.batch(np.arange(8), (1,))
+        outputs.batch(np.arange(4, 12), (1,))
+        outputs.batch(np.arange(12), (1,))
+        assert calls == [8, 4]
+        outputs.batch(np.arange(6), (2, 1))  # another student, which learns from one layer more
+        outputs.batch(np.arange(12), (1,))
+        outputs.batch(np.arange(6), (2,))
+    assert calls == [8, 4, 6]
 
 
 def test_logits_alone_need_no_file(toy: Any, tmp_path: Path) -> None:

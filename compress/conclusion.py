@@ -1,0 +1,220 @@
+"""The end of a run: choose, look for better quantization, measure for the report, publish."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.latency import LatencySettings
+from benchmarks.report import Report, Row
+from benchmarks.subjects import Subject
+from compress.family import Member
+from compress.job import Family, Job
+from compress.measure import (
+    REFERENCE,
+    candidates,
+    reference_subject,
+    run_benchmark,
+    stock_subjects,
+)
+from compress.publish import publish
+from compress.search import Choice, choose
+from compress.workspace import digest
+
+__all__ = ["Result", "conclude"]
+
+_log = logging.getLogger("edgepress")
+
+# Enough to rank members whose speed differs by some percent; the final table takes more.
+_SELECTION = LatencySettings(
+    rounds=6, sentences=20, seconds=60.0, min_rounds=3, throughput_inputs=0
+)
+_SENTENCES = 25
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave.
+
+    Attributes:
+        report: The final table.
+        artifact: The recommended artifact; None where no member met the budget.
+    """
+
+    report: Report
+    artifact: Path | None
+
+
+def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
+    """Choose on the selection split, measure on the reported one, publish."""
+    reference = reference_subject(job.checkpoint, job.name, job.recipe.threads)
+    members, runtimes = list(family.members), _runtimes_present()
+    subjects = candidates(members, runtimes, job.recipe.threads)
+    choice = _choose(job, reference, subjects)
+    chosen = _subject(subjects, choice.row_id)
+    others, reasons = _alternatives(job, family, chosen)
+    if others:
+        more = candidates(others, runtimes, job.recipe.threads)
+        again = _choose(job, reference, [*([chosen] if chosen else []), *more])
+        chosen = _subject([*subjects, *more], again.row_id) or chosen
+        if chosen in more:
+            members += [member for member in others if member.artifact == chosen.path]
+            subjects += [subject for subject in more if subject.path == chosen.path]
+        reasons = (*reasons, *again.reasons)
+    decisions = (*choice.reasons, *reasons)
+    for reason in decisions:
+        _log.info("decision: %s", reason)
+    report = _final_report(job, reference, subjects, members, chosen)
+    report = replace(
+        report,
+        recommended=None if chosen is None else chosen.id,
+        data={
+            **report.data,
+            "source": job.data,
+            "fingerprint": job.splits.fingerprint,
+            "splits": {
+                "train": len(job.splits.train),
+                "selection": len(job.splits.selection),
+                "report": len(job.splits.report),
+            },
+            "notes": list(job.splits.notes),
+        },
+        budget={"max_drop": job.recipe.max_drop, "effort": job.recipe.effort},
+        decisions=decisions,
+        family=tuple(
+            {
+                "name": member.name,
+                "description": member.description,
+                "lineage": [dict(step) for step in member.lineage],
+            }
+            for member in members
+        ),
+        notes=(*report.notes, *remarks),
+        command=job.command,
+    )
+    member = None if chosen is None else _member_of(chosen, members)
+    artifact = publish(report, members, member, job.workspace, job.name, job.data)
+    return Result(report, artifact)
+
+
+def _alternatives(
+    job: Job, family: Family, chosen: Subject | None
+) -> tuple[list[Member], tuple[str, ...]]:
+    """Other ways to quantize, worth measuring beside the chosen row; and what was found."""
+    context = family.context
+    if context is None or not job.recipe.quantize.alternatives:
+        return [], ()
+    from compress.refine import float_bound, mixed_precision_member, variant_members
+
+    # Members stand in order of speed: the one after the chosen one is the next faster.
+    place = -1
+    if chosen is not None:
+        place = next(i for i, m in enumerate(family.members) if m.artifact == chosen.path)
+    found: list[Member] = []
+    reasons: tuple[str, ...] = ()
+    if place >= 0:
+        with job.progress.track("exporting other schemes", 1) as task:
+            found += variant_members(family.staged[place], context, job.workspace)
+            task.advance()
+    if place + 1 < len(family.staged):
+        following = family.staged[place + 1]
+        quantized = following.encoder.plan is not None
+        if quantized and float_bound(following, context) <= job.recipe.max_drop:
+            mixed = mixed_precision_member(following, context, job.workspace)
+            found += [] if mixed.member is None else [mixed.member]
+            reasons = (mixed.reason,)
+    return found, reasons
+
+
+def _choose(job: Job, reference: Subject, subjects: list[Subject]) -> Choice:
+    report = run_benchmark(
+        [reference, *subjects],
+        job.splits.selection,
+        _SELECTION,
+        seed=job.recipe.seed,
+        progress=job.progress,
+        title="choosing",
+    )
+    rows: list[Row] = [row for row in report.rows if row.id != REFERENCE]
+    return choose(
+        rows,
+        max_drop=job.recipe.max_drop,
+        confidence=job.recipe.confidence,
+        target_latency_ms=job.recipe.target_latency_ms,
+        names={row.id: f"{row.model}, {row.runtime} {row.precision}" for row in rows},
+    )
+
+
+def _final_report(
+    job: Job,
+    reference: Subject,
+    subjects: list[Subject],
+    members: list[Member],
+    chosen: Subject | None,
+) -> Report:
+    """The table: the original, its stock exports, and ours.
+
+    Of the family, every member is shown on the runtime of the recommended row, and the
+    recommended one on every runtime.
+    """
+    stock = stock_subjects(
+        job.checkpoint,
+        job.workspace,
+        digest(
+            job.model_key,
+            job.splits.fingerprint,
+            job.recipe.quantize.calibration_texts,
+        ),
+        job.calibration(),
+        job.recipe.threads,
+        job.progress,
+        without=job.recipe.without_rivals,
+    )
+    runtime = subjects[0].runtime if chosen is None else chosen.runtime
+    shown = [
+        subject
+        for subject in subjects
+        if subject.runtime == runtime or (chosen and subject.path == chosen.path)
+    ]
+    if chosen is not None:
+        checkpoint = _member_of(chosen, members).checkpoint
+        if checkpoint is not None:
+            name = chosen.model.split(":")[0]
+            shown.append(
+                replace(
+                    chosen,
+                    id=f"{name}-pytorch",
+                    kind="checkpoint",
+                    path=checkpoint,
+                    runtime="pytorch",
+                    precision="fp32",
+                )
+            )
+    return run_benchmark(
+        [reference, *stock, *shown],
+        job.splits.report,
+        LatencySettings(
+            rounds=job.recipe.benchmark_rounds,
+            sentences=_SENTENCES,
+            seconds=240.0,
+            throughput_inputs=512 if job.recipe.throughput else 0,
+        ),
+        seed=job.recipe.seed,
+        progress=job.progress,
+        title="measuring",
+    )
+
+
+def _subject(subjects: list[Subject], name: str | None) -> Subject | None:
+    return next((subject for subject in subjects if subject.id == name), None)
+
+
+def _member_of(subject: Subject, members: list[Member]) -> Member:
+    return next(member for member in members if member.artifact == subject.path)
+
+
+def _runtimes_present() -> list[str]:
+    """Runtimes of artifacts that this machine has, the usual first choice first."""
+    from runtimes.registry import devices
+
+    found = [device.runtime for device in devices() if device.available and device.device == "cpu"]
+    return [name for name in ("onnxruntime", "openvino") if name in found]

