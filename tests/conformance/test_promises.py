@@ -16,6 +16,7 @@ from benchmarks.examples import Examples
 from compress.encoder import import_checkpoint, supported_model_types
 from compress.encoder.importing import TOLERANCE
 from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.material import Material
 from compress.progress import SilentProgress
 from compress.recipe import Recipe
 from compress.stages import get_stage, stage_names
@@ -29,8 +30,8 @@ from runtimes.tokenization import Tokenizer
 
 # Settings that make every stage do its work, and little of it.
 QUICK: dict[str, Any] = {
-    "distill": {"epochs": 0.2, "augment": 1},
-    "prune": {"epochs": 0.2, "augment": 1, "steps": 1, "neuron_step": 8},
+    "distill": {"epochs": 0.2, "augment": 1, "layers": 2, "enough": 0.0},
+    "prune": {"steps": 1, "neuron_step": 8},
     "quantize": {"calibration_texts": 4},
 }
 
@@ -52,14 +53,16 @@ def context(task: Any, encoder: Encoder, tmp_path: Path) -> Callable[..., Contex
         return Examples(texts, numbers, task.labels)
 
     def make(seed: int = 0) -> Context:
+        train = examples(160, 1)
         return Context(
             recipe=Recipe.model_validate({**QUICK, "seed": seed}),
             teacher=encoder,
-            train=examples(160, 1),
-            selection=examples(64, 2),
+            train=train,
+            material=Material(
+                encoder, train, examples(64, 2), max_length=24, seed=seed, scratch=tmp_path
+            ),
             max_length=24,
             progress=SilentProgress(),
-            scratch=tmp_path,
         )
 
     return make
@@ -81,7 +84,9 @@ def test_a_stage(
     assert stage.name == name
     before, lineage = state(encoder), encoder.lineage
     stage.check(encoder, context())
-    result = stage.apply(encoder, context())
+    given = context()
+    with given.material:
+        result = stage.apply(encoder, given)
 
     assert isinstance(result, Encoder), "it returns a new encoder"
     assert result is not encoder
@@ -91,7 +96,9 @@ def test_a_stage(
     assert len(result.lineage) == len(lineage) + 1, "it says what it did"
     assert result.lineage[-1]["stage"] == name
 
-    again = stage.apply(encoder, context())
+    given = context()
+    with given.material:
+        again = stage.apply(encoder, given)
     assert same(state(result), state(again)), "the seed decides everything"
     assert result.plan == again.plan
 
