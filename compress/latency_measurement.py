@@ -262,7 +262,10 @@ def _key(
         _FORMAT,
         {name: getattr(config, name) for name in _DECIDING},
         np.bincount(np.asarray(lengths, dtype=np.int64)).tolist(),
-        None if plan is None else plan.to_json(),
+        # what the graph is made of: calibration has no part in its speed
+        None
+        if plan is None
+        else (plan.onnxruntime, plan.embeddings, plan.reduce_range, plan.float_layers),
         threads,
         environment["cpu"],
         environment["libraries"].get("onnxruntime"),
