@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.encoder.surgery import keep_layers
+from compress.importance import least_important_layers
 from compress.inference import divergence, predict_logits
 from compress.progress import Progress, SilentProgress
 from compress.repair import repair_outputs
@@ -18,8 +19,9 @@ from compress.tokenized import TokenizedTexts
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.material import Material
 
-__all__ = ["removal_path"]
+__all__ = ["layers_left", "removal_path"]
 
 
 def removal_path(
@@ -59,3 +61,21 @@ def removal_path(
                 task.advance()
             path.append(min(distances, key=lambda kept: distances[kept]))
     return path
+
+
+def layers_left(
+    model: "LeanEncoderForSequenceClassification",
+    material: "Material",
+    probe: TokenizedTexts,
+    remove: int,
+    *,
+    progress: Progress,
+) -> tuple[int, ...]:
+    """Ascending indices of the layers that stay when the `remove` least important ones go.
+
+    The quick judgement, without repair: which layers the answers to `probe` miss least.
+    """
+    skipped = least_important_layers(
+        model, probe, predict_logits(material.teacher, probe), remove, progress=progress
+    )
+    return tuple(layer for layer in range(len(model.config.layers)) if layer not in skipped)

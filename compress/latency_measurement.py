@@ -143,9 +143,9 @@ def cached_latency_table(
 
 def default_cache_folder() -> Path:
     """Where tables are kept unless the caller says otherwise: `latency` in the user's cache."""
-    from compress.demo.prepare import _cache_dir
+    from compress.demo.prepare import user_cache_dir
 
-    return _cache_dir() / "latency"
+    return user_cache_dir() / "latency"
 
 
 def prediction_error(

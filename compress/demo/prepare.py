@@ -16,7 +16,7 @@ from compress.demo.settings import TeacherSettings
 from compress.errors import EdgepressError
 from compress.progress import Progress, SilentProgress
 
-__all__ = ["DemoPaths", "prepare"]
+__all__ = ["DemoPaths", "prepare", "user_cache_dir"]
 
 VERSION = "v1"
 SUMMARY = "demo.json"
@@ -66,7 +66,7 @@ def prepare(
     """
     settings = settings or TeacherSettings()
     splits = generate(seed, sizes)
-    entry = (cache_dir or _cache_dir()) / f"demo-{VERSION}-{_key(splits, settings, seed)}"
+    entry = (cache_dir or user_cache_dir()) / f"demo-{VERSION}-{_key(splits, settings, seed)}"
     found = _read(entry)
     if found is not None:
         return found
@@ -153,7 +153,7 @@ def _key(splits: Mapping[str, tuple[Utterance, ...]], settings: TeacherSettings,
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
 
 
-def _cache_dir() -> Path:
+def user_cache_dir() -> Path:
     own = os.environ.get("EDGEPRESS_CACHE")
     if own:
         return Path(own).expanduser()

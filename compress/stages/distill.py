@@ -6,12 +6,11 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+from compress.depth import layers_left
 from compress.distillation import match_teacher
 from compress.encoder.surgery import keep_layers
 from compress.errors import RecipeError
 from compress.fake_quantization import fake_quantized
-from compress.importance import least_important_layers
-from compress.inference import predict_logits
 from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.repair import repair_outputs
 from compress.stages.base import Context, Encoder
@@ -117,14 +116,8 @@ class Distill:
         if isinstance(wanted, tuple):
             return wanted
         probe = context.material.sample(PROBE_TEXTS, 1)
-        skipped = least_important_layers(
-            student,
-            probe,
-            predict_logits(context.material.teacher, probe),
-            depth - (wanted or depth),
-            progress=context.progress,
-        )
-        return tuple(layer for layer in range(depth) if layer not in skipped)
+        remove = depth - (wanted or depth)
+        return layers_left(student, context.material, probe, remove, progress=context.progress)
 
 
 def _figures(evaluation: Evaluation) -> dict[str, float]:

@@ -5,10 +5,10 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from compress.depth import layers_left
 from compress.encoder.surgery import SlicePlan, slice_model
 from compress.errors import RecipeError
-from compress.importance import fisher_importance, least_important_layers
-from compress.inference import predict_logits
+from compress.importance import fisher_importance
 from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.provenance import Provenance
 from compress.ranking import keep_best_heads, keep_best_neurons
@@ -107,14 +107,7 @@ def _plan(model: Any, turn: int, context: Context) -> SlicePlan:
     gone, gone_before = (-(-settings.layers * t // settings.steps) for t in (turn, turn - 1))
     if excess := gone - gone_before:
         probe = material.sample(PROBE_TEXTS, 1)
-        skipped = least_important_layers(
-            model,
-            probe,
-            predict_logits(material.teacher, probe),
-            excess,
-            progress=context.progress,
-        )
-        layers = tuple(layer for layer in range(layers_now) if layer not in skipped)
+        layers = layers_left(model, material, probe, excess, progress=context.progress)
     scores = fisher_importance(
         model,
         material.sample(settings.importance_texts, 4),
