@@ -72,8 +72,9 @@ def test_a_subject_is_opened_run_timed_and_weighed(artifact, examples, start):
     assert end_to_end.shape == model.shape == (3,)
     assert (end_to_end > 0).all()
     assert (model > 0).all()
-    assert 2**20 < worker.peak_rss_bytes() < 2**33
-    assert worker.peak_rss_bytes() >= worker.rss_bytes() > 2**20
+    # The kernel sums both from counters per CPU that lag behind each other by some pages.
+    now = worker.rss_bytes()
+    assert 2**20 < now < worker.peak_rss_bytes() + 2**20 < 2**33
 
 
 def test_memory_is_the_rows_own_and_not_what_the_parent_held(artifact, start):
