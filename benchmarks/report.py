@@ -62,7 +62,7 @@ class Row:
         threads: Intra-op threads asked for; None: the library's own choice.
         throughput_per_s: Inputs per second, text to logits, in batches of 32.
         batch_label_changes: Share (0 to 1) of those inputs whose label differs from the one that
-            the same input got alone: 0 unless quantization makes batch mates matter.
+            the same input got alone; None in full precision, where batch mates do not matter.
         note: A remark.
         error: Why the row is incomplete; None where everything was measured.
     """

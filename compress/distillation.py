@@ -6,6 +6,7 @@ wanted, the true labels. Matching the layers in between as well changed nothing 
 what the teacher says would take as many times the room.
 """
 
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderForSequenceClassification
 
 __all__ = ["Selection", "limited", "match_teacher", "with_augmentation"]
+
+_log = logging.getLogger("edgepress")
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ def match_teacher(
         settings: Weights of the losses, schedule, batch size.
         layer_map: By student layer, the teacher layer whose output it imitates.
         plan: How the student will be quantized: the last `settings.quantization_aware` of the
-            steps are taken with its rounding; None trains in float throughout.
+            steps are taken with its rounding, where that costs more than
+            `settings.rounding_share` by then; None trains in float throughout.
         selection: Picks the best weights; None keeps the last ones.
         progress: Told of each step.
         description: What the bar says.
@@ -158,9 +162,14 @@ def match_teacher(
     frozen = _freeze_embeddings(student) if settings.freeze_embeddings else []
     with ExitStack() as rounding:
 
-        def begin_rounding() -> None:
+        def begin_rounding() -> bool:
             assert plan is not None  # it is begun only for a plan
+            if selection is not None and not _rounding_matters(
+                student, plan, selection, settings.rounding_share
+            ):
+                return False
             rounding.enter_context(fake_quantized(student, plan))
+            return True
 
         try:
             return fit(
@@ -180,6 +189,26 @@ def match_teacher(
         finally:
             for parameter in frozen:
                 parameter.requires_grad_(True)
+
+
+def _rounding_matters(
+    student: "LeanEncoderForSequenceClassification",
+    plan: QuantizationPlan,
+    selection: Selection,
+    share: float,
+) -> bool:
+    """Whether INT8 takes the student further from its teacher, by more than `share` of the way."""
+    as_it_is = selection.evaluate(student).figures["kl"]
+    with fake_quantized(student, plan):
+        rounded = selection.evaluate(student).figures["kl"]
+    matters = rounded > (1 + share) * as_it_is
+    _log.info(
+        "INT8 rounding: KL %.4f instead of %.4f, %s",
+        rounded,
+        as_it_is,
+        "trained for" if matters else "too little to train for",
+    )
+    return matters
 
 
 def _freeze_embeddings(model: "LeanEncoderForSequenceClassification") -> list[torch.nn.Parameter]:

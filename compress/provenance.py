@@ -6,8 +6,9 @@ from typing import Any
 
 from compress.encoder.config import LayerSizes
 from compress.encoder.surgery import SlicePlan
+from compress.importance import Importance
 
-__all__ = ["Provenance"]
+__all__ = ["Provenance", "original_entry"]
 
 _KEY = "provenance"
 
@@ -71,3 +72,25 @@ class Provenance:
                 "neurons": list(self.neurons),
             }
         }
+
+
+def original_entry(sizes: Sequence[LayerSizes], scores: Importance) -> dict[str, Any]:
+    """What there was before anything was removed, and what each part was worth.
+
+    For the lineage entry of the stage that removed the first of it: heads' and layers' neurons'
+    shares of all importance of their kind.
+    """
+    all_heads = sum(float(layer.sum()) for layer in scores.heads) or 1.0
+    all_neurons = sum(float(layer.sum()) for layer in scores.neurons) or 1.0
+    return {
+        "original": {
+            "heads": [layer.heads for layer in sizes],
+            "neurons": [layer.intermediate_size for layer in sizes],
+            "head_importance": [
+                [round(float(score) / all_heads, 5) for score in layer] for layer in scores.heads
+            ],
+            "neuron_importance": [
+                round(float(layer.sum()) / all_neurons, 5) for layer in scores.neurons
+            ],
+        }
+    }

@@ -83,7 +83,7 @@ def fit(
     seed: int = 0,
     evaluate: Callable[[], Evaluation] | None = None,
     evaluations: int = 6,
-    last_phase: tuple[float, Callable[[], None]] | None = None,
+    last_phase: tuple[float, Callable[[], bool]] | None = None,
 ) -> FitResult:
     """Train `model` in place.
 
@@ -107,8 +107,8 @@ def fit(
         evaluate: Called before the first step and then `evaluations` times, evenly spaced, the
             last time after the last step; the weights with the best score are kept.
         evaluations: See `evaluate`.
-        last_phase: (share of the steps, what to call then): the model computes otherwise from
-            there on, so that earlier weights no longer compete.
+        last_phase: (share of the steps, what to call then): if it answers true, the model computes
+            otherwise from there on, so that earlier weights no longer compete.
     """
     start = time.monotonic()
     device = next(model.parameters()).device
@@ -131,8 +131,7 @@ def fit(
         turning_point = None if last_phase is None else round(steps * last_phase[0])
         with _training(model, dropout, seed), progress.track(description, steps) as task:
             for step, batch in enumerate(_endless(batches, first, steps), start=1):
-                if last_phase is not None and step - 1 == turning_point:
-                    last_phase[1]()
+                if last_phase and step - 1 == turning_point and last_phase[1]():
                     best = _Best(model, evaluate)
                     best.consider()
                 with accelerator.autocast():

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.render.architecture import Kept, describe_kept
 from benchmarks.render.figures import (
     MISSING,
     accuracy_points,
@@ -18,7 +19,9 @@ from benchmarks.render.figures import (
 )
 from benchmarks.report import Percentiles, Report, Row
 
-__all__ = ["render_markdown", "render_table"]
+__all__ = ["PICTURES", "render_markdown", "render_table"]
+
+PICTURES = "pictures"  # folder beside the report
 
 
 def render_markdown(report: Report, *, title: str = "Benchmark") -> str:
@@ -34,6 +37,8 @@ def render_markdown(report: Report, *, title: str = "Benchmark") -> str:
         render_table(report),
         _failures(report),
         _section("Remarks", _bullets([*report.notes, *_remarks(report)])),
+        _section("What was kept", _kept(report)),
+        _section("Decisions", _bullets([_escape(reason) for reason in report.decisions])),
         _section("Data", _bullets(_data(report))),
         _section("How it was measured", _bullets(_method(report))),
         _section("Environment", _bullets(_environment(report.environment))),
@@ -121,6 +126,14 @@ def _remarks(report: Report) -> list[str]:
     return [_escape(remark) for remark in remarks]
 
 
+def _kept(report: Report) -> str:
+    """A picture and a sentence for each pruned member."""
+    found = [kept for kept in map(Kept.of, report.family) if kept is not None]
+    return "\n\n".join(
+        f"{describe_kept(kept)}\n\n![{kept.name}]({PICTURES}/{kept.name}.svg)" for kept in found
+    )
+
+
 def _data(report: Report) -> list[str]:
     facts = dict(report.data)
     notes = facts.pop("notes", ())
@@ -152,8 +165,8 @@ def _method(report: Report) -> list[str]:
         "Its interval, and that of p50 in `report.json`, is a 95% bootstrap over rounds.",
         "Drop: points lost against the reference on the same examples, with a paired 95% bootstrap "
         "interval (`same`: right on the very same examples); `report.json` has the exact McNemar "
-        "p-value. Accuracy has its Wilson interval. "
-        "Accuracy was taken one input at a time, as latency was.",
+        "p-value. Accuracy has its Wilson interval. Rows of INT8 answered one input at a time, as "
+        "when timed; rows of full precision in batches, which does not change their answers.",
         "Size: the model files that the runtime reads. Memory: the process's peak after single "
         "inputs. Load: a fresh process's time to an open model, imports and checksums included.",
     ]

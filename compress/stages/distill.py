@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from compress.depth import layers_left
-from compress.distillation import match_teacher
+from compress.distillation import Selection, match_teacher
 from compress.encoder.surgery import keep_layers
 from compress.errors import RecipeError
 from compress.fake_quantization import fake_quantized
@@ -16,6 +16,7 @@ from compress.repair import repair_outputs
 from compress.stages.base import Context, Encoder
 from compress.stages.quantize import quantization_plan
 from compress.train import Evaluation
+from export.quantization import QuantizationPlan
 
 __all__ = ["STAGE", "Distill"]
 
@@ -74,8 +75,7 @@ class Distill:
             )
             entry |= {"layers": list(kept), "refitted": f"{repair.refitted}/{repair.total}"}
         plan = quantization_plan(context.recipe) if "quantize" in context.recipe.stages else None
-        with fake_quantized(student, plan) if plan is not None else nullcontext():
-            before = material.selection.evaluate(student)
+        before = _deployed(student, plan, material.selection)
         entry[LINEAGE_KEY] = list(layer_map)
         if before.figures["kl"] <= settings.enough:
             entry |= {"steps": 0, **_figures(before)}
@@ -93,17 +93,16 @@ class Distill:
             selection=material.selection,
             progress=context.progress,
             description=f"distilling, {depth} layer{'s' if depth > 1 else ''}",
-            seed=context.recipe.seed,
+            # every member of a family meets the texts in another order, and those before it in part
+            seed=context.recipe.seed + len(encoder.lineage),
         )
-        assert result.best is not None  # a selection was given
-        best = result.best
+        best = _deployed(student, plan, material.selection)
         if before.score > best.score:  # training undid more than it mended
             student, best = untrained, before
         entry |= {
             "epochs": settings.epochs,
             "texts": len(outputs.texts),
             "steps": result.steps,
-            "quantization_aware": settings.quantization_aware if plan is not None else 0.0,
             **_figures(best),
             "seconds": round(time.monotonic() - start, 1),
         }
@@ -118,6 +117,12 @@ class Distill:
         probe = context.material.sample(PROBE_TEXTS, 1)
         remove = depth - (wanted or depth)
         return layers_left(student, context.material, probe, remove, progress=context.progress)
+
+
+def _deployed(student: Any, plan: QuantizationPlan | None, selection: Selection) -> Evaluation:
+    """How good the student is once it is quantized."""
+    with fake_quantized(student, plan) if plan is not None else nullcontext():
+        return selection.evaluate(student)
 
 
 def _figures(evaluation: Evaluation) -> dict[str, float]:

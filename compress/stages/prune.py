@@ -8,9 +8,9 @@ from typing import Any
 from compress.depth import layers_left
 from compress.encoder.surgery import SlicePlan, slice_model
 from compress.errors import RecipeError
-from compress.importance import fisher_importance
+from compress.importance import Importance, fisher_importance
 from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
-from compress.provenance import Provenance
+from compress.provenance import Provenance, original_entry
 from compress.ranking import keep_best_heads, keep_best_neurons
 from compress.repair import repair_outputs
 from compress.shrink import PROBE_TEXTS, REPAIR_TEXTS, shrink
@@ -45,6 +45,15 @@ class Prune:
         whole = copy.deepcopy(encoder.module).to(material.device)
         layer_map = imitated_layers(encoder.lineage, len(whole.config.layers), len(teacher_sizes))
         entry: dict[str, Any] = {"stage": self.name}
+        scores = None
+        if not encoder.lineage:  # the first look at the original is what the report shows
+            scores = fisher_importance(
+                whole,
+                material.sample(settings.importance_texts, 4),
+                progress=context.progress,
+                seed=context.recipe.seed + 1,
+            )
+            entry |= original_entry(teacher_sizes, scores)
         if context.target_ms is not None and context.latency is not None:
             shrunk = shrink(
                 whole,
@@ -62,7 +71,7 @@ class Prune:
                 "kl_by_depth": {str(depth): kl for depth, kl in shrunk.tried.items()},
             }
         else:
-            smaller, kept, plans = _by_shares(whole, context)
+            smaller, kept, plans = _by_shares(whole, scores, context)
         provenance = Provenance.of(encoder.lineage, teacher_sizes)
         for plan in plans:
             provenance = provenance.after(plan)
@@ -80,16 +89,19 @@ class Prune:
         return replace(encoder, module=smaller, lineage=(*encoder.lineage, entry))
 
 
-def _by_shares(whole: Any, context: Context) -> tuple[Any, tuple[int, ...], tuple[SlicePlan, ...]]:
+def _by_shares(
+    whole: Any, scores: Importance | None, context: Context
+) -> tuple[Any, tuple[int, ...], tuple[SlicePlan, ...]]:
     """The model without the shares that the settings name, which of its layers are left, and how.
 
-    Each turn removes as much as the others and is repaired towards the whole model.
+    Each turn removes as much as the others and is repaired towards the whole model. `scores` are
+    the whole model's, if they are known.
     """
     settings, material = context.recipe.prune, context.material
     kept = tuple(range(len(whole.config.layers)))
     smaller, plans = whole, list[SlicePlan]()
     for turn in range(1, settings.steps + 1):
-        plans.append(_plan(smaller, turn, context))
+        plans.append(_plan(smaller, scores if turn == 1 else None, turn, context))
         smaller = slice_model(smaller, plans[-1])
         if plans[-1].layers is not None:
             kept = tuple(kept[layer] for layer in plans[-1].layers)
@@ -99,7 +111,7 @@ def _by_shares(whole: Any, context: Context) -> tuple[Any, tuple[int, ...], tupl
     return smaller, kept, tuple(plans)
 
 
-def _plan(model: Any, turn: int, context: Context) -> SlicePlan:
+def _plan(model: Any, scores: Importance | None, turn: int, context: Context) -> SlicePlan:
     """What stays after this turn."""
     settings, material = context.recipe.prune, context.material
     layers_now = len(model.config.layers)
@@ -108,12 +120,13 @@ def _plan(model: Any, turn: int, context: Context) -> SlicePlan:
     if excess := gone - gone_before:
         probe = material.sample(PROBE_TEXTS, 1)
         layers = layers_left(model, material, probe, excess, progress=context.progress)
-    scores = fisher_importance(
-        model,
-        material.sample(settings.importance_texts, 4),
-        progress=context.progress,
-        seed=context.recipe.seed + turn,
-    )
+    if scores is None:
+        scores = fisher_importance(
+            model,
+            material.sample(settings.importance_texts, 4),
+            progress=context.progress,
+            seed=context.recipe.seed + turn,
+        )
     heads_share, neurons_share = (
         _share_now(share, turn, settings.steps) for share in (settings.heads, settings.neurons)
     )

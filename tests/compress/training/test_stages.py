@@ -95,6 +95,18 @@ def test_the_same_seed_gives_the_same_student(toy: Any, tmp_path: Path) -> None:
     assert not all(torch.equal(same[k], other[k]) for k in same)
 
 
+def test_rounding_is_trained_for_only_where_it_costs(toy: Any, tmp_path: Path) -> None:
+    def learn(**changes: Any) -> dict[str, torch.Tensor]:
+        settings = {**LEARN, "layers": 1, "epochs": 1, **changes}
+        context = toy.context(tmp_path, distill=settings)
+        return weights(get_stage("distill").apply(start(toy), context).module)
+
+    without, never = learn(quantization_aware=0.0), learn(rounding_share=1e9)
+    always = learn(rounding_share=0.0, quantization_aware=0.9)
+    assert all(torch.equal(without[k], never[k]) for k in without)
+    assert not all(torch.equal(without[k], always[k]) for k in without)
+
+
 def test_layers_as_named(toy: Any, tmp_path: Path) -> None:
     settings = {"layers": [0, 1], "epochs": 0, "freeze_embeddings": False}
     student = get_stage("distill").apply(start(toy), toy.context(tmp_path, distill=settings))
