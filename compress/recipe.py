@@ -80,6 +80,11 @@ class PruneSettings(_Settings):
     layers: int = Field(0, ge=0, description="whole layers to remove, least important first")
     neuron_step: int = Field(32, ge=1, description="FFN widths are multiples of this")
     steps: int = Field(2, ge=1, description="prune and repair in this many turns")
+    scores: Literal["labels", "teacher"] | None = Field(
+        None,
+        description="what heads and neurons are chosen by: the labels' Fisher information, or the "
+        "divergence from the teacher; by default what keeps the first member nearer to the teacher",
+    )
     importance_texts: int = Field(1024, ge=1, description="training texts that scores are from")
 
 

@@ -9,13 +9,13 @@ after it: four narrow layers ahead of three wider ones of the same latency.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
 
 from compress.depth import removal_path
 from compress.encoder.surgery import SlicePlan, keep_layers, slice_model
 from compress.errors import RecipeError
-from compress.importance import fisher_importance
+from compress.importance import Importance, divergence_importance, fisher_importance
 from compress.inference import divergence, predict_logits
 from compress.latency_table import LatencyTable
 from compress.material import Material
@@ -27,7 +27,11 @@ from compress.shape_search import choose_sizes
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderForSequenceClassification
 
-__all__ = ["OutOfReachError", "Shrunk", "shrink"]
+__all__ = ["OutOfReachError", "Scores", "Shrunk", "shrink"]
+
+Scores = Literal["labels", "teacher"]
+"""Where heads' and neurons' scores come from: the labels' Fisher information, or the divergence
+from the teacher, which needs no labels."""
 
 _log = logging.getLogger("edgepress")
 
@@ -51,6 +55,8 @@ class Shrunk:
         predicted_ms: Its latency by the table.
         distance: KL from the teacher on the probe.
         tried: For every depth that was compared, its distance.
+        scores: What heads and neurons were chosen by.
+        tried_scores: For every kind of scores that was compared at that depth, the distance.
     """
 
     model: "LeanEncoderForSequenceClassification"
@@ -59,6 +65,8 @@ class Shrunk:
     predicted_ms: float
     distance: float
     tried: Mapping[int, float]
+    scores: Scores
+    tried_scores: Mapping[Scores, float]
 
 
 def shrink(
@@ -68,6 +76,7 @@ def shrink(
     target_ms: float,
     settings: PruneSettings,
     *,
+    scores: Scores | None = None,
     seed: int,
     progress: Progress,
 ) -> Shrunk:
@@ -79,6 +88,7 @@ def shrink(
         table: What sizes cost.
         target_ms: Latency (model only, p50) by the table.
         settings: Turns, step of FFN widths, texts that importance is measured on.
+        scores: What heads and neurons are chosen by; None tries every kind at the best depth.
         seed: Of drawn labels where texts have none.
         progress: Told of each part.
 
@@ -91,28 +101,44 @@ def shrink(
     paths = removal_path(
         model, material.sample(DRAFT_TEXTS, 2), probe, probe_logits, shallowest, progress=progress
     )
+    narrowing = _Narrowing(model, material, table, target_ms, settings, seed, progress)
+
+    def attempt(kept: tuple[int, ...], kind: Scores) -> Shrunk | None:
+        cuts = [SlicePlan(layers=kept)]
+        narrowed = narrowing.narrow(kept, kind, cuts)
+        if narrowed is None:
+            return None
+        distance = divergence(predict_logits(narrowed, probe), probe_logits)
+        _log.info("prune: %d layers %s by %s, KL %.4f", len(kept), list(kept), kind, distance)
+        predicted_ms = table.predict(narrowed.config.layer_sizes)
+        return Shrunk(narrowed, kept, tuple(cuts), predicted_ms, distance, {}, kind, {})
+
+    first: Scores = scores or "labels"
     best: Shrunk | None = None
     tried: dict[int, float] = {}
     # From the shallowest, which needs no narrowing: once a deeper, narrower one is worse, still
     # deeper ones are as well.
     for kept in reversed(paths):
-        cuts = [SlicePlan(layers=kept)]
-        narrowed = _narrow(model, kept, cuts, material, table, target_ms, settings, seed, progress)
-        if narrowed is None:
+        found = attempt(kept, first)
+        if found is None:
             continue
-        distance = divergence(predict_logits(narrowed, probe), probe_logits)
-        tried[len(kept)] = round(distance, 4)
-        _log.info("prune: %d layers %s, KL %.4f", len(kept), list(kept), distance)
-        if best is not None and distance > best.distance:
+        tried[len(kept)] = round(found.distance, 4)
+        if best is not None and found.distance > best.distance:
             break
-        predicted_ms = table.predict(narrowed.config.layer_sizes)
-        best = Shrunk(narrowed, kept, tuple(cuts), predicted_ms, distance, tried)
+        best = found
     if best is None:
         raise OutOfReachError(
             f"no model of this architecture runs in {target_ms:.2f} ms here",
             hint="ask for smaller speedups, or for a larger --target-latency",
         )
-    return best
+    compared: dict[Scores, float] = {first: round(best.distance, 4)}
+    if scores is None and len(best.plans) > 1:  # where nothing was narrowed, nothing was scored
+        for kind in get_args(Scores):
+            other = None if kind == first else attempt(best.layers, kind)
+            if other is not None:
+                compared[kind] = round(other.distance, 4)
+                best = min(best, other, key=lambda shrunk: shrunk.distance)
+    return replace(best, tried=tried, tried_scores=compared)
 
 
 def _shallowest(
@@ -128,46 +154,52 @@ def _shallowest(
     return 1
 
 
-def _narrow(
-    model: "LeanEncoderForSequenceClassification",
-    kept: Sequence[int],
-    cuts: list[SlicePlan],
-    material: Material,
-    table: LatencyTable,
-    target_ms: float,
-    settings: PruneSettings,
-    seed: int,
-    progress: Progress,
-) -> "LeanEncoderForSequenceClassification | None":
-    """Only the layers `kept`, their heads and neurons chosen for the target; None: out of reach.
+@dataclass(frozen=True)
+class _Narrowing:
+    """Removes heads and neurons until a target is met."""
 
-    Every further cut is appended to `cuts`.
-    """
-    texts = material.sample(REPAIR_TEXTS, 3)
-    smaller = keep_layers(model, kept)
-    if len(kept) < len(model.config.layers):
-        repair_outputs(smaller, model, texts, kept, progress=progress)
-    start_ms = table.predict(smaller.config.layer_sizes)
-    for turn in range(1, settings.steps + 1):
-        if start_ms <= target_ms:
-            break
-        goal_ms = start_ms * (target_ms / start_ms) ** (turn / settings.steps)
-        scores = fisher_importance(
-            smaller,
-            material.sample(settings.importance_texts, 4),
-            progress=progress,
-            seed=seed + turn,
-        )
-        shape = choose_sizes(
-            scores,
-            table,
-            goal_ms,
-            neuron_step=settings.neuron_step,
-            head_size=smaller.config.layer_sizes[0].head_size,
-        )
-        if shape is None:
-            return None
-        cuts.append(shape.plan())
-        smaller = slice_model(smaller, cuts[-1])
-        repair_outputs(smaller, model, texts, kept, progress=progress)
-    return smaller
+    model: "LeanEncoderForSequenceClassification"
+    material: Material
+    table: LatencyTable
+    target_ms: float
+    settings: PruneSettings
+    seed: int
+    progress: Progress
+
+    def narrow(
+        self, kept: Sequence[int], kind: Scores, cuts: list[SlicePlan]
+    ) -> "LeanEncoderForSequenceClassification | None":
+        """Only the layers `kept`, their heads and neurons chosen by `kind`; None: out of reach.
+
+        Every further cut is appended to `cuts`.
+        """
+        texts = self.material.sample(REPAIR_TEXTS, 3)
+        smaller = keep_layers(self.model, kept)
+        if len(kept) < len(self.model.config.layers):
+            repair_outputs(smaller, self.model, texts, kept, progress=self.progress)
+        start_ms, turns = self.table.predict(smaller.config.layer_sizes), self.settings.steps
+        for turn in range(1, turns + 1):
+            if start_ms <= self.target_ms:
+                break
+            shape = choose_sizes(
+                self._scores(smaller, kind, turn),
+                self.table,
+                start_ms * (self.target_ms / start_ms) ** (turn / turns),
+                neuron_step=self.settings.neuron_step,
+                head_size=smaller.config.layer_sizes[0].head_size,
+            )
+            if shape is None:
+                return None
+            cuts.append(shape.plan())
+            smaller = slice_model(smaller, cuts[-1])
+            repair_outputs(smaller, self.model, texts, kept, progress=self.progress)
+        return smaller
+
+    def _scores(
+        self, model: "LeanEncoderForSequenceClassification", kind: Scores, turn: int
+    ) -> Importance:
+        texts, seed = self.material.sample(self.settings.importance_texts, 4), self.seed + turn
+        if kind == "labels":
+            return fisher_importance(model, texts, progress=self.progress, seed=seed)
+        logits = predict_logits(self.material.teacher, texts)
+        return divergence_importance(model, logits, texts, progress=self.progress, seed=seed)

@@ -3,7 +3,7 @@
 import copy
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from compress.depth import layers_left
 from compress.encoder.surgery import SlicePlan, slice_model
@@ -13,7 +13,7 @@ from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.provenance import Provenance, original_entry
 from compress.ranking import keep_best_heads, keep_best_neurons
 from compress.repair import repair_outputs
-from compress.shrink import PROBE_TEXTS, REPAIR_TEXTS, shrink
+from compress.shrink import PROBE_TEXTS, REPAIR_TEXTS, Scores, shrink
 from compress.stages.base import Context, Encoder
 
 __all__ = ["STAGE", "Prune"]
@@ -61,6 +61,7 @@ class Prune:
                 context.latency,
                 context.target_ms,
                 settings,
+                scores=settings.scores or _scores_before(encoder),
                 seed=context.recipe.seed,
                 progress=context.progress,
             )
@@ -69,6 +70,8 @@ class Prune:
                 "target_ms": round(context.target_ms, 3),
                 "predicted_ms": round(shrunk.predicted_ms, 3),
                 "kl_by_depth": {str(depth): kl for depth, kl in shrunk.tried.items()},
+                "scores": shrunk.scores,
+                "kl_by_scores": dict(shrunk.tried_scores),
             }
         else:
             smaller, kept, plans = _by_shares(whole, scores, context)
@@ -87,6 +90,14 @@ class Prune:
         }
         smaller = smaller.to("cpu").eval()
         return replace(encoder, module=smaller, lineage=(*encoder.lineage, entry))
+
+
+def _scores_before(encoder: Encoder) -> Scores | None:
+    """What the member before chose by, once it has compared: it is not compared for every one."""
+    for entry in reversed(encoder.lineage):
+        if len(entry.get("kl_by_scores", ())) > 1:
+            return cast("Scores", entry["scores"])
+    return None
 
 
 def _by_shares(

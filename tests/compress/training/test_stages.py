@@ -155,7 +155,7 @@ def test_pruning_in_turns_and_a_layer_less_then_recovery(toy: Any, tmp_path: Pat
 TABLE = LatencyTable(  # milliseconds such as a machine might have
     base_ms=0.1,
     inner=LayerCosts(Curve((0, 1, 4), (0.1, 0.2, 0.3)), Curve((0, 8, 64), (0.0, 0.1, 0.4))),
-    last=LayerCosts(Curve((0, 4), (0.1, 0.2)), Curve((0, 64), (0.0, 0.1))),
+    last=LayerCosts(Curve((0, 1, 4), (0.1, 0.12, 0.2)), Curve((0, 8, 64), (0.0, 0.02, 0.1))),
 )
 
 
@@ -179,6 +179,34 @@ def test_pruning_to_a_latency(toy: Any, tmp_path: Path, target_ms: float) -> Non
     assert set(later.layers) <= set(found.layers)
     for layer, heads in zip(later.layers, later.heads, strict=True):
         assert set(heads) <= set(found.heads[found.layers.index(layer)])
+
+
+def test_kinds_of_scores_are_compared_once(toy: Any, tmp_path: Path) -> None:
+    def prune(encoder: Encoder, target_ms: float, **settings: Any) -> Encoder:
+        context = toy.context(tmp_path, prune={"neuron_step": 8, **settings})
+        return get_stage("prune").apply(
+            encoder, replace(context, latency=TABLE, target_ms=target_ms)
+        )
+
+    first = prune(start(toy), 0.38)  # not even one layer is this fast as wide as it is
+    entry = first.lineage[-1]
+    assert set(entry["kl_by_scores"]) == {"labels", "teacher"}
+    assert entry["scores"] == min(entry["kl_by_scores"], key=entry["kl_by_scores"].__getitem__)
+    second = prune(first, 0.35).lineage[-1]
+    assert set(second["kl_by_scores"]) == {entry["scores"]}
+    assert prune(start(toy), 0.38, scores="teacher").lineage[-1]["scores"] == "teacher"
+
+
+def test_the_first_pruning_records_what_the_original_was_worth(toy: Any, tmp_path: Path) -> None:
+    context = toy.context(tmp_path, prune=HALVE)
+    first = get_stage("prune").apply(start(toy), context)
+    again = get_stage("prune").apply(first, context)
+    original = first.lineage[-1]["original"]
+    assert original["heads"] == [4, 4, 4]
+    assert original["neurons"] == [64, 64, 64]
+    assert sum(map(sum, original["head_importance"])) == pytest.approx(1.0, abs=1e-3)
+    assert sum(original["neuron_importance"]) == pytest.approx(1.0, abs=1e-3)
+    assert "original" not in again.lineage[-1]
 
 
 def test_a_latency_out_of_reach_is_refused(toy: Any, tmp_path: Path) -> None:
