@@ -88,6 +88,10 @@ def run(
     effort: Annotated[
         str | None, typer.Option(help="fast (no training), balanced (default) or best.")
     ] = None,
+    time_budget: Annotated[
+        float | None,
+        typer.Option(help="Minutes: search until then for a faster member inside the budget."),
+    ] = None,
     unlabelled: Annotated[
         Path | None, typer.Option(help="More text, which the model labels: txt, csv, jsonl ...")
     ] = None,
@@ -118,6 +122,7 @@ def run(
             "max_drop": max_drop,
             "target_latency_ms": target_latency,
             "effort": effort,
+            "time_budget_minutes": time_budget,
             "seed": seed,
             "threads": threads,
             "stages": None if stages is None else _stage_names(stages),

@@ -1,7 +1,9 @@
 """The members of a run's family: encoders after each stage, exported and ready to be measured."""
 
 import logging
+import math
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -81,7 +83,12 @@ def check_stages(encoder: "Encoder", context: "Context") -> None:
 
 
 def run_stages(
-    encoder: "Encoder", context: "Context", workspace: Workspace, key: str
+    encoder: "Encoder",
+    context: "Context",
+    workspace: Workspace,
+    key: str,
+    *,
+    deadline: float | None = None,
 ) -> list["Staged"]:
     """Make the family, every stage from its checkpoint if there is one.
 
@@ -98,13 +105,13 @@ def run_stages(
         context: What the stages may use.
         workspace: Holds the checkpoints.
         key: Digest of the imported model and of the data.
+        deadline: Moment of `time.monotonic` until which more members are made where the budget
+            ends (`compress.boundary`); None makes those of the recipe only.
 
     Returns:
         The members, the imported one first, all with the plan of the `quantize` stage if the
         recipe has it.
     """
-    from compress.shrink import OutOfReachError
-
     recipe = context.recipe
     if not workspace.encoder(key).is_dir():
         workspace.save_encoder(key, encoder)
@@ -112,17 +119,7 @@ def run_stages(
     # `quantize` is a plan, not a change of weights: it is attached to every member below
     stages = [name for name in recipe.stages if name != "quantize"]
     if context.latency is not None and "prune" in stages:
-        full_ms = context.latency.predict(encoder.module.config.layer_sizes)
-        for speedup in _speedups(recipe, full_ms):
-            turn = replace(context, target_ms=full_ms / speedup)
-            made = Staged(f"x{speedup:.3g}", members[-1].key, members[-1].encoder)
-            try:
-                for name in stages:
-                    made = _staged(made, name, turn, workspace)
-            except OutOfReachError as error:
-                _log.warning("%s left out: %s", made.name, error.message)
-                break  # the speed-ups grow: the others are out of reach as well
-            members.append(made)
+        members = _by_speedups(members[0], stages, context, workspace, deadline)
     else:
         for name in stages:
             members.append(_staged(replace(members[-1], name=name), name, context, workspace))
@@ -130,6 +127,53 @@ def run_stages(
         return members
     quantize = get_stage("quantize")
     return [replace(member, encoder=quantize.apply(member.encoder, context)) for member in members]
+
+
+def _by_speedups(
+    full: "Staged",
+    stages: Sequence[str],
+    context: "Context",
+    workspace: Workspace,
+    deadline: float | None,
+) -> list["Staged"]:
+    """A member for each speed-up, and more of them at the budget's edge until the deadline."""
+    from compress.boundary import Candidate, close_in
+    from compress.refine import quantized_bound
+    from compress.shrink import OutOfReachError
+
+    assert context.latency is not None  # the caller has looked
+    full_ms = context.latency.predict(full.encoder.module.config.layer_sizes)
+
+    def make(before: "Candidate[Staged]", speedup: float) -> "Candidate[Staged] | None":
+        turn = replace(context, target_ms=full_ms / speedup)
+        made = Staged(f"x{speedup:.3g}", before.member.key, before.member.encoder)
+        try:
+            for name in stages:
+                made = _staged(made, name, turn, workspace)
+        except OutOfReachError as error:
+            _log.warning("%s left out: %s", made.name, error.message)
+            return None
+        # only a search that goes on has to know before anything is exported
+        bound = math.inf if deadline is None else quantized_bound(made.encoder, context)
+        return Candidate(speedup, made, bound)
+
+    candidates, longest_s = [Candidate(1.0, full, 0.0)], 0.0
+    for speedup in _speedups(context.recipe, full_ms):
+        start = time.monotonic()
+        made = make(candidates[-1], speedup)
+        longest_s = max(longest_s, time.monotonic() - start)
+        if made is None:
+            break  # the speed-ups grow: the others are out of reach as well
+        candidates.append(made)
+    if deadline is not None:
+        candidates = close_in(
+            candidates,
+            make,
+            max_drop=context.recipe.max_drop,
+            deadline=deadline,
+            longest_s=longest_s,
+        )
+    return [candidate.member for candidate in candidates]
 
 
 def _speedups(recipe: Recipe, full_ms: float) -> list[float]:

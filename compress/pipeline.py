@@ -1,6 +1,7 @@
 """A whole run: from a checkpoint and data to a recommended artifact and the table for it."""
 
 import logging
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ __all__ = ["Columns", "Result", "run"]
 _log = logging.getLogger("edgepress")
 
 _LENGTHS = 1024  # training texts whose lengths the latency table is measured on
+_CONCLUSION_MINUTES = 8.0  # of a time budget, for exporting and measuring the family
 _LONGEST = 512  # tokens kept of a text where the tokenizer states no limit of its own
 
 
@@ -72,6 +74,7 @@ def run(
     Raises:
         EdgepressError: Bad model, data, recipe or output folder; nothing was half-written.
     """
+    started = time.monotonic()
     quiet_transformers()
     # Everything that can be wrong with the input is found before the output folder is touched.
     workspace = Workspace(out)
@@ -98,7 +101,7 @@ def run(
             _log.info("data: %d unlabelled texts from %s", len(more), unlabelled)
         for note in start.notes:
             _log.info("import: %s", note)
-        result = conclude(job, _family(job, start), start.remarks)
+        result = conclude(job, _family(job, start, _deadline(recipe, started)), start.remarks)
         workspace.close()
         _log.info("done")
     return result
@@ -171,21 +174,28 @@ def _prepare(job: Job, config: Any) -> _Start:
     return _Start(encoder, context, tuple(notes))
 
 
-def _family(job: Job, start: _Start) -> Family:
+def _deadline(recipe: Recipe, started: float) -> float | None:
+    """Until when members are made, so that exporting and measuring them fits into the time too."""
+    if recipe.time_budget_minutes is None:
+        return None
+    return started + 60 * (recipe.time_budget_minutes - _CONCLUSION_MINUTES)
+
+
+def _family(job: Job, start: _Start, deadline: float | None) -> Family:
     """The family, exported."""
     if start.encoder is None or start.context is None:
         for remark in start.remarks:
             _log.warning("%s", remark)
         return Family([_fallback(job)])
-    return _staged(job, start.encoder, start.context)
+    return _staged(job, start.encoder, start.context, deadline)
 
 
-def _staged(job: Job, encoder: "Encoder", context: "Context") -> Family:
+def _staged(job: Job, encoder: "Encoder", context: "Context", deadline: float | None) -> Family:
     more = None if job.unlabelled is None else fingerprint((job.unlabelled,))
     key = digest(job.model_key, job.splits.fingerprint, context.max_length, more)
     with context.material:
         context = replace(context, latency=_latency_table(job, encoder, context))
-        staged = run_stages(encoder, context, job.workspace, key)
+        staged = run_stages(encoder, context, job.workspace, key, deadline=deadline)
     with job.progress.track("exporting", len(staged)) as task:
         members = []
         for member in staged:

@@ -134,6 +134,12 @@ class Recipe(_Settings):
         description="the other way round: the least drop among members whose median end-to-end "
         "latency at batch 1 is at most this; max_drop then decides nothing",
     )
+    time_budget_minutes: float | None = Field(
+        None,
+        gt=0,
+        description="the run's length: while there is time, more members are made between the "
+        "fastest inside the budget and the next one",
+    )
     confidence: float = Field(
         0.7,
         ge=0.5,

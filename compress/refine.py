@@ -22,10 +22,16 @@ from compress.sensitivity import layer_sensitivities
 from compress.workspace import Workspace
 
 if TYPE_CHECKING:
-    from compress.stages.base import Context
+    from compress.stages.base import Context, Encoder
     from export.quantization import QuantizationPlan
 
-__all__ = ["Mixed", "float_bound", "mixed_precision_member", "variant_members"]
+__all__ = [
+    "Mixed",
+    "float_bound",
+    "mixed_precision_member",
+    "quantized_bound",
+    "variant_members",
+]
 
 _log = logging.getLogger("edgepress")
 
@@ -77,6 +83,16 @@ def float_bound(staged: Staged, context: "Context") -> float:
     """The drop (points) that the member in float stays below on the selection split, probably."""
     selection = context.material.selection
     return _bound(predict_logits(staged.encoder.module, selection.texts), context)
+
+
+def quantized_bound(encoder: "Encoder", context: "Context") -> float:
+    """The same in INT8 as the recipe has it, emulated: before anything was exported."""
+    from compress.fake_quantization import fake_quantized
+    from compress.stages.quantize import quantization_plan
+
+    with fake_quantized(encoder.module, quantization_plan(context.recipe)):
+        logits = predict_logits(encoder.module, context.material.selection.texts)
+    return _bound(logits, context)
 
 
 def mixed_precision_member(staged: Staged, context: "Context", workspace: Workspace) -> Mixed:

@@ -1,0 +1,66 @@
+"""Closing in on the budget's edge."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from compress.boundary import Candidate, close_in
+
+
+def search(
+    edge: float, speedups: list[float], *, seconds: float = 1e9, each: float = 10.0
+) -> tuple[list[float], list[tuple[float, float]]]:
+    """Speed-ups in the end, and (made from, speed-up), where a drop of 1 is met up to `edge`."""
+    now, made = 0.0, list[tuple[float, float]]()
+
+    def candidate(speedup: float) -> Candidate[str]:
+        return Candidate(speedup, f"x{speedup:.3g}", 0.5 if speedup <= edge else 1.5)
+
+    def make(before: Candidate[str], speedup: float) -> Candidate[str] | None:
+        nonlocal now
+        now += each
+        made.append((before.speedup, speedup))
+        return candidate(speedup) if speedup < 10 else None
+
+    found = close_in(
+        [candidate(s) for s in speedups],
+        make,
+        max_drop=1.0,
+        deadline=seconds,
+        longest_s=each,
+        clock=lambda: now,
+    )
+    return [c.speedup for c in found], made
+
+
+@pytest.mark.parametrize("edge", [1.05, 2.4, 2.9])
+def test_the_edge_is_enclosed(edge: float) -> None:
+    speedups, made = search(edge, [1.0, 1.4, 2.0, 3.0])
+    inside = max(s for s in speedups if s <= edge)
+    outside = min(s for s in speedups if s > edge)
+    assert outside / inside < 1.06**2
+    assert speedups == sorted(speedups)
+    assert all(before < speedup and before <= edge for before, speedup in made)
+
+
+def test_where_all_are_inside_it_goes_beyond_until_out_of_reach() -> None:
+    speedups, _ = search(100.0, [1.0, 4.0])
+    assert speedups == pytest.approx([1.0, 4.0, 5.0, 6.25, 7.8125, 9.765625])
+
+
+def test_the_unpruned_model_counts_as_inside() -> None:
+    speedups, made = search(0.5, [1.0, 2.0])
+    assert made[0][0] == 1.0
+    assert speedups[0] == 1.0
+
+
+def steps() -> Iterator[tuple[float, int]]:
+    yield 5.0, 0  # not even one fits
+    yield 12.0, 1
+    yield 25.0, 2
+
+
+@pytest.mark.parametrize(("seconds", "count"), steps())
+def test_nothing_is_begun_that_would_end_too_late(seconds: float, count: int) -> None:
+    _, made = search(2.4, [1.0, 1.4, 2.0, 3.0], seconds=seconds)
+    assert len(made) == count
