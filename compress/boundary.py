@@ -1,7 +1,7 @@
-"""Closes in on the budget: more members between the fastest inside it and the next one outside.
+"""More members than the recipe's speed-ups name, where the accuracy budget ends.
 
-What the recipe's speed-ups leave open is where between two of them the budget ends. While there is
-time, one more member is made half way (of the ratio), from the fastest that is inside.
+Where even the fastest is inside, faster ones are made. And while there is time, one more is made
+half way (of the ratio) between the fastest inside and the next one outside.
 """
 
 import logging
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["Candidate", "close_in"]
+__all__ = ["BEYOND", "Candidate", "close_in", "go_beyond"]
 
 _log = logging.getLogger("edgepress")
 
@@ -19,8 +19,8 @@ M = TypeVar("M")
 
 # Members nearer than this to each other would not be told apart by a benchmark.
 _SMALLEST_STEP = 1.06
-# Where even the fastest member is inside.
-_BEYOND = 1.25
+# The next speed-up where even the fastest member is inside.
+BEYOND = 1.3
 # A member may take this much longer than the longest one so far.
 _MARGIN = 1.2
 
@@ -38,6 +38,28 @@ class Candidate(Generic[M]):
     speedup: float
     member: M
     bound: float
+
+
+def go_beyond(
+    candidates: list[Candidate[M]],
+    make: Callable[[Candidate[M], float], Candidate[M] | None],
+    *,
+    max_drop: float,
+) -> list[Candidate[M]]:
+    """The candidates, and faster ones until one is outside the budget or out of reach.
+
+    Args:
+        candidates: By speed-up, ascending; the first one is the unpruned model.
+        make: A candidate of a speed-up, made from a slower one; None: out of reach.
+        max_drop: Budget in points.
+    """
+    found = list(candidates)
+    while len(found) > 1 and found[-1].bound <= max_drop:
+        made = make(found[-1], BEYOND * found[-1].speedup)
+        if made is None:
+            break
+        found.append(made)
+    return found
 
 
 def close_in(
@@ -67,7 +89,7 @@ def close_in(
         place = max(i for i, c in enumerate(found) if i == 0 or c.bound <= max_drop)
         inside = found[place]
         if place + 1 == len(found):
-            speedup = inside.speedup * _BEYOND
+            speedup = inside.speedup * BEYOND
         else:
             speedup = math.sqrt(inside.speedup * found[place + 1].speedup)
         if speedup / inside.speedup < _SMALLEST_STEP:

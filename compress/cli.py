@@ -35,6 +35,7 @@ _RESUMABLE = ("run", "demo")
 # The demo has 20,000 utterances: enough text without much augmentation, and it should be over soon.
 _DEMO_RECIPE = [
     "speedups=[1.5, 2.5]",
+    "beyond=false",
     "distill.augment=1",
     "distill.epochs=0.5",
     "quantize.alternatives=false",

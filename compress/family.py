@@ -1,7 +1,6 @@
 """The members of a run's family: encoders after each stage, exported and ready to be measured."""
 
 import logging
-import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -136,8 +135,9 @@ def _by_speedups(
     workspace: Workspace,
     deadline: float | None,
 ) -> list["Staged"]:
-    """A member for each speed-up, and more of them at the budget's edge until the deadline."""
-    from compress.boundary import Candidate, close_in
+    """A member for each speed-up, further ones while the budget is not used up, and until the
+    deadline more of them where it ends."""
+    from compress.boundary import Candidate, close_in, go_beyond
     from compress.refine import quantized_bound
     from compress.shrink import OutOfReachError
 
@@ -153,23 +153,26 @@ def _by_speedups(
         except OutOfReachError as error:
             _log.warning("%s left out: %s", made.name, error.message)
             return None
-        # only a search that goes on has to know before anything is exported
-        bound = math.inf if deadline is None else quantized_bound(made.encoder, context)
-        return Candidate(speedup, made, bound)
+        return Candidate(speedup, made, quantized_bound(made.encoder, context))
 
     candidates, longest_s = [Candidate(1.0, full, 0.0)], 0.0
-    for speedup in _speedups(context.recipe, full_ms):
+    speedups = _speedups(context.recipe, full_ms)
+    for speedup in speedups:
         start = time.monotonic()
         made = make(candidates[-1], speedup)
         longest_s = max(longest_s, time.monotonic() - start)
         if made is None:
             break  # the speed-ups grow: the others are out of reach as well
         candidates.append(made)
+    max_drop = context.recipe.max_drop
+    complete = len(candidates) == 1 + len(speedups)
+    if complete and context.recipe.beyond and context.recipe.target_latency_ms is None:
+        candidates = go_beyond(candidates, make, max_drop=max_drop)
     if deadline is not None:
         candidates = close_in(
             candidates,
             make,
-            max_drop=context.recipe.max_drop,
+            max_drop=max_drop,
             deadline=deadline,
             longest_s=longest_s,
         )

@@ -105,7 +105,7 @@ class QuantizeSettings(_Settings):
     reduce_range: bool = Field(
         False, description="7-bit weights: exact on x86 CPUs without VNNI, a little coarser"
     )
-    calibration_texts: int = Field(300, ge=1, description="training texts for static ranges")
+    calibration_texts: int = Field(128, ge=1, description="training texts for static ranges")
     smooth_quant_alpha: float = Field(
         0.95, ge=-1, le=1, description="SmoothQuant strength in static quantization; -1 is off"
     )
@@ -152,10 +152,13 @@ class Recipe(_Settings):
         ("prune", "distill", "quantize"), description="applied in this order, each once a member"
     )
     speedups: tuple[float, ...] = Field(
-        (1.4, 2.2, 2.7, 3.3, 5.0),
+        (1.4, 2.2, 2.6, 3.2, 5.0),
         description="the family: how many times as fast as the unpruned INT8 model each member is "
         "to be, by the measured latency table; each is made from the one before. None of them: one "
         "member, pruned by the shares of `prune`",
+    )
+    beyond: bool = Field(
+        True, description="make faster members than `speedups` while the last is inside max_drop"
     )
     max_length: int | None = Field(
         None, ge=8, description="tokens kept of a text; by default the tokenizer's own, up to 512"
@@ -192,7 +195,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
         # Measuring what sizes cost, and which layers may go, takes two minutes: not for this.
         "speedups": (),
         "prune": {"heads": 0.25, "neurons": 0.33, "steps": 1, "importance_texts": 512},
-        "quantize": {"calibration_texts": 128, "alternatives": False},
+        "quantize": {"alternatives": False},
         "benchmark_rounds": 8,
         # The table names the fastest of the stock exports; the others take a minute to make.
         "without_rivals": ("onnx-fp32", "openvino-fp32", "openvino-int8"),

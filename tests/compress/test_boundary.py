@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from compress.boundary import Candidate, close_in
+from compress.boundary import BEYOND, Candidate, close_in, go_beyond
 
 
 def search(
@@ -45,7 +45,7 @@ def test_the_edge_is_enclosed(edge: float) -> None:
 
 def test_where_all_are_inside_it_goes_beyond_until_out_of_reach() -> None:
     speedups, _ = search(100.0, [1.0, 4.0])
-    assert speedups == pytest.approx([1.0, 4.0, 5.0, 6.25, 7.8125, 9.765625])
+    assert speedups == pytest.approx([1.0, 4.0, 4 * BEYOND, 4 * BEYOND**2, 4 * BEYOND**3])
 
 
 def test_the_unpruned_model_counts_as_inside() -> None:
@@ -64,3 +64,25 @@ def steps() -> Iterator[tuple[float, int]]:
 def test_nothing_is_begun_that_would_end_too_late(seconds: float, count: int) -> None:
     _, made = search(2.4, [1.0, 1.4, 2.0, 3.0], seconds=seconds)
     assert len(made) == count
+
+
+@pytest.mark.parametrize(
+    ("edge", "expected"), [(1.9, [1.0, 2.0]), (3.0, [1.0, 2.0, 2.6, 3.38]), (1e9, [1.0, 2.0, 2.6])]
+)
+def test_faster_members_while_the_last_is_inside(edge: float, expected: list[float]) -> None:
+    reach = 3.0 if edge == 1e9 else 100.0
+
+    def candidate(speedup: float) -> Candidate[None]:
+        return Candidate(speedup, None, 0.5 if speedup <= edge else 1.5)
+
+    found = go_beyond(
+        [candidate(1.0), candidate(2.0)],
+        lambda before, speedup: candidate(speedup) if speedup < reach else None,
+        max_drop=1.0,
+    )
+    assert [c.speedup for c in found] == pytest.approx(expected)
+
+
+def test_without_any_pruned_member_there_is_nothing_to_go_beyond() -> None:
+    only = [Candidate(1.0, None, 0.0)]
+    assert go_beyond(only, lambda *_: pytest.fail("made"), max_drop=1.0) == only
