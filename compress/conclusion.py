@@ -154,7 +154,7 @@ def _final_report(
     """The table: the original, its stock exports, and ours.
 
     Of the family, every member is shown on the runtime of the recommended row, and the
-    recommended one on every runtime.
+    recommended one on every runtime, if the recipe has the time for it.
     """
     stock = stock_subjects(
         job.checkpoint,
@@ -170,12 +170,13 @@ def _final_report(
         without=job.recipe.without_rivals,
     )
     runtime = subjects[0].runtime if chosen is None else chosen.runtime
+    spread = chosen if job.recipe.every_runtime else None
     shown = [
         subject
         for subject in subjects
-        if subject.runtime == runtime or (chosen and subject.path == chosen.path)
+        if subject.runtime == runtime or (spread and subject.path == spread.path)
     ]
-    if chosen is not None:
+    if chosen is not None and spread is not None:
         checkpoint = _member_of(chosen, members).checkpoint
         if checkpoint is not None:
             name = chosen.model.split(":")[0]

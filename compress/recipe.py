@@ -168,6 +168,9 @@ class Recipe(_Settings):
     without_rivals: tuple[str, ...] = Field(
         (), description="stock exports to leave out of the table, such as openvino-int8"
     )
+    every_runtime: bool = Field(
+        True, description="show the recommended member on every runtime, not only on its own"
+    )
     throughput: bool = Field(True, description="measure samples a second in batches as well")
     distill: DistillSettings = DistillSettings()
     prune: PruneSettings = PruneSettings()
@@ -195,10 +198,11 @@ _PRESETS: dict[str, dict[str, Any]] = {
         # Measuring what sizes cost, and which layers may go, takes two minutes: not for this.
         "speedups": (),
         "prune": {"heads": 0.25, "neurons": 0.33, "steps": 1, "importance_texts": 512},
-        "quantize": {"alternatives": False},
+        "quantize": {"alternatives": False, "calibration_texts": 64},
         "benchmark_rounds": 8,
         # The table names the fastest of the stock exports; the others take a minute to make.
         "without_rivals": ("onnx-fp32", "openvino-fp32", "openvino-int8"),
+        "every_runtime": False,
         "throughput": False,
     },
     "balanced": {},
