@@ -5,6 +5,7 @@ the texts are generated once and the teacher is asked once about each.
 """
 
 import copy
+from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,19 @@ if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderForSequenceClassification
     from compress.stages.base import Encoder
 
-__all__ = ["Material"]
+__all__ = ["Material", "Purpose"]
+
+
+class Purpose(IntEnum):
+    """What training texts are drawn for; each purpose has a draw of its own."""
+
+    PROBE = 1  # comparing models without training
+    DRAFT = 2  # refitting projections while comparing
+    REPAIR = 3  # refitting them in earnest
+    IMPORTANCE = 4  # scoring heads and neurons
+    LENGTHS = 5  # the latency table
+    RANGES = 6  # static INT8
+    SENSITIVITY = 7  # which layers INT8 hurts
 
 
 class Material:
@@ -90,7 +103,7 @@ class Material:
         """The selection split as a deployed artifact takes it."""
         return self._selection.inputs()
 
-    def sample(self, most: int, purpose: int) -> TokenizedTexts:
+    def sample(self, most: int, purpose: Purpose) -> TokenizedTexts:
         """At most `most` of the labelled training texts: the same ones for the same purpose."""
         return limited(self.texts, most, np.random.default_rng([self._seed, purpose]))
 

@@ -209,9 +209,10 @@ def _latency_table(job: Job, encoder: "Encoder", context: "Context") -> "Latency
     if not job.recipe.speedups or "prune" not in job.recipe.stages:
         return None
     from compress.latency_measurement import cached_latency_table, default_cache_folder
+    from compress.material import Purpose
     from compress.stages.quantize import quantization_plan
 
-    lengths = context.material.sample(_LENGTHS, 5).lengths
+    lengths = context.material.sample(_LENGTHS, Purpose.LENGTHS).lengths
     table = cached_latency_table(
         default_cache_folder(),
         encoder.module.config,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.metrics import drop
 from compress.family import Member, Staged, export_member
 from compress.inference import predict_logits
+from compress.material import Purpose
 from compress.quantization_variants import Fallback, return_to_float
 from compress.search import probable_drop
 from compress.sensitivity import layer_sensitivities
@@ -59,16 +60,12 @@ def variant_members(staged: Staged, context: "Context", workspace: Workspace) ->
     OpenVINO without SmoothQuant, and the float files share another. Layers returned to float and
     the precision of the word table stay as they are.
     """
-    from compress.activation_ranges import activation_ranges
+    from compress.stages.quantize import static_ranges
 
     plan = staged.encoder.plan
     if plan is None or plan.onnxruntime != "dynamic" or plan.openvino != "smooth":
         return []  # the recipe insists on a scheme
-    ranges = activation_ranges(
-        staged.encoder.module,
-        context.material.sample(plan.calibration_texts, 6),
-        progress=context.progress,
-    )
+    ranges = static_ranges(staged.encoder, context)
     plans = {
         "static": replace(plan, onnxruntime="static", openvino="plain", static_ranges=ranges),
         "float": replace(plan, onnxruntime="float", openvino="float"),
@@ -121,7 +118,7 @@ def mixed_precision_member(staged: Staged, context: "Context", workspace: Worksp
         layer_sensitivities(
             staged.encoder.module,
             plan,
-            context.material.sample(_PROBE_TEXTS, 7),
+            context.material.sample(_PROBE_TEXTS, Purpose.SENSITIVITY),
             progress=context.progress,
         ),
         verify,

@@ -18,7 +18,7 @@ from compress.errors import RecipeError
 from compress.importance import Importance, divergence_importance, fisher_importance
 from compress.inference import divergence, predict_logits
 from compress.latency_table import LatencyTable
-from compress.material import Material
+from compress.material import Material, Purpose
 from compress.progress import Progress
 from compress.recipe import PruneSettings
 from compress.repair import repair_outputs
@@ -95,11 +95,16 @@ def shrink(
     Raises:
         OutOfReachError: Not even one layer of the smallest size is that fast.
     """
-    probe = material.sample(PROBE_TEXTS, 1)
+    probe = material.sample(PROBE_TEXTS, Purpose.PROBE)
     probe_logits = predict_logits(material.teacher, probe)
     shallowest = _shallowest(model, table, target_ms)
     paths = removal_path(
-        model, material.sample(DRAFT_TEXTS, 2), probe, probe_logits, shallowest, progress=progress
+        model,
+        material.sample(DRAFT_TEXTS, Purpose.DRAFT),
+        probe,
+        probe_logits,
+        shallowest,
+        progress=progress,
     )
     narrowing = _Narrowing(model, material, table, target_ms, settings, seed, progress)
 
@@ -173,7 +178,7 @@ class _Narrowing:
 
         Every further cut is appended to `cuts`.
         """
-        texts = self.material.sample(REPAIR_TEXTS, 3)
+        texts = self.material.sample(REPAIR_TEXTS, Purpose.REPAIR)
         smaller = keep_layers(self.model, kept)
         if len(kept) < len(self.model.config.layers):
             repair_outputs(smaller, self.model, texts, kept, progress=self.progress)
@@ -198,7 +203,10 @@ class _Narrowing:
     def _scores(
         self, model: "LeanEncoderForSequenceClassification", kind: Scores, turn: int
     ) -> Importance:
-        texts, seed = self.material.sample(self.settings.importance_texts, 4), self.seed + turn
+        texts, seed = (
+            self.material.sample(self.settings.importance_texts, Purpose.IMPORTANCE),
+            self.seed + turn,
+        )
         if kind == "labels":
             return fisher_importance(model, texts, progress=self.progress, seed=seed)
         logits = predict_logits(self.material.teacher, texts)

@@ -57,7 +57,7 @@ class QuantizationPlan:
     embeddings: str = "int8"
     reduce_range: bool = False
     float_layers: tuple[str, ...] = ()
-    calibration_texts: int = 300
+    calibration_texts: int = 128
     smooth_quant_alpha: float = 0.95
     static_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
 

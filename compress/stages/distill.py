@@ -12,6 +12,7 @@ from compress.encoder.surgery import keep_layers
 from compress.errors import RecipeError
 from compress.fake_quantization import fake_quantized
 from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
+from compress.material import Purpose
 from compress.repair import repair_outputs
 from compress.stages.base import Context, Encoder
 from compress.stages.quantize import quantization_plan
@@ -69,7 +70,7 @@ class Distill:
             repair = repair_outputs(
                 student,
                 whole,
-                material.sample(REPAIR_TEXTS, 2),
+                material.sample(REPAIR_TEXTS, Purpose.REPAIR),
                 kept,
                 progress=context.progress,
             )
@@ -114,7 +115,7 @@ class Distill:
         depth, wanted = len(student.config.layers), context.recipe.distill.layers
         if isinstance(wanted, tuple):
             return wanted
-        probe = context.material.sample(PROBE_TEXTS, 1)
+        probe = context.material.sample(PROBE_TEXTS, Purpose.PROBE)
         remove = depth - (wanted or depth)
         return layers_left(student, context.material, probe, remove, progress=context.progress)
 

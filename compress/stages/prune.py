@@ -10,6 +10,7 @@ from compress.encoder.surgery import SlicePlan, slice_model
 from compress.errors import RecipeError
 from compress.importance import Importance, fisher_importance
 from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
+from compress.material import Purpose
 from compress.provenance import Provenance, original_entry
 from compress.ranking import keep_best_heads, keep_best_neurons
 from compress.repair import repair_outputs
@@ -49,7 +50,7 @@ class Prune:
         if not encoder.lineage:  # the first look at the original is what the report shows
             scores = fisher_importance(
                 whole,
-                material.sample(settings.importance_texts, 4),
+                material.sample(settings.importance_texts, Purpose.IMPORTANCE),
                 progress=context.progress,
                 seed=context.recipe.seed + 1,
             )
@@ -117,7 +118,11 @@ def _by_shares(
         if plans[-1].layers is not None:
             kept = tuple(kept[layer] for layer in plans[-1].layers)
         repair_outputs(
-            smaller, whole, material.sample(REPAIR_TEXTS, 3), kept, progress=context.progress
+            smaller,
+            whole,
+            material.sample(REPAIR_TEXTS, Purpose.REPAIR),
+            kept,
+            progress=context.progress,
         )
     return smaller, kept, tuple(plans)
 
@@ -129,12 +134,12 @@ def _plan(model: Any, scores: Importance | None, turn: int, context: Context) ->
     layers: tuple[int, ...] | None = None
     gone, gone_before = (-(-settings.layers * t // settings.steps) for t in (turn, turn - 1))
     if excess := gone - gone_before:
-        probe = material.sample(PROBE_TEXTS, 1)
+        probe = material.sample(PROBE_TEXTS, Purpose.PROBE)
         layers = layers_left(model, material, probe, excess, progress=context.progress)
     if scores is None:
         scores = fisher_importance(
             model,
-            material.sample(settings.importance_texts, 4),
+            material.sample(settings.importance_texts, Purpose.IMPORTANCE),
             progress=context.progress,
             seed=context.recipe.seed + turn,
         )

@@ -7,7 +7,7 @@ from compress.recipe import Recipe
 from compress.stages.base import Context, Encoder
 from export.quantization import QuantizationPlan
 
-__all__ = ["STAGE", "Quantize", "quantization_plan"]
+__all__ = ["STAGE", "Quantize", "quantization_plan", "static_ranges"]
 
 
 # How the schemes are called in the lineage.
@@ -50,7 +50,7 @@ class Quantize:
         """Attach the plan, with static ranges measured on training texts if it needs them."""
         plan = quantization_plan(context.recipe)
         if context.recipe.quantize.onnxruntime == "static":
-            ranges = _static_ranges(encoder, context)
+            ranges = static_ranges(encoder, context)
             plan = replace(plan, onnxruntime="static", static_ranges=ranges)
         step = {
             "stage": self.name,
@@ -78,13 +78,13 @@ def quantization_plan(recipe: Recipe) -> QuantizationPlan:
     )
 
 
-def _static_ranges(encoder: Encoder, context: Context) -> dict[str, tuple[float, float]]:
+def static_ranges(encoder: Encoder, context: Context) -> dict[str, tuple[float, float]]:
+    """By linear layer, the range of its inputs on training texts."""
     from compress.activation_ranges import activation_ranges
-    from compress.tokenized import tokenize
+    from compress.material import Purpose
 
-    count = min(context.recipe.quantize.calibration_texts, len(context.train))
-    spaced = [index * len(context.train) // count for index in range(count)]
-    texts = tokenize(context.train.take(spaced), encoder.tokenizer, context.max_length)
+    count = context.recipe.quantize.calibration_texts
+    texts = context.material.sample(count, Purpose.RANGES)
     return activation_ranges(encoder.module, texts, progress=context.progress)
 
 

@@ -1,5 +1,6 @@
 """From the recipe's words to the plan that exporters lower."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ from transformers import BertTokenizer
 from benchmarks.examples import Examples
 from compress.errors import RecipeError
 from compress.fake_quantization import linear_layers
+from compress.material import Material
 from compress.progress import SilentProgress
 from compress.recipe import Recipe, load_recipe
 from compress.stages.base import Encoder
@@ -53,9 +55,13 @@ def test_forced_schemes_reach_the_plan(encoder: Encoder) -> None:
 @pytest.mark.parametrize("count", [3, 30])
 @pytest.mark.parametrize("pairs", [False, True])
 def test_static_ranges_are_measured_on_training_texts(
-    encoder: Encoder, count: int, pairs: bool
+    encoder: Encoder, tmp_path: Path, count: int, pairs: bool
 ) -> None:
-    planned = STAGE.apply(encoder, context(count, pairs, onnxruntime="static", calibration_texts=8))
+    given = context(count, pairs, onnxruntime="static", calibration_texts=8)
+    given.material = Material(
+        encoder, given.train, given.train, max_length=12, seed=0, scratch=tmp_path
+    )
+    planned = STAGE.apply(encoder, given)
     assert planned.plan is not None
     assert planned.plan.onnxruntime == "static"
     assert planned.plan.static_ranges.keys() == linear_layers(encoder.module).keys()
