@@ -50,7 +50,7 @@ def go_beyond(
 
     Args:
         candidates: By speed-up, ascending; the first one is the unpruned model.
-        make: A candidate of a speed-up, made from a slower one; None: out of reach.
+        make: A candidate of at least a speed-up, made from a slower one; None: out of reach.
         max_drop: Budget in points.
     """
     found = list(candidates)
@@ -75,7 +75,7 @@ def close_in(
 
     Args:
         candidates: By speed-up, ascending; the first one, which is unpruned, counts as inside.
-        make: A candidate of a speed-up, made from a slower one; None: out of reach.
+        make: A candidate of at least a speed-up, made from a slower one; None: out of reach.
         max_drop: Budget in points.
         deadline: What is to be finished before this moment of `clock`.
         longest_s: Seconds that the longest of the candidates took.
@@ -105,5 +105,5 @@ def close_in(
             made.bound,
             "inside" if made.bound <= max_drop else "outside",
         )
-        found.insert(place + 1, made)
+        found = sorted([*found, made], key=lambda candidate: candidate.speedup)
     return found

@@ -141,8 +141,9 @@ def _by_speedups(
     from compress.refine import quantized_bound
     from compress.shrink import OutOfReachError
 
-    assert context.latency is not None  # the caller has looked
-    full_ms = context.latency.predict(full.encoder.module.config.layer_sizes)
+    latency = context.latency
+    assert latency is not None  # the caller has looked
+    full_ms = latency.predict(full.encoder.module.config.layer_sizes)
 
     def make(before: "Candidate[Staged]", speedup: float) -> "Candidate[Staged] | None":
         turn = replace(context, target_ms=full_ms / speedup)
@@ -153,20 +154,23 @@ def _by_speedups(
         except OutOfReachError as error:
             _log.warning("%s left out: %s", made.name, error.message)
             return None
-        return Candidate(speedup, made, quantized_bound(made.encoder, context))
+        reached = full_ms / latency.predict(made.encoder.module.config.layer_sizes)
+        return Candidate(reached, made, quantized_bound(made.encoder, context))
 
-    candidates, longest_s = [Candidate(1.0, full, 0.0)], 0.0
+    candidates, longest_s, out_of_reach = [Candidate(1.0, full, 0.0)], 0.0, False
     speedups = _speedups(context.recipe, full_ms)
     for speedup in speedups:
+        if speedup <= candidates[-1].speedup:
+            continue  # the one before is as fast already
         start = time.monotonic()
         made = make(candidates[-1], speedup)
         longest_s = max(longest_s, time.monotonic() - start)
         if made is None:
-            break  # the speed-ups grow: the others are out of reach as well
+            out_of_reach = True  # the speed-ups grow: so are the others
+            break
         candidates.append(made)
     max_drop = context.recipe.max_drop
-    complete = len(candidates) == 1 + len(speedups)
-    if complete and context.recipe.beyond and context.recipe.target_latency_ms is None:
+    if not out_of_reach and context.recipe.beyond and context.recipe.target_latency_ms is None:
         candidates = go_beyond(candidates, make, max_drop=max_drop)
     if deadline is not None:
         candidates = close_in(
@@ -297,7 +301,7 @@ def describe_encoder(config: Any) -> str:
     same = len(set(widths)) == 1
     shown = f"{widths[0]}" if same else f"{min(widths)}-{max(widths)}"
     layers = f"{len(sizes)} layer{'s' if len(sizes) != 1 else ''}"
-    return f"{layers}, {heads} heads, FFN {shown}"
+    return f"{layers}, {heads} head{'s' if heads != 1 else ''}, FFN {shown}"
 
 
 def sample(examples: Examples, count: int) -> Sequence[str | tuple[str, str]]:
