@@ -121,16 +121,21 @@ def shrink(
     first: Scores = scores or "labels"
     best: Shrunk | None = None
     tried: dict[int, float] = {}
-    # From the shallowest, which needs no narrowing: once a deeper, narrower one is worse, still
-    # deeper ones are as well.
+    # From the shallowest, which needs no narrowing. Twice worse in a row, and still deeper and
+    # narrower ones are as well; once is not enough: on SST-2 two layers, three and four were at KL
+    # 0.44, 0.46 and 0.20.
+    worse = 0
     for kept in reversed(paths):
         found = attempt(kept, first)
         if found is None:
             continue
         tried[len(kept)] = round(found.distance, 4)
-        if best is not None and found.distance > best.distance:
+        if best is None or found.distance < best.distance:
+            best, worse = found, 0
+            continue
+        worse += 1
+        if worse == 2:
             break
-        best = found
     if best is None:
         raise OutOfReachError(
             f"no model of this architecture runs in {target_ms:.2f} ms here",
