@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.render.architecture import Kept, render_kept
+from benchmarks.render.architecture import kept_of, render_kept
 from benchmarks.render.figures import summary
 from benchmarks.render.markdown import PICTURES, render_markdown, render_table
 from benchmarks.report import Report, save_report
@@ -60,7 +60,7 @@ def publish(
 def _draw(report: Report, folder: Path) -> None:
     """A picture of each pruned member."""
     shutil.rmtree(folder, ignore_errors=True)
-    found = [kept for kept in map(Kept.of, report.family) if kept is not None]
+    found = kept_of(report.family)
     if found:
         folder.mkdir()
     for kept in found:

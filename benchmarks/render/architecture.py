@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Self
 
-__all__ = ["Kept", "describe_kept", "render_kept"]
+__all__ = ["Kept", "describe_kept", "kept_of", "render_kept"]
 
 _CELL, _GAP, _ROW, _LEFT, _TOP, _BAR = 18, 4, 28, 74, 58, 180
 _STYLE = """
@@ -71,6 +71,11 @@ class Kept:
         )
 
 
+def kept_of(family: Sequence[Mapping[str, Any]]) -> list[Kept]:
+    """Of the members in `Report.family`, those that were pruned."""
+    return [kept for kept in map(Kept.of, family) if kept is not None]
+
+
 def describe_kept(kept: Kept) -> str:
     """One sentence that says what the picture shows."""
     layers = [index for index, heads in enumerate(kept.heads) if heads is not None]
@@ -99,6 +104,8 @@ def render_kept(kept: Kept) -> str:
     squares = max(kept.all_heads) * (_CELL + _GAP)
     width, height = _LEFT + squares + 24 + _BAR + 96, _TOP + _ROW * len(kept.heads) + 30
     widest = max(kept.all_neurons)
+    by_head, by_layer = kept.head_importance, kept.neuron_importance
+    all_shares = [share for row in by_head or () for share in row]
     parts = [
         _text(8, 20, f"{kept.name}: {kept.description}", "title"),
         _text(_LEFT, 46, "attention heads", "quiet"),
@@ -109,13 +116,14 @@ def render_kept(kept: Kept) -> str:
         parts.append(_text(8, y + 13, f"layer {layer}", "" if heads is not None else "quiet"))
         for head in range(kept.all_heads[layer]):
             x = _LEFT + head * (_CELL + _GAP)
-            strength = _strength(kept.head_importance, layer, head)
+            strength = 1.0 if by_head is None else _strength(by_head[layer][head], all_shares)
             parts.append(_box(x, y, _CELL, heads is not None and head in heads, strength))
         x, full = _LEFT + squares + 24, _BAR * kept.all_neurons[layer] / widest
         parts.append(_box(x, y, full, False, 1.0))
         if kept.neurons[layer]:
             filled = _BAR * kept.neurons[layer] / widest
-            parts.append(_box(x, y, filled, True, _layer_strength(kept.neuron_importance, layer)))
+            strength = 1.0 if by_layer is None else _strength(by_layer[layer], by_layer)
+            parts.append(_box(x, y, filled, True, strength))
         count = (
             "removed" if heads is None else f"{kept.neurons[layer]} of {kept.all_neurons[layer]}"
         )
@@ -130,20 +138,10 @@ def render_kept(kept: Kept) -> str:
     )
 
 
-def _strength(importance: tuple[tuple[float, ...], ...] | None, layer: int, head: int) -> float:
-    """Opacity by rank among all heads: shares differ by orders of magnitude."""
-    if importance is None:
-        return 1.0
-    everything = sorted(value for row in importance for value in row)
-    below = sum(value < importance[layer][head] for value in everything)
+def _strength(value: float, everything: Sequence[float]) -> float:
+    """Opacity by rank: shares differ by orders of magnitude."""
+    below = sum(other < value for other in everything)
     return 0.25 + 0.75 * below / max(1, len(everything) - 1)
-
-
-def _layer_strength(importance: tuple[float, ...] | None, layer: int) -> float:
-    if importance is None:
-        return 1.0
-    below = sum(value < importance[layer] for value in importance)
-    return 0.25 + 0.75 * below / max(1, len(importance) - 1)
 
 
 def _box(x: float, y: float, width: float, kept: bool, strength: float) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.render.architecture import Kept, describe_kept
+from benchmarks.render.architecture import describe_kept, kept_of
 from benchmarks.render.figures import (
     MISSING,
     accuracy_points,
@@ -128,9 +128,9 @@ def _remarks(report: Report) -> list[str]:
 
 def _kept(report: Report) -> str:
     """A picture and a sentence for each pruned member."""
-    found = [kept for kept in map(Kept.of, report.family) if kept is not None]
     return "\n\n".join(
-        f"{describe_kept(kept)}\n\n![{kept.name}]({PICTURES}/{kept.name}.svg)" for kept in found
+        f"{describe_kept(kept)}\n\n![{kept.name}]({PICTURES}/{kept.name}.svg)"
+        for kept in kept_of(report.family)
     )
 
 
