@@ -54,7 +54,8 @@ def accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
 
 def divergence(logits: NDArray[np.float32], teacher_logits: NDArray[np.float32]) -> float:
     """Mean KL(teacher || student) over texts, in nats."""
-    return float(soft_target_loss(torch.from_numpy(logits), torch.from_numpy(teacher_logits)))
+    distance = soft_target_loss(torch.from_numpy(logits), torch.from_numpy(teacher_logits))
+    return max(0.0, float(distance))  # of two that agree, rounding makes a negative one
 
 
 def agreement(

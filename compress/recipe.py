@@ -68,7 +68,7 @@ class DistillSettings(TrainSettings):
         "indices; by default all that pruning left",
     )
     enough: float = Field(
-        0.06, ge=0, description="KL from the teacher at which a member needs no training"
+        0.06, ge=0, description="a member closer to the teacher than this KL is not trained"
     )
 
 

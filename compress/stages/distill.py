@@ -78,7 +78,7 @@ class Distill:
         plan = quantization_plan(context.recipe) if "quantize" in context.recipe.stages else None
         before = _deployed(student, plan, material.selection)
         entry[LINEAGE_KEY] = list(layer_map)
-        if before.figures["kl"] <= settings.enough:
+        if before.figures["kl"] < settings.enough:
             entry |= {"steps": 0, **_figures(before)}
             student = student.to("cpu").eval()
             return replace(encoder, module=student, lineage=(*encoder.lineage, entry))

@@ -60,7 +60,7 @@ def steps() -> Iterator[tuple[float, int]]:
     yield 25.0, 2
 
 
-@pytest.mark.parametrize(("seconds", "count"), steps())
+@pytest.mark.parametrize(("seconds", "count"), list(steps()))
 def test_nothing_is_begun_that_would_end_too_late(seconds: float, count: int) -> None:
     _, made = search(2.4, [1.0, 1.4, 2.0, 3.0], seconds=seconds)
     assert len(made) == count
