@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from benchmarks.expected import ExpectedDrop
 from benchmarks.metrics import Drop, Metric
 from benchmarks.stats import Interval
 from runtimes.errors import ArtifactError
@@ -51,6 +52,7 @@ class Row:
         model_ms: The model alone, on inputs that are tokenized already.
         metric: Task metric, points.
         drop: Points lost against the reference, on the same examples (0 of the reference itself).
+        expected_drop: The same with less of the labels' luck in it, for choosing.
         speedup: Paired end-to-end ratio to the reference (6.0: six times as fast; 1 of itself).
         size_bytes: Bytes of the model files that this runtime reads: weights and graph, without
             tokenizer, configuration, or what is there for other runtimes.
@@ -76,6 +78,7 @@ class Row:
     model_ms: Percentiles | None = None
     metric: Metric | None = None
     drop: Drop | None = None
+    expected_drop: ExpectedDrop | None = None
     speedup: Interval | None = None
     size_bytes: int | None = None
     load_ms: float | None = None
@@ -210,6 +213,7 @@ _PARTS: dict[str, Any] = {
     "model_ms": Percentiles,
     "metric": Metric,
     "drop": Drop,
+    "expected_drop": ExpectedDrop,
     "speedup": Interval,
 }
 

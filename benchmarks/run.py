@@ -15,6 +15,7 @@ from benchmarks.accuracy import Evaluation, align_logits, predict, write_inputs
 from benchmarks.client import SubjectError, Worker
 from benchmarks.environment import describe_environment
 from benchmarks.examples import Examples
+from benchmarks.expected import expected_drop
 from benchmarks.latency import LatencySettings, Samples
 from benchmarks.memory import available_memory_bytes
 from benchmarks.metrics import drop
@@ -186,13 +187,13 @@ class _Bench:
             faster = latency.speedup(self.samples[self._reference], samples, seed=self.seed)
             row = replace(row, speedup=faster)
         if row.id in self._evaluations and self._reference in self._evaluations:
-            lost = drop(
-                self._evaluations[self._reference].predictions,
-                self._evaluations[row.id].predictions,
-                self.examples.labels,
-                seed=self.seed,
+            reference, own = self._evaluations[self._reference], self._evaluations[row.id]
+            labels = self.examples.labels
+            row = replace(
+                row,
+                drop=drop(reference.predictions, own.predictions, labels, seed=self.seed),
+                expected_drop=expected_drop(reference.logits, own.logits, labels),
             )
-            row = replace(row, drop=lost)
         return row
 
     def _open(self, subject: Subject, stack: ExitStack) -> Worker | None:

@@ -33,11 +33,13 @@ class Candidate(Generic[M]):
         speedup: Against the unpruned model, by the latency table.
         member: The member itself.
         bound: Points that its drop probably stays below.
+        least: Points that its drop probably exceeds.
     """
 
     speedup: float
     member: M
     bound: float
+    least: float = -math.inf
 
 
 def go_beyond(

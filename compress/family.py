@@ -138,15 +138,18 @@ def _by_speedups(
     """A member for each speed-up, further ones while the budget is not used up, and until the
     deadline more of them where it ends."""
     from compress.boundary import Candidate, close_in, go_beyond
-    from compress.refine import quantized_bound
+    from compress.refine import quantized_drop
+    from compress.search import probable_drop
     from compress.shrink import OutOfReachError
 
-    latency = context.latency
+    latency, recipe = context.latency, context.recipe
     assert latency is not None  # the caller has looked
     full_ms = latency.predict(full.encoder.module.config.layer_sizes)
 
     def make(before: "Candidate[Staged]", speedup: float) -> "Candidate[Staged] | None":
         turn = replace(context, target_ms=full_ms / speedup)
+        if before.least > recipe.max_drop:
+            turn = replace(turn, recipe=_trained_less(recipe))
         made = Staged(f"x{speedup:.3g}", before.member.key, before.member.encoder)
         try:
             for name in stages:
@@ -155,10 +158,16 @@ def _by_speedups(
             _log.warning("%s left out: %s", made.name, error.message)
             return None
         reached = full_ms / latency.predict(made.encoder.module.config.layer_sizes)
-        return Candidate(reached, made, quantized_bound(made.encoder, context))
+        lost = quantized_drop(made.encoder, context)
+        return Candidate(
+            reached,
+            made,
+            bound=probable_drop(lost, recipe.confidence),
+            least=probable_drop(lost, 1 - recipe.confidence),
+        )
 
     candidates, longest_s, out_of_reach = [Candidate(1.0, full, 0.0)], 0.0, False
-    speedups = _speedups(context.recipe, full_ms)
+    speedups = _speedups(recipe, full_ms)
     for speedup in speedups:
         if speedup <= candidates[-1].speedup:
             continue  # the one before is as fast already
@@ -169,18 +178,24 @@ def _by_speedups(
             out_of_reach = True  # the speed-ups grow: so are the others
             break
         candidates.append(made)
-    max_drop = context.recipe.max_drop
-    if not out_of_reach and context.recipe.beyond and context.recipe.target_latency_ms is None:
-        candidates = go_beyond(candidates, make, max_drop=max_drop)
+    if not out_of_reach and recipe.beyond and recipe.target_latency_ms is None:
+        candidates = go_beyond(candidates, make, max_drop=recipe.max_drop)
     if deadline is not None:
         candidates = close_in(
             candidates,
             make,
-            max_drop=max_drop,
+            max_drop=recipe.max_drop,
             deadline=deadline,
             longest_s=longest_s,
         )
     return [candidate.member for candidate in candidates]
+
+
+def _trained_less(recipe: Recipe) -> Recipe:
+    """For members made from one that is outside the budget for all that is known: they show where
+    the front goes on, and will hardly be recommended."""
+    distill = recipe.distill.model_copy(update={"epochs": recipe.distill.epochs / 2})
+    return recipe.model_copy(update={"distill": distill})
 
 
 def _speedups(recipe: Recipe, full_ms: float) -> list[float]:

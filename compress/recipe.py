@@ -85,7 +85,7 @@ class PruneSettings(_Settings):
         description="what heads and neurons are chosen by: the labels' Fisher information, or the "
         "divergence from the teacher; by default what keeps the first member nearer to the teacher",
     )
-    importance_texts: int = Field(1024, ge=1, description="training texts that scores are from")
+    importance_texts: int = Field(512, ge=1, description="training texts that scores are from")
 
 
 class QuantizeSettings(_Settings):
@@ -197,7 +197,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "stages": ("prune", "quantize"),
         # Measuring what sizes cost, and which layers may go, takes two minutes: not for this.
         "speedups": (),
-        "prune": {"heads": 0.25, "neurons": 0.33, "steps": 1, "importance_texts": 512},
+        "prune": {"heads": 0.25, "neurons": 0.33, "steps": 1},
         "quantize": {"alternatives": False, "calibration_texts": 64},
         "benchmark_rounds": 8,
         # The table names the fastest of the stock exports; the others take a minute to make.

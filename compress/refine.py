@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.metrics import drop
+from benchmarks.expected import ExpectedDrop, expected_drop
 from compress.family import Member, Staged, export_member
 from compress.inference import predict_logits
 from compress.material import Purpose
@@ -30,7 +30,7 @@ __all__ = [
     "Mixed",
     "float_bound",
     "mixed_precision_member",
-    "quantized_bound",
+    "quantized_drop",
     "variant_members",
 ]
 
@@ -82,14 +82,14 @@ def float_bound(staged: Staged, context: "Context") -> float:
     return _bound(predict_logits(staged.encoder.module, selection.texts), context)
 
 
-def quantized_bound(encoder: "Encoder", context: "Context") -> float:
-    """The same in INT8 as the recipe has it, emulated: before anything was exported."""
+def quantized_drop(encoder: "Encoder", context: "Context") -> ExpectedDrop:
+    """What the model loses in INT8 as the recipe has it, emulated: before anything is exported."""
     from compress.fake_quantization import fake_quantized
     from compress.stages.quantize import quantization_plan
 
     with fake_quantized(encoder.module, quantization_plan(context.recipe)):
         logits = predict_logits(encoder.module, context.material.selection.texts)
-    return _bound(logits, context)
+    return _expected(logits, context)
 
 
 def mixed_precision_member(staged: Staged, context: "Context", workspace: Workspace) -> Mixed:
@@ -135,13 +135,11 @@ def _with_plan(staged: Staged, name: str, plan: "QuantizationPlan") -> Staged:
 
 
 def _bound(logits: NDArray[np.float32], context: "Context") -> float:
+    return probable_drop(_expected(logits, context), context.recipe.confidence)
+
+
+def _expected(logits: NDArray[np.float32], context: "Context") -> ExpectedDrop:
     selection = context.material.selection
     if selection.texts.labels is None:
         raise ValueError("the selection split has labels")
-    lost = drop(
-        selection.teacher_logits.argmax(axis=1),
-        logits.argmax(axis=1),
-        selection.texts.labels,
-        seed=context.recipe.seed,
-    )
-    return probable_drop(lost, context.recipe.confidence)
+    return expected_drop(selection.teacher_logits, logits, selection.texts.labels)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Repair", "refit", "repair_outputs"]
 
+# Relative squared error that is rounding: before the first change of a model nothing needs mending.
+_NEGLIGIBLE = 1e-10
+
 
 @dataclass(frozen=True)
 class Repair:
@@ -72,8 +75,12 @@ def repair_outputs(
     order = np.argsort(texts.lengths, kind="stable")
     judges = np.arange(len(order)) % 4 == 3
     parts = [(order[~judges], True), (order[judges] if judges.any() else order, False)]
+    # What was removed before the first layer that is left: that layer has to stand in for it.
+    ahead = list(original.encoder.layers[: layer_map[0]])
     streams = [
-        _Stream(pruned, original, collate(texts, part[i : i + batch_size], pad, device), fits)
+        _Stream(
+            pruned, original, collate(texts, part[i : i + batch_size], pad, device), ahead, fits
+        )
         for part, fits in parts
         for i in range(0, len(part), batch_size)
     ]
@@ -141,6 +148,7 @@ class _Stream:
         pruned: "LeanEncoderForSequenceClassification",
         original: "LeanEncoderForSequenceClassification",
         batch: dict[str, Tensor],
+        ahead: Sequence[Any],
         fits: bool,
     ) -> None:
         self.fits = fits
@@ -151,6 +159,8 @@ class _Stream:
         with torch.no_grad():
             self._own = pruned.encoder.embeddings(ids, types)
             self._target = original.encoder.embeddings(ids, types)
+            for layer in ahead:
+                self._target = layer(self._target, self._padding)[0]
 
     def enter_attention(self, layer: Any, target: Any) -> None:
         """Compute what the attention's projection reads, and what it should write."""
@@ -214,6 +224,9 @@ def _refit_module(
     module: Any, streams: Sequence[_Stream], damping: float
 ) -> tuple[bool, float, float]:
     """Refit one projection; whether it was kept, and the held-out error before and after."""
+    before = _held_out_error(module, streams)
+    if before < _NEGLIGIBLE:
+        return False, before, before
     products: Tensor | None = None
     targets: Tensor | None = None
     for stream in streams:
@@ -229,7 +242,6 @@ def _refit_module(
     weight = getattr(module, "weight", None)
     old_weight = products.new_zeros(targets.shape[1], 0) if weight is None else weight.data
     old_bias = module.bias.data
-    before = _held_out_error(module, streams)
     new_weight, new_bias = refit(products, targets, old_weight, old_bias, damping)
     if weight is not None:
         weight.data = new_weight

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from benchmarks.metrics import Drop
+from benchmarks.expected import ExpectedDrop
 from benchmarks.report import Row
 
 __all__ = ["Choice", "choose", "probable_drop"]
@@ -24,14 +24,13 @@ class Choice:
     reasons: tuple[str, ...]
 
 
-def probable_drop(drop: Drop, confidence: float) -> float:
+def probable_drop(drop: ExpectedDrop, confidence: float) -> float:
     """The drop (points) that the true one stays below with probability `confidence`.
 
-    The selection split is a sample. With `confidence` 0.5 this is the measured drop; more adds a
-    multiple of its standard error, read off the paired 95% interval.
+    The selection split is a sample. With `confidence` 0.5 this is the expected drop; more adds a
+    multiple of its standard error.
     """
-    standard_error = (drop.high - drop.low) / (2 * NormalDist().inv_cdf(0.975))
-    return drop.value + NormalDist().inv_cdf(confidence) * standard_error
+    return drop.value + NormalDist().inv_cdf(confidence) * drop.standard_error
 
 
 def choose(
@@ -62,20 +61,22 @@ def choose(
     measured: list[Row] = []
     for row in candidates:
         name = names.get(row.id, row.id)
-        if row.error is not None or row.drop is None or row.end_to_end_ms is None:
+        drop, expected = row.drop, row.expected_drop
+        if row.error or drop is None or expected is None or row.end_to_end_ms is None:
             reasons.append(f"{name}: not considered, {row.error or 'not measured'}.")
             continue
-        bound = probable_drop(row.drop, confidence)
+        bound = probable_drop(expected, confidence)
         verdict = "outside the budget"
-        if row.drop.value <= max_drop:
+        if drop.value <= max_drop:
             measured.append(row)
             verdict = "inside by its measured drop only"
         if bound <= max_drop:
             safe.append(row)
             verdict = "inside the budget"
         reasons.append(
-            f"{name}: {row.end_to_end_ms.p50:.2f} ms, drop {row.drop.value:+.2f} points on the "
-            f"selection split, below {bound:.2f} with probability {confidence:g}: {verdict}."
+            f"{name}: {row.end_to_end_ms.p50:.2f} ms, drop {drop.value:+.2f} points on the "
+            f"selection split, {expected.value:+.2f} expected, below {bound:.2f} with probability "
+            f"{confidence:g}: {verdict}."
         )
     pool = safe or measured
     if not pool:
@@ -95,14 +96,15 @@ def _most_accurate(
     reasons, pool = [], list[tuple[float, Row]]()
     for row in candidates:
         name = names.get(row.id, row.id)
-        if row.error is not None or row.drop is None or row.end_to_end_ms is None:
+        drop, expected = row.drop, row.expected_drop
+        if row.error or drop is None or expected is None or row.end_to_end_ms is None:
             reasons.append(f"{name}: not considered, {row.error or 'not measured'}.")
             continue
         inside = _p50(row) <= target_ms
         if inside:
-            pool.append((probable_drop(row.drop, confidence), row))
+            pool.append((probable_drop(expected, confidence), row))
         reasons.append(
-            f"{name}: {_p50(row):.2f} ms, drop {row.drop.value:+.2f} points on the selection "
+            f"{name}: {_p50(row):.2f} ms, drop {drop.value:+.2f} points on the selection "
             f"split: {'inside' if inside else 'outside'} the {target_ms:g} ms."
         )
     if not pool:

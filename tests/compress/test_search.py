@@ -6,12 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.expected import ExpectedDrop
 from benchmarks.metrics import Drop
 from benchmarks.report import Percentiles, Row
 from compress.search import Choice, choose, probable_drop
 
 
-def row(name: str, p50: float, lost: float, spread: float = 0.0) -> Row:
+def row(
+    name: str, p50: float, lost: float, spread: float = 0.0, expected: float | None = None
+) -> Row:
     return Row(
         id=name,
         model=name,
@@ -20,6 +23,7 @@ def row(name: str, p50: float, lost: float, spread: float = 0.0) -> Row:
         precision="int8",
         end_to_end_ms=Percentiles(p50, p50, p50, 10, p50, p50),
         drop=Drop(lost, lost - spread, lost + spread, 0.5),
+        expected_drop=ExpectedDrop(lost if expected is None else expected, spread / 1.96),
     )
 
 
@@ -38,6 +42,13 @@ def test_an_uncertain_drop_needs_room() -> None:
     rows = [row("sure", 2, 0.5), row("unsure", 1, 0.9, spread=2.0)]
     assert chosen(rows) == "sure"
     assert chosen(rows, confidence=0.5) == "unsure"
+
+
+def test_the_expected_drop_decides_not_the_measured_one() -> None:
+    rows = [row("sure", 2, 0.5), row("unlucky", 1, 1.4, expected=0.6)]
+    assert chosen(rows) == "unlucky"
+    rows = [row("sure", 2, 0.5), row("lucky", 1, 0.2, expected=1.2)]
+    assert chosen(rows) == "sure"
 
 
 def test_the_measured_drop_decides_where_none_is_sure() -> None:
@@ -66,11 +77,11 @@ def test_rows_that_failed_are_left_out_and_say_why() -> None:
 
 
 @given(st.floats(-5, 5), st.floats(0, 5), st.floats(0.5, 0.99))
-def test_more_confidence_asks_for_more(value: float, spread: float, confidence: float) -> None:
-    drop = Drop(value, value - spread, value + spread, 0.5)
+def test_more_confidence_asks_for_more(value: float, error: float, confidence: float) -> None:
+    drop = ExpectedDrop(value, error)
     assert probable_drop(drop, 0.5) == pytest.approx(value, abs=1e-9)
     assert probable_drop(drop, confidence) >= probable_drop(drop, 0.5) - 1e-9
-    assert probable_drop(drop, 0.975) == pytest.approx(value + spread, abs=1e-6)
+    assert probable_drop(drop, 0.975) == pytest.approx(value + 1.96 * error, abs=1e-3)
 
 
 def test_within_a_latency_the_least_drop_wins() -> None:
