@@ -103,7 +103,8 @@ def _alternatives(
     context = family.context
     if context is None or not job.recipe.quantize.alternatives:
         return [], ()
-    from compress.refine import float_bound, mixed_precision_member, variant_members
+    from compress.prospects import float_drop, probable
+    from compress.refine import mixed_precision_member, variant_members
 
     # Members stand in order of speed: the one after the chosen one is the next faster.
     place = -1
@@ -118,7 +119,8 @@ def _alternatives(
     if place + 1 < len(family.staged):
         following = family.staged[place + 1]
         quantized = following.encoder.plan is not None
-        if quantized and float_bound(following, context) <= job.recipe.max_drop:
+        in_float = probable(float_drop(following.encoder, context), context)
+        if quantized and in_float <= job.recipe.max_drop:
             mixed = mixed_precision_member(following, context, job.workspace)
             found += [] if mixed.member is None else [mixed.member]
             reasons = (mixed.reason,)

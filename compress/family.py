@@ -138,7 +138,7 @@ def _by_speedups(
     """A member for each speed-up, further ones while the budget is not used up, and until the
     deadline more of them where it ends."""
     from compress.boundary import Candidate, close_in, go_beyond
-    from compress.refine import quantized_drop
+    from compress.prospects import quantized_drop
     from compress.search import probable_drop
     from compress.shrink import OutOfReachError
 
@@ -213,8 +213,9 @@ def _staged(before: "Staged", stage: str, context: "Context", workspace: Workspa
 
     recipe = context.recipe
     settings = [getattr(recipe, stage).model_dump()]
-    if stage == "distill":  # it trains with the rounding of the quantization to come
-        settings.append(quantization_plan(recipe).to_json())
+    if stage == "distill":
+        # It trains with the rounding of the quantization to come, where the budget makes it train.
+        settings += [quantization_plan(recipe).to_json(), recipe.max_drop, recipe.confidence]
     key = digest(before.key, stage, settings, recipe.seed, recipe.stages, context.target_ms)
     done = workspace.load_encoder(key, like=before.encoder)
     if done is None:

@@ -68,7 +68,8 @@ class DistillSettings(TrainSettings):
         "indices; by default all that pruning left",
     )
     enough: float = Field(
-        0.06, ge=0, description="a member closer to the teacher than this KL is not trained"
+        0.06, ge=0, description="a member nearer to the teacher than this KL is not trained if it is within "
+        "the budget as it is"
     )
 
 

@@ -10,27 +10,20 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from benchmarks.expected import ExpectedDrop, expected_drop
 from compress.family import Member, Staged, export_member
-from compress.inference import predict_logits
 from compress.material import Purpose
+from compress.prospects import drop_of, probable
 from compress.quantization_variants import Fallback, return_to_float
-from compress.search import probable_drop
 from compress.sensitivity import layer_sensitivities
 from compress.workspace import Workspace
 
 if TYPE_CHECKING:
-    from compress.stages.base import Context, Encoder
+    from compress.stages.base import Context
     from export.quantization import QuantizationPlan
 
 __all__ = [
     "Mixed",
-    "float_bound",
     "mixed_precision_member",
-    "quantized_drop",
     "variant_members",
 ]
 
@@ -76,22 +69,6 @@ def variant_members(staged: Staged, context: "Context", workspace: Workspace) ->
     ]
 
 
-def float_bound(staged: Staged, context: "Context") -> float:
-    """The drop (points) that the member in float stays below on the selection split, probably."""
-    selection = context.material.selection
-    return _bound(predict_logits(staged.encoder.module, selection.texts), context)
-
-
-def quantized_drop(encoder: "Encoder", context: "Context") -> ExpectedDrop:
-    """What the model loses in INT8 as the recipe has it, emulated: before anything is exported."""
-    from compress.fake_quantization import fake_quantized
-    from compress.stages.quantize import quantization_plan
-
-    with fake_quantized(encoder.module, quantization_plan(context.recipe)):
-        logits = predict_logits(encoder.module, context.material.selection.texts)
-    return _expected(logits, context)
-
-
 def mixed_precision_member(staged: Staged, context: "Context", workspace: Workspace) -> Mixed:
     """Return the layers that INT8 hurts most to float, as few as bring the member inside.
 
@@ -111,7 +88,7 @@ def mixed_precision_member(staged: Staged, context: "Context", workspace: Worksp
         with runtimes.load(member.artifact, runtime="onnxruntime") as predictor:
             # one by one, as single requests are answered: dynamic ranges depend on the batch
             logits = predictor.logits(context.material.selection_inputs, batch_size=1)
-        return _bound(logits, context)
+        return probable(drop_of(logits, context), context)
 
     found: Fallback = return_to_float(
         plan,
@@ -132,14 +109,3 @@ def mixed_precision_member(staged: Staged, context: "Context", workspace: Worksp
 
 def _with_plan(staged: Staged, name: str, plan: "QuantizationPlan") -> Staged:
     return Staged(name, staged.key, replace(staged.encoder, plan=plan))
-
-
-def _bound(logits: NDArray[np.float32], context: "Context") -> float:
-    return probable_drop(_expected(logits, context), context.recipe.confidence)
-
-
-def _expected(logits: NDArray[np.float32], context: "Context") -> ExpectedDrop:
-    selection = context.material.selection
-    if selection.texts.labels is None:
-        raise ValueError("the selection split has labels")
-    return expected_drop(selection.teacher_logits, logits, selection.texts.labels)

@@ -13,6 +13,7 @@ from compress.errors import RecipeError
 from compress.fake_quantization import fake_quantized
 from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.material import Purpose
+from compress.prospects import probable, quantized_drop
 from compress.repair import repair_outputs
 from compress.stages.base import Context, Encoder
 from compress.stages.quantize import quantization_plan
@@ -78,7 +79,7 @@ class Distill:
         plan = quantization_plan(context.recipe) if "quantize" in context.recipe.stages else None
         before = _deployed(student, plan, material.selection)
         entry[LINEAGE_KEY] = list(layer_map)
-        if before.figures["kl"] < settings.enough:
+        if before.figures["kl"] < settings.enough and _inside(student, encoder, context):
             entry |= {"steps": 0, **_figures(before)}
             student = student.to("cpu").eval()
             return replace(encoder, module=student, lineage=(*encoder.lineage, entry))
@@ -118,6 +119,12 @@ class Distill:
         probe = context.material.sample(PROBE_TEXTS, Purpose.PROBE)
         remove = depth - (wanted or depth)
         return layers_left(student, context.material, probe, remove, progress=context.progress)
+
+
+def _inside(student: Any, encoder: Encoder, context: Context) -> bool:
+    """Whether the student is probably within the budget as it is."""
+    lost = quantized_drop(replace(encoder, module=student), context)
+    return probable(lost, context) <= context.recipe.max_drop
 
 
 def _deployed(student: Any, plan: QuantizationPlan | None, selection: Selection) -> Evaluation:
