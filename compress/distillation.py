@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compress.augmentation import augment, read_vocabulary
 from compress.fake_quantization import fake_quantized
 from compress.inference import agreement, predict_logits
 from compress.losses import hidden_state_loss, label_loss, relation_loss, soft_target_loss
@@ -29,11 +28,10 @@ from compress.train import Evaluation, FitResult, fit
 from export.quantization import QuantizationPlan
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
     from compress.encoder.modules import LeanEncoderForSequenceClassification
 
-__all__ = ["Selection", "limited", "match_teacher", "with_augmentation"]
+__all__ = ["Selection", "limited", "match_teacher"]
 
 _log = logging.getLogger("edgepress")
 
@@ -72,42 +70,27 @@ def limited(texts: TokenizedTexts, most: int, rng: np.random.Generator) -> Token
     return texts.take(np.sort(rng.permutation(len(texts))[:most]))
 
 
-def with_augmentation(
-    texts: TokenizedTexts,
-    tokenizer: "PreTrainedTokenizerBase",
-    teacher: "LeanEncoderForSequenceClassification",
-    *,
-    copies: int,
-    max_length: int,
-    rng: np.random.Generator,
-) -> TokenizedTexts:
-    """`texts` followed by `copies` generated texts for each, which have no labels."""
-    if copies == 0:
-        return texts
-    table = teacher.encoder.embeddings.words.weight.detach().float().cpu().numpy()
-    vocabulary = read_vocabulary(tokenizer, table, texts)
-    return texts.followed_by(augment(texts, vocabulary, copies, rng, max_length))
-
-
 def match_teacher(
     student: "LeanEncoderForSequenceClassification",
     outputs: TeacherOutputs,
     settings: TrainSettings,
     layer_map: Sequence[int],
     *,
+    members: NDArray[np.int64] | None = None,
     plan: QuantizationPlan | None = None,
     selection: Selection | None,
     progress: Progress,
     description: str,
     seed: int = 0,
 ) -> FitResult:
-    """Train `student` in place to give the teacher's outputs on the texts of `outputs`.
+    """Train `student` in place to give the teacher's outputs on texts of `outputs`.
 
     Args:
         student: On the same device as the teacher.
         outputs: What the teacher says; its hidden size is the student's.
         settings: Weights of the losses, schedule, batch size.
         layer_map: By student layer, the teacher layer whose output it imitates.
+        members: Indices of the texts that are learnt from; None is all of them.
         plan: How the student will be quantized: the last `settings.quantization_aware` of the
             steps are taken with its rounding, where that costs more than
             `settings.rounding_share` by then; None trains in float throughout.
@@ -130,10 +113,13 @@ def match_teacher(
     relation_layer = last if settings.relation_weight > 0 else None
     device = next(student.parameters()).device
     pad = student.config.pad_token_id or 0
+    chosen = np.arange(len(texts)) if members is None else members
+    lengths = texts.lengths[chosen]
 
     def batches(epoch: int) -> list[NDArray[np.int64]]:
         rng = np.random.default_rng([seed, epoch])
-        return length_grouped_batches(texts.lengths, settings.batch_size, rng)
+        places = length_grouped_batches(lengths, settings.batch_size, rng)
+        return [chosen[batch] for batch in places]
 
     def step_loss(indices: NDArray[np.int64]) -> Tensor:
         target = outputs.batch(indices, (last,) if uses_hidden else (), relation_layer)

@@ -46,13 +46,14 @@ class LinearCall:
 def linear_layers(model: "LeanEncoderForSequenceClassification") -> dict[str, nn.Linear]:
     """The matrices that exporters quantize, by the names that plans use (`layers.0.attention.qkv`).
 
-    The classifier, one row a text, does not pay for it and stays in float.
+    The classifier's last one, a row a class, does not pay for it and stays in float.
     """
-    return {
+    encoder = {
         name: module
         for name, module in model.encoder.named_modules()
         if isinstance(module, nn.Linear)
     }
+    return {**encoder, "classifier.dense": model.classifier.dense}
 
 
 @contextmanager
@@ -61,7 +62,7 @@ def intercepted_linears(
     handle: Callable[[LinearCall], Tensor],
     embed: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[None]:
-    """Within the block, `handle` computes what the encoder's linear layers give.
+    """Within the block, `handle` computes what the model's `linear_layers` give.
 
     Args:
         model: Not changed; the interception is this thread's.

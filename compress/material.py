@@ -1,7 +1,8 @@
 """What every stage of a run trains and measures on, made when it is first asked for.
 
-The members of a family are taught one after another from the same texts by the same teacher, so
-the texts are generated once and the teacher is asked once about each.
+The members of a family are taught one after another by the same teacher, which is asked once about
+each text. The training text is the same for all; generated text is new for each member that goes on
+from what another has learnt.
 """
 
 import copy
@@ -12,8 +13,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from compress.distillation import Selection, limited, with_augmentation
+from compress.augmentation import Vocabulary, augment, read_vocabulary
+from compress.distillation import Selection, limited
 from compress.recipe import TrainSettings
 from compress.teacher_outputs import TeacherOutputs
 from compress.tokenized import TokenizedTexts, tokenize
@@ -69,6 +72,8 @@ class Material:
         self._max_length, self._seed, self._scratch = max_length, seed, scratch
         self._outputs: TeacherOutputs | None = None
         self._outputs_of: tuple[int, int] | None = None
+        self._draws: dict[int, NDArray[np.int64]] = {}
+        self._given_count = 0
 
     def __enter__(self) -> Self:
         return self
@@ -107,33 +112,50 @@ class Material:
         """At most `most` of the labelled training texts: the same ones for the same purpose."""
         return limited(self.texts, most, np.random.default_rng([self._seed, purpose]))
 
-    def outputs(self, settings: TrainSettings) -> TeacherOutputs:
-        """The teacher's outputs for the training pool that the settings describe.
+    def pool(self, settings: TrainSettings, draw: int) -> tuple[TeacherOutputs, NDArray[np.int64]]:
+        """Texts to learn from, and what the teacher says about them.
 
-        The pool is the training text (as much as `max_train_texts`), unlabelled text, and
-        generated text.
+        They are the training text (as much as `max_train_texts`), unlabelled text, and generated
+        text, which is new for each draw: a student that meets texts which it, or the model that it
+        was cut from, has learnt from already learns little more from them.
+
+        Args:
+            settings: How much text.
+            draw: 0, 1, ...; the same number gives the same texts.
+
+        Returns:
+            The teacher's outputs, which serve all draws' texts, and the indices of this one's.
         """
         wanted = (settings.max_train_texts, settings.augment)
         if self._outputs is None or self._outputs_of != wanted:
             if self._outputs is not None:
                 self._outputs.close()
-            pool = self._pool(settings.max_train_texts, settings.augment)
-            self._outputs = TeacherOutputs(self.teacher, pool, folder=self._scratch)
-            self._outputs_of = wanted
-        return self._outputs
+            given = limited(
+                self._given, settings.max_train_texts, np.random.default_rng([self._seed, 1])
+            )
+            self._outputs = TeacherOutputs(self.teacher, given, folder=self._scratch)
+            self._outputs_of, self._draws = wanted, {}
+            self._given_count = len(given)
+        given_indices = np.arange(self._given_count)
+        if settings.augment == 0:
+            return self._outputs, given_indices
+        if draw not in self._draws:
+            given = self._outputs.texts.take(given_indices)
+            rng = np.random.default_rng([self._seed, 1, draw])
+            generated = augment(given, self._vocabulary, settings.augment, rng, self._max_length)
+            self._draws[draw] = self._outputs.extend(generated)
+        return self._outputs, np.concatenate([given_indices, self._draws[draw]])
 
-    def _pool(self, most: int, copies: int) -> TokenizedTexts:
-        rng = np.random.default_rng([self._seed, 1])
-        texts = self.texts
-        tokenizer = self._encoder.tokenizer
-        if self._unlabelled is not None:
-            more = tokenize(self._unlabelled, tokenizer, self._max_length)
-            texts = texts.followed_by(more.without_labels())
-        return with_augmentation(
-            limited(texts, most, rng),
-            tokenizer,
-            self.teacher,
-            copies=copies,
-            max_length=self._max_length,
-            rng=rng,
-        )
+    @cached_property
+    def _given(self) -> TokenizedTexts:
+        """Training text, and unlabelled text after it."""
+        if self._unlabelled is None:
+            return self.texts
+        more = tokenize(self._unlabelled, self._encoder.tokenizer, self._max_length)
+        return self.texts.followed_by(more.without_labels())
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        """The neighbours of all tokens that the texts hold."""
+        table = self.teacher.encoder.embeddings.words.weight.detach().float().cpu().numpy()
+        return read_vocabulary(self._encoder.tokenizer, table, self._given)

@@ -33,7 +33,7 @@ class _Settings(BaseModel):
 class TrainSettings(_Settings):
     """How a student is trained to match its teacher; shared by distillation and recovery."""
 
-    epochs: float = Field(0.9, ge=0, description="passes over the (augmented) training text")
+    epochs: float = Field(0.7, ge=0, description="passes over the (augmented) training text")
     batch_size: int = Field(32, ge=1, description="texts a step")
     learning_rate: float = Field(2e-4, gt=0, description="peak of the linear schedule")
     warmup: float = Field(0.06, ge=0, lt=1, description="share of the steps that warm up")
@@ -43,7 +43,9 @@ class TrainSettings(_Settings):
     hidden_weight: float = Field(3.0, ge=0, description="MSE to the teacher's last hidden states")
     relation_weight: float = Field(0.0, ge=0, description="KL of Q-Q, K-K and V-V relations")
     label_weight: float = Field(0.0, ge=0, description="cross-entropy to the true labels")
-    augment: int = Field(5, ge=0, description="generated texts per training text, by epoch")
+    augment: int = Field(
+        5, ge=0, description="generated texts per training text, new ones for each member"
+    )
     freeze_embeddings: bool = Field(
         True, description="a dense optimizer step over the word table costs more than the layers"
     )
@@ -67,9 +69,17 @@ class DistillSettings(TrainSettings):
         description="layers that the student keeps: how many (which ones is measured), or their "
         "indices; by default all that pruning left",
     )
+    continued_epochs: float = Field(
+        0.7, gt=0, description="factor for a member cut from a trained one: it has less to learn"
+    )
+    continued_rate: float = Field(
+        0.5, gt=0, description="factor on the learning rate of such a member"
+    )
     enough: float = Field(
-        0.06, ge=0, description="a member nearer to the teacher than this KL is not trained if it is within "
-        "the budget as it is"
+        0.06,
+        ge=0,
+        description="a member nearer to the teacher than this KL is not trained if it is within "
+        "the budget as it is",
     )
 
 
@@ -153,7 +163,7 @@ class Recipe(_Settings):
         ("prune", "distill", "quantize"), description="applied in this order, each once a member"
     )
     speedups: tuple[float, ...] = Field(
-        (1.4, 2.4, 2.8, 3.4, 5.0),
+        (1.4, 2.4, 3.0, 4.6),
         description="the family: how many times as fast as the unpruned INT8 model each member is "
         "to be, by the measured latency table; each is made from the one before. None of them: one "
         "member, pruned by the shares of `prune`",

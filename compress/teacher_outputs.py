@@ -85,6 +85,17 @@ class TeacherOutputs:
     ) -> None:
         self.close()
 
+    def extend(self, texts: TokenizedTexts) -> NDArray[np.int64]:
+        """Serve more texts as well; returns their indices, which follow those so far."""
+        start, more = len(self.texts), len(texts)
+        self.texts = self.texts.followed_by(texts)
+        unknown = np.full((more, self._logits.shape[1]), np.nan, dtype=np.float32)
+        self._logits = np.concatenate([self._logits, unknown])
+        for column, offsets in self._offsets.items():
+            absent = np.full(more, -1, dtype=np.int64)
+            self._offsets[column] = np.concatenate([offsets, absent])
+        return np.arange(start, start + more)
+
     def close(self) -> None:
         """Remove the file."""
         self._file.close()

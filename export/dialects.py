@@ -33,10 +33,6 @@ class Dialect(Protocol):
         """The mask in the form that `attention` takes."""
         ...
 
-    def matmul(self, x: str, layer: Linear) -> str:
-        """(B, T, K) -> (B, T, N), without the bias."""
-        ...
-
     def linear(self, x: str, layer: Linear) -> str:
         """(B, T, K) -> (B, T, N), with the bias."""
         ...
@@ -45,8 +41,11 @@ class Dialect(Protocol):
         """LayerNorm over the last axis."""
         ...
 
-    def add_and_norm(self, product: str | None, bias: str, residual: str, norm: str) -> str:
-        """LayerNorm of `residual` + `product` + `bias`; the product is None if all was pruned."""
+    def add_and_norm(self, x: str | None, projection: str, residual: str, norm: str) -> str:
+        """LayerNorm of `residual` + the linear layer `projection` of x.
+
+        Where all inputs of the projection were pruned, x is None and its bias is left.
+        """
         ...
 
     def attention(self, q: str, k: str, v: str, padding: str, heads: int, head_size: int) -> str:
@@ -74,23 +73,19 @@ class PortableDialect:
         mask = self.graph.node("Mul", self.graph.node("Sub", mask, one), score)
         return self.graph.node("Unsqueeze", mask, self.graph.shape(1, 2))
 
-    def matmul(self, x: str, layer: Linear) -> str:
-        """(B, T, K) -> (B, T, N) in float, without the bias."""
-        return self.graph.node(
-            "MatMul", x, self.graph.constant(f"{layer.name}.weight", layer.weight)
-        )
-
     def linear(self, x: str, layer: Linear) -> str:
         """(B, T, K) -> (B, T, N) in float."""
+        weight = self.graph.constant(f"{layer.name}.weight", layer.weight)
         bias = self.graph.constant(f"{layer.name}.bias", layer.bias)
-        return self.graph.node("Add", PortableDialect.matmul(self, x, layer), bias)
+        return self.graph.node("Add", self.graph.node("MatMul", x, weight), bias)
 
-    def add_and_norm(self, product: str | None, bias: str, residual: str, norm: str) -> str:
+    def add_and_norm(self, x: str | None, projection: str, residual: str, norm: str) -> str:
         """LayerNorm of the sum."""
-        total = self.graph.node("Add", residual, bias)
-        if product is not None:
-            total = self.graph.node("Add", total, product)
-        return self.layer_norm(total, norm)
+        if x is None:
+            added = self.graph.constant(f"{projection}.bias", self._weights[f"{projection}.bias"])
+        else:
+            added = self.linear(x, self._weights.linear(projection))
+        return self.layer_norm(self.graph.node("Add", residual, added), norm)
 
     def layer_norm(self, x: str, norm: str) -> str:
         """LayerNorm over the last axis."""
@@ -150,29 +145,24 @@ class OnnxRuntimeDialect(PortableDialect):
         """(B, T) int32, what MultiHeadAttention calls a key padding mask."""
         return self.graph.node("Cast", attention_mask, to=TensorProto.INT32)
 
-    def matmul(self, x: str, layer: Linear) -> str:
-        """INT8: activations u8 with one scale, weights s8 with one a column."""
-        plan = self._int8_plan(layer)
-        return super().matmul(x, layer) if plan is None else self._int8(plan, x, layer, "")
-
     def linear(self, x: str, layer: Linear) -> str:
-        """As `matmul`, with the bias added in the same node."""
+        """INT8: activations u8 with one scale, weights s8 with one a column."""
         plan = self._int8_plan(layer)
         if plan is None:
             return super().linear(x, layer)
         bias = self.graph.constant(f"{layer.name}.bias", layer.bias)
         return self._int8(plan, x, layer, bias)
 
-    def add_and_norm(self, product: str | None, bias: str, residual: str, norm: str) -> str:
-        """One node for residual, product, bias and LayerNorm."""
-        if product is None:
-            return super().add_and_norm(product, bias, residual, norm)
-        return self.graph.node(
-            "SkipLayerNormalization",
-            *(product, residual, *self._norm(norm), bias),
-            domain=CONTRIB,
-            epsilon=self._epsilon,
-        )
+    def add_and_norm(self, x: str | None, projection: str, residual: str, norm: str) -> str:
+        """The sum as the difference to the negated projection.
+
+        ONNX Runtime would fuse a sum with the LayerNorm after it into SkipLayerNormalization, whose
+        plain loops take 60 us for 24 tokens of 384 where subtraction and LayerNorm take 20.
+        """
+        if x is None:
+            return super().add_and_norm(x, projection, residual, norm)
+        opposite = self.linear(x, self._weights.linear(projection).negated())
+        return self.layer_norm(self.graph.node("Sub", residual, opposite), norm)
 
     def attention(self, q: str, k: str, v: str, padding: str, heads: int, head_size: int) -> str:  # noqa: ARG002
         """One node."""

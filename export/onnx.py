@@ -58,7 +58,7 @@ def _build(weights: LeanWeights, dialect: Dialect, *, int8_words: bool) -> onnx.
         first_only = index == last and bool(config.first_token_last_layer)
         x = _layer(weights, dialect, index, x, padding, first_only=first_only)
     first_token = graph.node("Gather", x, graph.constant("first", np.array(0, np.int64)), axis=1)
-    hidden = _gemm(dialect, weights, first_token, "classifier.dense")
+    hidden = dialect.linear(first_token, weights.linear("classifier.dense"))
     if config.classifier_activation is not None:
         hidden = dialect.activation(hidden, config.classifier_activation)
     logits = _gemm(dialect, weights, hidden, "classifier.output")
@@ -104,7 +104,7 @@ def _layer(
     residual = x
     if first_only:
         residual = graph.node("Slice", x, graph.shape(0), graph.shape(1), graph.shape(1))
-    product = None
+    context = None
     if width:
         if first_only:
             q = dialect.linear(residual, weights.rows(f"{name}.attention.qkv", 0, width))
@@ -114,23 +114,20 @@ def _layer(
             qkv = dialect.linear(x, weights.linear(f"{name}.attention.qkv"))
             q, k, v = graph.nodes("Split", [qkv], 3, axis=-1, num_outputs=3)
         context = dialect.attention(q, k, v, padding, sizes["heads"], sizes["head_size"])
-        product = dialect.matmul(context, weights.linear(f"{name}.attention.output"))
-    bias = _bias(dialect, weights, f"{name}.attention.output")
-    x = dialect.add_and_norm(product, bias, residual, f"{name}.attention_norm")
-    product = None
+    x = dialect.add_and_norm(
+        context, f"{name}.attention.output", residual, f"{name}.attention_norm"
+    )
+    neurons = None
     if sizes["intermediate_size"]:
         neurons = dialect.linear(x, weights.linear(f"{name}.feed_forward.up"))
         neurons = dialect.activation(neurons, weights.config.hidden_act)
-        product = dialect.matmul(neurons, weights.linear(f"{name}.feed_forward.down"))
-    bias = _bias(dialect, weights, f"{name}.feed_forward.down")
-    return dialect.add_and_norm(product, bias, x, f"{name}.feed_forward_norm")
-
-
-def _bias(dialect: Dialect, weights: LeanWeights, name: str) -> str:
-    return dialect.graph.constant(f"{name}.bias", weights[f"{name}.bias"])
+    return dialect.add_and_norm(
+        neurons, f"{name}.feed_forward.down", x, f"{name}.feed_forward_norm"
+    )
 
 
 def _gemm(dialect: Dialect, weights: LeanWeights, x: str, name: str) -> str:
-    """A small float layer on (B, K): one row a text, not worth quantizing."""
+    """A small float layer on (B, K): a column a class, not worth quantizing."""
     weight = dialect.graph.constant(f"{name}.weight", weights[f"{name}.weight"])
-    return dialect.graph.node("Gemm", x, weight, _bias(dialect, weights, name), transB=1)
+    bias = dialect.graph.constant(f"{name}.bias", weights[f"{name}.bias"])
+    return dialect.graph.node("Gemm", x, weight, bias, transB=1)

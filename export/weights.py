@@ -21,6 +21,10 @@ class Linear(NamedTuple):
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
 
+    def negated(self) -> "Linear":
+        """The layer that gives the opposite."""
+        return Linear(f"{self.name}.negated", -self.weight, -self.bias)
+
 
 class LeanWeights:
     """Reads a lean encoder by name, without importing its classes (layers: export stands below).

@@ -14,6 +14,7 @@ from compress.fake_quantization import fake_quantized
 from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.material import Purpose
 from compress.prospects import probable, quantized_drop
+from compress.recipe import DistillSettings
 from compress.repair import repair_outputs
 from compress.stages.base import Context, Encoder
 from compress.stages.quantize import quantization_plan
@@ -84,18 +85,21 @@ class Distill:
             student = student.to("cpu").eval()
             return replace(encoder, module=student, lineage=(*encoder.lineage, entry))
         untrained = copy.deepcopy(student)
-        outputs = material.outputs(settings)
+        lessons = sum(step.get("steps", 0) > 0 for step in encoder.lineage)
+        outputs, members = material.pool(settings, lessons)
+        if lessons:
+            settings = _continued(settings)
         depth = len(student.config.layers)
         result = match_teacher(
             student,
             outputs,
             settings,
             layer_map,
+            members=members,
             plan=plan,
             selection=material.selection,
             progress=context.progress,
             description=f"distilling, {depth} layer{'s' if depth > 1 else ''}",
-            # every member of a family meets the texts in another order, and those before it in part
             seed=context.recipe.seed + len(encoder.lineage),
         )
         best = _deployed(student, plan, material.selection)
@@ -103,7 +107,7 @@ class Distill:
             student, best = untrained, before
         entry |= {
             "epochs": settings.epochs,
-            "texts": len(outputs.texts),
+            "texts": len(members),
             "steps": result.steps,
             **_figures(best),
             "seconds": round(time.monotonic() - start, 1),
@@ -119,6 +123,16 @@ class Distill:
         probe = context.material.sample(PROBE_TEXTS, Purpose.PROBE)
         remove = depth - (wanted or depth)
         return layers_left(student, context.material, probe, remove, progress=context.progress)
+
+
+def _continued(settings: DistillSettings) -> DistillSettings:
+    """For a student cut from one that was trained already: it has less to learn, and to lose."""
+    return settings.model_copy(
+        update={
+            "epochs": settings.epochs * settings.continued_epochs,
+            "learning_rate": settings.learning_rate * settings.continued_rate,
+        }
+    )
 
 
 def _inside(student: Any, encoder: Encoder, context: Context) -> bool:

@@ -144,7 +144,7 @@ def test_a_wrong_graph_is_refused_and_nothing_is_written(
     def wrong(module: Any, plan: Any = None) -> onnx.ModelProto:
         proto = right(module, plan)
         for tensor in proto.graph.initializer:
-            if tensor.name == "layers.1.feed_forward.down.bias":
+            if tensor.name == "layers.1.feed_forward.down.negated.bias":
                 values = onnx.numpy_helper.to_array(tensor) * 0
                 tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
         return proto

@@ -68,7 +68,7 @@ def test_every_matrix_is_int8_with_one_scale_a_column(lean: Callable[..., Any]) 
     values = constants(build_onnx(lean(), QuantizationPlan()))
     weights = {name: value for name, value in values.items() if name.endswith(".weight_int8")}
     # the last layer's qkv is two matrices: the first token's queries, all tokens' keys and values
-    assert len(weights) == 4 + 5
+    assert len(weights) == 4 + 5 + 1  # and the classifier's
     for name, weight in weights.items():
         assert weight.dtype == np.int8
         assert values[name.replace(".weight_int8", ".scale")].shape == (weight.shape[1],)
@@ -102,13 +102,13 @@ def test_float_layers_stay_float_in_onnx(lean: Callable[..., Any]) -> None:
     values = constants(build_onnx(model, QuantizationPlan(float_layers=FLOAT_LAYERS)))
     in_float = {name for name in values if name.endswith(".weight") and "layers." in name}
     assert {name for name in in_float if "norm" not in name} == {
-        "layers.0.feed_forward.down.weight",
+        "layers.0.feed_forward.down.negated.weight",
         "layers.1.attention.qkv.0_24.weight",
         "layers.1.attention.qkv.24_72.weight",
     }
     down = model.state_dict()["encoder.layers.0.feed_forward.down.weight"].numpy().T
-    np.testing.assert_array_equal(values["layers.0.feed_forward.down.weight"], down)
-    assert "layers.0.feed_forward.down.weight_int8" not in values
+    np.testing.assert_array_equal(-values["layers.0.feed_forward.down.negated.weight"], down)
+    assert "layers.0.feed_forward.down.negated.weight_int8" not in values
     assert "layers.0.feed_forward.up.weight_int8" in values
 
 
@@ -237,7 +237,8 @@ def static_plan(model: Any, **changes: Any) -> QuantizationPlan:
     """Ranges wide enough for anything that these encoders compute."""
     parts = ("attention.qkv", "attention.output", "feed_forward.up", "feed_forward.down")
     names = [f"layers.{index}.{part}" for index in range(2) for part in parts]
-    ranges = dict.fromkeys(["embeddings.projection", *names], (-6.0, 8.0))
+    names += ["embeddings.projection", "classifier.dense"]
+    ranges = dict.fromkeys(names, (-6.0, 8.0))
     return QuantizationPlan(onnxruntime="static", static_ranges=ranges, **changes)
 
 
@@ -271,7 +272,7 @@ def test_the_static_graph_has_no_range_to_look_for(lean: Callable[..., Any]) -> 
     plan = static_plan(model, float_layers=("layers.0.feed_forward.down",), reduce_range=True)
     proto = build_onnx(model, plan)
     operators = [node.op_type for node in proto.graph.node]
-    assert operators.count("MatMulIntegerToFloat") == operators.count("QuantizeLinear") == 8
+    assert operators.count("MatMulIntegerToFloat") == operators.count("QuantizeLinear") == 9
     assert operators.count("MatMul") == 1
     assert "DynamicQuantizeMatMul" not in operators
     values = constants(proto)

@@ -61,3 +61,19 @@ def test_logits_alone_need_no_file(toy: Any, tmp_path: Path) -> None:
         assert (tmp_path / "teacher-outputs.f16").stat().st_size == 0
     assert batch.hidden == {}
     assert batch.qkv is None
+
+
+def test_texts_that_come_later_are_served_beside_the_first(toy: Any, tmp_path: Path) -> None:
+    later = toy.texts.take(np.arange(60, 30, -1))
+    with TeacherOutputs(toy.teacher, toy.texts.take(np.arange(20)), folder=tmp_path) as outputs:
+        before = outputs.batch(np.arange(6), (1,))
+        indices = outputs.extend(later)
+        assert indices.tolist() == list(range(20, 50))
+        again = outputs.batch(np.arange(6), (1,))
+        torch.testing.assert_close(again.logits, before.logits)
+        torch.testing.assert_close(again.hidden[1], before.hidden[1])
+        got = outputs.batch(indices[:4], (1,))
+    inputs = collate(later, np.arange(4), 0)
+    with torch.no_grad():
+        expected = toy.teacher(**inputs, output_hidden_states=True)
+    torch.testing.assert_close(got.logits, expected.logits, atol=1e-4, rtol=1e-4)
