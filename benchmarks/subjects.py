@@ -97,26 +97,27 @@ def model_size_bytes(subject: Subject) -> int:
     if subject.kind == "checkpoint":
         files = sorted(subject.path.glob("*.safetensors"))
     else:
-        files = _with_data(_model_file(subject))
+        files = sorted({f for file in _model_files(subject) for f in _with_data(file)})
     if not files:
         raise ArtifactError(f"{subject.path} holds no model file for {subject.runtime}")
     return sum(file.stat().st_size for file in files)
 
 
-def _model_file(subject: Subject) -> Path:
+def _model_files(subject: Subject) -> list[Path]:
     if subject.kind == "artifact":
         from runtimes.artifact import read_manifest
 
-        for model in read_manifest(subject.path).models:
-            if model.runtime == subject.runtime and subject.precision in (None, model.precision):
-                return subject.path / model.path
+        models = [m for m in read_manifest(subject.path).models if m.runtime == subject.runtime]
+        precision = subject.precision or next((m.precision for m in models), None)
+        if files := [subject.path / m.path for m in models if m.precision == precision]:
+            return files
     else:
         from runtimes.loading import MODEL_FILES
 
         names = MODEL_FILES.get(subject.runtime, ())
         for name in names:
             if (subject.path / name).is_file():
-                return subject.path / name
+                return [subject.path / name]
     raise ArtifactError(f"{subject.path} holds no model file for {subject.runtime}")
 
 

@@ -121,6 +121,7 @@ def _subjects(path: Path, threads: int | None) -> list[Subject]:
                 **shared,
             )
             for model in read_manifest(path).models
+            if model.variant == "padded"  # the other variant is run together with it
         ]
     found = [
         Subject(id=f"{path}:{runtime}", kind="export", runtime=runtime, **shared)

@@ -28,7 +28,6 @@ from compress.train import Evaluation, FitResult, fit
 from export.quantization import QuantizationPlan
 
 if TYPE_CHECKING:
-
     from compress.encoder.modules import LeanEncoderForSequenceClassification
 
 __all__ = ["Selection", "limited", "match_teacher"]

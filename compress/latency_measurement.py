@@ -31,7 +31,7 @@ __all__ = [
 
 _log = logging.getLogger("edgepress")
 
-_FORMAT = 2  # of a cached table, and of the way it is measured
+_FORMAT = 2  # of a cached table, of the way it is measured, and of the graph
 _MIXED_SHAPES = 56
 # Fields of the configuration that latency depends on; the rest is weights, names and training.
 _DECIDING = (

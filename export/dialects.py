@@ -48,8 +48,13 @@ class Dialect(Protocol):
         """
         ...
 
-    def attention(self, q: str, k: str, v: str, padding: str, heads: int, head_size: int) -> str:
-        """Attention over (B, T, heads * head_size) inputs; q is already scaled."""
+    def attention(
+        self, q: str, k: str, v: str, padding: str | None, heads: int, head_size: int
+    ) -> str:
+        """Attention over (B, T, heads * head_size) inputs; q is already scaled.
+
+        `padding` is what the method of that name gave, or None where nothing is padded.
+        """
         ...
 
     def activation(self, x: str, name: str) -> str:
@@ -93,7 +98,9 @@ class PortableDialect:
             "LayerNormalization", x, *self._norm(norm), axis=-1, epsilon=self._epsilon
         )
 
-    def attention(self, q: str, k: str, v: str, padding: str, heads: int, head_size: int) -> str:
+    def attention(
+        self, q: str, k: str, v: str, padding: str | None, heads: int, head_size: int
+    ) -> str:
         """softmax(q k^T + padding) v, spelled out."""
         split = self.graph.shape(0, 0, heads, head_size)
 
@@ -101,7 +108,8 @@ class PortableDialect:
             return self.graph.node("Transpose", self.graph.node("Reshape", x, split), perm=order)
 
         scores = self.graph.node("MatMul", heads_of(q, [0, 2, 1, 3]), heads_of(k, [0, 2, 3, 1]))
-        scores = self.graph.node("Add", scores, padding)
+        if padding is not None:
+            scores = self.graph.node("Add", scores, padding)
         weights = self.graph.node("Softmax", scores, axis=-1)
         context = self.graph.node("MatMul", weights, heads_of(v, [0, 2, 1, 3]))
         context = self.graph.node("Transpose", context, perm=[0, 2, 1, 3])
@@ -164,11 +172,19 @@ class OnnxRuntimeDialect(PortableDialect):
         opposite = self.linear(x, self._weights.linear(projection).negated())
         return self.layer_norm(self.graph.node("Sub", residual, opposite), norm)
 
-    def attention(self, q: str, k: str, v: str, padding: str, heads: int, head_size: int) -> str:  # noqa: ARG002
+    def attention(
+        self,
+        q: str,
+        k: str,
+        v: str,
+        padding: str | None,
+        heads: int,
+        head_size: int,  # noqa: ARG002
+    ) -> str:
         """One node."""
         return self.graph.node(
             "MultiHeadAttention",
-            *(q, k, v, "", padding),
+            *_given(q, k, v, "", padding or ""),
             domain=CONTRIB,
             num_heads=heads,
             scale=1.0,

@@ -18,13 +18,17 @@ from export.weights import LeanWeights
 __all__ = ["build_onnx", "build_portable_onnx"]
 
 
-def build_onnx(module: Any, plan: QuantizationPlan | None = None) -> onnx.ModelProto:
+def build_onnx(
+    module: Any, plan: QuantizationPlan | None = None, *, padded: bool = True
+) -> onnx.ModelProto:
     """The model for ONNX Runtime, with its fused operators.
 
     Args:
         module: `LeanEncoderForSequenceClassification`.
         plan: How to quantize; None, or a plan whose scheme for ONNX Runtime is float, keeps
             everything in float32.
+        padded: Whether rows of a batch may be padded; False leaves the mask out, for rows of equal
+            length. The constants are the same, in the same order.
 
     Returns:
         Inputs `input_ids`, `attention_mask` and, where the encoder has token types,
@@ -37,22 +41,25 @@ def build_onnx(module: Any, plan: QuantizationPlan | None = None) -> onnx.ModelP
     if plan is not None and plan.is_float("onnxruntime"):
         plan = None
     int8_words = plan is not None and plan.embeddings == "int8"
-    return _build(weights, OnnxRuntimeDialect(weights, plan), int8_words=int8_words)
+    dialect = OnnxRuntimeDialect(weights, plan)
+    return _build(weights, dialect, int8_words=int8_words, padded=padded)
 
 
 def build_portable_onnx(module: Any) -> onnx.ModelProto:
     """The float model in standard operators (opset 20); inputs and output as in `build_onnx`."""
     weights = LeanWeights(module)
-    return _build(weights, PortableDialect(weights), int8_words=False)
+    return _build(weights, PortableDialect(weights), int8_words=False, padded=True)
 
 
-def _build(weights: LeanWeights, dialect: Dialect, *, int8_words: bool) -> onnx.ModelProto:
+def _build(
+    weights: LeanWeights, dialect: Dialect, *, int8_words: bool, padded: bool
+) -> onnx.ModelProto:
     config, graph = weights.config, dialect.graph
-    inputs = ["input_ids", "attention_mask"]
+    inputs = ["input_ids", "attention_mask"] if padded else ["input_ids"]
     if config.type_vocab_size:
         inputs.append("token_type_ids")
     x = _embeddings(weights, dialect, int8_words=int8_words)
-    padding = dialect.padding("attention_mask")
+    padding = dialect.padding("attention_mask") if padded else None
     last = len(config.layers) - 1
     for index in range(len(config.layers)):
         first_only = index == last and bool(config.first_token_last_layer)
@@ -91,7 +98,13 @@ def _embeddings(weights: LeanWeights, dialect: Dialect, *, int8_words: bool) -> 
 
 
 def _layer(
-    weights: LeanWeights, dialect: Dialect, index: int, x: str, padding: str, *, first_only: bool
+    weights: LeanWeights,
+    dialect: Dialect,
+    index: int,
+    x: str,
+    padding: str | None,
+    *,
+    first_only: bool,
 ) -> str:
     """One encoder layer: (B, T, H) -> (B, T, H), or (B, 1, H) with `first_only`.
 

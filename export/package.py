@@ -1,6 +1,7 @@
 """An encoder becomes an artifact folder: models for each runtime, tokenizer, manifest, card."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 import tempfile
@@ -23,7 +24,7 @@ from runtimes.tokenization import TextInput, Tokenizer
 
 __all__ = ["Exported", "export_artifact", "republish"]
 
-_ONNX, _OPENVINO = "onnx/model.onnx", "openvino/model.xml"
+_ONNX, _UNPADDED, _OPENVINO = "onnx/model.onnx", "onnx/unpadded.onnx", "openvino/model.xml"
 
 Inputs = Mapping[str, NDArray[np.int64]]
 
@@ -79,13 +80,14 @@ def export_artifact(
         text_encoder = Tokenizer.from_folder(work, max_length=max_length)
         names = _input_names(module.config)
         batches = _batches(text_encoder, checks, names)
+        singles = _batches(text_encoder, checks, names, size=1)
         expected = torch_logits(module, batches)
         with quiet_libraries():
             parity, files = _export_models(
                 work,
                 module,
                 plan,
-                batches,
+                (batches, singles),
                 expected,
                 _Tokenized(text_encoder, calibration, names),
             )
@@ -102,12 +104,14 @@ def export_artifact(
                     format=kind,
                     path=path,
                     precision=_precision(plan, runtime),
-                    inputs=names,
+                    variant=variant,
+                    inputs=tuple(n for n in names if n != "attention_mask" or variant == "padded"),
                     instruction_sets=() if plan is None else plan.instruction_sets_of(runtime),
                 )
-                for runtime, kind, path in (
-                    ("onnxruntime", "onnx", _ONNX),
-                    ("openvino", "openvino", _OPENVINO),
+                for runtime, kind, path, variant in (
+                    ("onnxruntime", "onnx", _ONNX, "padded"),
+                    ("onnxruntime", "onnx", _UNPADDED, "unpadded"),
+                    ("openvino", "openvino", _OPENVINO, "padded"),
                 )
             ),
             lineage=tuple(dict(step) for step in lineage),
@@ -162,36 +166,61 @@ def _export_models(
     work: Path,
     module: Any,
     plan: QuantizationPlan | None,
-    batches: Sequence[Inputs],
+    checks: tuple[Sequence[Inputs], Sequence[Inputs]],
     expected: NDArray[np.float32],
     calibration: Calibration,
 ) -> tuple[tuple[Parity, ...], list[tuple[Path, str]]]:
-    """Write all model files into `work`; returns parities and (file, name in the artifact)."""
-    paths = {
-        "onnx": work / "float.onnx",
-        "openvino": work / "float.xml",
-    }
-    onnx.save(build_onnx(module), paths["onnx"])
+    """Write all model files into `work`; returns parities and (file, name in the artifact).
+
+    `checks` are the same texts in padded batches and one by one.
+    """
+    batches, singles = checks
+    onnx_folder, openvino_path = work / "float", work / "float.xml"
+    _save_onnx(onnx_folder, module, None)
     openvino_model = build_openvino(build_portable_onnx(module))
-    save_openvino(openvino_model, paths["openvino"])
+    save_openvino(openvino_model, openvino_path)
     parity = [
-        check_parity(paths["onnx"], "onnxruntime", "fp32", batches, expected),
-        check_parity(paths["openvino"], "openvino", "fp32", batches, expected),
+        check_parity(onnx_folder / "model.onnx", "onnxruntime", "fp32", batches, expected),
+        check_parity(onnx_folder / "unpadded.onnx", "onnxruntime", "fp32", singles, expected),
+        check_parity(openvino_path, "openvino", "fp32", batches, expected),
     ]
     if plan is not None and not plan.is_float("onnxruntime"):
-        paths["onnx"] = work / "int8.onnx"
-        onnx.save(build_onnx(module, plan), paths["onnx"])
-        parity.append(check_parity(paths["onnx"], "onnxruntime", "int8", batches, expected))
+        onnx_folder = work / "int8"
+        _save_onnx(onnx_folder, module, plan)
+        for name, inputs in (("model.onnx", batches), ("unpadded.onnx", singles)):
+            path = onnx_folder / name
+            parity.append(check_parity(path, "onnxruntime", "int8", inputs, expected))
     if plan is not None and not plan.is_float("openvino"):
-        paths["openvino"] = work / "int8.xml"
-        save_openvino(quantize_openvino(openvino_model, plan, calibration), paths["openvino"])
-        parity.append(check_parity(paths["openvino"], "openvino", "int8", batches, expected))
-    files = [
-        (paths["onnx"], _ONNX),
-        (paths["openvino"], _OPENVINO),
-        (paths["openvino"].with_suffix(".bin"), "openvino/model.bin"),
+        openvino_path = work / "int8.xml"
+        save_openvino(quantize_openvino(openvino_model, plan, calibration), openvino_path)
+        parity.append(check_parity(openvino_path, "openvino", "int8", batches, expected))
+    files = [(path, f"onnx/{path.name}") for path in sorted(onnx_folder.iterdir())]
+    files += [
+        (openvino_path, _OPENVINO),
+        (openvino_path.with_suffix(".bin"), "openvino/model.bin"),
     ]
     return tuple(parity), files
+
+
+def _save_onnx(folder: Path, module: Any, plan: QuantizationPlan | None) -> None:
+    """Write `model.onnx` and `unpadded.onnx`, which read the same weights, `model.onnx.data`."""
+    folder.mkdir()
+    data = folder / "model.onnx.data"
+    digests = set[bytes]()
+    for name, padded in (("unpadded.onnx", False), ("model.onnx", True)):
+        onnx.save(
+            build_onnx(module, plan, padded=padded),
+            folder / name,
+            save_as_external_data=True,
+            location=data.name,
+            size_threshold=1024,
+        )
+        with data.open("rb") as file:
+            digests.add(hashlib.file_digest(file, "sha256").digest())
+        if not padded:
+            data.unlink()  # the library appends to a file that is there
+    if len(digests) > 1:
+        raise RuntimeError("the two variants of a model do not have the same weights")
 
 
 def _precision(plan: QuantizationPlan | None, runtime: str) -> str:

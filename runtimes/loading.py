@@ -5,6 +5,7 @@ from pathlib import Path
 
 from runtimes.artifact import Manifest, ModelEntry, read_manifest
 from runtimes.artifact import verify as verify_files
+from runtimes.base import Session
 from runtimes.errors import (
     ArtifactError,
     DeviceUnavailableError,
@@ -15,6 +16,7 @@ from runtimes.hf_config import read_hf_config
 from runtimes.pipeline import Predictor
 from runtimes.registry import get_runtime, get_task, runtime_names
 from runtimes.tokenization import Tokenizer
+from runtimes.variants import TwoVariants
 
 __all__ = ["MODEL_FILES", "load", "open_checkpoint", "open_model_folder"]
 
@@ -66,9 +68,7 @@ def load(
     failures: list[EdgepressError] = []
     for entry in entries:
         try:
-            session = get_runtime(entry.runtime).open_model(
-                folder / entry.path, device=device, threads=threads, precision=entry.precision
-            )
+            session = _open(folder, manifest, entry, device, threads)
         except (MissingDependencyError, DeviceUnavailableError) as error:
             failures.append(error)
             continue
@@ -80,6 +80,24 @@ def load(
             problem_type=manifest.problem_type,
         )
     raise _none_usable(folder, device, entries, failures)
+
+
+def _open(
+    folder: Path, manifest: Manifest, entry: ModelEntry, device: str, threads: int | None
+) -> Session:
+    """The model of an entry, together with its other variant if there is one."""
+
+    def opened(one: ModelEntry) -> Session:
+        return get_runtime(one.runtime).open_model(
+            folder / one.path, device=device, threads=threads, precision=one.precision
+        )
+
+    wanted = (entry.runtime, entry.precision)
+    variants = {m.variant: m for m in manifest.models if (m.runtime, m.precision) == wanted}
+    if variants.keys() == {"padded", "unpadded"}:
+        padded = variants["padded"]
+        return TwoVariants(opened(variants["unpadded"]), lambda: opened(padded), padded.inputs)
+    return opened(entry)
 
 
 def open_model_folder(

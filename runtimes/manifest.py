@@ -38,7 +38,8 @@ class ModelEntry:
         path: Path of the model file relative to the artifact, with forward slashes.
         precision: `"fp32"`, `"bf16"`, `"fp16"` or `"int8"`.
         variant: `"padded"` takes an attention mask and any batch; `"unpadded"` takes rows of equal
-            length and no mask.
+            length and no mask. Of two entries that differ in nothing else, each batch is given to
+            the one that fits it.
         inputs: Input names of the graph.
         instruction_sets: CPU instruction sets on which the quantized ranges cannot saturate
             (informative; empty = not stated).

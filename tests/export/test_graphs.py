@@ -12,6 +12,7 @@ import pytest
 from export.onnx import build_onnx, build_portable_onnx
 from export.openvino import build_openvino, save_openvino
 from export.parity import torch_logits
+from export.quantization import QuantizationPlan
 from runtimes.errors import ModelError
 from runtimes.registry import get_runtime
 
@@ -95,6 +96,21 @@ def test_padding_does_not_change_a_logit(lean: Callable[..., Any]) -> None:
     for build in (build_onnx, build_portable_onnx):
         proto = build(model)
         assert np.abs(run_onnx(proto, [alone]) - run_onnx(proto, [padded])).max() < 1e-5
+
+
+def test_without_a_mask_the_constants_are_the_same(lean: Callable[..., Any]) -> None:
+    """Two files read their weights from one."""
+    model = lean(type_vocab_size=0)
+    ids = np.random.default_rng(0).integers(5, 60, (3, 9))
+    for plan in (None, QuantizationPlan()):
+        padded, lean_one = (build_onnx(model, plan, padded=p) for p in (True, False))
+        assert [t.SerializeToString() for t in padded.graph.initializer] == [
+            t.SerializeToString() for t in lean_one.graph.initializer
+        ]
+        assert [value.name for value in lean_one.graph.input] == ["input_ids"]
+        masked = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        difference = run_onnx(padded, [masked]) - run_onnx(lean_one, [{"input_ids": ids}])
+        assert np.abs(difference).max() < 1e-4
 
 
 def test_batch_and_length_are_named_and_dynamic(lean: Callable[..., Any]) -> None:

@@ -86,7 +86,7 @@ def test_a_float_scheme_gives_that_runtime_a_float_file(
     assert QuantizationPlan.from_json(exported.manifest.quantization).openvino == "float"
 
     exported = export(QuantizationPlan(onnxruntime="float"), "other")
-    assert [e.precision for e in exported.manifest.models] == ["fp32", "int8"]
+    assert [e.precision for e in exported.manifest.models] == ["fp32", "fp32", "int8"]
     proto = onnx.load(tmp_path / "other" / "onnx" / "model.onnx")
     assert "DynamicQuantizeMatMul" not in {node.op_type for node in proto.graph.node}
 
@@ -104,22 +104,31 @@ def test_the_manifest_says_what_it_is(export: Callable[..., Any], tmp_path: Path
     assert manifest.type_ids
     assert manifest.quantization == plan.to_json() | {"float_layers": []}
     assert manifest.lineage == ({"stage": "distill", "layers": [0, 1]},)
-    assert [entry.runtime for entry in manifest.models] == ["onnxruntime", "openvino"]
+    assert [(entry.runtime, entry.variant) for entry in manifest.models] == [
+        ("onnxruntime", "padded"),
+        ("onnxruntime", "unpadded"),
+        ("openvino", "padded"),
+    ]
     for entry in manifest.models:
-        assert entry.inputs == ("input_ids", "attention_mask", "token_type_ids")
+        mask = ("attention_mask",) if entry.variant == "padded" else ()
+        assert entry.inputs == ("input_ids", *mask, "token_type_ids")
         assert entry.instruction_sets == ("any",)
     assert set(manifest.files) == {
         "config.json",
         "tokenizer.json",
         "tokenizer_config.json",
         "onnx/model.onnx",
+        "onnx/model.onnx.data",
+        "onnx/unpadded.onnx",
         "openvino/model.xml",
         "openvino/model.bin",
     }
     measured = [(e["runtime"], e["precision"]) for e in manifest.metrics["parity"]]
     assert measured == [
         ("onnxruntime", "fp32"),
+        ("onnxruntime", "fp32"),
         ("openvino", "fp32"),
+        ("onnxruntime", "int8"),
         ("onnxruntime", "int8"),
         ("openvino", "int8"),
     ]
@@ -130,7 +139,10 @@ def test_the_manifest_says_what_it_is(export: Callable[..., Any], tmp_path: Path
 def test_without_token_types_none_are_asked_for(export: Callable[..., Any], tmp_path: Path) -> None:
     manifest = export(None, type_vocab_size=0).manifest
     assert not manifest.type_ids
-    assert {entry.inputs for entry in manifest.models} == {("input_ids", "attention_mask")}
+    assert {entry.inputs for entry in manifest.models} == {
+        ("input_ids", "attention_mask"),
+        ("input_ids",),
+    }
     assert manifest.quantization == {}
     with load(tmp_path / "artifact") as classify:
         assert classify("a b c")[0]["label"] in manifest.labels
@@ -141,8 +153,8 @@ def test_a_wrong_graph_is_refused_and_nothing_is_written(
 ) -> None:
     right = package.build_onnx
 
-    def wrong(module: Any, plan: Any = None) -> onnx.ModelProto:
-        proto = right(module, plan)
+    def wrong(module: Any, plan: Any = None, **options: Any) -> onnx.ModelProto:
+        proto = right(module, plan, **options)
         for tensor in proto.graph.initializer:
             if tensor.name == "layers.1.feed_forward.down.negated.bias":
                 values = onnx.numpy_helper.to_array(tensor) * 0
@@ -150,7 +162,7 @@ def test_a_wrong_graph_is_refused_and_nothing_is_written(
         return proto
 
     monkeypatch.setattr(package, "build_onnx", wrong)
-    with pytest.raises(ModelError, match=r"float\.onnx differs from PyTorch by .* on onnxruntime"):
+    with pytest.raises(ModelError, match=r"model\.onnx differs from PyTorch by .* on onnxruntime"):
         export(None)
     assert list(tmp_path.iterdir()) == []
 

@@ -23,6 +23,7 @@ from runtimes.errors import (
     UsageError,
 )
 from runtimes.tokenization import Tokenizer
+from runtimes.variants import TwoVariants
 
 TEXTS = ["a gorgeous , witty film", "dull", "not witty . " * 9, ("a film", "dull")]
 ONNX = ModelEntry("onnxruntime", "onnx", "onnx/model.onnx", "fp32")
@@ -66,6 +67,22 @@ def test_an_artifact_answers_the_same_on_every_runtime(
         np.testing.assert_allclose(predict.logits(TEXTS), expected_logits(TEXTS), atol=1e-5)
         alone = [predict.logits([text])[0] for text in TEXTS]
         np.testing.assert_allclose(alone, expected_logits(TEXTS), atol=1e-5)
+
+
+def test_two_variants_answer_as_one(
+    make_artifact: Callable[..., Path], expected_logits: Callable[..., np.ndarray]
+) -> None:
+    lean = dataclasses.replace(
+        ONNX, path="onnx/unpadded.onnx", variant="unpadded", inputs=("input_ids",)
+    )
+    folder = make_artifact(ONNX, lean, OPENVINO)
+    with load(folder, runtime="onnxruntime", threads=1) as predict:
+        assert isinstance(predict.session, TwoVariants)
+        np.testing.assert_allclose(predict.logits(TEXTS), expected_logits(TEXTS), atol=1e-5)
+        alone = [predict.logits([text])[0] for text in TEXTS]
+        np.testing.assert_allclose(alone, expected_logits(TEXTS), atol=1e-5)
+    with load(folder, runtime="openvino", threads=1) as predict:
+        assert not isinstance(predict.session, TwoVariants)
 
 
 def test_the_first_model_of_the_manifest_is_preferred_and_others_can_be_asked_for(

@@ -1,0 +1,55 @@
+"""One model in two files: a lean one for rows of equal length, and one that knows padding."""
+
+import threading
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtimes.base import Array, Session
+
+__all__ = ["TwoVariants"]
+
+
+class TwoVariants:
+    """Runs the file without a mask wherever nothing is padded; satisfies `runtimes.base.Session`.
+
+    The other file is opened when the first padded batch comes: single requests never need it.
+    Several threads may call it.
+
+    Args:
+        unpadded: The file without a mask, open.
+        open_padded: Opens the file with one.
+        input_names: Inputs of the file with a mask, `attention_mask` among them.
+    """
+
+    def __init__(
+        self, unpadded: Session, open_padded: Callable[[], Session], input_names: tuple[str, ...]
+    ) -> None:
+        self.runtime = unpadded.runtime
+        self.device = unpadded.device
+        self.precision = unpadded.precision
+        self.input_names = input_names
+        self._unpadded = unpadded
+        self._open_padded = open_padded
+        self._padded: Session | None = None
+        self._opening = threading.Lock()
+
+    def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
+        """Run one batch of int64 (B, T) arrays; returns every output by name."""
+        if inputs["attention_mask"].all():
+            return self._unpadded.run(inputs)
+        return self._with_mask().run(inputs)
+
+    def close(self) -> None:
+        """Free the memory of both."""
+        self._unpadded.close()
+        if self._padded is not None:
+            self._padded.close()
+
+    def _with_mask(self) -> Session:
+        if self._padded is None:
+            with self._opening:
+                if self._padded is None:  # no other thread was faster
+                    self._padded = self._open_padded()
+        return self._padded
