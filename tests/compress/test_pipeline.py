@@ -276,8 +276,10 @@ def test_another_seed_or_model_is_not_resumed(
             main(done.again(copy, *change))
 
 
+# A process started in the background of a script ignores SIGINT: the handler is set again.
 KILLED = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from compress.stages import get_stage
 stage = get_stage({stage!r})
 {how}
