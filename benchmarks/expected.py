@@ -68,13 +68,12 @@ def expected_drop(
         )
     features = np.stack([_standardised(reference_logits), _standardised(logits)], axis=-1)
     weights = _fitted(features, labels)
-    chances = _softmax(features @ weights)  # (N, C)
+    chances, centred = _moments(features, weights)
     rows = np.arange(len(labels))
     ours, theirs = logits.argmax(axis=1), reference_logits.argmax(axis=1)
     losses = chances[rows, theirs] - chances[rows, ours]
     value = losses.mean()
     # How the mean moves with the weights, and how each label moves the weights.
-    centred = features - (chances[..., None] * features).sum(axis=1, keepdims=True)  # (N, C, 2)
     slopes = (
         chances[rows, theirs, None] * centred[rows, theirs]
         - chances[rows, ours, None] * centred[rows, ours]
@@ -88,7 +87,7 @@ def expected_drop(
 
 def _standardised(logits: NDArray[np.float32]) -> FloatArray:
     """Without each text's mean, and of unit variance: the prior is to mean the same anywhere."""
-    centred = logits.astype(np.float64)
+    centred = np.nan_to_num(logits).astype(np.float64)  # an answer that is no number says nothing
     centred -= centred.mean(axis=1, keepdims=True)
     spread = float(centred.std())
     return centred / spread if spread > 0 else centred
@@ -104,8 +103,7 @@ def _fitted(features: FloatArray, labels: NDArray[np.int64]) -> FloatArray:
 
     best = objective(weights)
     for _ in range(_MOST_STEPS):
-        chances = _softmax(features @ weights)
-        centred = features - (chances[..., None] * features).sum(axis=1, keepdims=True)
+        chances, centred = _moments(features, weights)
         gradient = centred[rows, labels].sum(axis=0) - _PRIOR * weights
         step = np.linalg.solve(_curvature(chances, centred), gradient)
         while (reached := objective(weights + step)) < best and np.abs(step).max() > _CONVERGED:
@@ -114,6 +112,12 @@ def _fitted(features: FloatArray, labels: NDArray[np.int64]) -> FloatArray:
         if gained < _CONVERGED:
             break
     return weights
+
+
+def _moments(features: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Chances (N, C), and features (N, C, 2) less their mean under the chances of their text."""
+    chances = _softmax(features @ weights)
+    return chances, features - (chances[..., None] * features).sum(axis=1, keepdims=True)
 
 
 def _curvature(chances: FloatArray, centred: FloatArray) -> FloatArray:

@@ -107,10 +107,11 @@ def _model_files(subject: Subject) -> list[Path]:
     if subject.kind == "artifact":
         from runtimes.artifact import read_manifest
 
-        models = [m for m in read_manifest(subject.path).models if m.runtime == subject.runtime]
-        precision = subject.precision or next((m.precision for m in models), None)
-        if files := [subject.path / m.path for m in models if m.precision == precision]:
-            return files
+        manifest = read_manifest(subject.path)
+        for model in manifest.models:
+            if model.runtime == subject.runtime and subject.precision in (None, model.precision):
+                variants = manifest.variants(model.runtime, model.precision)
+                return [subject.path / variant.path for variant in variants.values()]
     else:
         from runtimes.loading import MODEL_FILES
 

@@ -112,16 +112,17 @@ def _subjects(path: Path, threads: int | None) -> list[Subject]:
     name = f"{path.parent.name}/{path.name}" if path.name == "artifact" else path.name
     shared: dict[str, Any] = {"model": name, "path": path, "threads": threads}
     if (path / MANIFEST_NAME).is_file():
+        # the variants of a model are run together
+        models = dict.fromkeys((m.runtime, m.precision) for m in read_manifest(path).models)
         return [
             Subject(
-                id=f"{path}:{model.runtime}:{model.precision}",
+                id=f"{path}:{runtime}:{precision}",
                 kind="artifact",
-                runtime=model.runtime,
-                precision=model.precision,
+                runtime=runtime,
+                precision=precision,
                 **shared,
             )
-            for model in read_manifest(path).models
-            if model.variant == "padded"  # the other variant is run together with it
+            for runtime, precision in models
         ]
     found = [
         Subject(id=f"{path}:{runtime}", kind="export", runtime=runtime, **shared)

@@ -118,9 +118,9 @@ def _alternatives(
             task.advance()
     if place + 1 < len(family.staged):
         following = family.staged[place + 1]
-        quantized = following.encoder.plan is not None
-        in_float = probable(float_drop(following.encoder, context), context)
-        if quantized and in_float <= job.recipe.max_drop:
+        encoder, max_drop = following.encoder, job.recipe.max_drop
+        quantized = encoder.plan is not None
+        if quantized and probable(float_drop(encoder, context), context) <= max_drop:
             mixed = mixed_precision_member(following, context, job.workspace)
             found += [] if mixed.member is None else [mixed.member]
             reasons = (mixed.reason,)

@@ -62,7 +62,7 @@ def choose(
     for row in candidates:
         name = names.get(row.id, row.id)
         drop, expected = row.drop, row.expected_drop
-        if row.error or drop is None or expected is None or row.end_to_end_ms is None:
+        if row.error is not None or drop is None or expected is None or row.end_to_end_ms is None:
             reasons.append(f"{name}: not considered, {row.error or 'not measured'}.")
             continue
         bound = probable_drop(expected, confidence)
@@ -97,7 +97,7 @@ def _most_accurate(
     for row in candidates:
         name = names.get(row.id, row.id)
         drop, expected = row.drop, row.expected_drop
-        if row.error or drop is None or expected is None or row.end_to_end_ms is None:
+        if row.error is not None or drop is None or expected is None or row.end_to_end_ms is None:
             reasons.append(f"{name}: not considered, {row.error or 'not measured'}.")
             continue
         inside = _p50(row) <= target_ms

@@ -92,8 +92,7 @@ def _open(
             folder / one.path, device=device, threads=threads, precision=one.precision
         )
 
-    wanted = (entry.runtime, entry.precision)
-    variants = {m.variant: m for m in manifest.models if (m.runtime, m.precision) == wanted}
+    variants = manifest.variants(entry.runtime, entry.precision)
     if variants.keys() == {"padded", "unpadded"}:
         padded = variants["padded"]
         return TwoVariants(opened(variants["unpadded"]), lambda: opened(padded), padded.inputs)

@@ -91,6 +91,11 @@ class Manifest:
     created_by: str = ""
     format: int = FORMAT_VERSION
 
+    def variants(self, runtime: str, precision: str) -> dict[str, ModelEntry]:
+        """The files of one model, by variant."""
+        wanted = (runtime, precision)
+        return {m.variant: m for m in self.models if (m.runtime, m.precision) == wanted}
+
 
 def parse(raw: dict[str, Any]) -> Manifest:
     """The manifest in parsed JSON.

@@ -89,3 +89,13 @@ def test_what_does_not_fit() -> None:
     logits = np.zeros((3, 2), dtype=np.float32)
     with pytest.raises(ValueError, match="needs"):
         expected_drop(logits, logits[:, :1], np.zeros(3, dtype=np.int64))
+
+
+@pytest.mark.parametrize("answer", [np.nan, np.inf, -np.inf])
+def test_answers_that_are_no_numbers_give_one(answer: float) -> None:
+    reference, model, labels = world(np.random.default_rng(3), 60, 3, 0.5)
+    for wrong in (model[:7], model):
+        wrong[:] = answer
+        estimate = expected_drop(reference, model, labels)
+        assert np.isfinite([estimate.value, estimate.standard_error]).all()
+    assert estimate.value > 10
