@@ -174,22 +174,15 @@ def _export_models(
 
     `checks` are the same texts in padded batches and one by one.
     """
-    batches, singles = checks
+    batches = checks[0]
     onnx_folder, openvino_path = work / "float", work / "float.xml"
-    _save_onnx(onnx_folder, module, None)
+    parity = _export_onnx(onnx_folder, module, None, "fp32", checks, expected)
     openvino_model = build_openvino(build_portable_onnx(module))
     save_openvino(openvino_model, openvino_path)
-    parity = [
-        check_parity(onnx_folder / "model.onnx", "onnxruntime", "fp32", batches, expected),
-        check_parity(onnx_folder / "unpadded.onnx", "onnxruntime", "fp32", singles, expected),
-        check_parity(openvino_path, "openvino", "fp32", batches, expected),
-    ]
+    parity.append(check_parity(openvino_path, "openvino", "fp32", batches, expected))
     if plan is not None and not plan.is_float("onnxruntime"):
         onnx_folder = work / "int8"
-        _save_onnx(onnx_folder, module, plan)
-        for name, inputs in (("model.onnx", batches), ("unpadded.onnx", singles)):
-            path = onnx_folder / name
-            parity.append(check_parity(path, "onnxruntime", "int8", inputs, expected))
+        parity += _export_onnx(onnx_folder, module, plan, "int8", checks, expected)
     if plan is not None and not plan.is_float("openvino"):
         openvino_path = work / "int8.xml"
         save_openvino(quantize_openvino(openvino_model, plan, calibration), openvino_path)
@@ -202,8 +195,15 @@ def _export_models(
     return tuple(parity), files
 
 
-def _save_onnx(folder: Path, module: Any, plan: QuantizationPlan | None) -> None:
-    """Write `model.onnx` and `unpadded.onnx`, which read the same weights, `model.onnx.data`."""
+def _export_onnx(
+    folder: Path,
+    module: Any,
+    plan: QuantizationPlan | None,
+    precision: str,
+    checks: tuple[Sequence[Inputs], Sequence[Inputs]],
+    expected: NDArray[np.float32],
+) -> list[Parity]:
+    """Write `model.onnx` and `unpadded.onnx` on the same weights, `model.onnx.data`; check both."""
     folder.mkdir()
     data = folder / "model.onnx.data"
     digests = set[bytes]()
@@ -221,6 +221,10 @@ def _save_onnx(folder: Path, module: Any, plan: QuantizationPlan | None) -> None
             data.unlink()  # the library appends to a file that is there
     if len(digests) > 1:
         raise RuntimeError("the two variants of a model do not have the same weights")
+    return [
+        check_parity(folder / name, "onnxruntime", precision, inputs, expected)
+        for name, inputs in zip(("model.onnx", "unpadded.onnx"), checks, strict=True)
+    ]
 
 
 def _precision(plan: QuantizationPlan | None, runtime: str) -> str:
