@@ -41,6 +41,8 @@ class LatencySettings:
         warmup: Sentences, from shortest to longest, that each model runs before the first round.
         settle: Sentences at the start of each turn that are run and not counted: they bring the
             model back into the caches that the previous turn filled.
+        pause_s: Seconds of rest before each turn. ONNX Runtime's threads wait for the next call at
+            full speed, for 55 ms after the last one: on a core that the next model's are timed on.
         seconds: No new round starts after this long (None: no limit), but see `min_rounds`.
         min_rounds: Rounds that are measured whatever the time.
         throughput_inputs: Inputs, at most, that throughput in batches is measured on; 0 leaves it
@@ -51,6 +53,7 @@ class LatencySettings:
     sentences: int = 25
     warmup: int = 20
     settle: int = 3
+    pause_s: float = 0.06
     seconds: float | None = 120.0
     min_rounds: int = 5
     throughput_inputs: int = 512
@@ -58,8 +61,8 @@ class LatencySettings:
     def __post_init__(self) -> None:
         if min(self.rounds, self.sentences, self.min_rounds) < 1:
             raise ValueError("rounds, sentences and min_rounds must be at least 1")
-        if min(self.warmup, self.settle) < 0:
-            raise ValueError("warmup and settle cannot be negative")
+        if min(self.warmup, self.settle, self.pause_s) < 0:
+            raise ValueError("warmup, settle and pause_s cannot be negative")
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ def measure_latency(
         models: M models, opened.
         rounds: (R, S) example indices of `sample_rounds`.
         warmup: Examples that each model runs before the first round.
-        settings: `settle` and `min_rounds` are read here.
+        settings: `settle`, `pause_s` and `min_rounds` are read here.
         first_round: Number of the first round, where rounds are measured in several calls.
         seconds: No new round starts after this long (None: no limit).
         on_failure: Told of each model that failed; the others go on.
@@ -174,6 +177,8 @@ def measure_latency(
     timings: dict[str, list[tuple[FloatArray, FloatArray]]] = {model.id: [] for model in models}
 
     def turn(model: Timeable, indices: list[int], discard: int) -> None:
+        if len(indices) > discard:
+            time.sleep(settings.pause_s)
         try:
             timed = model.time(indices, discard=discard)
         except failures as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks.latency import LatencySettings
 from benchmarks.report import Report, Row
 from benchmarks.subjects import Subject
+from compress.contenders import contenders
 from compress.family import Member
 from compress.job import Family, Job
 from compress.measure import (
@@ -47,11 +48,20 @@ class Result:
 def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
     """Choose on the selection split, measure on the reported one, publish."""
     reference = reference_subject(job.checkpoint, job.name, job.recipe.threads)
-    members, runtimes = list(family.members), _runtimes_present()
+    members = list(family.members)
+    runtimes, decisions = contenders(
+        list(dict.fromkeys((members[0].artifact, members[-1].artifact))),
+        _runtimes_present(),
+        job.splits.selection.inputs(),
+        threads=job.recipe.threads,
+        seed=job.recipe.seed,
+        progress=job.progress,
+    )
     subjects = candidates(members, runtimes, job.recipe.threads)
     choice = _choose(job, reference, subjects)
     chosen = _subject(subjects, choice.row_id)
     others, reasons = _alternatives(job, family, chosen)
+    decisions += (*choice.reasons, *reasons)
     if others:
         more = candidates(others, runtimes, job.recipe.threads)
         again = _choose(job, reference, [*([chosen] if chosen else []), *more])
@@ -59,8 +69,7 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
         if chosen in more:
             members += [member for member in others if member.artifact == chosen.path]
             subjects += [subject for subject in more if subject.path == chosen.path]
-        reasons = (*reasons, *again.reasons)
-    decisions = (*choice.reasons, *reasons)
+        decisions += again.reasons
     for reason in decisions:
         _log.info("decision: %s", reason)
     report = _final_report(job, reference, subjects, members, chosen)
@@ -99,7 +108,11 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
 def _alternatives(
     job: Job, family: Family, chosen: Subject | None
 ) -> tuple[list[Member], tuple[str, ...]]:
-    """Other ways to quantize, worth measuring beside the chosen row; and what was found."""
+    """Other ways to quantize, worth measuring beside the chosen row; and what was found.
+
+    The next faster member with some layers in float, where that brings it within the budget; the
+    chosen member in other schemes where it does not, or is not needed.
+    """
     context = family.context
     if context is None or not job.recipe.quantize.alternatives:
         return [], ()
@@ -107,24 +120,24 @@ def _alternatives(
     from compress.refine import mixed_precision_member, variant_members
 
     # Members stand in order of speed: the one after the chosen one is the next faster.
-    place = -1
+    place, reasons = -1, tuple[str, ...]()
     if chosen is not None:
         place = next(i for i, m in enumerate(family.members) if m.artifact == chosen.path)
-    found: list[Member] = []
-    reasons: tuple[str, ...] = ()
-    if place >= 0:
-        with job.progress.track("exporting other schemes", 1) as task:
-            found += variant_members(family.staged[place], context, job.workspace)
-            task.advance()
     if place + 1 < len(family.staged):
         following = family.staged[place + 1]
         encoder, max_drop = following.encoder, job.recipe.max_drop
         quantized = encoder.plan is not None
         if quantized and probable(float_drop(encoder, context), context) <= max_drop:
             mixed = mixed_precision_member(following, context, job.workspace)
-            found += [] if mixed.member is None else [mixed.member]
             reasons = (mixed.reason,)
-    return found, reasons
+            if mixed.member is not None:
+                return [mixed.member], reasons
+    if place < 0:
+        return [], reasons
+    with job.progress.track("exporting other schemes", 1) as task:
+        variants = variant_members(family.staged[place], context, job.workspace)
+        task.advance()
+    return variants, reasons
 
 
 def _choose(job: Job, reference: Subject, subjects: list[Subject]) -> Choice:
@@ -172,22 +185,18 @@ def _final_report(
         without=job.recipe.without_rivals,
     )
     runtime = subjects[0].runtime if chosen is None else chosen.runtime
-    spread = chosen if job.recipe.every_runtime else None
-    shown = [
-        subject
-        for subject in subjects
-        if subject.runtime == runtime or (spread and subject.path == spread.path)
-    ]
-    if chosen is not None and spread is not None:
-        checkpoint = _member_of(chosen, members).checkpoint
-        if checkpoint is not None:
-            name = chosen.model.split(":")[0]
+    shown = [subject for subject in subjects if subject.runtime == runtime]
+    if chosen is not None and job.recipe.every_runtime:
+        member = _member_of(chosen, members)
+        elsewhere = [name for name in _runtimes_present() if name != runtime]
+        shown += candidates([member], elsewhere, job.recipe.threads)
+        if member.checkpoint is not None:
             shown.append(
                 replace(
                     chosen,
-                    id=f"{name}-pytorch",
+                    id=f"{member.name}-pytorch",
                     kind="checkpoint",
-                    path=checkpoint,
+                    path=member.checkpoint,
                     runtime="pytorch",
                     precision="fp32",
                 )

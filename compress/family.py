@@ -228,22 +228,25 @@ def _staged(before: "Staged", stage: str, context: "Context", workspace: Workspa
     return replace(before, key=key, encoder=done)
 
 
-def export_member(staged: Staged, context: "Context", workspace: Workspace) -> Member:
+def export_member(
+    staged: Staged, context: "Context", workspace: Workspace, *, only: str | None = None
+) -> Member:
     """Export one encoder, unless it is exported already.
 
     Args:
         staged: The member; its encoder carries its plan.
         context: Gives the texts to calibrate and check on.
         workspace: Where the artifact goes.
+        only: The runtime to write files for, where the artifact is to be tried and no more.
     """
-    from export.package import export_artifact
+    from export.package import RUNTIMES, export_artifact
     from runtimes.artifact import read_manifest, verify
     from runtimes.errors import ArtifactError
 
     encoder = staged.encoder
     checkpoint = workspace.encoder(staged.key)
     plan = encoder.plan
-    key = digest(staged.key, context.max_length, None if plan is None else plan.to_json())
+    key = digest(staged.key, context.max_length, None if plan is None else plan.to_json(), only)
     target = workspace.member(key)
     try:
         verify(target, read_manifest(target))
@@ -259,6 +262,7 @@ def export_member(staged: Staged, context: "Context", workspace: Workspace) -> M
             calibration=sample(context.train, count),
             checks=sample(context.train, _CHECKS),
             lineage=encoder.lineage,
+            runtimes=RUNTIMES if only is None else (only,),
         )
         for parity in exported.parity:
             _log.info("export %s: %s", staged.name, asdict(parity))

@@ -90,13 +90,15 @@ class PruneSettings(_Settings):
     neurons: float = Field(0.4, ge=0, lt=1, description="share of all FFN neurons to remove")
     layers: int = Field(0, ge=0, description="whole layers to remove, least important first")
     neuron_step: int = Field(32, ge=1, description="FFN widths are multiples of this")
-    steps: int = Field(2, ge=1, description="prune and repair in this many turns")
+    steps: int = Field(
+        2, ge=1, description="without `speedups`, prune and repair in this many turns"
+    )
     scores: Literal["labels", "teacher"] | None = Field(
         None,
         description="what heads and neurons are chosen by: the labels' Fisher information, or the "
         "divergence from the teacher; by default what keeps the first member nearer to the teacher",
     )
-    importance_texts: int = Field(512, ge=1, description="training texts that scores are from")
+    importance_texts: int = Field(1024, ge=1, description="training texts that scores are from")
 
 
 class QuantizeSettings(_Settings):
@@ -208,7 +210,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "stages": ("prune", "quantize"),
         # Measuring what sizes cost, and which layers may go, takes two minutes: not for this.
         "speedups": (),
-        "prune": {"heads": 0.25, "neurons": 0.33, "steps": 1},
+        "prune": {"heads": 0.25, "neurons": 0.33, "steps": 1, "importance_texts": 512},
         "quantize": {"alternatives": False, "calibration_texts": 64},
         "benchmark_rounds": 8,
         # The table names the fastest of the stock exports; the others take a minute to make.
@@ -219,7 +221,6 @@ _PRESETS: dict[str, dict[str, Any]] = {
     "balanced": {},
     "best": {
         "speedups": (1.4, 1.8, 2.2, 2.6, 3.0, 3.6, 5.0),
-        "prune": {"steps": 4},
         "distill": {"epochs": 4.0, "augment": 7},
     },
 }

@@ -72,19 +72,19 @@ def variant_members(staged: Staged, context: "Context", workspace: Workspace) ->
 def mixed_precision_member(staged: Staged, context: "Context", workspace: Workspace) -> Mixed:
     """Return the layers that INT8 hurts most to float, as few as bring the member inside.
 
-    Every plan that is tried is exported, and the deployed file answers the selection split.
+    Every plan that is tried is exported for ONNX Runtime, and the deployed file answers the
+    selection split.
     """
     import runtimes
 
     plan = staged.encoder.plan
     if plan is None or plan.is_float("onnxruntime"):
         raise ValueError(f"{staged.name} is not quantized: no layer can be returned to float")
-    members: dict[tuple[str, ...], Member] = {}
+    name = f"{staged.name}-mixed"
 
     def verify(tried: "QuantizationPlan") -> float:
-        name = f"{staged.name}-mixed"
-        member = export_member(_with_plan(staged, name, tried), context, workspace)
-        members[tried.float_layers] = member
+        mixed = _with_plan(staged, name, tried)
+        member = export_member(mixed, context, workspace, only="onnxruntime")
         with runtimes.load(member.artifact, runtime="onnxruntime") as predictor:
             # one by one, as single requests are answered: dynamic ranges depend on the batch
             logits = predictor.logits(context.material.selection_inputs, batch_size=1)
@@ -103,7 +103,9 @@ def mixed_precision_member(staged: Staged, context: "Context", workspace: Worksp
         most_tries=_MOST_TRIES,
     )
     _log.info("%s: %s", staged.name, found.reason)
-    member = members[found.plan.float_layers] if found.inside and found.layers else None
+    member = None
+    if found.inside and found.layers:
+        member = export_member(_with_plan(staged, name, found.plan), context, workspace)
     return Mixed(member, f"{staged.name}: {found.reason}")
 
 

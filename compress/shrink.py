@@ -2,9 +2,10 @@
 
 For each depth that can reach the target, layers go first (`compress.depth`), then dynamic
 programming over the latency table chooses heads and neurons for the rest
-(`compress.shape_search`), in turns, each repaired by least squares. The depth whose draft answers
-nearest to the teacher wins. On SST-2 that order, found without training, was still the order
-after it: four narrow layers ahead of three wider ones of the same latency.
+(`compress.shape_search`), and least squares repair both. The depth whose draft answers nearest to
+the teacher wins. On SST-2 that order, found without training, was still the order after it: four
+narrow layers ahead of three wider ones of the same latency. Heads and neurons go in one turn: what
+scores say of a model that is damaged already misleads (docs/log.md).
 """
 
 import logging
@@ -38,7 +39,7 @@ _log = logging.getLogger("edgepress")
 
 # Training texts that models are compared on; that projections are refitted on while comparing
 # layers, while comparing drafts, and in earnest; and that a draft's scores are measured on.
-PROBE_TEXTS, LAYER_TEXTS, DRAFT_TEXTS, REPAIR_TEXTS = 256, 128, 256, 512
+PROBE_TEXTS, LAYER_TEXTS, DRAFT_TEXTS, REPAIR_TEXTS = 256, 128, 256, 1024
 DRAFT_IMPORTANCE_TEXTS = 256
 # A draft this many times as far from the teacher as the nearest one may still be the better model.
 _NEAR = 1.25
@@ -92,7 +93,7 @@ def shrink(
         material: Training text and teacher.
         table: What sizes cost.
         target_ms: Latency (model only, p50) by the table.
-        settings: Turns, step of FFN widths, texts that importance is measured on.
+        settings: Step of FFN widths, texts that importance is measured on.
         scores: What heads and neurons are chosen by; None tries every kind at the best depth.
         seed: Of drawn labels where texts have none.
         progress: Told of each part.
@@ -198,41 +199,38 @@ class _Narrowing:
     ) -> "LeanEncoderForSequenceClassification | None":
         """Only the layers `kept`, their heads and neurons chosen by `kind`; None: out of reach.
 
-        Every further cut is appended to `cuts`. A draft is made in one turn on fewer texts: good
-        enough to compare with other drafts, several times as fast.
+        Every further cut is appended to `cuts`. A draft is made on fewer texts: good enough to
+        compare with other drafts, several times as fast.
         """
         count = DRAFT_TEXTS if draft else REPAIR_TEXTS
         texts = self.material.sample(count, Purpose.DRAFT if draft else Purpose.REPAIR)
         smaller = keep_layers(self.model, kept)
         if len(kept) < len(self.model.config.layers):
             repair_outputs(smaller, self.model, texts, kept, progress=self.progress)
-        start_ms = self.table.predict(smaller.config.layer_sizes)
-        turns = 1 if draft else self.settings.steps
-        for turn in range(1, turns + 1):
-            if start_ms <= self.target_ms:
-                break
-            shape = choose_sizes(
-                self._scores(smaller, kind, turn, draft=draft),
-                self.table,
-                start_ms * (self.target_ms / start_ms) ** (turn / turns),
-                neuron_step=self.settings.neuron_step,
-                head_size=smaller.config.layer_sizes[0].head_size,
-            )
-            if shape is None:
-                return None
-            cuts.append(shape.plan())
-            smaller = slice_model(smaller, cuts[-1])
-            repair_outputs(smaller, self.model, texts, kept, progress=self.progress)
+        if self.table.predict(smaller.config.layer_sizes) <= self.target_ms:
+            return smaller
+        shape = choose_sizes(
+            self._scores(smaller, kind, draft=draft),
+            self.table,
+            self.target_ms,
+            neuron_step=self.settings.neuron_step,
+            head_size=smaller.config.layer_sizes[0].head_size,
+        )
+        if shape is None:
+            return None
+        cuts.append(shape.plan())
+        smaller = slice_model(smaller, cuts[-1])
+        repair_outputs(smaller, self.model, texts, kept, progress=self.progress)
         return smaller
 
     def _scores(
-        self, model: "LeanEncoderForSequenceClassification", kind: Scores, turn: int, *, draft: bool
+        self, model: "LeanEncoderForSequenceClassification", kind: Scores, *, draft: bool
     ) -> Importance:
         count = self.settings.importance_texts
         if draft:
             count = min(count, DRAFT_IMPORTANCE_TEXTS)
-        texts, seed = self.material.sample(count, Purpose.IMPORTANCE), self.seed + turn
+        texts = self.material.sample(count, Purpose.IMPORTANCE)
         if kind == "labels":
-            return fisher_importance(model, texts, progress=self.progress, seed=seed)
+            return fisher_importance(model, texts, progress=self.progress, seed=self.seed)
         logits = predict_logits(self.material.teacher, texts)
-        return divergence_importance(model, logits, texts, progress=self.progress, seed=seed)
+        return divergence_importance(model, logits, texts, progress=self.progress, seed=self.seed)

@@ -22,7 +22,10 @@ from export.quiet import quiet_libraries
 from runtimes.artifact import Manifest, ModelEntry, write_artifact
 from runtimes.tokenization import TextInput, Tokenizer
 
-__all__ = ["Exported", "export_artifact", "republish"]
+__all__ = ["RUNTIMES", "Exported", "export_artifact", "republish"]
+
+RUNTIMES = ("onnxruntime", "openvino")
+"""Runtimes that an artifact holds files for."""
 
 _ONNX, _UNPADDED, _OPENVINO = "onnx/model.onnx", "onnx/unpadded.onnx", "openvino/model.xml"
 
@@ -52,6 +55,7 @@ def export_artifact(
     calibration: Sequence[TextInput],
     checks: Sequence[TextInput],
     lineage: Sequence[Mapping[str, Any]] = (),
+    runtimes: Sequence[str] = RUNTIMES,
 ) -> Exported:
     """Export, compare with PyTorch, and write the artifact atomically.
 
@@ -67,6 +71,7 @@ def export_artifact(
         calibration: Training texts for static quantization.
         checks: Texts to compare the exports on.
         lineage: What was done to the model so far, for the manifest.
+        runtimes: Of `RUNTIMES`, those to write files for.
 
     Raises:
         ModelError: A float export does not agree with PyTorch, or the plan is static and was not
@@ -90,6 +95,7 @@ def export_artifact(
                 (batches, singles),
                 expected,
                 _Tokenized(text_encoder, calibration, names),
+                runtimes,
             )
         manifest = Manifest(
             task="text-classification",
@@ -113,6 +119,7 @@ def export_artifact(
                     ("onnxruntime", "onnx", _UNPADDED, "unpadded"),
                     ("openvino", "openvino", _OPENVINO, "padded"),
                 )
+                if runtime in runtimes
             ),
             lineage=tuple(dict(step) for step in lineage),
             metrics={"parity": [entry.to_json() for entry in parity]},
@@ -169,29 +176,31 @@ def _export_models(
     checks: tuple[Sequence[Inputs], Sequence[Inputs]],
     expected: NDArray[np.float32],
     calibration: Calibration,
+    runtimes: Sequence[str],
 ) -> tuple[tuple[Parity, ...], list[tuple[Path, str]]]:
     """Write all model files into `work`; returns parities and (file, name in the artifact).
 
     `checks` are the same texts in padded batches and one by one.
     """
-    batches = checks[0]
-    onnx_folder, openvino_path = work / "float", work / "float.xml"
-    parity = _export_onnx(onnx_folder, module, None, "fp32", checks, expected)
-    openvino_model = build_openvino(build_portable_onnx(module))
-    save_openvino(openvino_model, openvino_path)
-    parity.append(check_parity(openvino_path, "openvino", "fp32", batches, expected))
-    if plan is not None and not plan.is_float("onnxruntime"):
-        onnx_folder = work / "int8"
-        parity += _export_onnx(onnx_folder, module, plan, "int8", checks, expected)
-    if plan is not None and not plan.is_float("openvino"):
-        openvino_path = work / "int8.xml"
-        save_openvino(quantize_openvino(openvino_model, plan, calibration), openvino_path)
-        parity.append(check_parity(openvino_path, "openvino", "int8", batches, expected))
-    files = [(path, f"onnx/{path.name}") for path in sorted(onnx_folder.iterdir())]
-    files += [
-        (openvino_path, _OPENVINO),
-        (openvino_path.with_suffix(".bin"), "openvino/model.bin"),
-    ]
+    parity: list[Parity] = []
+    files: list[tuple[Path, str]] = []
+    if "onnxruntime" in runtimes:
+        folder = work / "float"
+        parity += _export_onnx(folder, module, None, "fp32", checks, expected)
+        if plan is not None and not plan.is_float("onnxruntime"):
+            folder = work / "int8"
+            parity += _export_onnx(folder, module, plan, "int8", checks, expected)
+        files += [(path, f"onnx/{path.name}") for path in sorted(folder.iterdir())]
+    if "openvino" in runtimes:
+        path, batches = work / "float.xml", checks[0]
+        model = build_openvino(build_portable_onnx(module))
+        save_openvino(model, path)
+        parity.append(check_parity(path, "openvino", "fp32", batches, expected))
+        if plan is not None and not plan.is_float("openvino"):
+            path = work / "int8.xml"
+            save_openvino(quantize_openvino(model, plan, calibration), path)
+            parity.append(check_parity(path, "openvino", "int8", batches, expected))
+        files += [(path, _OPENVINO), (path.with_suffix(".bin"), "openvino/model.bin")]
     return tuple(parity), files
 
 

@@ -11,6 +11,7 @@ from runtimes.base import Array, Session
 from runtimes.errors import ArtifactError
 from runtimes.tasks.base import Task
 from runtimes.tokenization import TextInput, TextTokenizer
+from runtimes.variants import TwoVariants
 
 __all__ = ["Predictor"]
 
@@ -54,6 +55,9 @@ class Predictor:
         self.labels = tuple(labels)
         self.problem_type = problem_type
         self._answer_one = answer_one or self._compose_one
+        # A single input is not padded, and needs no mask where the session has a file without one.
+        lean = session.unpadded_names if isinstance(session, TwoVariants) else None
+        self._single_names = session.input_names if lean is None else lean
         # A graph without a mask cannot tell padding from text: only equal lengths share a batch.
         self._padded = "attention_mask" in session.input_names
 
@@ -114,7 +118,8 @@ class Predictor:
 
     def encode(self, inputs: Sequence[TextInput]) -> dict[str, NDArray[np.int64]]:
         """The session's inputs for B texts or pairs: what `session.run` takes, int64 (B, T)."""
-        return self.tokenizer.encode(inputs, self.session.input_names)
+        names = self._single_names if len(inputs) == 1 else self.session.input_names
+        return self.tokenizer.encode(inputs, names)
 
     def close(self) -> None:
         """Free the model's memory; the predictor cannot be used afterwards."""
@@ -132,7 +137,7 @@ class Predictor:
         self.close()
 
     def _compose_one(self, text: str) -> dict[str, Any]:
-        arrays = self.tokenizer.encode_one(text, self.session.input_names)
+        arrays = self.tokenizer.encode_one(text, self._single_names)
         return self.task.postprocess_one(self._run(arrays)[0], self.labels, self.problem_type)
 
     def _run(self, arrays: dict[str, NDArray[np.int64]]) -> Array:

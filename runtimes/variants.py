@@ -17,6 +17,9 @@ class TwoVariants:
     The other file is opened when the first padded batch comes: single requests never need it.
     Several threads may call it.
 
+    Attributes:
+        unpadded_names: Inputs of the file without a mask: what a batch without padding needs.
+
     Args:
         unpadded: The file without a mask, open.
         open_padded: Opens the file with one.
@@ -30,14 +33,17 @@ class TwoVariants:
         self.device = unpadded.device
         self.precision = unpadded.precision
         self.input_names = input_names
+        self.unpadded_names = unpadded.input_names
         self._unpadded = unpadded
         self._open_padded = open_padded
         self._padded: Session | None = None
         self._opening = threading.Lock()
 
     def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
-        """Run one batch of int64 (B, T) arrays; returns every output by name."""
-        if inputs["attention_mask"].all():
+        """Run one batch of int64 (B, T) arrays, without a mask where nothing is padded; returns
+        every output by name."""
+        mask = inputs.get("attention_mask")
+        if mask is None or mask.all():
             return self._unpadded.run(inputs)
         return self._with_mask().run(inputs)
 

@@ -76,6 +76,7 @@ class Prune:
             }
         else:
             smaller, kept, plans = _by_shares(whole, scores, context)
+            entry["turns"] = settings.steps
         provenance = Provenance.of(encoder.lineage, teacher_sizes)
         for plan in plans:
             provenance = provenance.after(plan)
@@ -85,7 +86,6 @@ class Prune:
             "heads": [layer["heads"] for layer in smaller.config.layers],
             "neurons": [layer["intermediate_size"] for layer in smaller.config.layers],
             **provenance.entry(),
-            "turns": settings.steps,
             **{f"selection_{name}": round(v, 4) for name, v in evaluation.figures.items()},
             "seconds": round(time.monotonic() - start, 1),
         }

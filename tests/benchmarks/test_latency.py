@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from benchmarks import latency
 from benchmarks.latency import (
     LatencySettings,
     Samples,
@@ -92,7 +93,7 @@ def test_every_model_gets_every_place_equally_often(count):
 def test_all_time_the_same_sentences_in_a_round_and_warmup_is_not_counted():
     log: list = []
     models = [Fake("a", 1.0, log), Fake("b", 2.0, log), Fake("c", 3.0, log)]
-    settings = LatencySettings(rounds=4, sentences=6, warmup=5, settle=2)
+    settings = LatencySettings(rounds=4, sentences=6, warmup=5, settle=2, pause_s=0.0)
     samples, failed = measure(models, settings)
 
     assert failed == []
@@ -156,13 +157,27 @@ def test_ratio_uses_only_rounds_of_both():
 
 
 def test_summary_has_ordered_percentiles_of_all_timings():
-    latency = summarize(np.random.default_rng(0).lognormal(1, 0.5, size=(20, 25)))
+    summary = summarize(np.random.default_rng(0).lognormal(1, 0.5, size=(20, 25)))
 
-    assert latency.n == 500
-    assert latency.p50_low <= latency.p50 <= latency.p50_high <= latency.p90 <= latency.p99
+    assert summary.n == 500
+    assert summary.p50_low <= summary.p50 <= summary.p50_high <= summary.p90 <= summary.p99
 
 
-@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"sentences": 0}, {"warmup": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"rounds": 0}, {"sentences": 0}, {"warmup": -1}, {"pause_s": -0.1}]
+)
 def test_settings_that_measure_nothing_are_refused(wrong):
     with pytest.raises(ValueError, match=r"must|cannot"):
         LatencySettings(**wrong)
+
+
+def test_each_timed_turn_begins_with_a_rest(monkeypatch):
+    log: list = []
+    monkeypatch.setattr(latency.time, "sleep", log.append)
+    models = [Fake("a", 1.0, log), Fake("b", 2.0, log)]
+    measure(models, LatencySettings(rounds=2, sentences=3, pause_s=0.25))
+
+    assert [entry if isinstance(entry, float) else "turn" for entry in log] == [
+        *["turn"] * 2,  # warming up
+        *[0.25, "turn"] * 4,
+    ]

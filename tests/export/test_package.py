@@ -11,7 +11,7 @@ import pytest
 
 from export import package
 from export.card import render_card
-from export.package import export_artifact, republish
+from export.package import RUNTIMES, export_artifact, republish
 from export.parity import check_parity, torch_logits
 from export.quantization import QuantizationPlan
 from runtimes import load
@@ -26,7 +26,12 @@ def export(
 ) -> Callable[..., Any]:
     """`export(plan, target=..., **config)` exports into `tmp_path/"artifact"`."""
 
-    def run(plan: QuantizationPlan | None, target: str = "artifact", **config: Any) -> Any:
+    def run(
+        plan: QuantizationPlan | None,
+        target: str = "artifact",
+        runtimes: tuple[str, ...] = RUNTIMES,
+        **config: Any,
+    ) -> Any:
         return export_artifact(
             tmp_path / target,
             module=lean(**config),
@@ -36,6 +41,7 @@ def export(
             calibration=texts[:6],
             checks=texts,
             lineage=[{"stage": "distill", "layers": [0, 1]}],
+            runtimes=runtimes,
         )
 
     return run
@@ -127,13 +133,26 @@ def test_the_manifest_says_what_it_is(export: Callable[..., Any], tmp_path: Path
     assert measured == [
         ("onnxruntime", "fp32"),
         ("onnxruntime", "fp32"),
+        ("onnxruntime", "int8"),
+        ("onnxruntime", "int8"),
         ("openvino", "fp32"),
-        ("onnxruntime", "int8"),
-        ("onnxruntime", "int8"),
         ("openvino", "int8"),
     ]
     assert all(entry["texts"] == 24 for entry in manifest.metrics["parity"])
     assert [p.to_json() for p in exported.parity] == manifest.metrics["parity"]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_an_artifact_may_hold_files_for_one_runtime_alone(
+    export: Callable[..., Any], tmp_path: Path, runtime: str
+) -> None:
+    manifest = export(QuantizationPlan(), runtimes=(runtime,)).manifest
+    assert {entry.runtime for entry in manifest.models} == {runtime}
+    folders = {name.partition("/")[0] for name in manifest.files if "/" in name}
+    assert folders == {"onnx" if runtime == "onnxruntime" else "openvino"}
+    with load(tmp_path / "artifact") as classify:
+        assert classify.session.runtime == runtime
+        assert classify("a b c")[0]["label"] in manifest.labels
 
 
 def test_without_token_types_none_are_asked_for(export: Callable[..., Any], tmp_path: Path) -> None:

@@ -46,6 +46,13 @@ def inputs(*lengths: int) -> dict[str, Any]:
     return {"input_ids": mask, "attention_mask": mask}
 
 
+def test_a_single_text_needs_no_mask(variants: Any) -> None:
+    session, lean, opened = variants
+    assert session.unpadded_names == lean.input_names
+    session.run({"input_ids": np.ones((1, 4), np.int64)})
+    assert (len(lean.calls), opened) == (1, [])
+
+
 def test_only_padding_opens_the_padded_file(variants: Any) -> None:
     session, lean, opened = variants
     session.run(inputs(5))

@@ -1,0 +1,100 @@
+"""Which runtimes are fast enough on this machine for their files to be judged one by one."""
+
+import math
+import time
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import runtimes
+from benchmarks.latency import sample_rounds
+from compress.progress import Progress
+from runtimes.errors import EdgepressError
+
+__all__ = ["contenders"]
+
+# Times the fastest runtime's latency up to which another one is looked at. Runtimes change places
+# by some percent from one model and quantization scheme to the next, not by half.
+_MARGIN = 1.5
+_ROUNDS, _SENTENCES = 2, 20
+
+
+def contenders(
+    artifacts: Sequence[Path],
+    names: Sequence[str],
+    inputs: Sequence[Any],
+    *,
+    threads: int | None,
+    seed: int,
+    progress: Progress,
+) -> tuple[list[str], tuple[str, ...]]:
+    """Runtimes that may win, judged by the smallest and the largest model.
+
+    Judging a file takes seconds (a process, the accuracy on hundreds of texts): too long for those
+    that would have to be several times as fast as they are.
+
+    Args:
+        artifacts: Folders that hold a file for each runtime.
+        names: Runtimes.
+        inputs: Texts or pairs to time, of which some dozens are drawn.
+        threads: CPU threads; None is the library's default.
+        seed: Of the draw.
+        progress: Told of each turn.
+
+    Returns:
+        The runtimes of `names` that take less than 1.5 times as long as the fastest with any of the
+        artifacts (one that cannot be timed stays as well: why is the benchmark's to say), and a
+        sentence for each other.
+    """
+    if len(names) < 2:
+        return list(names), ()
+    lengths = [len(text) if isinstance(text, str) else sum(map(len, text)) for text in inputs]
+    draws = sample_rounds(lengths, rounds=_ROUNDS, sentences=_SENTENCES, seed=seed)
+    turns = list(product(draws.tolist(), artifacts, names))
+    medians: dict[tuple[Path, str], list[float]] = {}
+    with progress.track("comparing runtimes", len(turns)) as task:
+        for draw, folder, name in turns:
+            texts = [inputs[index] for index in draw]
+            median = _turn(folder, name, texts, threads)
+            medians.setdefault((folder, name), []).append(median)
+            task.advance()
+    ms = {key: float(np.median(rounds)) for key, rounds in medians.items()}
+    fastest = {folder: min(ms[folder, name] for name in names) for folder in artifacts}
+    left, reasons = [], []
+    for name in names:
+        taken = [ms[folder, name] for folder in artifacts]
+        if math.inf in taken or any(
+            own <= _MARGIN * fastest[folder] for own, folder in zip(taken, artifacts, strict=True)
+        ):
+            left.append(name)
+            continue
+        figures = " and ".join(f"{own:.2f}" for own in taken)
+        others = " and ".join(f"{fastest[folder]:.2f}" for folder in artifacts)
+        reasons.append(
+            f"{name} takes {figures} ms here where {others} is to be had: its files are exported, "
+            "and not looked at for the recommendation."
+        )
+    return left, tuple(reasons)
+
+
+def _turn(folder: Path, name: str, texts: Sequence[Any], threads: int | None) -> float:
+    """Median milliseconds of a text; infinite where the runtime cannot run the artifact.
+
+    Opened for each turn, because an open session's threads may disturb those of the next. All texts
+    are run twice: OpenVINO compiles for each length that it has not met.
+    """
+    timings = []
+    try:
+        with runtimes.load(folder, runtime=name, threads=threads, verify=False) as predictor:
+            for text in texts:
+                predictor(text)
+            for text in texts:
+                start = time.perf_counter()
+                predictor(text)
+                timings.append(time.perf_counter() - start)
+    except EdgepressError:
+        return math.inf
+    return 1000.0 * float(np.median(timings))
