@@ -110,12 +110,14 @@ def _alternatives(
 ) -> tuple[list[Member], tuple[str, ...]]:
     """Other ways to quantize, worth measuring beside the chosen row; and what was found.
 
-    The next faster member with some layers in float, where that brings it within the budget; the
-    chosen member in other schemes where it does not, or is not needed.
+    The next faster member with some layers in float, where INT8 costs it the budget and that brings
+    it back; the chosen member in other schemes otherwise. A member that is outside for another
+    reason would come inside by chance, some plan or other being lucky with the selection split.
     """
     context = family.context
     if context is None or not job.recipe.quantize.alternatives:
         return [], ()
+    from compress.distillation import rounding_matters
     from compress.prospects import float_drop, probable
     from compress.refine import mixed_precision_member, variant_members
 
@@ -126,8 +128,16 @@ def _alternatives(
     if place + 1 < len(family.staged):
         following = family.staged[place + 1]
         encoder, max_drop = following.encoder, job.recipe.max_drop
-        quantized = encoder.plan is not None
-        if quantized and probable(float_drop(encoder, context), context) <= max_drop:
+        if (
+            encoder.plan is not None
+            and probable(float_drop(encoder, context), context) <= max_drop
+            and rounding_matters(
+                encoder.module,
+                encoder.plan,
+                context.material.selection,
+                job.recipe.distill.rounding_share,
+            )
+        ):
             mixed = mixed_precision_member(following, context, job.workspace)
             reasons = (mixed.reason,)
             if mixed.member is not None:

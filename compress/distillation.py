@@ -30,7 +30,7 @@ from export.quantization import QuantizationPlan
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderForSequenceClassification
 
-__all__ = ["Selection", "limited", "match_teacher"]
+__all__ = ["Selection", "limited", "match_teacher", "rounding_matters"]
 
 _log = logging.getLogger("edgepress")
 
@@ -149,7 +149,7 @@ def match_teacher(
 
         def begin_rounding() -> bool:
             assert plan is not None  # it is begun only for a plan
-            if selection is not None and not _rounding_matters(
+            if selection is not None and not rounding_matters(
                 student, plan, selection, settings.rounding_share
             ):
                 return False
@@ -176,13 +176,20 @@ def match_teacher(
                 parameter.requires_grad_(True)
 
 
-def _rounding_matters(
+def rounding_matters(
     student: "LeanEncoderForSequenceClassification",
     plan: QuantizationPlan,
     selection: Selection,
     share: float,
 ) -> bool:
-    """Whether INT8 takes the student further from its teacher, by more than `share` of the way."""
+    """Whether INT8 takes the student further from its teacher, by more than `share` of the way.
+
+    Args:
+        student: Finished or in training; left as it was.
+        plan: How it is to be quantized.
+        selection: Texts that the answers are compared on.
+        share: See `TrainSettings.rounding_share`.
+    """
     as_it_is = selection.evaluate(student).figures["kl"]
     with fake_quantized(student, plan):
         rounded = selection.evaluate(student).figures["kl"]
@@ -191,7 +198,7 @@ def _rounding_matters(
         "INT8 rounding: KL %.4f instead of %.4f, %s",
         rounded,
         as_it_is,
-        "trained for" if matters else "too little to train for",
+        "too much" if matters else "no matter",
     )
     return matters
 

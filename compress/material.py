@@ -37,9 +37,8 @@ class Purpose(IntEnum):
     DRAFT = 2  # refitting projections while comparing
     REPAIR = 3  # refitting them in earnest
     IMPORTANCE = 4  # scoring heads and neurons
-    LENGTHS = 5  # the latency table
-    RANGES = 6  # static INT8
-    SENSITIVITY = 7  # which layers INT8 hurts
+    RANGES = 5  # static INT8
+    SENSITIVITY = 6  # which layers INT8 hurts
 
 
 class Material:

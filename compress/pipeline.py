@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from compress.conclusion import Result, conclude
 from compress.data import Splits, load_splits, load_unlabelled
 from compress.data.splitting import fingerprint
@@ -32,7 +34,7 @@ __all__ = ["Columns", "Result", "run"]
 
 _log = logging.getLogger("edgepress")
 
-_LENGTHS = 1024  # training texts whose lengths the latency table is measured on
+_LENGTHS = 1024  # quantiles of the training texts' lengths that the latency table is measured on
 _CONCLUSION_MINUTES = 8.0  # of a time budget, for exporting and measuring the family
 _LONGEST = 512  # tokens kept of a text where the tokenizer states no limit of its own
 
@@ -209,10 +211,11 @@ def _latency_table(job: Job, encoder: "Encoder", context: "Context") -> "Latency
     if not job.recipe.speedups or "prune" not in job.recipe.stages:
         return None
     from compress.latency_measurement import cached_latency_table, default_cache_folder
-    from compress.material import Purpose
     from compress.stages.quantize import quantization_plan
 
-    lengths = context.material.sample(_LENGTHS, Purpose.LENGTHS).lengths
+    # Not a sample: runs that differ in their seed alone share a table.
+    shares = np.linspace(0, 1, _LENGTHS)
+    lengths = np.quantile(context.material.texts.lengths, shares, method="nearest")
     table = cached_latency_table(
         default_cache_folder(),
         encoder.module.config,

@@ -54,68 +54,73 @@ def choose(
         target_latency_ms: The dual question: of the candidates whose p50 end to end is at most
             this, the one that probably loses least, whatever `max_drop` is.
     """
+    considered, reasons = _considered(candidates, names)
     if target_latency_ms is not None:
-        return _most_accurate(candidates, target_latency_ms, confidence, names)
-    reasons = []
-    safe: list[Row] = []
-    measured: list[Row] = []
-    for row in candidates:
-        name = names.get(row.id, row.id)
-        drop, expected = row.drop, row.expected_drop
-        if row.error is not None or drop is None or expected is None or row.end_to_end_ms is None:
-            reasons.append(f"{name}: not considered, {row.error or 'not measured'}.")
-            continue
-        bound = probable_drop(expected, confidence)
+        return _most_accurate(considered, reasons, target_latency_ms, confidence)
+    safe: list[_Considered] = []
+    measured: list[_Considered] = []
+    for row in considered:
+        bound = probable_drop(row.expected, confidence)
         verdict = "outside the budget"
-        if drop.value <= max_drop:
+        if row.drop <= max_drop:
             measured.append(row)
             verdict = "inside by its measured drop only"
         if bound <= max_drop:
             safe.append(row)
             verdict = "inside the budget"
         reasons.append(
-            f"{name}: {row.end_to_end_ms.p50:.2f} ms, drop {drop.value:+.2f} points on the "
-            f"selection split, {expected.value:+.2f} expected, below {bound:.2f} with probability "
+            f"{row.name}: {row.ms:.2f} ms, drop {row.drop:+.2f} points on the selection split, "
+            f"{row.expected.value:+.2f} expected, below {bound:.2f} with probability "
             f"{confidence:g}: {verdict}."
         )
     pool = safe or measured
     if not pool:
         reasons.append(f"No candidate is within {max_drop:g} points.")
         return Choice(None, tuple(reasons))
-    best = min(pool, key=_p50)
+    best = min(pool, key=lambda row: row.ms)
     how = "" if safe else " by its measured drop, none being so with the probability asked for"
-    reasons.append(
-        f"Chosen: {names.get(best.id, best.id)}, the fastest within {max_drop:g} points{how}."
-    )
-    return Choice(best.id, tuple(reasons))
+    reasons.append(f"Chosen: {best.name}, the fastest within {max_drop:g} points{how}.")
+    return Choice(best.row_id, tuple(reasons))
+
+
+@dataclass(frozen=True)
+class _Considered:
+    """What decides of a candidate that was measured: points, and milliseconds end to end (p50)."""
+
+    row_id: str
+    name: str
+    drop: float
+    expected: ExpectedDrop
+    ms: float
+
+
+def _considered(
+    candidates: Sequence[Row], names: Mapping[str, str]
+) -> tuple[list[_Considered], list[str]]:
+    """The candidates that were measured, and a sentence for each other."""
+    found, reasons = list[_Considered](), list[str]()
+    for row in candidates:
+        name = names.get(row.id, row.id)
+        drop, expected, latency = row.drop, row.expected_drop, row.end_to_end_ms
+        if row.error is not None or drop is None or expected is None or latency is None:
+            reasons.append(f"{name}: not considered, {row.error or 'not measured'}.")
+        else:
+            found.append(_Considered(row.id, name, drop.value, expected, latency.p50))
+    return found, reasons
 
 
 def _most_accurate(
-    candidates: Sequence[Row], target_ms: float, confidence: float, names: Mapping[str, str]
+    considered: Sequence[_Considered], reasons: list[str], target_ms: float, confidence: float
 ) -> Choice:
-    reasons, pool = [], list[tuple[float, Row]]()
-    for row in candidates:
-        name = names.get(row.id, row.id)
-        drop, expected = row.drop, row.expected_drop
-        if row.error is not None or drop is None or expected is None or row.end_to_end_ms is None:
-            reasons.append(f"{name}: not considered, {row.error or 'not measured'}.")
-            continue
-        inside = _p50(row) <= target_ms
-        if inside:
-            pool.append((probable_drop(expected, confidence), row))
-        reasons.append(
-            f"{name}: {_p50(row):.2f} ms, drop {drop.value:+.2f} points on the selection "
-            f"split: {'inside' if inside else 'outside'} the {target_ms:g} ms."
-        )
+    reasons += [
+        f"{row.name}: {row.ms:.2f} ms, drop {row.drop:+.2f} points on the selection split: "
+        f"{'inside' if row.ms <= target_ms else 'outside'} the {target_ms:g} ms."
+        for row in considered
+    ]
+    pool = [row for row in considered if row.ms <= target_ms]
     if not pool:
         reasons.append(f"No candidate runs in {target_ms:g} ms.")
         return Choice(None, tuple(reasons))
-    best = min(pool, key=lambda entry: (entry[0], _p50(entry[1])))[1]
-    reasons.append(
-        f"Chosen: {names.get(best.id, best.id)}, which loses least within {target_ms:g} ms."
-    )
-    return Choice(best.id, tuple(reasons))
-
-
-def _p50(row: Row) -> float:
-    return float("inf") if row.end_to_end_ms is None else row.end_to_end_ms.p50
+    best = min(pool, key=lambda row: (probable_drop(row.expected, confidence), row.ms))
+    reasons.append(f"Chosen: {best.name}, which loses least within {target_ms:g} ms.")
+    return Choice(best.row_id, tuple(reasons))

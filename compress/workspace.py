@@ -142,21 +142,6 @@ class Workspace:
         partial.rename(folder)
         return folder
 
-    def remember(self, name: str, key: str, value: Any) -> None:
-        """Keep a JSON-able value under a name and the key of what it depends on."""
-        path = self._private / f"{name}.json"
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({"key": key, "value": value}), encoding="utf-8")
-        partial.replace(path)
-
-    def recall(self, name: str, key: str) -> Any | None:
-        """What `remember` kept, if it was kept under the same key."""
-        path = self._private / f"{name}.json"
-        if not path.is_file():
-            return None
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        return stored["value"] if stored["key"] == key else None
-
     def close(self) -> None:
         """Remove temporary files."""
         shutil.rmtree(self.scratch, ignore_errors=True)

@@ -68,15 +68,6 @@ def test_a_filled_folder_is_whole_or_absent(tmp_path: Path) -> None:
     assert [path.name for path in target.iterdir()] == ["two"]
 
 
-def test_what_is_remembered_is_recalled_under_its_key_only(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    workspace.create()
-    assert workspace.recall("choice", "k") is None
-    workspace.remember("choice", "k", {"row": "a"})
-    assert workspace.recall("choice", "k") == {"row": "a"}
-    assert workspace.recall("choice", "other") is None
-
-
 def test_digests_depend_on_every_part(tmp_path: Path) -> None:
     assert digest("a", {"x": 1, "y": 2}) == digest("a", {"y": 2, "x": 1})
     assert len({digest("a"), digest("a", 1), digest("b"), digest(["a"]), digest(None)}) == 5
