@@ -215,7 +215,7 @@ def _staged(before: "Staged", stage: str, context: "Context", workspace: Workspa
     settings = [getattr(recipe, stage).model_dump()]
     if stage == "distill":
         # It trains with the rounding of the quantization to come, where the budget makes it train.
-        settings += [quantization_plan(recipe).to_json(), recipe.max_drop, recipe.confidence]
+        settings += [quantization_plan(recipe).to_json(), recipe.max_drop]
     key = digest(before.key, stage, settings, recipe.seed, recipe.stages, context.target_ms)
     done = workspace.load_encoder(key, like=before.encoder)
     if done is None:

@@ -70,7 +70,10 @@ class DistillSettings(TrainSettings):
         "indices; by default all that pruning left",
     )
     continued_epochs: float = Field(
-        0.7, gt=0, description="factor for a member cut from a trained one: it has less to learn"
+        0.7,
+        gt=0,
+        description="factor for a member cut from a trained one, or nearer to the teacher than "
+        "twice `enough`: it has less to learn",
     )
     continued_rate: float = Field(
         0.5, gt=0, description="factor on the learning rate of such a member"
@@ -78,8 +81,8 @@ class DistillSettings(TrainSettings):
     enough: float = Field(
         0.06,
         ge=0,
-        description="a member nearer to the teacher than this KL is not trained if it is within "
-        "the budget as it is",
+        description="a member nearer to the teacher than this KL is not trained if it is expected "
+        "to be within the budget as it is",
     )
 
 
@@ -165,7 +168,7 @@ class Recipe(_Settings):
         ("prune", "distill", "quantize"), description="applied in this order, each once a member"
     )
     speedups: tuple[float, ...] = Field(
-        (1.5, 2.1, 2.8, 4.0),
+        (1.4, 2.1, 2.8, 4.0),
         description="the family: how many times as fast as the unpruned INT8 model each member is "
         "to be, by the measured latency table; each is made from the one before. None of them: one "
         "member, pruned by the shares of `prune`",
