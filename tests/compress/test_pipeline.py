@@ -233,7 +233,7 @@ def test_a_rerun_resumes_and_a_budget_that_nothing_meets_exits_4(
     assert log(copy).count("stage distill starts") == 1
     report = json.loads((copy / "report.json").read_text())
     assert report["recommended"] is None
-    assert report["decisions"] == ["None is good."]
+    assert report["decisions"][-1] == "None is good."
     assert not (copy / "artifact").exists()
     assert {path.name for path in (copy / "family").iterdir()} == {"full", "distill", "prune"}
 
