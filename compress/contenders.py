@@ -17,8 +17,8 @@ from runtimes.errors import EdgepressError
 __all__ = ["contenders"]
 
 # Times the fastest runtime's latency up to which another one is looked at. Runtimes change places
-# by some percent from one model and quantization scheme to the next, not by half.
-_MARGIN = 1.5
+# by some percent from one model and quantization scheme to the next, not by a third.
+_MARGIN = 1.33
 _ROUNDS, _SENTENCES = 2, 20
 
 
@@ -45,7 +45,7 @@ def contenders(
         progress: Told of each turn.
 
     Returns:
-        The runtimes of `names` that take less than 1.5 times as long as the fastest with any of the
+        The runtimes of `names` that take less than 1.33 times as long as the fastest with any of the
         artifacts (one that cannot be timed stays as well: why is the benchmark's to say), and a
         sentence for each other.
     """

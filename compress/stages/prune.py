@@ -14,10 +14,14 @@ from compress.material import Purpose
 from compress.provenance import Provenance, original_entry
 from compress.ranking import keep_best_heads, keep_best_neurons
 from compress.repair import repair_outputs
-from compress.shrink import PROBE_TEXTS, REPAIR_TEXTS, Scores, shrink
+from compress.shrink import Scores, shrink
 from compress.stages.base import Context, Encoder
 
 __all__ = ["STAGE", "Prune"]
+
+# By shares, training texts that layers are compared on, and that projections are refitted on: half
+# of what a family's members get, because this is what `fast` does.
+_PROBE_TEXTS, _REPAIR_TEXTS = 256, 512
 
 
 class Prune:
@@ -120,7 +124,7 @@ def _by_shares(
         repair_outputs(
             smaller,
             whole,
-            material.sample(REPAIR_TEXTS, Purpose.REPAIR),
+            material.sample(_REPAIR_TEXTS, Purpose.REPAIR),
             kept,
             progress=context.progress,
         )
@@ -134,7 +138,7 @@ def _plan(model: Any, scores: Importance | None, turn: int, context: Context) ->
     layers: tuple[int, ...] | None = None
     gone, gone_before = (-(-settings.layers * t // settings.steps) for t in (turn, turn - 1))
     if excess := gone - gone_before:
-        probe = material.sample(PROBE_TEXTS, Purpose.PROBE)
+        probe = material.sample(_PROBE_TEXTS, Purpose.PROBE)
         layers = layers_left(model, material, probe, excess, progress=context.progress)
     if scores is None:
         scores = fisher_importance(
