@@ -45,9 +45,9 @@ def contenders(
         progress: Told of each turn.
 
     Returns:
-        The runtimes of `names` that take less than 1.33 times as long as the fastest with any of the
-        artifacts (one that cannot be timed stays as well: why is the benchmark's to say), and a
-        sentence for each other.
+        The runtimes of `names` that take at most 1.33 times as long as the fastest with any of
+        the artifacts (one that cannot be timed stays as well: why is the benchmark's to say), and
+        a sentence for each other.
     """
     if len(names) < 2:
         return list(names), ()
