@@ -42,3 +42,8 @@ class Examples:
         if self.pairs is None:
             return list(self.texts)
         return list(zip(self.texts, self.pairs, strict=True))
+
+    def characters(self) -> list[int]:
+        """Characters of each input, both sentences of a pair together."""
+        pairs = self.pairs or ("",) * len(self)
+        return [len(text) + len(pair) for text, pair in zip(self.texts, pairs, strict=True)]

@@ -137,7 +137,7 @@ class _Bench:
         self.examples = examples
         self.settings = settings
         self.seed = seed
-        self.lengths = _lengths(examples)
+        self.lengths = examples.characters()
         self.samples: dict[str, Samples] = {}
         self.rounds_measured = 0
         self.groups = 0
@@ -308,12 +308,6 @@ def _evaluation_batch(precision: str) -> int:
     times as fast; dynamic INT8 is asked as it is deployed, one text at a time.
     """
     return _THROUGHPUT_BATCH if precision == "fp32" else 1
-
-
-def _lengths(examples: Examples) -> list[int]:
-    """Characters of each input, both sentences of a pair together."""
-    pairs = examples.pairs or ("",) * len(examples)
-    return [len(text) + len(pair) for text, pair in zip(examples.texts, pairs, strict=True)]
 
 
 def _joined(earlier: Samples | None, later: Samples) -> Samples:

@@ -52,7 +52,7 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
     runtimes, decisions = contenders(
         list(dict.fromkeys((members[0].artifact, members[-1].artifact))),
         _runtimes_present(),
-        job.splits.selection.inputs(),
+        job.splits.selection,
         threads=job.recipe.threads,
         seed=job.recipe.seed,
         progress=job.progress,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import runtimes
+from benchmarks.examples import Examples
 from benchmarks.latency import sample_rounds
 from compress.progress import Progress
 from runtimes.errors import EdgepressError
@@ -25,7 +26,7 @@ _ROUNDS, _SENTENCES = 2, 20
 def contenders(
     artifacts: Sequence[Path],
     names: Sequence[str],
-    inputs: Sequence[Any],
+    examples: Examples,
     *,
     threads: int | None,
     seed: int,
@@ -39,7 +40,7 @@ def contenders(
     Args:
         artifacts: Folders that hold a file for each runtime.
         names: Runtimes.
-        inputs: Texts or pairs to time, of which some dozens are drawn.
+        examples: What to time, of which some dozens are drawn.
         threads: CPU threads; None is the library's default.
         seed: Of the draw.
         progress: Told of each turn.
@@ -51,8 +52,8 @@ def contenders(
     """
     if len(names) < 2:
         return list(names), ()
-    lengths = [len(text) if isinstance(text, str) else sum(map(len, text)) for text in inputs]
-    draws = sample_rounds(lengths, rounds=_ROUNDS, sentences=_SENTENCES, seed=seed)
+    inputs = examples.inputs()
+    draws = sample_rounds(examples.characters(), rounds=_ROUNDS, sentences=_SENTENCES, seed=seed)
     turns = list(product(draws.tolist(), artifacts, names))
     medians: dict[tuple[Path, str], list[float]] = {}
     with progress.track("comparing runtimes", len(turns)) as task:

@@ -26,7 +26,7 @@ __all__ = ["STAGE", "Distill"]
 # Training texts on which layers are compared, and projections refitted.
 PROBE_TEXTS, REPAIR_TEXTS = 384, 512
 # Times `enough` up to which a student is trained gently: on SST-2 the full rate takes one that
-# begins at a KL of 0.04 to 0.07, and one at 0.11 nowhere; half of it takes that one to 0.10.
+# begins at a KL of 0.05 to 0.07, and one at 0.11 nowhere; half of it takes that one to 0.10.
 _GENTLY = 2.0
 
 

@@ -3,20 +3,26 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmarks.examples import Examples
 from compress import contenders as module
 from compress.contenders import contenders
 from compress.progress import SilentProgress
 
 LARGE, SMALL = Path("large"), Path("small")
 NAMES = ["onnxruntime", "openvino"]
+EXAMPLES = Examples(
+    tuple(f"text {'word ' * number}" for number in range(40)), np.zeros(40, np.int64), ("a", "b")
+)
 
 
 def looked_at(monkeypatch: pytest.MonkeyPatch, ms: dict[tuple[Path, str], float]):
     monkeypatch.setattr(module, "_turn", lambda folder, name, *_: ms[folder, name])
-    texts = [f"text {'word ' * number}" for number in range(40)]
-    return contenders([LARGE, SMALL], NAMES, texts, threads=None, seed=0, progress=SilentProgress())
+    return contenders(
+        [LARGE, SMALL], NAMES, EXAMPLES, threads=None, seed=0, progress=SilentProgress()
+    )
 
 
 def timings(large: tuple[float, float], small: tuple[float, float]):
@@ -49,7 +55,7 @@ def test_a_runtime_that_may_win_or_cannot_be_timed_stays(monkeypatch, ms):
 
 def test_nothing_is_timed_where_there_is_no_choice():
     names, reasons = contenders(
-        [LARGE], ["openvino"], ["text"], threads=None, seed=0, progress=SilentProgress()
+        [LARGE], ["openvino"], EXAMPLES, threads=None, seed=0, progress=SilentProgress()
     )
 
     assert (names, reasons) == (["openvino"], ())
