@@ -168,7 +168,7 @@ class Recipe(_Settings):
         ("prune", "distill", "quantize"), description="applied in this order, each once a member"
     )
     speedups: tuple[float, ...] = Field(
-        (1.4, 2.1, 2.8, 4.0),
+        (1.9, 2.4, 3.0, 4.2),
         description="the family: how many times as fast as the unpruned INT8 model each member is "
         "to be, by the measured latency table; each is made from the one before. None of them: one "
         "member, pruned by the shares of `prune`",

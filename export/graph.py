@@ -13,7 +13,6 @@ __all__ = ["CONTRIB", "GraphBuilder"]
 # Domain of ONNX Runtime's fused operators.
 CONTRIB = "com.microsoft"
 
-_OPSET = 20  # the first with Gelu
 _IR_VERSION = 10  # what every ONNX Runtime since 1.18 reads
 
 
@@ -22,9 +21,13 @@ class GraphBuilder:
 
     A constant's name says where it came from (`layers.0.attention.qkv.weight`), so that the file
     can be read by a person in a graph viewer.
+
+    Args:
+        opset: Version of the standard operators.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, opset: int) -> None:
+        self._opset = opset
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
         self._counts: dict[str, int] = {}
@@ -73,7 +76,7 @@ class GraphBuilder:
             [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", output_size])],
             list(self._constants.values()),
         )
-        opsets = [helper.make_opsetid("", _OPSET)]
+        opsets = [helper.make_opsetid("", self._opset)]
         if any(node.domain == CONTRIB for node in self._nodes):
             opsets.append(helper.make_opsetid(CONTRIB, 1))
         return helper.make_model(

@@ -76,7 +76,7 @@ def test_the_portable_graph_is_standard_onnx(lean: Callable[..., Any]) -> None:
 
 def test_attention_is_one_node_for_onnx_runtime(lean: Callable[..., Any]) -> None:
     counts = [node.op_type for node in build_onnx(lean()).graph.node]
-    assert counts.count("MultiHeadAttention") == 2
+    assert counts.count("Attention") == 2
     assert counts.count("LayerNormalization") == 5
     assert "Softmax" not in counts
 
@@ -85,7 +85,7 @@ def test_a_pruned_layer_leaves_no_nodes(lean: Callable[..., Any]) -> None:
     gone = {"heads": 0, "head_size": 8, "intermediate_size": 0}
     operators = [node.op_type for node in build_onnx(lean(layers=[gone])).graph.node]
     assert operators.count("MatMul") == 1  # the classifier's
-    assert "MultiHeadAttention" not in operators
+    assert "Attention" not in operators
 
 
 def test_padding_does_not_change_a_logit(lean: Callable[..., Any]) -> None:
