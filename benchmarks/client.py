@@ -5,7 +5,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.child import module_command
 from benchmarks.memory import current_rss_bytes
 from benchmarks.subjects import Subject
 from runtimes.errors import EdgepressError
@@ -64,7 +64,7 @@ class Worker:
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         with self._stderr_path.open("wb") as stderr:
             self._process = subprocess.Popen(
-                _command(),
+                module_command("benchmarks.worker"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -221,14 +221,6 @@ class Worker:
             why = f"ended with exit code {code}"
         last = self._stderr_path.read_text(encoding="utf-8", errors="replace").strip()
         return f"its process {why}" + (f": {last.splitlines()[-1]}" if last else "")
-
-
-def _command() -> list[str]:
-    # The child looks for modules where the parent did. `python -m` would look in the working
-    # directory first, and take a user's own folder `benchmarks` there for this package.
-    paths = [str(Path(entry).resolve()) for entry in sys.path]
-    code = f"import sys; sys.path[:] = {paths!r}; from benchmarks.worker import main; main()"
-    return [sys.executable, "-c", code]
 
 
 def _environment(threads: int | None) -> dict[str, str]:

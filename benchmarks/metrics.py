@@ -1,5 +1,6 @@
 """Accuracy, and the drop against the full-precision model, in points (0 to 100)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 from benchmarks.stats import mcnemar_exact, paired_difference_interval, wilson_interval
 
-__all__ = ["Drop", "Metric", "accuracy", "drop"]
+__all__ = ["ClassDrop", "Drop", "Metric", "accuracy", "drop", "drop_by_class"]
 
 IntArray = NDArray[np.int64]
 
@@ -46,6 +47,21 @@ class Drop:
     low: float
     high: float
     p_value: float
+
+
+@dataclass(frozen=True)
+class ClassDrop:
+    """What a model lost among the examples of one class.
+
+    Attributes:
+        label: The class.
+        n: Its examples.
+        value: Points of its examples (recall); positive is worse than the reference.
+    """
+
+    label: str
+    n: int
+    value: float
 
 
 def accuracy(predictions: IntArray, labels: IntArray) -> Metric:
@@ -96,6 +112,31 @@ def drop(
         low=100 * interval.low,
         high=100 * interval.high,
         p_value=p_value,
+    )
+
+
+def drop_by_class(
+    reference_predictions: IntArray,
+    predictions: IntArray,
+    labels: IntArray,
+    names: Sequence[str],
+) -> tuple[ClassDrop, ...]:
+    """Points lost against the reference in each class that has examples.
+
+    Args:
+        reference_predictions: (N,) class indices predicted by the full-precision model.
+        predictions: (N,) class indices predicted by the model in question.
+        labels: (N,) true class indices.
+        names: Of the classes.
+
+    Raises:
+        ValueError: The three do not have the same, non-zero length.
+    """
+    lost = _correct(reference_predictions, labels).astype(int) - _correct(predictions, labels)
+    return tuple(
+        ClassDrop(name, int(own.sum()), 100 * float(lost[own].mean()))
+        for index, name in enumerate(names)
+        if (own := labels == index).any()
     )
 
 

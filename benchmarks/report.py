@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.expected import ExpectedDrop
-from benchmarks.metrics import Drop, Metric
+from benchmarks.metrics import ClassDrop, Drop, Metric
 from benchmarks.stats import Interval
 from runtimes.errors import ArtifactError
 
@@ -53,6 +53,7 @@ class Row:
         metric: Task metric, points.
         drop: Points lost against the reference, on the same examples (0 of the reference itself).
         expected_drop: The same with less of the labels' luck in it, for choosing.
+        by_class: Where the drop falls.
         speedup: Paired end-to-end ratio to the reference (6.0: six times as fast; 1 of itself).
         size_bytes: Bytes of the model files that this runtime reads: weights and graph, without
             tokenizer, configuration, or what is there for other runtimes.
@@ -79,6 +80,7 @@ class Row:
     metric: Metric | None = None
     drop: Drop | None = None
     expected_drop: ExpectedDrop | None = None
+    by_class: tuple[ClassDrop, ...] = ()
     speedup: Interval | None = None
     size_bytes: int | None = None
     load_ms: float | None = None
@@ -107,8 +109,8 @@ class Report:
         notes: Remarks for the reader.
         command: The command that makes this report again.
         created: When, ISO 8601 in UTC.
-        samples: Raw timings by row: `rounds` (their numbers), `end_to_end_ms` and `model_ms`
-            (a list of timings a round).
+        samples: Raw timings by row: `rounds` (their numbers), and a list a round of `characters`
+            (the inputs' lengths), `end_to_end_ms` and `model_ms`.
     """
 
     environment: Mapping[str, Any]
@@ -224,4 +226,5 @@ def _row(values: Mapping[str, Any]) -> Row:
         if known.get(name) is not None:
             wanted = {f.name for f in fields(part)}
             known[name] = part(**{k: v for k, v in known[name].items() if k in wanted})
+    known["by_class"] = tuple(ClassDrop(**part) for part in known.get("by_class", ()))
     return Row(**known)

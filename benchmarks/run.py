@@ -18,7 +18,7 @@ from benchmarks.examples import Examples
 from benchmarks.expected import expected_drop
 from benchmarks.latency import LatencySettings, Samples
 from benchmarks.memory import available_memory_bytes
-from benchmarks.metrics import drop
+from benchmarks.metrics import drop, drop_by_class
 from benchmarks.report import Report, Row
 from benchmarks.subjects import Subject
 from runtimes.errors import DataError, UsageError
@@ -100,7 +100,10 @@ def benchmark(
             "median_characters": float(np.median(bench.lengths)),
         },
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        samples={name: _plain(samples) for name, samples in bench.samples.items()},
+        samples={
+            name: {**_plain(samples), "characters": bench.characters[name]}
+            for name, samples in bench.samples.items()
+        },
     )
 
 
@@ -139,6 +142,7 @@ class _Bench:
         self.seed = seed
         self.lengths = examples.characters()
         self.samples: dict[str, Samples] = {}
+        self.characters: dict[str, list[list[int]]] = {}  # of the inputs, round by round
         self.rounds_measured = 0
         self.groups = 0
         # The reference is opened first: every group needs it.
@@ -192,6 +196,9 @@ class _Bench:
             row = replace(
                 row,
                 drop=drop(reference.predictions, own.predictions, labels, seed=self.seed),
+                by_class=drop_by_class(
+                    reference.predictions, own.predictions, labels, self.examples.label_names
+                ),
                 # one text tells nothing of the others
                 expected_drop=expected_drop(reference.logits, own.logits, labels)
                 if len(labels) > 1
@@ -248,14 +255,16 @@ class _Bench:
         if settings.seconds is not None:
             # A group's share of the time is its share of the subjects.
             share = settings.seconds * len(workers) / max(1, len(self._order))
+        drawn = latency.sample_rounds(
+            self.lengths,
+            rounds=settings.rounds,
+            sentences=settings.sentences,
+            seed=self.seed + self.groups,
+        )
+        characters = np.asarray(self.lengths)[drawn].tolist()
         measured = latency.measure_latency(
             workers,
-            latency.sample_rounds(
-                self.lengths,
-                rounds=settings.rounds,
-                sentences=settings.sentences,
-                seed=self.seed + self.groups,
-            ),
+            drawn,
             latency.warmup_sentences(self.lengths, settings.warmup),
             settings,
             first_round=self.rounds_measured,
@@ -266,6 +275,7 @@ class _Bench:
         )
         for name, samples in measured.items():
             self.samples[name] = _joined(self.samples.get(name), samples)
+            self.characters.setdefault(name, []).extend(characters[: len(samples.rounds)])
         self.rounds_measured += max((len(s.rounds) for s in measured.values()), default=0)
         for worker in workers:
             # The reference stays for the next group: its memory counts before its last batch.

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.latency import LatencySettings
-from benchmarks.render.markdown import render_markdown
-from benchmarks.report import Report, save_report
+from benchmarks.render.files import write_report
+from benchmarks.report import Report
 from benchmarks.subjects import Subject
 from compress.data import load_splits
 from compress.errors import ModelError, UsageError
@@ -39,7 +39,7 @@ def bench_models(
         models: Hugging Face checkpoints, artifacts, and folders of other exporters.
         data: As for a run; the reported split is measured on.
         columns: Names of columns that convention does not find.
-        out: Where `report.json` and `report.md` go, or None.
+        out: Where the report goes, as JSON, HTML, Markdown and CSV, or None.
         rounds: Interleaved rounds.
         seed: Seed of sampling and intervals.
         threads: CPU threads; None for all cores.
@@ -82,8 +82,7 @@ def bench_models(
         command=command,
     )
     if out is not None:
-        save_report(report, out / "report.json")
-        (out / "report.md").write_text(render_markdown(report), encoding="utf-8")
+        write_report(report, out, title=f"Benchmark on {Path(data).name}")
     return report
 
 

@@ -187,7 +187,7 @@ def bench(
         list[Path], typer.Argument(help="Checkpoints, artifacts, ONNX or OpenVINO folders.")
     ],
     data: Annotated[str, typer.Option(help="Labelled text, as for `compress run`.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for report.json and report.md.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report, HTML and JSON.")] = None,
     rounds: Annotated[int, typer.Option(min=2, help="Interleaved rounds.")] = 20,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     threads: Threads = None,
@@ -401,11 +401,11 @@ def _finish(result: Any, out: Path) -> None:
     if result.artifact is None:
         raise BudgetError(
             f"no candidate stays within {result.report.budget['max_drop']:g} points; "
-            f"the report is in {out / 'report.md'}",
+            f"the report is in {out / 'report.html'}",
             hint="allow more with --max-drop, or let it train longer with --effort best",
         )
     sys.stderr.write(
-        f"\nartifact  {result.artifact}\nreport    {out / 'report.md'}\n"
+        f"\nartifact  {result.artifact}\nreport    {out / 'report.html'}\n"
         f'try it    compress predict {result.artifact} "some text"\n'
     )
 

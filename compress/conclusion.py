@@ -15,11 +15,9 @@ from compress.measure import (
     candidates,
     reference_subject,
     run_benchmark,
-    stock_subjects,
 )
 from compress.publish import publish
 from compress.search import Choice, choose
-from compress.workspace import digest
 
 __all__ = ["Result", "conclude"]
 
@@ -72,7 +70,7 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
         decisions += again.reasons
     for reason in decisions:
         _log.info("decision: %s", reason)
-    report = _final_report(job, reference, subjects, members, chosen)
+    report = _final_report(job, family, reference, subjects, members, chosen)
     report = replace(
         report,
         recommended=None if chosen is None else chosen.id,
@@ -171,6 +169,7 @@ def _choose(job: Job, reference: Subject, subjects: list[Subject]) -> Choice:
 
 def _final_report(
     job: Job,
+    family: Family,
     reference: Subject,
     subjects: list[Subject],
     members: list[Member],
@@ -181,19 +180,6 @@ def _final_report(
     Of the family, every member is shown on the runtime of the recommended row, and the
     recommended one on every runtime, if the recipe has the time for it.
     """
-    stock = stock_subjects(
-        job.checkpoint,
-        job.workspace,
-        digest(
-            job.model_key,
-            job.splits.fingerprint,
-            job.recipe.quantize.calibration_texts,
-        ),
-        job.calibration(),
-        job.recipe.threads,
-        job.progress,
-        without=job.recipe.without_rivals,
-    )
     runtime = subjects[0].runtime if chosen is None else chosen.runtime
     shown = [subject for subject in subjects if subject.runtime == runtime]
     if chosen is not None and job.recipe.every_runtime:
@@ -212,7 +198,7 @@ def _final_report(
                 )
             )
     return run_benchmark(
-        [reference, *stock, *shown],
+        [reference, *family.rivals, *shown],
         job.splits.report,
         LatencySettings(
             rounds=job.recipe.benchmark_rounds,

@@ -1,16 +1,17 @@
 """What every part of a run needs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.examples import Examples
+from benchmarks.subjects import Subject
 from compress.data import Splits
 from compress.family import Member, Staged, sample
 from compress.progress import Progress
 from compress.recipe import Recipe
+from compress.rivals import StockExports
 from compress.version import tool_version
 from compress.workspace import Workspace, digest, file_digest
 
@@ -57,13 +58,19 @@ class Job:
         files = sorted([*self.checkpoint.glob("*.safetensors"), *self.checkpoint.glob("*.json")])
         return digest(tool_version(), [(file.name, file_digest(file)) for file in files])
 
-    def calibration(self) -> Sequence[dict[str, Any]]:
-        """Training texts as model inputs, for the stock exporters' static quantization."""
+    def stock_exports(self) -> StockExports:
+        """What the result is compared with."""
         from runtimes.tokenization import Tokenizer
 
+        count = self.recipe.quantize.calibration_texts
         tokenizer = Tokenizer.from_folder(self.checkpoint)
-        texts = sample(self.splits.train, self.recipe.quantize.calibration_texts)
-        return [tokenizer.encode([text]) for text in texts]
+        return StockExports(
+            self.checkpoint,
+            self.workspace,
+            digest(self.model_key, self.splits.fingerprint, count),
+            [tokenizer.encode([text]) for text in sample(self.splits.train, count)],
+            without=self.recipe.without_rivals,
+        )
 
 
 @dataclass(frozen=True)
@@ -72,10 +79,12 @@ class Family:
 
     Attributes:
         members: Exported, the slowest first.
+        rivals: The stock exports to compare with.
         staged: The same before export; none where the stock exporters made the only member.
         context: What its stages used; None likewise.
     """
 
     members: list[Member]
+    rivals: list[Subject]
     staged: list[Staged] = field(default_factory=list)
     context: "Context | None" = None

@@ -6,9 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from benchmarks.examples import Examples
 from benchmarks.latency import LatencySettings
 from benchmarks.report import Report
@@ -17,9 +14,8 @@ from benchmarks.subjects import Subject
 from compress.errors import ModelError
 from compress.family import Member
 from compress.progress import Progress, Task
-from compress.workspace import Workspace
 
-__all__ = ["REFERENCE", "candidates", "reference_subject", "run_benchmark", "stock_subjects"]
+__all__ = ["REFERENCE", "candidates", "reference_subject", "run_benchmark"]
 
 _log = logging.getLogger("edgepress")
 
@@ -58,57 +54,6 @@ def candidates(
         for member in members
         for runtime in runtimes
     ]
-
-
-def stock_subjects(
-    checkpoint: Path,
-    workspace: Workspace,
-    key: str,
-    calibration: Sequence[dict[str, NDArray[np.int64]]],
-    threads: int | None,
-    progress: Progress,
-    *,
-    without: Sequence[str] = (),
-) -> list[Subject]:
-    """What a user would have picked instead, exported once; one that cannot be is left out.
-
-    Args:
-        checkpoint: The original model.
-        workspace: Where the exports are kept.
-        key: Digest of what they depend on.
-        calibration: Model inputs for static quantization.
-        threads: CPU threads they are to be measured with.
-        progress: Told of each export.
-        without: Names in `STOCK_EXPORTS` to leave out.
-    """
-    from export.stock import STOCK_EXPORTS, export_stock
-
-    wanted = {name: entry for name, entry in STOCK_EXPORTS.items() if name not in without}
-    subjects = []
-    with progress.track("stock exports to compare with", len(wanted)) as task:
-        for name, (runtime, precision, title) in wanted.items():
-            target = workspace.stock(name, key)
-            task.advance(0)
-            try:
-                if not target.is_dir():
-                    export_stock(checkpoint, target, name, calibration)
-            except ModelError as error:
-                _log.warning("stock export %s left out: %s", name, error.message)
-            else:
-                subjects.append(
-                    Subject(
-                        id=f"stock-{name}",
-                        model=title,
-                        kind="export",
-                        path=target,
-                        runtime=runtime,
-                        # a float OpenVINO file runs in whatever the library picks by default
-                        precision=None if name == "openvino-fp32" else precision,
-                        threads=threads,
-                    )
-                )
-            task.advance()
-    return subjects
 
 
 def run_benchmark(

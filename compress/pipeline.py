@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from compress.data.splitting import fingerprint
 from compress.errors import UsageError
 from compress.family import (
     Member,
+    Staged,
     check_stages,
     export_member,
     fallback_member,
@@ -184,26 +186,35 @@ def _deadline(recipe: Recipe, started: float) -> float | None:
 
 
 def _family(job: Job, start: _Start, deadline: float | None) -> Family:
-    """The family, exported."""
-    if start.encoder is None or start.context is None:
-        for remark in start.remarks:
-            _log.warning("%s", remark)
-        return Family([_fallback(job)])
-    return _staged(job, start.encoder, start.context, deadline)
+    """The family, exported, and what it is to be compared with."""
+    encoder, context = start.encoder, start.context
+    staged: list[Staged] = []
+    if encoder is not None and context is not None:
+        staged, context = _staged(job, encoder, context, deadline)
+    for remark in start.remarks:
+        _log.warning("%s", remark)
+    with job.stock_exports() as rivals:
+        members = [_fallback(job)] if context is None else _exported(job, staged, context)
+        return Family(members, rivals.subjects(job.recipe.threads, job.progress), staged, context)
 
 
-def _staged(job: Job, encoder: "Encoder", context: "Context", deadline: float | None) -> Family:
+def _staged(
+    job: Job, encoder: "Encoder", context: "Context", deadline: float | None
+) -> "tuple[list[Staged], Context]":
     more = None if job.unlabelled is None else fingerprint((job.unlabelled,))
     key = digest(job.model_key, job.splits.fingerprint, context.max_length, more)
     with context.material:
         context = replace(context, latency=_latency_table(job, encoder, context))
-        staged = run_stages(encoder, context, job.workspace, key, deadline=deadline)
+        return run_stages(encoder, context, job.workspace, key, deadline=deadline), context
+
+
+def _exported(job: Job, staged: Sequence[Staged], context: "Context") -> list[Member]:
+    members = []
     with job.progress.track("exporting", len(staged)) as task:
-        members = []
         for member in staged:
             members.append(export_member(member, context, job.workspace))
             task.advance()
-    return Family(members, staged, context)
+    return members
 
 
 def _latency_table(job: Job, encoder: "Encoder", context: "Context") -> "LatencyTable | None":

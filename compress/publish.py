@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.render.architecture import kept_of, render_kept
 from benchmarks.render.figures import summary
-from benchmarks.render.markdown import PICTURES, render_markdown, render_table
-from benchmarks.report import Report, save_report
+from benchmarks.render.files import write_report
+from benchmarks.render.markdown import render_table
+from benchmarks.report import Report
 from compress.family import Member
 from compress.workspace import Workspace
 from export.card import render_card
@@ -50,21 +50,8 @@ def publish(
     else:
         _publish(recommended, workspace.artifact, report, model_name, data_name)
         artifact = workspace.artifact
-    _draw(report, workspace.out / PICTURES)
-    save_report(report, workspace.out / "report.json")
-    text = render_markdown(report, title=f"{model_name} on {Path(data_name).name}")
-    (workspace.out / "report.md").write_text(text, encoding="utf-8")
+    write_report(report, workspace.out, title=f"{model_name} on {Path(data_name).name}")
     return artifact
-
-
-def _draw(report: Report, folder: Path) -> None:
-    """A picture of each pruned member."""
-    shutil.rmtree(folder, ignore_errors=True)
-    found = kept_of(report.family)
-    if found:
-        folder.mkdir()
-    for kept in found:
-        (folder / f"{kept.name}.svg").write_text(render_kept(kept), encoding="utf-8")
 
 
 def _publish(member: Member, target: Path, report: Report, model_name: str, data_name: str) -> None:

@@ -1,7 +1,7 @@
 """The folder a run writes to: whose it is, and the checkpoints that let a killed run go on.
 
     OUT/
-      artifact/  family/  report.json  report.md  recipe.yaml  run.log     for the user
+      artifact/  family/  report.html/.md/.csv/.json  recipe.yaml  run.log     for the user
       .edgepress/                                                          the run's own
         run.json             format of what is here; the folder marks OUT as a run's
         encoders/KEY/        an encoder after a stage: weights, tokenizer, lineage

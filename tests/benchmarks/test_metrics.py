@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.metrics import accuracy, drop
+from benchmarks.metrics import accuracy, drop, drop_by_class
 
 LABELS = np.array([0, 1] * 100)
 
@@ -43,6 +43,18 @@ def test_drop_is_paired():
 
 def test_gain_is_a_negative_drop():
     assert drop(wrong_on(1, 2), wrong_on(), LABELS).value == pytest.approx(-1.0)
+
+
+def test_drop_by_class_adds_up_to_the_drop():
+    labels = np.array([0, 0, 0, 2, 2], dtype=np.int64)
+    reference = np.array([0, 0, 1, 2, 1], dtype=np.int64)  # wrong on one of each
+    model = np.array([1, 2, 0, 2, 2], dtype=np.int64)
+    parts = drop_by_class(reference, model, labels, ("a", "nowhere", "c"))
+
+    assert [(part.label, part.n) for part in parts] == [("a", 3), ("c", 2)]
+    assert [part.value for part in parts] == pytest.approx([100 / 3, -50])
+    whole = drop(reference, model, labels).value
+    assert sum(part.n * part.value for part in parts) / len(labels) == pytest.approx(whole)
 
 
 def test_lengths_must_match():

@@ -119,6 +119,8 @@ def test_it_succeeds_and_says_where_things_are(done: Done) -> None:
         "artifact",
         "family",
         "recipe.yaml",
+        "report.csv",
+        "report.html",
         "report.json",
         "report.md",
         "run.log",
@@ -220,7 +222,7 @@ def test_a_rerun_resumes_and_a_budget_that_nothing_meets_exits_4(
     for name in ("distill", "prune"):
         monkeypatch.setattr(type(get_stage(name)), "apply", never)
     monkeypatch.setattr("export.package.export_artifact", never)
-    monkeypatch.setattr("export.stock.export_stock", never)
+    monkeypatch.setattr("compress.rivals.module_command", never)
     monkeypatch.setattr(conclusion, "choose", lambda *_, **__: Choice(None, ("None is good.",)))
     (copy / "artifact" / "manifest.json").write_text("damaged meanwhile")
     with lightly(monkeypatch, runtimes=("onnxruntime", "openvino")):

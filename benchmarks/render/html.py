@@ -1,0 +1,122 @@
+"""The report as one HTML file that needs no network: for a manager, an engineer, and a phone."""
+
+import re
+from typing import Any
+
+from benchmarks.render.architecture import describe_kept, kept_of, render_kept
+from benchmarks.render.charts import class_chart, front_chart, latency_chart, length_chart
+from benchmarks.render.figures import (
+    drop_points,
+    megabytes,
+    milliseconds,
+    ratio,
+    summary,
+)
+from benchmarks.render.sections import (
+    TABLE_COLUMNS,
+    TEXT_COLUMNS,
+    data_facts,
+    environment_facts,
+    failures,
+    method_facts,
+    remarks,
+    table_cells,
+)
+from benchmarks.report import Report, Row
+
+__all__ = ["render_html"]
+
+_CHARTS = (
+    (front_chart, "Speed and accuracy", "Right is faster, low is more accurate."),
+    (latency_chart, "Latency", "One input at a time, all rows in turns."),
+    (length_chart, "Latency by length", "On the data's own lengths."),
+    (class_chart, "Where the drop falls", "The recommended row, by true class."),
+)
+
+
+def render_html(report: Report, *, title: str = "Benchmark") -> str:
+    """The whole `report.html`: summary, charts, table, and how it was measured.
+
+    Args:
+        report: What was measured.
+        title: Its heading.
+    """
+    from jinja2 import Environment, PackageLoader
+    from markupsafe import Markup, escape
+
+    def code(text: str) -> Markup:
+        """Words between backticks as code."""
+        return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+    environment = Environment(
+        loader=PackageLoader("benchmarks.render", "."), autoescape=True, trim_blocks=True
+    )
+    environment.filters["code"] = code
+    charts = [
+        {"svg": svg, "title": name, "caption": caption}
+        for draw, name, caption in _CHARTS
+        if (svg := draw(report)) is not None
+    ]
+    created = f"Measured {report.created}. " if report.created else ""
+    seed = f"Seed {report.method['seed']}." if "seed" in report.method else ""
+    return environment.get_template("report.html.j2").render(
+        title=title,
+        summary=summary(report),
+        facts=_facts(report),
+        charts=charts,
+        columns=TABLE_COLUMNS,
+        text_columns=TEXT_COLUMNS,
+        rows=[
+            {"cells": table_cells(report, row), "look": _look(report, row)} for row in report.rows
+        ],
+        sections=[
+            {"title": "What could not be measured", "lines": failures(report)},
+            {"title": "Remarks", "lines": remarks(report)},
+            {"title": "Decisions", "lines": report.decisions},
+            {"title": "Data", "lines": data_facts(report)},
+            {"title": "How it was measured", "lines": method_facts(report)},
+            {"title": "Environment", "lines": environment_facts(report.environment)},
+        ],
+        kept=[
+            {"svg": render_kept(kept), "caption": describe_kept(kept)}
+            for kept in kept_of(report.family)
+        ],
+        command=report.command,
+        footer=f"{created}{seed}",
+    )
+
+
+def _facts(report: Report) -> list[dict[str, Any]]:
+    """The recommended row in four numbers."""
+    if report.recommended is None or report.recommended == report.reference:
+        return []
+    row, reference = report.row(report.recommended), report.row(report.reference)
+    facts = []
+    if row.speedup is not None and row.end_to_end_ms and reference.end_to_end_ms:
+        value, interval = ratio(row.speedup)
+        facts.append(_fact(value, "as fast", f"95% interval {interval}"))
+        facts.append(
+            _fact(
+                f"{milliseconds(row.end_to_end_ms.p50)} ms",
+                "from text to label",
+                f"instead of {milliseconds(reference.end_to_end_ms.p50)} ms (median)",
+            )
+        )
+    if row.drop is not None and row.metric is not None:
+        value, interval = drop_points(row.drop)
+        detail = f"95% interval {interval}; {row.metric.name} {row.metric.value:.1f}"
+        facts.append(_fact(value, f"points of {row.metric.name} lost", detail))
+    if row.size_bytes is not None and reference.size_bytes is not None:
+        before = megabytes(reference.size_bytes)
+        facts.append(_fact(f"{megabytes(row.size_bytes)} MB", "on disk", f"instead of {before} MB"))
+    return facts
+
+
+def _fact(value: str, what: str, detail: str) -> dict[str, str]:
+    return {"value": value, "what": what, "detail": detail}
+
+
+def _look(report: Report, row: Row) -> str:
+    if row.error is not None:
+        return "failed"
+    return "recommended" if row.id == report.recommended else ""

@@ -1,0 +1,187 @@
+"""What every rendering of a report says: columns, remarks, data, method, environment."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.render.figures import (
+    MISSING,
+    accuracy_points,
+    describe_cpu,
+    drop_points,
+    full_name,
+    megabytes,
+    milliseconds,
+    ratio,
+    runtime_name,
+    whole,
+)
+from benchmarks.report import Percentiles, Report, Row
+
+__all__ = [
+    "TABLE_COLUMNS",
+    "TEXT_COLUMNS",
+    "data_facts",
+    "environment_facts",
+    "failures",
+    "method_facts",
+    "remarks",
+    "table_cells",
+]
+
+TABLE_COLUMNS = (
+    "",
+    "model",
+    "runtime",
+    "precision",
+    "p50 ms",
+    "p99 ms",
+    "model only p50 ms",
+    "speed-up (95%)",
+    "accuracy % (95%)",
+    "drop, points (95%)",
+    "size MB",
+    "memory MB",
+    "load ms",
+    "batched /s",
+)
+"""The table's columns."""
+
+TEXT_COLUMNS = 4
+"""How many of them, from the left, hold text; the others hold numbers."""
+
+
+def table_cells(report: Report, row: Row) -> list[str]:
+    """What the columns of `TABLE_COLUMNS` hold for a row."""
+    mark = ""
+    if row.id == report.recommended:
+        mark = "recommended"
+    elif row.id == report.reference:
+        mark = "reference"
+    if row.error is not None:
+        mark = f"{mark} failed".strip()
+    accuracy = accuracy_points(row)
+    if row.metric is not None:
+        accuracy += f" ({row.metric.low:.1f}\u2013{row.metric.high:.1f})"
+    return [
+        mark,
+        row.model,
+        runtime_name(row),
+        row.precision or MISSING,
+        _at(row.end_to_end_ms, "p50"),
+        _at(row.end_to_end_ms, "p99"),
+        _at(row.model_ms, "p50"),
+        _with_interval(ratio(row.speedup)),
+        accuracy,
+        _with_interval(drop_points(row.drop)),
+        megabytes(row.size_bytes),
+        megabytes(row.rss_bytes),
+        whole(row.load_ms),
+        whole(row.throughput_per_s),
+    ]
+
+
+def failures(report: Report) -> list[str]:
+    """What could not be measured, and why."""
+    return [f"{full_name(row)}: {row.error}" for row in report.rows if row.error is not None]
+
+
+def remarks(report: Report) -> list[str]:
+    """What a reader should know of the report and of single rows."""
+    found = [*report.notes, *(f"{full_name(row)}: {row.note}" for row in report.rows if row.note)]
+    for row in report.rows:
+        if row.batch_label_changes:
+            found.append(
+                f"{full_name(row)}: {100 * row.batch_label_changes:.1f}% of the inputs got another "
+                "label in a batch than alone (its quantization ranges depend on batch mates)."
+            )
+    load, cpu = report.environment.get("load_average"), report.environment.get("cpu") or {}
+    cores = cpu.get("cores_usable")
+    if load is not None and cores and load > 0.5 * cores:
+        found.append(
+            f"The machine was busy when the benchmark began (load {load} on {cores} cores): "
+            "timings are slower than on a quiet machine; the paired ratios suffer less."
+        )
+    return found
+
+
+def data_facts(report: Report) -> list[str]:
+    """What it was measured on."""
+    facts = dict(report.data)
+    notes = facts.pop("notes", ())
+    lines = []
+    if "n" in facts:
+        lines.append(f"Accuracy and latency: {facts.pop('n'):,} examples.")
+    lines += [f"{_label(key)}: {_value(value)}" for key, value in facts.items()]
+    return [*lines, *(str(note) for note in notes)]
+
+
+def method_facts(report: Report) -> list[str]:
+    """How it was measured, and what the columns mean."""
+    m = report.method
+    lines = [
+        "Every row ran in a process of its own; one process was busy at any time.",
+        "`p50 ms` and `p99 ms`: one input at a time, from text to label. `model only`: the same on "
+        "inputs that were tokenized beforehand.",
+    ]
+    if "rounds_measured" in m:
+        groups = m.get("groups", 1)
+        lines.append(
+            f"{m['rounds_measured']} rounds"
+            + (f" in {groups} groups that fit into memory" if groups > 1 else "")
+            + f"; in each, every row in turn timed the same {m['sentences']} inputs, drawn from "
+            f"the data's own length distribution. {m['warmup']} inputs before the first round and "
+            f"{m['settle']} at the start of each turn are not counted."
+        )
+    lines += [
+        "Speed-up: the ratio of the end-to-end medians in each round, and of these the median. "
+        "Its interval, and that of p50 in `report.json`, is a 95% bootstrap over rounds.",
+        "Drop: points lost against the reference on the same examples, with a paired 95% bootstrap "
+        "interval (`same`: right on the very same examples); `report.json` has the exact McNemar "
+        "p-value. Accuracy has its Wilson interval. Rows of INT8 answered one input at a time, as "
+        "when timed; rows of full precision in batches, which does not change their answers.",
+        "Size: the model files that the runtime reads. Memory: the process's peak after single "
+        "inputs. Load: a fresh process's time to an open model, imports and checksums included.",
+    ]
+    if "throughput_batch_size" in m:
+        lines.append(
+            f"`batched /s`: inputs a second, text to logits, in batches of "
+            f"{m['throughput_batch_size']}."
+        )
+    return lines
+
+
+def environment_facts(environment: Mapping[str, Any]) -> list[str]:
+    """Where it was measured."""
+    cpu = environment.get("cpu") or {}
+    memory = environment.get("memory_bytes")
+    lines = [
+        f"Processor: {describe_cpu(environment)}"
+        + (" (virtual machine)" if cpu.get("virtual") else "")
+        + f"; frequency governor: {cpu.get('governor') or 'not visible'}",
+        f"Memory: {memory / 2**30:.0f} GiB" if memory else "",
+        f"System: {environment.get('os')}, Python {environment.get('python')}",
+        *(f"GPU: {gpu}" for gpu in environment.get("gpus") or ()),
+    ]
+    libraries = environment.get("libraries") or {}
+    lines.append(", ".join(f"{name} {version}" for name, version in libraries.items()))
+    return [line for line in lines if line]
+
+
+def _with_interval(parts: tuple[str, str]) -> str:
+    return f"{parts[0]} ({parts[1]})" if parts[1] else parts[0]
+
+
+def _at(latency: Percentiles | None, percentile: str) -> str:
+    return milliseconds(None if latency is None else getattr(latency, percentile))
+
+
+def _label(key: str) -> str:
+    return key.replace("_", " ").capitalize()
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_value(item)}" for key, item in value.items())
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    return ", ".join(_value(item) for item in value)

@@ -1,0 +1,41 @@
+"""The report as CSV: every row with unrounded figures, for spreadsheets and scripts."""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from benchmarks.report import Report, Row
+
+__all__ = ["render_csv"]
+
+
+def render_csv(report: Report) -> str:
+    """One line a row of the report; parts of a figure are columns such as `drop.low`.
+
+    Empty is what was not measured. Where the drop falls by class is in `report.json` alone.
+    """
+    lines = [_flat(row) for row in report.rows]
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    values = asdict(row)
+    del values["by_class"]
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{part}": figure for part, figure in value.items()}
+        elif value is not None or name not in _PARTED:
+            flat[name] = value
+    return flat
+
+
+# Figures that have parts: where one is missing, so are the columns of its parts.
+_PARTED = {"end_to_end_ms", "model_ms", "metric", "drop", "expected_drop", "speedup"}
