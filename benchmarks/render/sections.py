@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.noise import CloseRows, close_rows
 from benchmarks.render.figures import (
     MISSING,
     accuracy_points,
@@ -94,6 +95,7 @@ def remarks(report: Report) -> list[str]:
                 f"{full_name(row)}: {100 * row.batch_label_changes:.1f}% of the inputs got another "
                 "label in a batch than alone (its quantization ranges depend on batch mates)."
             )
+    found += [_close(pair) for pair in close_rows(report)]
     load, cpu = report.environment.get("load_average"), report.environment.get("cpu") or {}
     cores = cpu.get("cores_usable")
     if load is not None and cores and load > 0.5 * cores:
@@ -102,6 +104,19 @@ def remarks(report: Report) -> list[str]:
             "timings are slower than on a quiet machine; the paired ratios suffer less."
         )
     return found
+
+
+def _close(pair: CloseRows) -> str:
+    more = (
+        f"about {pair.rounds} rounds would probably tell"
+        if pair.rounds is not None
+        else "for use they are equally fast"
+    )
+    return (
+        f"{full_name(pair.faster)} and {full_name(pair.slower)} cannot be ranked by speed: the "
+        f"second takes {pair.ratio.value:.2f} times as long (95% interval {pair.ratio.low:.2f} to "
+        f"{pair.ratio.high:.2f}); {more}."
+    )
 
 
 def data_facts(report: Report) -> list[str]:

@@ -1,0 +1,75 @@
+"""Which rows of a report are too close in speed to be ranked, and what would settle it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.report import Report, Row
+from benchmarks.stats import Interval, paired_ratio_interval
+
+__all__ = ["CloseRows", "close_rows"]
+
+# Half the width of a 95% interval of a median, in standard deviations of one value, for one value:
+# 1.96 times sqrt(pi / 2), the median's standard error against the mean's.
+_HALF_WIDTH = 1.96 * math.sqrt(math.pi / 2)
+_MOST_ROUNDS = 1000
+
+
+@dataclass(frozen=True)
+class CloseRows:
+    """Two neighbours in the order of speed whose order is not certain.
+
+    Attributes:
+        faster: The row with the lower median.
+        slower: The other one.
+        ratio: How many times as long the slower one takes, by rounds; 1 lies within its interval.
+        rounds: How many rounds would probably tell them apart; None where a thousand would not.
+    """
+
+    faster: Row
+    slower: Row
+    ratio: Interval
+    rounds: int | None
+
+
+def close_rows(report: Report, *, seed: int = 0) -> list[CloseRows]:
+    """Neighbours in the order of end-to-end medians that this report cannot rank.
+
+    Args:
+        report: With raw samples; rows without are not looked at.
+        seed: Of the bootstrap.
+    """
+    timed = [row for row in report.rows if row.end_to_end_ms and row.id in report.samples]
+    timed.sort(key=lambda row: row.end_to_end_ms.p50 if row.end_to_end_ms else math.inf)
+    medians = {row.id: _medians(report.samples[row.id]) for row in timed}
+    found = []
+    for faster, slower in pairwise(timed):
+        shared = sorted(medians[faster.id].keys() & medians[slower.id].keys())
+        if len(shared) < 2:
+            continue
+        own = np.array([medians[faster.id][number] for number in shared])
+        other = np.array([medians[slower.id][number] for number in shared])
+        ratio = paired_ratio_interval(other, own, seed=seed)
+        if ratio.low <= 1.0 <= ratio.high:
+            found.append(CloseRows(faster, slower, ratio, _rounds_to_tell(np.log(other / own))))
+    return found
+
+
+def _medians(samples: Mapping[str, Any]) -> dict[int, float]:
+    rounds: list[int] = list(samples["rounds"])
+    medians = [float(np.median(timings)) for timings in samples["end_to_end_ms"]]
+    return dict(zip(rounds, medians, strict=True))
+
+
+def _rounds_to_tell(log_ratios: NDArray[np.float64]) -> int | None:
+    """Rounds after which the interval would leave 1 out, if the ratio is what it seems to be."""
+    distance = abs(float(np.median(log_ratios)))
+    if distance == 0:
+        return None
+    rounds = math.ceil((_HALF_WIDTH * float(log_ratios.std(ddof=1)) / distance) ** 2)
+    return max(rounds, len(log_ratios) + 1) if rounds <= _MOST_ROUNDS else None
