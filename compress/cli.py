@@ -186,7 +186,11 @@ def bench(
     models: Annotated[
         list[Path], typer.Argument(help="Checkpoints, artifacts, ONNX or OpenVINO folders.")
     ],
-    data: Annotated[str, typer.Option(help="Labelled text, as for `compress run`.")],
+    data: Annotated[str | None, typer.Option(help="Labelled text, as for `compress run`.")] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Compare two reports: OLD.json NEW.json; 1 if it is worse."),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the report, HTML and JSON.")] = None,
     rounds: Annotated[int, typer.Option(min=2, help="Interleaved rounds.")] = 20,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -198,6 +202,14 @@ def bench(
     quiet: Quiet = False,
 ) -> None:
     """Measure any mix of models on the same data; the first one is the reference."""
+    if compare:
+        _compare(models, as_json=as_json)
+        return
+    if data is None:
+        raise UsageError(
+            "--data is missing: models are measured on labelled text",
+            hint=f"try: compress bench {shlex.join(map(str, models))} --data my-data.csv",
+        )
     from compress.bench import bench_models
     from compress.pipeline import Columns
 
@@ -386,6 +398,44 @@ def _show(report: Any, *, as_json: bool) -> None:
 
     console = Console()
     print_report(report, console if console.is_terminal else Console(width=120))
+
+
+def _compare(paths: list[Path], *, as_json: bool) -> None:
+    """Print what changed from the first report to the second.
+
+    Raises:
+        EdgepressError: Something became worse; or they are no two reports that can be compared.
+    """
+    if len(paths) != 2:
+        raise UsageError(
+            f"--compare takes two reports, not {len(paths)}",
+            hint="try: compress bench --compare old/report.json new/report.json",
+        )
+    from dataclasses import asdict
+
+    from benchmarks.compare import compare_reports
+    from benchmarks.report import load_report
+
+    before, after = (load_report(_report_file(path)) for path in paths)
+    changes = compare_reports(before, after)
+    if as_json:
+        _write_json([asdict(change) for change in changes])
+    else:
+        from rich.console import Console
+
+        from benchmarks.render.comparison import print_changes
+
+        console = Console()
+        print_changes(changes, console if console.is_terminal else Console(width=120))
+    worse = [change for change in changes if change.regression]
+    if worse:
+        named = ", ".join(f"{change.quantity} of {change.row.model}" for change in worse)
+        raise EdgepressError(f"worse than before: {named}")
+
+
+def _report_file(path: Path) -> Path:
+    """The report in a folder, or the file itself."""
+    return path / "report.json" if path.is_dir() else path
 
 
 def _write_json(value: Any) -> None:

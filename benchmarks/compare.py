@@ -1,0 +1,159 @@
+"""Two reports of the same models, earlier and later: what became worse beyond doubt.
+
+Milliseconds of two days are of two machines, as far as noise goes. What is compared is therefore
+how many times as fast as the reference a row is, of which each round of a report gives a value that
+the machine's drift has cancelled out of.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.report import Report, Row
+from benchmarks.stats import Interval
+from runtimes.errors import DataError
+
+__all__ = ["Change", "compare_reports"]
+
+_RESAMPLES = 5000
+_Z = 1.96  # of a 95% interval
+
+Quantity = Literal["speed-up", "drop", "size", "measured"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One quantity of one row, before and after.
+
+    Attributes:
+        row: The row as the later report has it (as the earlier one, where it is missing).
+        quantity: `speed-up` (times the reference), `drop` (points), `size` (bytes), or `measured`
+            (1: yes, 0: it is missing or failed).
+        before: Its value in the earlier report.
+        after: Its value in the later report.
+        change: For speed-up the ratio after / before, for drop and size the difference; with its
+            95% interval.
+        regression: Whether it is worse by more than the tolerance, interval included.
+    """
+
+    row: Row
+    quantity: Quantity
+    before: float
+    after: float
+    change: Interval
+    regression: bool
+
+
+def compare_reports(
+    before: Report, after: Report, *, tolerance: float = 0.03, seed: int = 0
+) -> list[Change]:
+    """What changed in the rows that the earlier report has.
+
+    Rows are the same where model, runtime, device and precision are.
+
+    Args:
+        before: The earlier report.
+        after: The later one, on the same data and against the same reference.
+        tolerance: Share of speed or size that may be lost: conditions of two runs differ by some
+            percent even where each of them is precise. Points of accuracy have none.
+        seed: Of the bootstrap.
+
+    Raises:
+        DataError: The two were measured on other data or against another reference.
+    """
+    for what, of in _CONDITIONS.items():
+        if of(before) != of(after):
+            raise DataError(
+                f"the reports cannot be compared: {what} was {of(before)}, and is {of(after)} now"
+            )
+    rows = {_key(row): row for row in after.rows}
+    changes = []
+    for old in before.rows:
+        if old.error is not None:
+            continue
+        new = rows.get(_key(old))
+        if new is None or new.error is not None:
+            lost = Interval(-1.0, -1.0, -1.0)
+            changes.append(Change(new or old, "measured", 1.0, 0.0, lost, True))
+            continue
+        changes += [
+            *_speed(before, after, old, new, tolerance, seed),
+            *_drop(old, new),
+            *_size(old, new, tolerance),
+        ]
+    return changes
+
+
+def _key(row: Row) -> tuple[str, str, str, str]:
+    return row.model, row.runtime, row.device, row.precision
+
+
+_CONDITIONS: dict[str, Callable[[Report], object]] = {
+    "the data": lambda report: report.data.get("fingerprint"),
+    "the reference": lambda report: " ".join(_key(report.row(report.reference))),
+}
+
+
+def _speed(
+    before: Report, after: Report, old: Row, new: Row, tolerance: float, seed: int
+) -> list[Change]:
+    if old.id == before.reference:
+        return []
+    logs = [_log_speedups(before, old), _log_speedups(after, new)]
+    if any(len(values) == 0 for values in logs):
+        return []
+    rng = np.random.default_rng(seed)
+    medians = [
+        np.median(rng.choice(values, size=(_RESAMPLES, len(values))), axis=1) for values in logs
+    ]
+    low, high = np.exp(np.percentile(medians[1] - medians[0], [2.5, 97.5]))
+    value = float(np.exp(np.median(logs[1]) - np.median(logs[0])))
+    change = Interval(value, min(float(low), value), max(float(high), value))
+    return [
+        Change(
+            new,
+            "speed-up",
+            float(np.exp(np.median(logs[0]))),
+            float(np.exp(np.median(logs[1]))),
+            change,
+            change.high < 1 - tolerance,
+        )
+    ]
+
+
+def _log_speedups(report: Report, row: Row) -> NDArray[np.float64]:
+    """(R,) of the rounds that the row shares with the reference."""
+    if row.id not in report.samples or report.reference not in report.samples:
+        return np.empty(0)
+    medians = [
+        {
+            number: float(np.median(timings))
+            for number, timings in zip(of["rounds"], of["end_to_end_ms"], strict=True)
+        }
+        for of in (report.samples[report.reference], report.samples[row.id])
+    ]
+    shared = sorted(medians[0].keys() & medians[1].keys())
+    return np.log([medians[0][number] / medians[1][number] for number in shared])
+
+
+def _drop(old: Row, new: Row) -> list[Change]:
+    """Whether more is lost than before; the two drops are taken as independent, which they are not
+    where the texts are the same: the interval is wider than need be."""
+    if old.drop is None or new.drop is None:
+        return []
+    variance = sum(((d.high - d.low) / (2 * _Z)) ** 2 for d in (old.drop, new.drop))
+    value, half = new.drop.value - old.drop.value, _Z * float(np.sqrt(variance))
+    change = Interval(value, value - half, value + half)
+    return [Change(new, "drop", old.drop.value, new.drop.value, change, change.low > 0)]
+
+
+def _size(old: Row, new: Row, tolerance: float) -> list[Change]:
+    if old.size_bytes is None or new.size_bytes is None:
+        return []
+    more = float(new.size_bytes - old.size_bytes)
+    worse = more > tolerance * old.size_bytes
+    sizes = float(old.size_bytes), float(new.size_bytes)
+    return [Change(new, "size", *sizes, Interval(more, more, more), worse)]
