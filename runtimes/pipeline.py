@@ -111,8 +111,13 @@ class Predictor:
         result = np.empty((len(inputs), len(self.labels)), dtype=np.float32)
         for start in range(0, len(inputs), _CHUNK):
             chunk = inputs[start : start + _CHUNK]
-            for batch in self._batches(chunk, batch_size):
-                arrays = self.encode([chunk[index] for index in batch])
+            if len(chunk) == 1 or batch_size == 1:
+                for index, item in enumerate(chunk, start):
+                    result[index] = self._run(self.encode([item]))[0]
+                continue
+            rows = self.tokenizer.rows(chunk)
+            for batch in self._batches(rows.lengths, batch_size):
+                arrays = rows.batch(batch, self.session.input_names)
                 result[[start + index for index in batch]] = self._run(arrays)
         return result
 
@@ -152,11 +157,8 @@ class Predictor:
             )
         return logits
 
-    def _batches(self, inputs: Sequence[TextInput], batch_size: int) -> list[list[int]]:
-        """Indices of `inputs` in batches of similar length (of equal length without a mask)."""
-        if len(inputs) == 1 or batch_size == 1:
-            return [[index] for index in range(len(inputs))]
-        lengths = self.tokenizer.lengths(inputs)
+    def _batches(self, lengths: NDArray[np.int64], batch_size: int) -> list[list[int]]:
+        """Indices of inputs in batches of similar length (of equal length without a mask)."""
         batches: list[list[int]] = []
         for index in np.argsort(lengths, kind="stable").tolist():
             last = batches[-1] if batches else None

@@ -1,7 +1,9 @@
 """Text to arrays through the `tokenizers` library alone, with the ids of Transformers."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
     from tokenizers import Tokenizer as Backend
 
-__all__ = ["INPUT_NAMES", "TextInput", "TextTokenizer", "Tokenizer"]
+__all__ = ["INPUT_NAMES", "Rows", "TextInput", "TextTokenizer", "Tokenizer"]
 
 TextInput = str | tuple[str, str]
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
@@ -43,9 +45,41 @@ class TextTokenizer(Protocol):
         """The same as `encode([text], names)`, by the shortest way."""
         ...
 
-    def lengths(self, inputs: Sequence[TextInput]) -> NDArray[np.int64]:
-        """(B,) numbers of tokens after truncation, special tokens included."""
+    def rows(self, inputs: Sequence[TextInput]) -> "Rows":
+        """N texts or pairs tokenized once, from which batches are put together."""
         ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Tokenized inputs of which batches are made; each list has N rows of their own lengths.
+
+    Attributes:
+        columns: By name (`input_ids` ...), the rows.
+        padding: By name, what fills shorter rows on the right.
+    """
+
+    columns: Mapping[str, Sequence[Sequence[int]]]
+    padding: Mapping[str, int]
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """(N,) numbers of tokens after truncation, special tokens included."""
+        return np.array([len(row) for row in self.columns["input_ids"]], dtype=np.int64)
+
+    def batch(
+        self, indices: Sequence[int], names: Sequence[str] = INPUT_NAMES
+    ) -> dict[str, NDArray[np.int64]]:
+        """B of the rows as one int64 (B, T) array a name, padded to the longest of them."""
+        shape = (len(indices), max((int(self.lengths[i]) for i in indices), default=0))
+        arrays = {}
+        for name in names:
+            array = np.full(shape, self.padding[name], dtype=np.int64)
+            for target, index in zip(array, indices, strict=True):
+                row = self.columns[name][index]
+                target[: len(row)] = row
+            arrays[name] = array
+        return arrays
 
 
 class Tokenizer:
@@ -142,18 +176,7 @@ class Tokenizer:
         """
         if len(inputs) == 1:
             return self.encode_one(inputs[0], names)
-        rows = self.backend.encode_batch_fast(list(inputs))
-        ids = [row.ids for row in rows]
-        shape = (len(ids), max(map(len, ids), default=0))
-        arrays: dict[str, NDArray[np.int64]] = {}
-        for name in names:
-            if name == "input_ids":
-                arrays[name] = _fill(ids, shape, self.pad_token_id)
-            elif name == "attention_mask":
-                arrays[name] = _fill([row.attention_mask for row in rows], shape, 0)
-            else:
-                arrays[name] = _fill([row.type_ids for row in rows], shape, self.pad_type_id)
-        return arrays
+        return self.rows(inputs).batch(range(len(inputs)), names)
 
     def encode_one(
         self, text: TextInput, names: Sequence[str] = INPUT_NAMES
@@ -182,17 +205,21 @@ class Tokenizer:
             arrays[name] = np.array((values,), dtype=np.int64)
         return arrays
 
-    def lengths(self, inputs: Sequence[TextInput]) -> NDArray[np.int64]:
-        """(B,) numbers of tokens after truncation, special tokens included."""
+    def rows(self, inputs: Sequence[TextInput]) -> Rows:
+        """N texts or pairs tokenized once, from which batches are put together."""
         rows = self.backend.encode_batch_fast(list(inputs))
-        return np.array([len(row.ids) for row in rows], dtype=np.int64)
-
-
-def _fill(rows: list[list[int]], shape: tuple[int, int], padding: int) -> NDArray[np.int64]:
-    array = np.full(shape, padding, dtype=np.int64)
-    for target, row in zip(array, rows, strict=True):
-        target[: len(row)] = row
-    return array
+        return Rows(
+            {
+                "input_ids": [row.ids for row in rows],
+                "attention_mask": [row.attention_mask for row in rows],
+                "token_type_ids": [row.type_ids for row in rows],
+            },
+            {
+                "input_ids": self.pad_token_id,
+                "attention_mask": 0,
+                "token_type_ids": self.pad_type_id,
+            },
+        )
 
 
 def _pad_token_id(backend: "Backend", config: HfConfig, padding: dict[str, Any]) -> int:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from runtimes.base import Array, DeviceInfo, Session
 from runtimes.errors import DeviceUnavailableError, MissingDependencyError, ModelError
 from runtimes.hf_config import read_hf_config
-from runtimes.tokenization import INPUT_NAMES, TextInput, TextTokenizer
+from runtimes.tokenization import INPUT_NAMES, Rows, TextInput, TextTokenizer
 
 __all__ = [
     "FORMATS",
@@ -102,10 +102,19 @@ class StockTokenizer:
         """Encode one text or pair: int64 (1, T) arrays."""
         return self.encode([text], names)
 
-    def lengths(self, inputs: Sequence[TextInput]) -> NDArray[np.int64]:
-        """(B,) numbers of tokens after truncation, special tokens included."""
-        rows = self._call(inputs)["input_ids"]
-        return np.array([len(row) for row in rows], dtype=np.int64)
+    def rows(self, inputs: Sequence[TextInput]) -> Rows:
+        """N texts or pairs tokenized once, from which batches are put together."""
+        encoded = self._call(inputs)
+        ids = encoded["input_ids"]
+        nothing = [[0] * len(row) for row in ids]  # families without segments return no token types
+        return Rows(
+            {name: encoded.get(name, nothing) for name in INPUT_NAMES},
+            {
+                "input_ids": self.pad_token_id,
+                "attention_mask": 0,
+                "token_type_ids": int(self.tokenizer.pad_token_type_id),
+            },
+        )
 
     def _call(self, inputs: Sequence[TextInput], **options: Any) -> Any:
         texts = [item if isinstance(item, str) else item[0] for item in inputs]

@@ -147,7 +147,7 @@ def test_any_text_is_encoded_as_by_transformers(both: Any, text: str, pair: str)
 def test_a_row_does_not_depend_on_the_rows_beside_it(both: Any) -> None:
     _, ours = both
     batch = ours.encode(SINGLES)
-    lengths = ours.lengths(SINGLES)
+    lengths = ours.rows(SINGLES).lengths
     for row, text in enumerate(SINGLES):
         alone = ours.encode_one(text)
         length = lengths[row]
