@@ -7,6 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from runtimes.fingerprint import usable_cores
+
 __all__ = ["CPU_FLAGS", "LIBRARIES", "describe_environment"]
 
 CPU_FLAGS = (
@@ -61,7 +63,7 @@ def describe_environment() -> dict[str, Any]:
             "flags": [flag for flag in CPU_FLAGS if flag in flags],
             "cores_physical": psutil.cpu_count(logical=False),
             "cores_logical": psutil.cpu_count(logical=True),
-            "cores_usable": _usable_cores(),
+            "cores_usable": usable_cores(),
             "governor": _governor(),
             "virtual": "hypervisor" in flags,
         },
@@ -93,13 +95,6 @@ def _macos_cpu() -> str | None:
 
 def _is_macos() -> bool:
     return platform.system() == "Darwin"
-
-
-def _usable_cores() -> int | None:
-    """Cores that this process may use: containers and taskset give fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 def _governor() -> str | None:

@@ -17,8 +17,9 @@ from compress.progress import Progress
 from runtimes.artifact import MANIFEST_NAME, read_manifest
 from runtimes.hf_config import read_hf_config
 from runtimes.loading import MODEL_FILES
+from runtimes.tuning import Tuning, tune
 
-__all__ = ["bench_models"]
+__all__ = ["bench_models", "tune_artifact"]
 
 
 def bench_models(
@@ -84,6 +85,43 @@ def bench_models(
     if out is not None:
         write_report(report, out, title=f"Benchmark on {Path(data).name}")
     return report
+
+
+def tune_artifact(
+    folder: Path, data: str, *, columns: Columns, seed: int, progress: Progress
+) -> Tuning:
+    """Find the settings that are fastest on this device for texts like those of the data, and keep
+    them beside the artifact.
+
+    Args:
+        folder: The artifact.
+        data: As for a run; the reported split is what it is asked.
+        columns: Names of columns that convention does not find.
+        seed: Of splitting the data.
+        progress: Where to report progress.
+
+    Raises:
+        ArtifactError: The folder is no artifact.
+        DataError: The data cannot be read or do not fit it.
+    """
+    manifest = read_manifest(folder)
+    splits = load_splits(
+        data,
+        label_names=manifest.labels,
+        text_column=columns.text,
+        pair_column=columns.pair,
+        label_column=columns.label,
+        seed=seed,
+    )
+    with progress.track("measuring settings", 100) as task:
+        done = 0
+
+        def advance(_: str, share: float) -> None:
+            nonlocal done
+            task.advance(int(100 * share) - done)
+            done = int(100 * share)
+
+        return tune(folder, splits.report.inputs(), progress=advance)
 
 
 def _check_out(out: Path | None) -> None:

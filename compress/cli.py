@@ -191,6 +191,10 @@ def bench(
         bool,
         typer.Option("--compare", help="Compare two reports: OLD.json NEW.json; 1 if it is worse."),
     ] = False,
+    tune: Annotated[
+        bool,
+        typer.Option("--tune", help="Find an artifact's fastest settings here, and keep them."),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the report, HTML and JSON.")] = None,
     rounds: Annotated[int, typer.Option(min=2, help="Interleaved rounds.")] = 20,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -205,14 +209,26 @@ def bench(
     if compare:
         _compare(models, as_json=as_json)
         return
+    if tune and len(models) != 1:
+        raise UsageError(f"--tune takes one artifact, not {len(models)}")
     if data is None:
         raise UsageError(
             "--data is missing: models are measured on labelled text",
             hint=f"try: compress bench {shlex.join(map(str, models))} --data my-data.csv",
         )
-    from compress.bench import bench_models
+    from compress.bench import bench_models, tune_artifact
     from compress.pipeline import Columns
 
+    if tune:
+        names = Columns(text_column, pair_column, label_column)
+        tuning = tune_artifact(models[0], data, columns=names, seed=seed, progress=_progress(quiet))
+        if as_json:
+            _write_json(tuning.to_json())
+        else:
+            from benchmarks.render.tuning import print_tuning
+
+            print_tuning(tuning, models[0])
+        return
     report = bench_models(
         models,
         data,

@@ -8,7 +8,7 @@ from benchmarks.latency import LatencySettings
 from benchmarks.report import Report, Row
 from benchmarks.subjects import Subject
 from compress.contenders import contenders
-from compress.family import Member
+from compress.family import Member, Staged, export_member
 from compress.job import Family, Job
 from compress.measure import (
     REFERENCE,
@@ -61,13 +61,15 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
     others, reasons = _alternatives(job, family, chosen)
     decisions += (*choice.reasons, *reasons)
     if others:
-        more = candidates(others, runtimes, job.recipe.threads)
+        more = _tried(job, family, others, runtimes)
         again = _choose(job, reference, [*([chosen] if chosen else []), *more])
-        chosen = _subject([*subjects, *more], again.row_id) or chosen
-        if chosen in more:
-            members += [member for member in others if member.artifact == chosen.path]
-            subjects += [subject for subject in more if subject.path == chosen.path]
         decisions += again.reasons
+        if (better := _subject(more, again.row_id)) is not None:
+            # What was tried may hold no files for runtimes that do not compete; this is published.
+            winner = _exported(job, family, others[more.index(better) // len(runtimes)])
+            members.append(winner)
+            subjects += candidates([winner], runtimes, job.recipe.threads)
+            chosen = _subject(subjects, better.id)
     for reason in decisions:
         _log.info("decision: %s", reason)
     report = _final_report(job, family, reference, subjects, members, chosen)
@@ -105,7 +107,7 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
 
 def _alternatives(
     job: Job, family: Family, chosen: Subject | None
-) -> tuple[list[Member], tuple[str, ...]]:
+) -> tuple[list[Staged], tuple[str, ...]]:
     """Other ways to quantize, worth measuring beside the chosen row; and what was found.
 
     The next faster member with some layers in float, where INT8 costs it the budget and that brings
@@ -117,7 +119,7 @@ def _alternatives(
         return [], ()
     from compress.distillation import rounding_matters
     from compress.prospects import float_drop, probable
-    from compress.refine import mixed_precision_member, variant_members
+    from compress.refine import mixed_precision, variants
 
     # Members stand in order of speed: the one after the chosen one is the next faster.
     place, reasons = -1, tuple[str, ...]()
@@ -136,16 +138,27 @@ def _alternatives(
                 job.recipe.distill.rounding_share,
             )
         ):
-            mixed = mixed_precision_member(following, context, job.workspace)
+            mixed = mixed_precision(following, context, job.workspace)
             reasons = (mixed.reason,)
-            if mixed.member is not None:
-                return [mixed.member], reasons
-    if place < 0:
-        return [], reasons
-    with job.progress.track("exporting other schemes", 1) as task:
-        variants = variant_members(family.staged[place], context, job.workspace)
-        task.advance()
-    return variants, reasons
+            if mixed.staged is not None:
+                return [mixed.staged], reasons
+    return (variants(family.staged[place], context) if place >= 0 else []), reasons
+
+
+def _tried(job: Job, family: Family, others: list[Staged], runtimes: list[str]) -> list[Subject]:
+    """Members exported for the runtimes that compete; for each of them a subject a runtime."""
+    only = runtimes[0] if len(runtimes) == 1 else None
+    with job.progress.track("exporting other schemes", len(others)) as task:
+        members = []
+        for staged in others:
+            members.append(_exported(job, family, staged, only=only))
+            task.advance()
+    return candidates(members, runtimes, job.recipe.threads)
+
+
+def _exported(job: Job, family: Family, staged: Staged, *, only: str | None = None) -> Member:
+    assert family.context is not None  # others are made of its members alone
+    return export_member(staged, family.context, job.workspace, only=only)
 
 
 def _choose(job: Job, reference: Subject, subjects: list[Subject]) -> Choice:

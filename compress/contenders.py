@@ -1,7 +1,6 @@
 """Which runtimes are fast enough on this machine for their files to be judged one by one."""
 
 import math
-import time
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -14,6 +13,7 @@ from benchmarks.examples import Examples
 from benchmarks.latency import sample_rounds
 from compress.progress import Progress
 from runtimes.errors import EdgepressError
+from runtimes.tuning import time_turn
 
 __all__ = ["contenders"]
 
@@ -82,20 +82,10 @@ def contenders(
 
 
 def _turn(folder: Path, name: str, texts: Sequence[Any], threads: int | None) -> float:
-    """Median milliseconds of a text; infinite where the runtime cannot run the artifact.
-
-    Opened for each turn, because an open session's threads may disturb those of the next. All texts
-    are run twice: OpenVINO compiles for each length that it has not met.
-    """
-    timings = []
+    """Median milliseconds of a text; infinite where the runtime cannot run the artifact."""
     try:
-        with runtimes.load(folder, runtime=name, threads=threads, verify=False) as predictor:
-            for text in texts:
-                predictor(text)
-            for text in texts:
-                start = time.perf_counter()
-                predictor(text)
-                timings.append(time.perf_counter() - start)
+        return time_turn(
+            lambda: runtimes.load(folder, runtime=name, threads=threads, verify=False), texts
+        )
     except EdgepressError:
         return math.inf
-    return 1000.0 * float(np.median(timings))

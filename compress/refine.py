@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from compress.family import Member, Staged, export_member
+from compress.family import Staged, export_member
 from compress.material import Purpose
 from compress.prospects import drop_of, probable
 from compress.quantization_variants import Fallback, return_to_float
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Mixed",
-    "mixed_precision_member",
-    "variant_members",
+    "mixed_precision",
+    "variants",
 ]
 
 _log = logging.getLogger("edgepress")
@@ -38,16 +38,16 @@ class Mixed:
     """What returning layers to float came to.
 
     Attributes:
-        member: Exported; None where it did not bring the member inside the budget.
+        staged: The member with its plan; None where none brought it inside the budget.
         reason: A sentence for the report.
     """
 
-    member: Member | None
+    staged: Staged | None
     reason: str
 
 
-def variant_members(staged: Staged, context: "Context", workspace: Workspace) -> list[Member]:
-    """The chosen member in the schemes that the recipe did not name, two artifacts in all.
+def variants(staged: Staged, context: "Context") -> list[Staged]:
+    """The chosen member in the schemes that the recipe did not name, two in all.
 
     An artifact holds a file for each runtime, so static INT8 for ONNX Runtime shares one with
     OpenVINO without SmoothQuant, and the float files share another. Layers returned to float and
@@ -63,13 +63,10 @@ def variant_members(staged: Staged, context: "Context", workspace: Workspace) ->
         "static": replace(plan, onnxruntime="static", openvino="plain", static_ranges=ranges),
         "float": replace(plan, onnxruntime="float", openvino="float"),
     }
-    return [
-        export_member(_with_plan(staged, f"{staged.name}-{name}", other), context, workspace)
-        for name, other in plans.items()
-    ]
+    return [_with_plan(staged, f"{staged.name}-{name}", other) for name, other in plans.items()]
 
 
-def mixed_precision_member(staged: Staged, context: "Context", workspace: Workspace) -> Mixed:
+def mixed_precision(staged: Staged, context: "Context", workspace: Workspace) -> Mixed:
     """Return the layers that INT8 hurts most to float, as few as bring the member inside.
 
     Every plan that is tried is exported for ONNX Runtime, and the deployed file answers the
@@ -83,8 +80,9 @@ def mixed_precision_member(staged: Staged, context: "Context", workspace: Worksp
     name = f"{staged.name}-mixed"
 
     def verify(tried: "QuantizationPlan") -> float:
-        mixed = _with_plan(staged, name, tried)
-        member = export_member(mixed, context, workspace, only="onnxruntime")
+        member = export_member(
+            _with_plan(staged, name, tried), context, workspace, only="onnxruntime"
+        )
         with runtimes.load(member.artifact, runtime="onnxruntime") as predictor:
             # one by one, as single requests are answered: dynamic ranges depend on the batch
             logits = predictor.logits(context.material.selection_inputs, batch_size=1)
@@ -103,10 +101,10 @@ def mixed_precision_member(staged: Staged, context: "Context", workspace: Worksp
         most_tries=_MOST_TRIES,
     )
     _log.info("%s: %s", staged.name, found.reason)
-    member = None
+    mixed = None
     if found.inside and found.layers:
-        member = export_member(_with_plan(staged, name, found.plan), context, workspace)
-    return Mixed(member, f"{staged.name}: {found.reason}")
+        mixed = _with_plan(staged, name, found.plan)
+    return Mixed(mixed, f"{staged.name}: {found.reason}")
 
 
 def _with_plan(staged: Staged, name: str, plan: "QuantizationPlan") -> Staged:

@@ -29,12 +29,17 @@ from runtimes.manifest import (
 __all__ = [
     "FORMAT_VERSION",
     "MANIFEST_NAME",
+    "TUNING_NAME",
     "Manifest",
     "ModelEntry",
     "read_manifest",
     "verify",
     "write_artifact",
 ]
+
+TUNING_NAME = "tuning.json"
+"""What `runtimes.tuning` found, beside the manifest. The manifest does not vouch for it: it belongs
+to the device, not to the artifact, and losing it costs a little speed."""
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
@@ -160,7 +165,7 @@ def _check_replaceable(target: Path) -> None:
         raise ArtifactError(
             f"{target} exists and is not an artifact; it was not touched.", hint=hint
         )
-    known = {*read_manifest(target).files, MANIFEST_NAME}
+    known = {*read_manifest(target).files, MANIFEST_NAME, TUNING_NAME}
     for path in sorted(target.rglob("*")):
         if path.is_file() and (name := path.relative_to(target).as_posix()) not in known:
             raise ArtifactError(

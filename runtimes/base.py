@@ -12,7 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "DeviceInfo", "Runtime", "Session"]
+from runtimes.errors import UsageError
+
+__all__ = ["Array", "DeviceInfo", "Runtime", "Session", "known_options"]
 
 Array = NDArray[Any]
 
@@ -67,17 +69,26 @@ class Runtime(Protocol):
     Attributes:
         NAME: The runtime's name; equals the module's file name.
         FORMATS: Model formats it opens, of `"onnx"`, `"openvino"`, `"huggingface"`.
+        TUNABLE: Sets of `options` that may be faster than none, on one device or another; the
+            first is empty.
     """
 
     NAME: str
     FORMATS: Sequence[str]
+    TUNABLE: Sequence[Mapping[str, Any]]
 
     def devices(self) -> list[DeviceInfo]:
         """Every device this runtime knows of, absent ones with the reason. Never raises."""
         ...
 
     def open_model(
-        self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str
+        self,
+        path: Path,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        precision: str,
+        options: Mapping[str, Any] | None = None,
     ) -> Session:
         """Open the model file (or checkpoint folder) at `path`.
 
@@ -86,10 +97,26 @@ class Runtime(Protocol):
             device: One of `devices()`.
             threads: Intra-op threads; None lets the library use all cores.
             precision: What the file holds; the session reports what really executes.
+            options: Settings of the runtime's own; one that it does not know is an error.
 
         Raises:
+            UsageError: An option does not exist.
             MissingDependencyError: The library is not installed.
             DeviceUnavailableError: The device is not there; the message gives the reason.
             ArtifactError: The file cannot be opened.
         """
         ...
+
+
+def known_options(runtime: str, given: Mapping[str, Any] | None, **defaults: Any) -> dict[str, Any]:
+    """A runtime's options: those given, and the defaults of the others.
+
+    Raises:
+        UsageError: One is given that has no default.
+    """
+    for name in given or {}:
+        if name not in defaults:
+            raise UsageError(
+                f"{runtime} has no option {name!r}; there are: {', '.join(defaults) or 'none'}."
+            )
+    return {**defaults, **(given or {})}

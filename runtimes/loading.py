@@ -1,7 +1,9 @@
 """Opening artifacts, checkpoints and bare model folders as a `Predictor`."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from runtimes.artifact import Manifest, ModelEntry, read_manifest
 from runtimes.artifact import verify as verify_files
@@ -15,7 +17,9 @@ from runtimes.errors import (
 from runtimes.hf_config import read_hf_config
 from runtimes.pipeline import Predictor
 from runtimes.registry import get_runtime, get_task, runtime_names
-from runtimes.tokenization import Tokenizer
+from runtimes.tokenization import TextInput, Tokenizer
+from runtimes.tuning import Setting, read_tuning
+from runtimes.tuning import tune as measure_settings
 from runtimes.variants import TwoVariants
 
 __all__ = ["MODEL_FILES", "load", "open_checkpoint", "open_model_folder"]
@@ -34,9 +38,14 @@ def load(
     device: str = "cpu",
     threads: int | None = None,
     precision: str | None = None,
+    options: Mapping[str, Any] | None = None,
     verify: bool = True,
+    tune: Sequence[TextInput] | None = None,
 ) -> Predictor:
     """Open an artifact.
+
+    Where nothing else is asked for, it is opened as `runtimes.tuning` found to be fastest on this
+    device, if that was measured.
 
     Args:
         folder: Folder with a `manifest.json`.
@@ -45,7 +54,10 @@ def load(
         device: Device to run on, e.g. `"cpu"`, `"cuda"`, `"gpu"`, `"npu"` (`runtimes.devices()`).
         threads: Threads within an operation; None lets the library use all cores.
         precision: Take only models of this precision, where an artifact holds several.
+        options: Settings of the runtime's own (`runtimes.adapters`).
         verify: Compare every file with its SHA-256 first.
+        tune: Texts of the kind that will be asked: if this device was not measured yet, that is
+            done now, once, in a minute at most.
 
     Returns:
         A callable that takes a text or a list and answers like `transformers.pipeline`.
@@ -54,7 +66,7 @@ def load(
         ArtifactError: The folder is no artifact, is damaged, or holds no such model.
         MissingDependencyError: No runtime of the artifact is installed.
         DeviceUnavailableError: No installed runtime has the device.
-        UsageError: There is no such runtime.
+        UsageError: There is no such runtime or option.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -62,13 +74,22 @@ def load(
     entries = _select(folder, manifest, runtime, precision)
     if verify:
         verify_files(folder, manifest)
+    tuned = None
+    asked = (runtime, precision, threads, options)
+    if device == "cpu" and all(value is None for value in asked):
+        tuned = read_tuning(folder)
+        if tuned is None and tune:
+            tuned = measure_settings(folder, tune).best
     tokenizer = Tokenizer.from_folder(
         folder, max_length=manifest.max_length, pad_token_id=manifest.pad_token_id
     )
     failures: list[EdgepressError] = []
-    for entry in entries:
+    for entry, entry_threads, entry_options in [
+        *((e, tuned.threads, tuned.options) for e in entries if tuned and _is_for(tuned, e)),
+        *((entry, threads, options) for entry in entries),
+    ]:
         try:
-            session = _open(folder, manifest, entry, device, threads)
+            session = _open(folder, manifest, entry, device, entry_threads, entry_options)
         except (MissingDependencyError, DeviceUnavailableError) as error:
             failures.append(error)
             continue
@@ -82,14 +103,27 @@ def load(
     raise _none_usable(folder, device, entries, failures)
 
 
+def _is_for(setting: Setting, entry: ModelEntry) -> bool:
+    return (setting.runtime, setting.precision) == (entry.runtime, entry.precision)
+
+
 def _open(
-    folder: Path, manifest: Manifest, entry: ModelEntry, device: str, threads: int | None
+    folder: Path,
+    manifest: Manifest,
+    entry: ModelEntry,
+    device: str,
+    threads: int | None,
+    options: Mapping[str, Any] | None,
 ) -> Session:
     """The model of an entry, together with its other variant if there is one."""
 
     def opened(one: ModelEntry) -> Session:
         return get_runtime(one.runtime).open_model(
-            folder / one.path, device=device, threads=threads, precision=one.precision
+            folder / one.path,
+            device=device,
+            threads=threads,
+            precision=one.precision,
+            options=options,
         )
 
     variants = manifest.variants(entry.runtime, entry.precision)

@@ -18,6 +18,7 @@ __all__ = [
     "milliseconds",
     "ratio",
     "runtime_name",
+    "runtime_title",
     "summary",
     "whole",
 ]
@@ -77,9 +78,14 @@ def drop_points(drop: Drop | None) -> tuple[str, str]:
     return _signed(drop.value), f"{_signed(drop.low)}{_ELLIPSIS}{_signed(drop.high)}"
 
 
+def runtime_title(name: str) -> str:
+    """`ONNX Runtime` of `onnxruntime`."""
+    return _RUNTIMES.get(name, name)
+
+
 def runtime_name(row: Row, *, device: bool = True) -> str:
     """`ONNX Runtime`, with the device where it is not the CPU."""
-    name = _RUNTIMES.get(row.runtime, row.runtime)
+    name = runtime_title(row.runtime)
     return f"{name} {row.device.upper()}" if device and row.device != "cpu" else name
 
 

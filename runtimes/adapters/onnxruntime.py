@@ -5,17 +5,19 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.base import Array, DeviceInfo, Session
+from runtimes.base import Array, DeviceInfo, Session, known_options
 from runtimes.errors import ArtifactError, DeviceUnavailableError, MissingDependencyError
 
-__all__ = ["FORMATS", "NAME", "OnnxRuntimeSession", "devices", "open_model"]
+__all__ = ["FORMATS", "NAME", "TUNABLE", "OnnxRuntimeSession", "devices", "open_model"]
 
 NAME = "onnxruntime"
 FORMATS = ("onnx",)
+TUNABLE: tuple[Mapping[str, Any], ...] = ({}, {"spinning": False}, {"arena": False})
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -74,13 +76,22 @@ def devices() -> list[DeviceInfo]:
 
 
 def open_model(
-    path: Path, *, device: str = "cpu", threads: int | None = None, precision: str
+    path: Path,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: str,
+    options: Mapping[str, Any] | None = None,
 ) -> Session:
     """Open an `.onnx` file; see `runtimes.base.Runtime.open_model`.
 
     A provider that is present but does not start (a driver that does not fit, say) lets the library
     fall back to the CPU; that is warned of, and the session's `device` says so.
+
+    Options: `spinning` (whether threads wait for the next call at full speed), `arena` (whether
+    memory is kept for the next call).
     """
+    wanted = known_options(NAME, options, spinning=True, arena=True)
     library = _library()
     provider = _PROVIDERS.get(device)
     if provider is None or provider not in library.get_available_providers():
@@ -88,14 +99,17 @@ def open_model(
         raise DeviceUnavailableError(
             f"ONNX Runtime cannot use the device {device!r}: {reason}.", hint=hint
         )
-    options = library.SessionOptions()
-    options.graph_optimization_level = library.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.inter_op_num_threads = 1
-    options.intra_op_num_threads = threads or 0  # 0: one a physical core
-    options.log_severity_level = 3  # what matters of the warnings is raised or warned of here
+    settings = library.SessionOptions()
+    settings.graph_optimization_level = library.GraphOptimizationLevel.ORT_ENABLE_ALL
+    settings.inter_op_num_threads = 1
+    settings.intra_op_num_threads = threads or 0  # 0: one a physical core
+    settings.log_severity_level = 3  # what matters of the warnings is raised or warned of here
+    settings.enable_cpu_mem_arena = wanted["arena"]
+    spinning = "1" if wanted["spinning"] else "0"
+    settings.add_session_config_entry("session.intra_op.allow_spinning", spinning)
     providers = [provider] if device == "cpu" else [provider, _PROVIDERS["cpu"]]
     try:
-        session = library.InferenceSession(str(path), options, providers=providers)
+        session = library.InferenceSession(str(path), settings, providers=providers)
     except Exception as error:
         reason = "there is no such file" if not path.exists() else str(error).strip()
         raise ArtifactError(f"ONNX Runtime cannot open {path}: {reason}") from error

@@ -11,13 +11,22 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.base import Array, DeviceInfo, Session
+from runtimes.base import Array, DeviceInfo, Session, known_options
 from runtimes.errors import ArtifactError, DeviceUnavailableError, MissingDependencyError
 
-__all__ = ["FORMATS", "NAME", "OpenVinoSession", "devices", "import_openvino", "open_model"]
+__all__ = [
+    "FORMATS",
+    "NAME",
+    "TUNABLE",
+    "OpenVinoSession",
+    "devices",
+    "import_openvino",
+    "open_model",
+]
 
 NAME = "openvino"
 FORMATS = ("openvino", "onnx")
+TUNABLE: tuple[Mapping[str, Any], ...] = ({}, {"pinning": False})
 
 _DEVICES = {
     "cpu": ("CPU", "OpenVINO finds no CPU plugin"),
@@ -88,7 +97,12 @@ def devices() -> list[DeviceInfo]:
 
 
 def open_model(
-    path: Path, *, device: str = "cpu", threads: int | None = None, precision: str
+    path: Path,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: str,
+    options: Mapping[str, Any] | None = None,
 ) -> Session:
     """Open an OpenVINO `.xml` (or an `.onnx`) file; see `runtimes.base.Runtime.open_model`.
 
@@ -99,12 +113,14 @@ def open_model(
         precision: `"fp32"`, `"bf16"` or `"fp16"` makes a float model compute in it (left alone,
             OpenVINO takes bf16 where the CPU has AMX, whatever the file holds); `"int8"` and
             `"auto"` leave the choice to the library. The session reports what it came to.
+        options: `pinning`: whether each thread stays on a core of its own (CPU only).
 
     Raises:
         MissingDependencyError: OpenVINO is not installed.
         DeviceUnavailableError: The device is not there.
         ArtifactError: The file cannot be opened.
     """
+    wanted = known_options(NAME, options, pinning=None)
     openvino = import_openvino()
     core = openvino.Core()
     name, reason = _DEVICES.get(
@@ -115,6 +131,8 @@ def open_model(
     config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if threads is not None and device == "cpu":
         config["INFERENCE_NUM_THREADS"] = threads
+    if wanted["pinning"] is not None and device == "cpu":
+        config["ENABLE_CPU_PINNING"] = wanted["pinning"]
     if precision in _HINTS:
         config["INFERENCE_PRECISION_HINT"] = _HINTS[precision]
     try:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.base import Array, DeviceInfo, Session
+from runtimes.base import Array, DeviceInfo, Session, known_options
 from runtimes.errors import DeviceUnavailableError, MissingDependencyError, ModelError
 from runtimes.hf_config import read_hf_config
 from runtimes.tokenization import INPUT_NAMES, Rows, TextInput, TextTokenizer
@@ -35,6 +35,7 @@ __all__ = [
 
 NAME = "pytorch"
 FORMATS = ("huggingface",)
+TUNABLE: tuple[Mapping[str, Any], ...] = ({},)
 
 _DTYPES = {"auto": "float32", "fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 _INSTALL = 'Install them: pip install "torch>=2.13" "transformers>=5.18"'
@@ -166,7 +167,12 @@ def devices() -> list[DeviceInfo]:
 
 
 def open_model(
-    path: Path, *, device: str = "cpu", threads: int | None = None, precision: str
+    path: Path,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: str,
+    options: Mapping[str, Any] | None = None,
 ) -> Session:
     """Open a Hugging Face checkpoint folder; see `runtimes.base.Runtime.open_model`.
 
@@ -175,12 +181,14 @@ def open_model(
         device: `"cpu"` or `"cuda"`.
         threads: PyTorch's thread count, which is one for the whole process; None leaves it.
         precision: `"fp32"`, `"bf16"` or `"fp16"`: the weights are converted to it.
+        options: There are none.
 
     Raises:
         ModelError: The folder is no checkpoint, holds only pickled weights, or fails to load.
         MissingDependencyError: torch or transformers is not installed.
         DeviceUnavailableError: The device is not there.
     """
+    known_options(NAME, options)
     return _open(path, device=device, threads=threads, precision=precision)
 
 

@@ -38,6 +38,13 @@ def test_the_fastest_inside_the_budget() -> None:
     assert chosen(rows, max_drop=0) == "slow"
 
 
+def test_of_those_that_are_level_the_most_accurate_wins() -> None:
+    rows = [row("a", 1.00, 0.6), row("b", 1.02, 0.1), row("c", 1.05, 0.0)]
+    choice = choose(rows, max_drop=1.0, confidence=0.5, names={})
+    assert choice.row_id == "b"
+    assert "as fast as any" in choice.reasons[-1]
+
+
 def test_an_uncertain_drop_needs_room() -> None:
     rows = [row("sure", 2, 0.5), row("unsure", 1, 0.9, spread=2.0)]
     assert chosen(rows) == "sure"

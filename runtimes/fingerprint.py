@@ -1,0 +1,51 @@
+"""What device this is, as far as it decides which settings are fastest."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+__all__ = ["describe_device", "device_key", "usable_cores"]
+
+_LIBRARIES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tokenizers")
+
+
+def device_key() -> str:
+    """Short digest of all that decides what is fastest here."""
+    return hashlib.sha256(describe_device().encode()).hexdigest()[:16]
+
+
+@cache
+def describe_device() -> str:
+    """Processor, usable cores, and versions of the libraries that run models, in a line."""
+    versions = [f"{name} {found}" for name in _LIBRARIES if (found := _version(name)) is not None]
+    return ", ".join([f"{_processor()}, {usable_cores()} cores", *versions])
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: containers and taskset give fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    # ARM boards name no model here, but state part numbers
+    for key in ("model name", "Model", "CPU part"):
+        for line in lines:
+            if line.startswith(key):
+                return f"{platform.machine()} {line.partition(':')[2].strip()}"
+    return f"{platform.machine()} {platform.processor()}".strip()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,277 @@
+"""Which runtime, precision, threads and session settings answer fastest on this device.
+
+The right ones depend on the processor, the versions of the libraries and the lengths of the texts:
+they are measured where the artifact runs. What was found is kept in `tuning.json` beside the
+manifest, by device, and `runtimes.load` goes by it. Needs no PyTorch.
+"""
+
+import json
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtimes.artifact import TUNING_NAME, read_manifest
+from runtimes.errors import EdgepressError, MissingDependencyError, UsageError
+from runtimes.fingerprint import describe_device, device_key, usable_cores
+from runtimes.manifest import Manifest
+from runtimes.registry import get_runtime
+from runtimes.tokenization import TextInput
+
+if TYPE_CHECKING:
+    from runtimes.pipeline import Predictor
+
+__all__ = [
+    "Setting",
+    "Tried",
+    "Tuning",
+    "candidates",
+    "describe_setting",
+    "read_tuning",
+    "time_turn",
+    "tune",
+]
+
+_FORMAT = 1
+_ROUNDS, _ROUND_TEXTS = 12, 16  # at most; texts a turn
+# Times the fastest one's latency above which a setting is not measured again.
+_LEFT_BEHIND = 1.25
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to open an artifact.
+
+    Attributes:
+        runtime: Its name.
+        precision: Of the artifact's models, which.
+        threads: Within an operation.
+        options: The runtime's own, of its `TUNABLE`.
+    """
+
+    runtime: str
+    precision: str
+    threads: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A setting and what it came to.
+
+    Attributes:
+        setting: What was opened.
+        p50_ms: Median milliseconds from text to label, of the rounds' medians the median; None
+            where it could not be run.
+        rounds: How often it took its turn.
+        error: Why it could not be run.
+    """
+
+    setting: Setting
+    p50_ms: float | None
+    rounds: int
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What was found for one device.
+
+    Attributes:
+        device: `describe_device()`.
+        best: The fastest setting.
+        tried: All of them, the fastest first.
+        texts: How many texts they were measured on.
+        created: When, seconds since 1970.
+    """
+
+    device: str
+    best: Setting
+    tried: tuple[Tried, ...]
+    texts: int
+    created: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def tune(
+    folder: str | os.PathLike[str],
+    texts: Sequence[TextInput],
+    *,
+    seconds: float = 60.0,
+    save: bool = True,
+    progress: Callable[[str, float], None] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Tuning:
+    """Measure every setting of an artifact on this device's CPU, in turns.
+
+    In a round each setting that is still in the race answers the same texts; those left behind the
+    fastest drop out. A session is opened for its turn alone: threads of an open one may keep a core
+    busy for a while.
+
+    Args:
+        folder: The artifact.
+        texts: What it will be asked, with the lengths that it will meet.
+        seconds: No turn starts after this long, but the first round is finished.
+        save: Whether to write `tuning.json`.
+        progress: Told of what is measured and the share of the time that is over.
+        clock: Seconds.
+
+    Raises:
+        UsageError: There are no texts.
+        EdgepressError: The artifact cannot be read, or no setting can be run.
+    """
+    if len(texts) == 0:
+        raise UsageError("tuning needs some texts of the kind that the model will be asked")
+    folder = Path(folder)
+    racing = candidates(read_manifest(folder))
+    found: list[list[float]] = [[] for _ in racing]
+    alive = list(range(len(racing)))
+    failures: dict[int, EdgepressError] = {}
+    start = clock()
+    for number in range(_ROUNDS):
+        chosen = _spread(texts, number)
+        for place in list(alive):
+            spent = (clock() - start) / seconds
+            if number > 0 and spent >= 1:
+                break
+            if progress is not None:
+                progress(describe_setting(racing[place]), min(1.0, spent))
+            try:
+                found[place].append(time_turn(_opener(folder, racing[place]), chosen))
+            except EdgepressError as error:
+                failures[place] = error
+                alive.remove(place)
+        if not alive:
+            raise failures[0]
+        medians = {place: statistics.median(found[place]) for place in alive}
+        alive = [p for p in alive if medians[p] <= _LEFT_BEHIND * min(medians.values())]
+        if len(alive) == 1 or clock() - start >= seconds:
+            break
+    tried = [
+        Tried(setting, None, len(found[place]), failures[place].message)
+        if place in failures
+        else Tried(setting, statistics.median(found[place]), len(found[place]))
+        for place, setting in enumerate(racing)
+    ]
+    tried.sort(key=lambda one: math.inf if one.p50_ms is None else one.p50_ms)
+    tuning = Tuning(describe_device(), tried[0].setting, tuple(tried), len(texts), time.time())
+    if save:
+        _write(folder, tuning)
+    return tuning
+
+
+def candidates(manifest: Manifest) -> list[Setting]:
+    """The settings worth measuring here: runtimes that are installed, with one thread and more.
+
+    Raises:
+        EdgepressError: None of the artifact's runtimes is installed.
+    """
+    cores = usable_cores()
+    threads = [n for n in (1, 2, 4, 8, 16, 32) if n < cores] + [cores]
+    settings, reasons = [], list[str]()
+    for runtime, precision in dict.fromkeys((m.runtime, m.precision) for m in manifest.models):
+        module = get_runtime(runtime)
+        usable = [device for device in module.devices() if device.device == "cpu"]
+        if not any(device.available for device in usable):
+            reasons += [device.detail for device in usable]
+            continue
+        settings += [
+            Setting(runtime, precision, count, options)
+            for count in threads
+            for options in module.TUNABLE
+        ]
+    if not settings:
+        raise MissingDependencyError(
+            f"no runtime of the artifact can be used here: {' '.join(dict.fromkeys(reasons))}",
+            hint="Install one: pip install onnxruntime  or  pip install openvino",
+        )
+    return settings
+
+
+def time_turn(
+    opener: "Callable[[], Predictor]",
+    texts: Sequence[TextInput],
+) -> float:
+    """Median milliseconds of a text, from text to answer, in a session opened for this alone.
+
+    All texts are run twice, of which the second time counts: libraries allocate and compile for
+    each length that they have not met.
+
+    Raises:
+        EdgepressError: The session cannot be opened.
+    """
+    timings = []
+    with opener() as predictor:
+        for text in texts:
+            predictor(text)
+        for text in texts:
+            start = time.perf_counter()
+            predictor(text)
+            timings.append(time.perf_counter() - start)
+    return 1000.0 * statistics.median(timings)
+
+
+def read_tuning(folder: str | os.PathLike[str]) -> Setting | None:
+    """What was found fastest for this device; None where nothing was measured on it.
+
+    A file that cannot be read counts as none: tuning is a convenience.
+    """
+    entry = _devices(Path(folder)).get(device_key())
+    try:
+        return None if entry is None else Setting(**entry["best"])
+    except (KeyError, TypeError):
+        return None
+
+
+def _spread(texts: Sequence[TextInput], number: int) -> list[TextInput]:
+    """Some of the texts, other ones each round, of all lengths."""
+    by_length = sorted(
+        texts, key=lambda text: len(text if isinstance(text, str) else "".join(text))
+    )
+    step = max(1, len(by_length) // _ROUND_TEXTS)
+    return by_length[number % step :: step][:_ROUND_TEXTS]
+
+
+def _opener(folder: Path, setting: Setting) -> "Callable[[], Predictor]":
+    from runtimes.loading import load  # which reads what is tuned here
+
+    return lambda: load(
+        folder,
+        runtime=setting.runtime,
+        precision=setting.precision,
+        threads=setting.threads,
+        options=setting.options,
+        verify=False,
+    )
+
+
+def describe_setting(setting: Setting) -> str:
+    """`onnxruntime int8, 2 threads, spinning False`."""
+    options = "".join(f", {name} {value}" for name, value in setting.options.items())
+    threads = f"{setting.threads} thread{'s' if setting.threads != 1 else ''}"
+    return f"{setting.runtime} {setting.precision}, {threads}{options}"
+
+
+def _devices(folder: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / TUNING_NAME).read_text(encoding="utf-8"))
+        devices = content["devices"] if content["format"] == _FORMAT else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return devices if isinstance(devices, dict) else {}
+
+
+def _write(folder: Path, tuning: Tuning) -> None:
+    """Add this device to those that the file knows; all of it is there afterwards, or the old."""
+    devices = {**_devices(folder), device_key(): tuning.to_json()}
+    partial = folder / f".{TUNING_NAME}.partial"
+    text = json.dumps({"format": _FORMAT, "devices": devices}, indent=2)
+    partial.write_text(text + "\n", encoding="utf-8")
+    partial.replace(folder / TUNING_NAME)
