@@ -14,6 +14,7 @@ from benchmarks.client import SubjectError, Worker
 from benchmarks.examples import Examples
 from benchmarks.metrics import Metric, accuracy
 from benchmarks.subjects import Subject
+from runtimes.tokenization import TextInput
 
 __all__ = ["Evaluation", "align_logits", "evaluate", "predict", "write_inputs"]
 
@@ -101,8 +102,8 @@ def align_logits(
     )
 
 
-def write_inputs(examples: Examples, folder: Path) -> Path:
-    """Write the examples' inputs where a worker can read them."""
+def write_inputs(examples: Examples, folder: Path, more: Sequence[TextInput] = ()) -> Path:
+    """Write the examples' inputs, and more after them, where a worker can read them."""
     path = folder / "inputs.json"
-    path.write_text(json.dumps(examples.inputs()), encoding="utf-8")
+    path.write_text(json.dumps([*examples.inputs(), *more]), encoding="utf-8")
     return path

@@ -47,6 +47,10 @@ class LatencySettings:
         min_rounds: Rounds that are measured whatever the time.
         throughput_inputs: Inputs, at most, that throughput in batches is measured on; 0 leaves it
             out.
+        throughput_batches: Batch sizes that are tried.
+        cold_starts: Fresh processes that the time to the first answer is the median of; 0 leaves
+            it out.
+        lengths: Tokens of the inputs that latency by length is measured on.
     """
 
     rounds: int = 20
@@ -57,6 +61,9 @@ class LatencySettings:
     seconds: float | None = 120.0
     min_rounds: int = 5
     throughput_inputs: int = 512
+    throughput_batches: tuple[int, ...] = (32,)
+    cold_starts: int = 0
+    lengths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if min(self.rounds, self.sentences, self.min_rounds) < 1:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.expected import ExpectedDrop
+from benchmarks.lengths import LengthPoint
 from benchmarks.metrics import ClassDrop, Drop, Metric
 from benchmarks.stats import Interval
 from runtimes.errors import ArtifactError
@@ -60,10 +61,15 @@ class Row:
         load_ms: A fresh process's time from asking for the model to having it open, the import of
             the runtime's library and the checking of checksums included. Whether the files were
             in the system's cache already is not controlled.
+        cold_start_ms: From starting a process to its first answer, Python and libraries included;
+            the files are in the system's cache by then.
         rss_bytes: Peak resident memory of the row's process (Python, library, model and tokenizer)
             after answering single inputs.
         threads: Intra-op threads asked for; None: the library's own choice.
-        throughput_per_s: Inputs per second, text to logits, in batches of 32.
+        throughput_per_s: Inputs per second, text to logits, in batches, at the best of the batch
+            sizes that were tried.
+        throughput_batch: That batch size.
+        by_length: Latency by the length of the input.
         batch_label_changes: Share (0 to 1) of those inputs whose label differs from the one that
             the same input got alone; None in full precision, where batch mates do not matter.
         note: A remark.
@@ -84,9 +90,12 @@ class Row:
     speedup: Interval | None = None
     size_bytes: int | None = None
     load_ms: float | None = None
+    cold_start_ms: float | None = None
     rss_bytes: int | None = None
     threads: int | None = None
     throughput_per_s: float | None = None
+    throughput_batch: int | None = None
+    by_length: tuple[LengthPoint, ...] = ()
     batch_label_changes: float | None = None
     note: str = ""
     error: str | None = None
@@ -227,4 +236,5 @@ def _row(values: Mapping[str, Any]) -> Row:
             wanted = {f.name for f in fields(part)}
             known[name] = part(**{k: v for k, v in known[name].items() if k in wanted})
     known["by_class"] = tuple(ClassDrop(**part) for part in known.get("by_class", ()))
+    known["by_length"] = tuple(LengthPoint(**part) for part in known.get("by_length", ()))
     return Row(**known)

@@ -1,6 +1,7 @@
 """One benchmark: all subjects opened, checked for accuracy, timed in turns, put in a report."""
 
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -17,6 +18,7 @@ from benchmarks.environment import describe_environment
 from benchmarks.examples import Examples
 from benchmarks.expected import expected_drop
 from benchmarks.latency import LatencySettings, Samples
+from benchmarks.lengths import measure_lengths, texts_of_lengths
 from benchmarks.memory import available_memory_bytes
 from benchmarks.metrics import drop, drop_by_class
 from benchmarks.report import Report, Row
@@ -27,7 +29,7 @@ __all__ = ["Progress", "benchmark"]
 
 Progress = Callable[[str, int, int], None]
 
-_THROUGHPUT_BATCH = 32
+_EVALUATION_BATCH = 32
 # Single inputs that are answered before memory is read, where accuracy is from batches.
 _SINGLES = 64
 
@@ -42,6 +44,7 @@ def benchmark(
     seed: int = 0,
     timeout_s: float = 600.0,
     memory_bytes: int | None = None,
+    cold: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Measure all subjects on the same examples.
@@ -61,6 +64,7 @@ def benchmark(
         seed: Seed of the sampling of sentences and of every interval.
         timeout_s: Seconds without an answer after which a subject is given up.
         memory_bytes: Memory that subjects opened together may take; None: half of what is free.
+        cold: Ids whose cold start is measured, where the settings ask for it; None: all.
         progress: Called with a description, steps done and steps in all.
 
     Raises:
@@ -81,6 +85,7 @@ def benchmark(
             memory_bytes=memory_bytes or available_memory_bytes() // 2,
             progress=progress or (lambda *_: None),
             scratch=Path(folder),
+            cold=cold,
         )
         bench.measure()
     return Report(
@@ -96,7 +101,6 @@ def benchmark(
             "seed": seed,
             "batch_size": 1,
             "accuracy_batch_size": {"fp32": _evaluation_batch("fp32"), "others": 1},
-            "throughput_batch_size": _THROUGHPUT_BATCH,
             "median_characters": float(np.median(bench.lengths)),
         },
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -136,6 +140,7 @@ class _Bench:
         memory_bytes: int,
         progress: Progress,
         scratch: Path,
+        cold: Sequence[str] | None,
     ) -> None:
         self.examples = examples
         self.settings = settings
@@ -151,7 +156,11 @@ class _Bench:
         self._timeout_s = timeout_s
         self._memory_bytes = memory_bytes
         self._progress = progress
-        self._inputs = write_inputs(examples, scratch)
+        self._cold = [subject for subject in subjects if cold is None or subject.id in cold]
+        first = next(subject for subject in subjects if subject.id == reference)
+        # Inputs of chosen lengths stand after the examples.
+        self._long = texts_of_lengths(examples, first.path, settings.lengths)
+        self._inputs = write_inputs(examples, scratch, more=[text for _, text in self._long])
         self._scratch = scratch
         self._rows: dict[str, Row] = {}
         self._evaluations: dict[str, Evaluation] = {}
@@ -175,7 +184,12 @@ class _Bench:
                 if reference is not None and self._rows[reference.id].error is not None:
                     reference = None  # it died on the way: the other groups do without
                 if not waiting:
-                    return
+                    break
+        if self.settings.cold_starts:
+            for place, subject in enumerate(self._cold):
+                self._progress(f"cold start: {subject.model}", place, len(self._cold))
+                self._cold_start(subject)
+                self._progress(f"cold start: {subject.model}", place + 1, len(self._cold))
 
     def row(self, subject: Subject) -> Row:
         """The finished row of a subject."""
@@ -277,31 +291,75 @@ class _Bench:
             self.samples[name] = _joined(self.samples.get(name), samples)
             self.characters.setdefault(name, []).extend(characters[: len(samples.rounds)])
         self.rounds_measured += max((len(s.rounds) for s in measured.values()), default=0)
-        for worker in workers:
+        alive = [worker for worker in workers if worker.id in measured]
+        if self._long:
+            self._by_length(alive)
+        for worker in alive:
             # The reference stays for the next group: its memory counts before its last batch.
-            if worker.id in measured and (worker.id != self._reference or last):
+            if worker.id != self._reference or last:
                 self._finish(worker)
 
     def _finish(self, worker: Worker) -> None:
-        alone = self._evaluations[worker.id].logits
-        count = min(self.settings.throughput_inputs, len(self.examples))
         try:
             if self._rows[worker.id].rss_bytes is None:
                 self._update(worker.id, rss_bytes=worker.peak_rss_bytes())
-            if count == 0:
-                return
-            self._progress(f"throughput: {worker.subject.model}", 0, 1)
-            worker.predict(count=min(count, 2 * _THROUGHPUT_BATCH), batch_size=_THROUGHPUT_BATCH)
-            logits, seconds = worker.predict(count=count, batch_size=_THROUGHPUT_BATCH)
+            if self.settings.throughput_inputs > 0:
+                self._progress(f"throughput: {worker.subject.model}", 0, 1)
+                self._throughput(worker)
+                self._progress(f"throughput: {worker.subject.model}", 1, 1)
         except SubjectError as error:
             self._fail(worker, error)
-            return
-        self._update(worker.id, throughput_per_s=count / seconds)
-        if _evaluation_batch(self._rows[worker.id].precision) == 1:
+
+    def _throughput(self, worker: Worker) -> None:
+        """Inputs a second at the best batch size, and whether batches change answers."""
+        alone = self._evaluations[worker.id].logits
+        count = min(self.settings.throughput_inputs, len(self.examples))
+        best: tuple[float, int, Any] | None = None
+        for size in self.settings.throughput_batches:
+            worker.predict(count=min(count, 2 * size), batch_size=size)
+            logits, seconds = worker.predict(count=count, batch_size=size)
+            if best is None or count / seconds > best[0]:
+                best = count / seconds, size, logits
+        assert best is not None  # the settings name a size
+        rate, size, logits = best
+        self._update(worker.id, throughput_per_s=rate, throughput_batch=size)
+        if size > 1 and _evaluation_batch(self._rows[worker.id].precision) == 1:
             together = align_logits(logits, self._labels[worker.id], self.examples.label_names)
             changed = together.argmax(axis=1) != alone[:count].argmax(axis=1)
             self._update(worker.id, batch_label_changes=float(changed.mean()))
-        self._progress(f"throughput: {worker.subject.model}", 1, 1)
+
+    def _by_length(self, workers: Sequence[Worker]) -> None:
+        points = [
+            (tokens, len(self.examples) + place) for place, (tokens, _) in enumerate(self._long)
+        ]
+        curves = measure_lengths(
+            workers,
+            points,
+            on_failure=self._fail,
+            failures=(SubjectError,),
+            progress=lambda done, total: self._progress("latency by length", done, total),
+        )
+        for name, curve in curves.items():
+            self._update(name, by_length=curve)
+
+    def _cold_start(self, subject: Subject) -> None:
+        """Time from a process's start to its first answer, with nothing else open."""
+        if self._rows[subject.id].error is not None:
+            return
+        seconds = []
+        try:
+            for _ in range(self.settings.cold_starts):
+                started = time.perf_counter()
+                with Worker(
+                    subject, self._inputs, self._scratch, timeout_s=self._timeout_s
+                ) as worker:
+                    worker.open()
+                    worker.predict(count=1)
+                    seconds.append(time.perf_counter() - started)
+        except SubjectError as error:
+            self._update(subject.id, error=error.message)
+            return
+        self._update(subject.id, cold_start_ms=1000 * float(np.median(seconds)))
 
     def _fail(self, worker: Any, error: Exception) -> None:
         message = error.message if isinstance(error, SubjectError) else str(error)
@@ -317,7 +375,7 @@ def _evaluation_batch(precision: str) -> int:
     In full precision a text's answer does not depend on the texts beside it, and batches are three
     times as fast; dynamic INT8 is asked as it is deployed, one text at a time.
     """
-    return _THROUGHPUT_BATCH if precision == "fp32" else 1
+    return _EVALUATION_BATCH if precision == "fp32" else 1
 
 
 def _joined(earlier: Samples | None, later: Samples) -> Samples:

@@ -22,6 +22,11 @@ from runtimes.tuning import Tuning, tune
 __all__ = ["bench_models", "tune_artifact"]
 
 
+_BATCHES = (8, 32, 128)
+_COLD_STARTS = 3
+_LENGTHS = (8, 16, 32, 64, 128, 256, 512)
+
+
 def bench_models(
     models: Sequence[Path],
     data: str,
@@ -66,7 +71,12 @@ def bench_models(
     report = run_benchmark(
         subjects,
         splits.report,
-        LatencySettings(rounds=rounds),
+        LatencySettings(
+            rounds=rounds,
+            throughput_batches=_BATCHES,
+            cold_starts=_COLD_STARTS,
+            lengths=_LENGTHS,
+        ),
         reference=subjects[0].id,
         seed=seed,
         progress=progress,

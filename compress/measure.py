@@ -65,6 +65,7 @@ def run_benchmark(
     progress: Progress,
     title: str,
     reference: str = REFERENCE,
+    cold: Sequence[str] | None = None,
 ) -> Report:
     """Benchmark with bars for its parts.
 
@@ -79,6 +80,7 @@ def run_benchmark(
             settings=settings,
             seed=seed,
             memory_bytes=_MEMORY_BYTES,
+            cold=cold,
             progress=_bars(bars, progress, title),
         )
     if (error := report.row(reference).error) is not None:

@@ -118,46 +118,58 @@ def latency_chart(report: Report) -> str | None:
 
 
 def length_chart(report: Report) -> str | None:
-    """Median latency by the length of the text; None where lengths are not known."""
-    rows = [row for row in report.rows if "characters" in report.samples.get(row.id, {})]
+    """Median latency by the length of the text; None where lengths are not known.
+
+    By tokens from 8 on where that was measured; else by characters, on the data's own lengths.
+    """
+    measured = any(row.by_length for row in report.rows)
+    curves = {
+        row.id: [(point.tokens, point.p50_ms) for point in row.by_length]
+        if measured
+        else _by_characters(report, row)
+        for row in report.rows
+    }
+    rows = [row for row in report.rows if len(curves[row.id]) > 1]
     if not rows:
-        return None
-    everything = np.concatenate([np.ravel(report.samples[r.id]["characters"]) for r in rows])
-    edges = np.unique(np.quantile(everything, np.linspace(0, 1, _LENGTH_BINS + 1)))
-    if len(edges) < 3:
         return None
     figure, axes = _axes(_HEIGHT)
     names = _names(report)
     for row in rows:
-        characters = np.ravel(report.samples[row.id]["characters"])
-        timings = np.ravel(report.samples[row.id]["end_to_end_ms"])
-        bins = np.clip(np.searchsorted(edges, characters, side="right") - 1, 0, len(edges) - 2)
-        present = np.unique(bins)
-        middles = [float(np.median(characters[bins == index])) for index in present]
-        medians = [float(np.median(timings[bins == index])) for index in present]
+        lengths, medians = zip(*curves[row.id], strict=True)
         strong = row.id in (report.recommended, report.reference)
-        axes.plot(
-            middles,
-            medians,
-            marker="o",
-            markersize=3,
-            color=_colour(report, row),
-            linewidth=2 if strong else 1,
-        )
+        colour = _colour(report, row)
+        axes.plot(lengths, medians, "o-", markersize=3, color=colour, linewidth=2 if strong else 1)
         axes.annotate(
             names[row.id],
-            (middles[-1], medians[-1]),
+            (lengths[-1], medians[-1]),
             xytext=(5, -3),
             textcoords="offset points",
             fontsize=8,
-            color=_colour(report, row),
+            color=colour,
         )
     axes.set_yscale("log")
-    axes.margins(x=0.12)
-    _plain_ticks(axes, [float(v) for v in axes.get_ylim()], vertical=True)
-    axes.set_xlabel("characters of the text")
+    if measured:
+        axes.set_xscale("log")
+        _plain_ticks(axes, [float(x) for row in rows for x, _ in curves[row.id]])
+    axes.margins(x=0.15)
+    _plain_ticks(axes, [float(value) for value in axes.get_ylim()], vertical=True)
+    axes.set_xlabel("tokens of the text" if measured else "characters of the text")
     axes.set_ylabel("median ms (logarithmic)")
     return _svg(figure, "Median latency by the length of the text")
+
+
+def _by_characters(report: Report, row: Row) -> list[tuple[float, float]]:
+    """Medians (characters, ms) of bins that hold equally many of the row's timings."""
+    samples = report.samples.get(row.id, {})
+    if "characters" not in samples:
+        return []
+    characters, timings = np.ravel(samples["characters"]), np.ravel(samples["end_to_end_ms"])
+    edges = np.unique(np.quantile(characters, np.linspace(0, 1, _LENGTH_BINS + 1)))
+    bins = np.clip(np.searchsorted(edges, characters, side="right") - 1, 0, len(edges) - 2)
+    return [
+        (float(np.median(characters[bins == i])), float(np.median(timings[bins == i])))
+        for i in np.unique(bins)
+    ]
 
 
 def class_chart(report: Report) -> str | None:

@@ -29,7 +29,7 @@ __all__ = ["render_html"]
 _CHARTS = (
     (front_chart, "Speed and accuracy", "Right is faster, low is more accurate."),
     (latency_chart, "Latency", "One input at a time, all rows in turns."),
-    (length_chart, "Latency by length", "On the data's own lengths."),
+    (length_chart, "Latency by length", "One input at a time."),
     (class_chart, "Where the drop falls", "The recommended row, by true class."),
 )
 

@@ -43,6 +43,7 @@ TABLE_COLUMNS = (
     "size MB",
     "memory MB",
     "load ms",
+    "cold start ms",
     "batched /s",
 )
 """The table's columns."""
@@ -77,8 +78,14 @@ def table_cells(report: Report, row: Row) -> list[str]:
         megabytes(row.size_bytes),
         megabytes(row.rss_bytes),
         whole(row.load_ms),
-        whole(row.throughput_per_s),
+        whole(row.cold_start_ms),
+        _batched(row),
     ]
+
+
+def _batched(row: Row) -> str:
+    size = f" (of {row.throughput_batch})" if row.throughput_batch is not None else ""
+    return f"{whole(row.throughput_per_s)}{size}"
 
 
 def failures(report: Report) -> list[str]:
@@ -157,10 +164,15 @@ def method_facts(report: Report) -> list[str]:
         "Size: the model files that the runtime reads. Memory: the process's peak after single "
         "inputs. Load: a fresh process's time to an open model, imports and checksums included.",
     ]
-    if "throughput_batch_size" in m:
+    if m.get("throughput_batches"):
+        sizes = ", ".join(str(size) for size in m["throughput_batches"])
         lines.append(
-            f"`batched /s`: inputs a second, text to logits, in batches of "
-            f"{m['throughput_batch_size']}."
+            f"`batched /s`: inputs a second, text to logits, at the best batch size of {sizes}."
+        )
+    if m.get("cold_starts"):
+        lines.append(
+            "`cold start ms`: from the start of a process to its first answer, median of "
+            f"{m['cold_starts']}; the files are in the system's cache by then."
         )
     return lines
 

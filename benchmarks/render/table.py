@@ -14,7 +14,7 @@ __all__ = ["render_csv"]
 def render_csv(report: Report) -> str:
     """One line a row of the report; parts of a figure are columns such as `drop.low`.
 
-    Empty is what was not measured. Where the drop falls by class is in `report.json` alone.
+    Empty is what was not measured. What falls on a class or a length is in `report.json` alone.
     """
     lines = [_flat(row) for row in report.rows]
     names = list(dict.fromkeys(name for line in lines for name in line))
@@ -27,7 +27,7 @@ def render_csv(report: Report) -> str:
 
 def _flat(row: Row) -> dict[str, Any]:
     values = asdict(row)
-    del values["by_class"]
+    del values["by_class"], values["by_length"]
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):

@@ -11,6 +11,8 @@ import pytest
 
 from benchmarks import LatencySettings, Subject, benchmark, load_report, save_report
 from benchmarks.client import Worker
+from benchmarks.lengths import texts_of_lengths
+from benchmarks.render.charts import length_chart
 from benchmarks.render.markdown import render_markdown
 from runtimes.errors import DataError, UsageError
 
@@ -72,6 +74,46 @@ def test_rows_are_measured_together_and_failures_do_not_stop_them(
     save_report(report, tmp_path / "report.json")
     assert load_report(tmp_path / "report.json").rows == report.rows
     assert "export on ONNX Runtime" in render_markdown(report)
+
+
+def test_batch_sizes_lengths_and_cold_starts(artifact, export, examples):
+    settings = replace(QUICK, throughput_batches=(4, 16), cold_starts=2, lengths=(4, 16, 32, 999))
+    steps = []
+    report = benchmark(
+        [artifact("full"), export],
+        examples,
+        reference="full",
+        settings=settings,
+        cold=["export"],
+        progress=lambda *step: steps.append(step),
+    )
+    full, other = report.rows
+    assert (full.error, other.error) == (None, None)
+    for row in report.rows:
+        assert row.throughput_batch in (4, 16)
+        assert [point.tokens for point in row.by_length] == [4, 16, 32]  # 64 is what is kept
+        assert all(point.p50_ms > 0 for point in row.by_length)
+    assert full.cold_start_ms is None
+    assert other.cold_start_ms > other.load_ms * 0.5
+    assert {description.split(":")[0] for description, _, _ in steps} == {
+        "accuracy",
+        "latency",
+        "latency by length",
+        "throughput",
+        "cold start",
+    }
+    text = render_markdown(report)
+    assert "best batch size of 4, 16" in text
+    assert "median of 2" in text
+    assert length_chart(report) is not None
+
+
+def test_pairs_grow_in_their_first_sentence(artifact, examples):
+    pairs = replace(examples, pairs=("a film",) * len(examples))
+    found = texts_of_lengths(pairs, artifact("full").path, (8, 16))
+    assert [tokens for tokens, _ in found] == [8, 16]
+    assert {second for _, (_, second) in found} == {"a film"}
+    assert texts_of_lengths(examples, artifact("other").path, ()) == []
 
 
 def test_what_does_not_fit_into_memory_is_measured_in_groups_with_the_reference(artifact, examples):

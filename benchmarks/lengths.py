@@ -1,0 +1,106 @@
+"""Latency by the length of the input: texts of chosen lengths, made of the data's own words."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.examples import Examples
+
+if TYPE_CHECKING:
+    from benchmarks.latency import Timeable
+
+__all__ = ["LengthPoint", "measure_lengths", "texts_of_lengths"]
+
+_DISCARDED, _COUNTED = 2, 7  # timings of each length, for each row
+
+
+@dataclass(frozen=True)
+class LengthPoint:
+    """One point of a row's curve.
+
+    Attributes:
+        tokens: Of the input, special tokens included, by the reference's tokenizer.
+        p50_ms: Median milliseconds from text to label.
+    """
+
+    tokens: int
+    p50_ms: float
+
+
+def texts_of_lengths(
+    examples: Examples, folder: Path, lengths: Sequence[int]
+) -> list[tuple[int, str | tuple[str, str]]]:
+    """An input of about each length, as (its tokens, the input).
+
+    Args:
+        examples: Whose words are used, as often as needed; of pairs, the first sentence grows.
+        folder: Holds the `tokenizer.json` that lengths are counted with.
+        lengths: In tokens; those beyond what the tokenizer keeps are left out.
+    """
+    if not lengths:
+        return []
+    from runtimes.tokenization import Tokenizer
+
+    kept = Tokenizer.from_folder(folder).max_length
+    longest = max((length for length in lengths if length <= kept), default=0)
+    tokenizer = Tokenizer.from_folder(folder, max_length=2 * longest + 2)  # to count, not to cut
+    second = None if examples.pairs is None else min(examples.pairs, key=len)
+    words = " ".join(examples.texts).split()
+    words *= 1 + longest // max(1, len(words))  # a word has one token or more
+
+    words = words[:longest]
+
+    def made(count: int) -> str | tuple[str, str]:
+        text = " ".join(words[:count])
+        return text if second is None else (text, second)
+
+    def tokens(count: int) -> int:
+        return int(tokenizer.rows([made(count)]).lengths[0])
+
+    found: list[tuple[int, str | tuple[str, str]]] = []
+    for length in sorted(length for length in lengths if length <= longest):
+        # The most words that fit: more words have more tokens.
+        count = bisect_right(range(len(words) + 1), length, key=tokens) - 1
+        if count > 0 and (not found or tokens(count) > found[-1][0]):
+            found.append((tokens(count), made(count)))
+    return found
+
+
+def measure_lengths(
+    models: Sequence["Timeable"],
+    points: Sequence[tuple[int, int]],
+    *,
+    on_failure: Callable[["Timeable", Exception], None],
+    failures: tuple[type[Exception], ...],
+    progress: Callable[[int, int], None],
+) -> dict[str, tuple[LengthPoint, ...]]:
+    """Time every model on every length, one model after the other at each.
+
+    Args:
+        models: Opened.
+        points: (tokens, index of the input).
+        on_failure: Told of each model that failed; the others go on.
+        failures: Exceptions that count as the model's failure.
+        progress: Told of lengths done and in all.
+
+    Returns:
+        The curves of those that did not fail, by id.
+    """
+    alive = list(models)
+    curves: dict[str, list[LengthPoint]] = {model.id: [] for model in models}
+    for done, (tokens, index) in enumerate(points, 1):
+        for model in list(alive):
+            try:
+                timings, _ = model.time([index] * (_DISCARDED + _COUNTED), discard=_DISCARDED)
+            except failures as error:
+                alive.remove(model)
+                del curves[model.id]
+                on_failure(model, error)
+            else:
+                curves[model.id].append(LengthPoint(tokens, float(np.median(timings))))
+        progress(done, len(points))
+    return {name: tuple(curve) for name, curve in curves.items()}
