@@ -31,7 +31,10 @@ class SubjectError(EdgepressError):
 
 @dataclass(frozen=True)
 class Opened:
-    """What a subject turned out to be; the fields are those of `benchmarks.report.Row`."""
+    """What a subject turned out to be.
+
+    The fields are those of `benchmarks.report.Row`, and the tokens that it keeps of an input.
+    """
 
     runtime: str
     device: str
@@ -39,6 +42,7 @@ class Opened:
     labels: tuple[str, ...]
     load_ms: float
     size_bytes: int
+    max_length: int
 
 
 class Worker:
@@ -99,10 +103,18 @@ class Worker:
             labels=tuple(answer["labels"]),
             load_ms=float(answer["load_ms"]),
             size_bytes=int(answer["size_bytes"]),
+            max_length=int(answer["max_length"]),
         )
 
-    def predict(self, *, count: int, batch_size: int = 1) -> tuple[NDArray[np.float32], float]:
+    def predict(
+        self, *, count: int, batch_size: int = 1, sessions: int = 1
+    ) -> tuple[NDArray[np.float32], float]:
         """Logits of the first `count` inputs.
+
+        Args:
+            count: How many.
+            batch_size: At once.
+            sessions: Of an artifact, how many share the work.
 
         Returns:
             Logits, (count, C) float32, and the seconds that it took, tokenization included.
@@ -112,7 +124,12 @@ class Worker:
         """
         path = self._scratch / f"logits-{os.urandom(6).hex()}.npy"
         answer = self._ask(
-            "predict", path=str(path), batch_size=batch_size, limit=count, _inputs=count
+            "predict",
+            path=str(path),
+            batch_size=batch_size,
+            limit=count,
+            sessions=sessions,
+            _inputs=count,
         )
         logits: NDArray[np.float32] = np.load(path, allow_pickle=False)
         path.unlink()

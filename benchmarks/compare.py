@@ -5,6 +5,7 @@ how many times as fast as the reference a row is, of which each round of a repor
 the machine's drift has cancelled out of.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.render.figures import describe_cpu
 from benchmarks.report import Report, Row
 from benchmarks.stats import Interval
 from runtimes.errors import DataError
@@ -52,7 +54,8 @@ def compare_reports(
 ) -> list[Change]:
     """What changed in the rows that the earlier report has.
 
-    Rows are the same where model, runtime, device and precision are.
+    Rows are the same where the model's name (without its sizes), runtime, device, precision and
+    threads are.
 
     Args:
         before: The earlier report.
@@ -62,13 +65,20 @@ def compare_reports(
         seed: Of the bootstrap.
 
     Raises:
-        DataError: The two were measured on other data or against another reference.
+        DataError: The two were measured on other data or processors, against another reference, or
+            have no row in common that can be compared.
     """
     for what, of in _CONDITIONS.items():
         if of(before) != of(after):
             raise DataError(
                 f"the reports cannot be compared: {what} was {of(before)}, and is {of(after)} now"
             )
+    if before.data.get("fingerprint") is None:
+        raise DataError("the reports do not say what data they were measured on")
+    for report in (before, after):
+        twice = [key for key, count in Counter(map(_key, report.rows)).items() if count > 1]
+        if twice:
+            raise DataError(f"a report has several rows called {' '.join(map(str, twice[0]))}")
     rows = {_key(row): row for row in after.rows}
     changes = []
     for old in before.rows:
@@ -84,16 +94,19 @@ def compare_reports(
             *_drop(old, new),
             *_size(old, new, tolerance),
         ]
+    if not any(change.quantity in ("speed-up", "measured") for change in changes):
+        raise DataError("the reports have no timings in common that could be compared")
     return changes
 
 
-def _key(row: Row) -> tuple[str, str, str, str]:
-    return row.model, row.runtime, row.device, row.precision
+def _key(row: Row) -> tuple[str, str, str, str, int | None]:
+    return row.model.partition(":")[0], row.runtime, row.device, row.precision, row.threads
 
 
 _CONDITIONS: dict[str, Callable[[Report], object]] = {
     "the data": lambda report: report.data.get("fingerprint"),
-    "the reference": lambda report: " ".join(_key(report.row(report.reference))),
+    "the reference": lambda report: " ".join(map(str, _key(report.row(report.reference)))),
+    "the processor": lambda report: describe_cpu(report.environment),
 }
 
 

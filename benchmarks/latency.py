@@ -48,6 +48,7 @@ class LatencySettings:
         throughput_inputs: Inputs, at most, that throughput in batches is measured on; 0 leaves it
             out.
         throughput_batches: Batch sizes that are tried.
+        throughput_sessions: Whether artifacts are tried with a session a thread as well.
         cold_starts: Fresh processes that the time to the first answer is the median of; 0 leaves
             it out.
         lengths: Tokens of the inputs that latency by length is measured on.
@@ -62,6 +63,7 @@ class LatencySettings:
     min_rounds: int = 5
     throughput_inputs: int = 512
     throughput_batches: tuple[int, ...] = (32,)
+    throughput_sessions: bool = False
     cold_starts: int = 0
     lengths: tuple[int, ...] = ()
 

@@ -1,34 +1,19 @@
 """Latency by the length of the input: texts of chosen lengths, made of the data's own words."""
 
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.examples import Examples
+from benchmarks.latency import Timeable, turn_order
+from benchmarks.report import LengthPoint
 
-if TYPE_CHECKING:
-    from benchmarks.latency import Timeable
-
-__all__ = ["LengthPoint", "measure_lengths", "texts_of_lengths"]
+__all__ = ["measure_lengths", "median_tokens", "texts_of_lengths"]
 
 _DISCARDED, _COUNTED = 2, 7  # timings of each length, for each row
-
-
-@dataclass(frozen=True)
-class LengthPoint:
-    """One point of a row's curve.
-
-    Attributes:
-        tokens: Of the input, special tokens included, by the reference's tokenizer.
-        p50_ms: Median milliseconds from text to label.
-    """
-
-    tokens: int
-    p50_ms: float
 
 
 def texts_of_lengths(
@@ -70,19 +55,28 @@ def texts_of_lengths(
     return found
 
 
+def median_tokens(examples: Examples, folder: Path) -> int:
+    """Tokens of the median input, by the tokenizer in `folder`."""
+    from runtimes.tokenization import Tokenizer
+
+    return int(np.median(Tokenizer.from_folder(folder).rows(examples.inputs()).lengths))
+
+
 def measure_lengths(
-    models: Sequence["Timeable"],
+    models: Sequence[Timeable],
     points: Sequence[tuple[int, int]],
     *,
-    on_failure: Callable[["Timeable", Exception], None],
+    pause_s: float,
+    on_failure: Callable[[Timeable, Exception], None],
     failures: tuple[type[Exception], ...],
     progress: Callable[[int, int], None],
 ) -> dict[str, tuple[LengthPoint, ...]]:
-    """Time every model on every length, one model after the other at each.
+    """Time every model on every length, in turns.
 
     Args:
         models: Opened.
         points: (tokens, index of the input).
+        pause_s: Seconds of rest before each turn, see `LatencySettings`.
         on_failure: Told of each model that failed; the others go on.
         failures: Exceptions that count as the model's failure.
         progress: Told of lengths done and in all.
@@ -93,7 +87,10 @@ def measure_lengths(
     alive = list(models)
     curves: dict[str, list[LengthPoint]] = {model.id: [] for model in models}
     for done, (tokens, index) in enumerate(points, 1):
-        for model in list(alive):
+        taking_turns = list(alive)
+        for place in turn_order(len(taking_turns), done):
+            model = taking_turns[place]
+            time.sleep(pause_s)
             try:
                 timings, _ = model.time([index] * (_DISCARDED + _COUNTED), discard=_DISCARDED)
             except failures as error:

@@ -8,12 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.expected import ExpectedDrop
-from benchmarks.lengths import LengthPoint
 from benchmarks.metrics import ClassDrop, Drop, Metric
+from benchmarks.roofline import Floor
 from benchmarks.stats import Interval
 from runtimes.errors import ArtifactError
 
-__all__ = ["REPORT_FORMAT", "Percentiles", "Report", "Row", "load_report", "save_report"]
+__all__ = [
+    "PARTS",
+    "REPORT_FORMAT",
+    "LengthPoint",
+    "Percentiles",
+    "Report",
+    "Row",
+    "load_report",
+    "save_report",
+]
 
 REPORT_FORMAT = 1
 
@@ -40,6 +49,19 @@ class Percentiles:
 
 
 @dataclass(frozen=True)
+class LengthPoint:
+    """One point of a row's curve.
+
+    Attributes:
+        tokens: Of the input, special tokens included, by the reference's tokenizer.
+        p50_ms: Median milliseconds from text to label.
+    """
+
+    tokens: int
+    p50_ms: float
+
+
+@dataclass(frozen=True)
 class Row:
     """One model on one runtime. What could not be measured is None; `error` says why.
 
@@ -59,8 +81,8 @@ class Row:
         size_bytes: Bytes of the model files that this runtime reads: weights and graph, without
             tokenizer, configuration, or what is there for other runtimes.
         load_ms: A fresh process's time from asking for the model to having it open, the import of
-            the runtime's library and the checking of checksums included. Whether the files were
-            in the system's cache already is not controlled.
+            the runtime's library included; of artifacts also the checking of checksums and a
+            first answer. Whether the files were in the system's cache already is not controlled.
         cold_start_ms: From starting a process to its first answer, Python and libraries included;
             the files are in the system's cache by then.
         rss_bytes: Peak resident memory of the row's process (Python, library, model and tokenizer)
@@ -69,7 +91,9 @@ class Row:
         throughput_per_s: Inputs per second, text to logits, in batches, at the best of the batch
             sizes that were tried.
         throughput_batch: That batch size.
+        throughput_sessions: Sessions that shared the work then.
         by_length: Latency by the length of the input.
+        floor: How far above what its arithmetic takes at the machine's peaks.
         batch_label_changes: Share (0 to 1) of those inputs whose label differs from the one that
             the same input got alone; None in full precision, where batch mates do not matter.
         note: A remark.
@@ -95,7 +119,9 @@ class Row:
     threads: int | None = None
     throughput_per_s: float | None = None
     throughput_batch: int | None = None
+    throughput_sessions: int | None = None
     by_length: tuple[LengthPoint, ...] = ()
+    floor: Floor | None = None
     batch_label_changes: float | None = None
     note: str = ""
     error: str | None = None
@@ -111,7 +137,7 @@ class Report:
         rows: The rows, in the order of the table.
         recommended: Id of the row to use; None where nothing is recommended.
         data: What it was measured on (`n`, `fingerprint`, `splits`, `notes` ...).
-        method: How (`rounds`, `sentences`, `seed` ...).
+        method: How (`rounds`, `sentences`, `seed`, `peaks` of the machine ...).
         budget: What was asked for (`max_drop` ...).
         decisions: What a run decided on the way, in order.
         family: The models of the run.
@@ -219,22 +245,29 @@ def load_report(path: Path) -> Report:
         raise ArtifactError(f"{path}: {error.message}", hint=error.hint) from error
 
 
-_PARTS: dict[str, Any] = {
+PARTS: dict[str, Any] = {
     "end_to_end_ms": Percentiles,
     "model_ms": Percentiles,
     "metric": Metric,
     "drop": Drop,
     "expected_drop": ExpectedDrop,
     "speedup": Interval,
+    "floor": Floor,
 }
+"""Of a row, the figures that have parts, and their classes."""
+_LISTS: dict[str, Any] = {"by_class": ClassDrop, "by_length": LengthPoint}
 
 
 def _row(values: Mapping[str, Any]) -> Row:
     known = {f.name: values[f.name] for f in fields(Row) if f.name in values}
-    for name, part in _PARTS.items():
+    for name, part in PARTS.items():
         if known.get(name) is not None:
-            wanted = {f.name for f in fields(part)}
-            known[name] = part(**{k: v for k, v in known[name].items() if k in wanted})
-    known["by_class"] = tuple(ClassDrop(**part) for part in known.get("by_class", ()))
-    known["by_length"] = tuple(LengthPoint(**part) for part in known.get("by_length", ()))
+            known[name] = _part(part, known[name])
+    for name, part in _LISTS.items():
+        known[name] = tuple(_part(part, values) for values in known.get(name, ()))
     return Row(**known)
+
+
+def _part(kind: Any, values: Mapping[str, Any]) -> Any:
+    wanted = {f.name for f in fields(kind)}
+    return kind(**{name: value for name, value in values.items() if name in wanted})

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -18,12 +18,14 @@ from benchmarks.environment import describe_environment
 from benchmarks.examples import Examples
 from benchmarks.expected import expected_drop
 from benchmarks.latency import LatencySettings, Samples
-from benchmarks.lengths import measure_lengths, texts_of_lengths
+from benchmarks.lengths import measure_lengths, median_tokens, texts_of_lengths
 from benchmarks.memory import available_memory_bytes
 from benchmarks.metrics import drop, drop_by_class
 from benchmarks.report import Report, Row
+from benchmarks.roofline import Peaks, floor_of
 from benchmarks.subjects import Subject
-from runtimes.errors import DataError, UsageError
+from runtimes.errors import DataError, EdgepressError, UsageError
+from runtimes.fingerprint import usable_cores
 
 __all__ = ["Progress", "benchmark"]
 
@@ -45,6 +47,7 @@ def benchmark(
     timeout_s: float = 600.0,
     memory_bytes: int | None = None,
     cold: Sequence[str] | None = None,
+    peaks: Mapping[int | None, Peaks] | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Measure all subjects on the same examples.
@@ -65,13 +68,16 @@ def benchmark(
         timeout_s: Seconds without an answer after which a subject is given up.
         memory_bytes: Memory that subjects opened together may take; None: half of what is free.
         cold: Ids whose cold start is measured, where the settings ask for it; None: all.
+        peaks: What the machine reaches with as many threads as rows have (None: all cores), to
+            compare the rows with.
         progress: Called with a description, steps done and steps in all.
 
     Raises:
-        UsageError: Ids are not unique, or `reference` or `recommended` is none of them.
+        UsageError: Ids are not unique, or `reference`, `recommended` or one of `cold` is none of
+            them.
         DataError: There are no examples.
     """
-    _check(subjects, examples, reference, recommended)
+    _check(subjects, examples, reference, recommended, cold)
     settings = settings or LatencySettings()
     environment = describe_environment()  # before anything runs: the load is the machine's own
     with tempfile.TemporaryDirectory(prefix="edgepress-") as folder:
@@ -86,6 +92,7 @@ def benchmark(
             progress=progress or (lambda *_: None),
             scratch=Path(folder),
             cold=cold,
+            peaks=peaks or {},
         )
         bench.measure()
     return Report(
@@ -102,6 +109,8 @@ def benchmark(
             "batch_size": 1,
             "accuracy_batch_size": {"fp32": _evaluation_batch("fp32"), "others": 1},
             "median_characters": float(np.median(bench.lengths)),
+            "median_tokens": bench.median_tokens,
+            "peaks": [asdict(peaks) for peaks in bench.peaks.values()],
         },
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         samples={
@@ -112,13 +121,17 @@ def benchmark(
 
 
 def _check(
-    subjects: Sequence[Subject], examples: Examples, reference: str, recommended: str | None
+    subjects: Sequence[Subject],
+    examples: Examples,
+    reference: str,
+    recommended: str | None,
+    cold: Sequence[str] | None,
 ) -> None:
     ids = [subject.id for subject in subjects]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:
         raise UsageError(f"subjects need ids of their own; used more than once: {', '.join(twice)}")
-    for name in (reference, recommended):
+    for name in (reference, recommended, *(cold or ())):
         if name is not None and name not in ids:
             raise UsageError(f"no subject is called {name!r}; there are: {', '.join(ids)}")
     if len(examples) == 0:
@@ -141,6 +154,7 @@ class _Bench:
         progress: Progress,
         scratch: Path,
         cold: Sequence[str] | None,
+        peaks: Mapping[int | None, Peaks],
     ) -> None:
         self.examples = examples
         self.settings = settings
@@ -158,13 +172,22 @@ class _Bench:
         self._progress = progress
         self._cold = [subject for subject in subjects if cold is None or subject.id in cold]
         first = next(subject for subject in subjects if subject.id == reference)
+        self.peaks = peaks
+        self.median_tokens = None
         # Inputs of chosen lengths stand after the examples.
-        self._long = texts_of_lengths(examples, first.path, settings.lengths)
+        self._long: list[tuple[int, Any]] = []
+        try:
+            self._long = texts_of_lengths(examples, first.path, settings.lengths)
+            if self.peaks:
+                self.median_tokens = median_tokens(examples, first.path)
+        except EdgepressError:
+            pass  # an old checkpoint without tokenizer.json: lengths in tokens are not known
         self._inputs = write_inputs(examples, scratch, more=[text for _, text in self._long])
         self._scratch = scratch
         self._rows: dict[str, Row] = {}
         self._evaluations: dict[str, Evaluation] = {}
         self._labels: dict[str, tuple[str, ...]] = {}
+        self._kept: dict[str, int] = {}  # tokens that a row keeps of an input
 
     def measure(self) -> None:
         """Open, evaluate and time everything, in as few groups as memory allows."""
@@ -201,6 +224,10 @@ class _Bench:
                 end_to_end_ms=latency.summarize(samples.end_to_end_ms, seed=self.seed),
                 model_ms=latency.summarize(samples.model_ms, seed=self.seed),
             )
+        peaks, tokens = self.peaks.get(subject.threads), self.median_tokens
+        if peaks and tokens and row.model_ms is not None and row.device == "cpu":
+            floor = floor_of(subject.path, row.precision, row.model_ms.p50, tokens, peaks)
+            row = replace(row, floor=floor)
         if samples is not None and self._reference in self.samples:
             faster = latency.speedup(self.samples[self._reference], samples, seed=self.seed)
             row = replace(row, speedup=faster)
@@ -257,6 +284,7 @@ class _Bench:
             return None
         self._evaluations[subject.id] = evaluation
         self._labels[subject.id] = opened.labels
+        self._kept[subject.id] = opened.max_length
         self._update(subject.id, metric=evaluation.metric)
         self._progress(f"accuracy: {subject.model}", place, len(self._order))
         return worker
@@ -292,55 +320,91 @@ class _Bench:
             self.characters.setdefault(name, []).extend(characters[: len(samples.rounds)])
         self.rounds_measured += max((len(s.rounds) for s in measured.values()), default=0)
         alive = [worker for worker in workers if worker.id in measured]
-        if self._long:
-            self._by_length(alive)
         for worker in alive:
-            # The reference stays for the next group: its memory counts before its last batch.
+            # Memory is that of short single inputs.
+            self._take_memory(worker)
+        if self._long:
+            alive = self._by_length(alive)
+        for worker in alive:
+            # The reference stays for the next group.
             if worker.id != self._reference or last:
                 self._finish(worker)
 
-    def _finish(self, worker: Worker) -> None:
-        try:
-            if self._rows[worker.id].rss_bytes is None:
+    def _take_memory(self, worker: Worker) -> None:
+        if self._rows[worker.id].rss_bytes is None:
+            try:
                 self._update(worker.id, rss_bytes=worker.peak_rss_bytes())
-            if self.settings.throughput_inputs > 0:
-                self._progress(f"throughput: {worker.subject.model}", 0, 1)
+            except SubjectError as error:
+                self._fail(worker, error)
+
+    def _finish(self, worker: Worker) -> None:
+        """What a row can do without: if it fails, the row stays, with a note."""
+        if self.settings.throughput_inputs > 0:
+            self._progress(f"throughput: {worker.subject.model}", 0, 1)
+            try:
                 self._throughput(worker)
-                self._progress(f"throughput: {worker.subject.model}", 1, 1)
-        except SubjectError as error:
-            self._fail(worker, error)
+            except SubjectError as error:
+                self._note(worker.id, f"throughput was not measured: {error.message}")
+            self._progress(f"throughput: {worker.subject.model}", 1, 1)
+        worker.close()  # with all sessions that it opened
 
     def _throughput(self, worker: Worker) -> None:
         """Inputs a second at the best batch size, and whether batches change answers."""
         alone = self._evaluations[worker.id].logits
         count = min(self.settings.throughput_inputs, len(self.examples))
-        best: tuple[float, int, Any] | None = None
-        for size in self.settings.throughput_batches:
-            worker.predict(count=min(count, 2 * size), batch_size=size)
-            logits, seconds = worker.predict(count=count, batch_size=size)
-            if best is None or count / seconds > best[0]:
-                best = count / seconds, size, logits
-        assert best is not None  # the settings name a size
-        rate, size, logits = best
-        self._update(worker.id, throughput_per_s=rate, throughput_batch=size)
+        sizes = [size for size in self.settings.throughput_batches if size < count]
+        ways = [
+            {"batch_size": size, "sessions": sessions}
+            for sessions in self._sessions(worker.subject)
+            for size in sizes or [count]
+        ]
+        seconds = []
+        for way in ways:
+            worker.predict(count=min(count, 2 * way["batch_size"] * way["sessions"]), **way)
+            seconds.append(worker.predict(count=count, **way)[1])
+        best = ways[int(np.argmin(seconds))]
+        # Again: the least of several timings is less than what is usual.
+        logits, taken = worker.predict(count=count, **best)
+        size = best["batch_size"]
+        self._update(
+            worker.id,
+            throughput_per_s=count / taken,
+            throughput_batch=size,
+            throughput_sessions=best["sessions"],
+        )
         if size > 1 and _evaluation_batch(self._rows[worker.id].precision) == 1:
             together = align_logits(logits, self._labels[worker.id], self.examples.label_names)
             changed = together.argmax(axis=1) != alone[:count].argmax(axis=1)
             self._update(worker.id, batch_label_changes=float(changed.mean()))
 
-    def _by_length(self, workers: Sequence[Worker]) -> None:
-        points = [
-            (tokens, len(self.examples) + place) for place, (tokens, _) in enumerate(self._long)
-        ]
+    def _sessions(self, subject: Subject) -> tuple[int, ...]:
+        """One, and for artifacts one a thread: what `runtimes.load(sessions=...)` offers."""
+        threads = subject.threads or usable_cores()
+        several = subject.kind == "artifact" and subject.device == "cpu" and threads > 1
+        return (1, threads) if several and self.settings.throughput_sessions else (1,)
+
+    def _by_length(self, workers: Sequence[Worker]) -> list[Worker]:
+        """Time the inputs of chosen lengths; gives the workers that are still alive."""
+        failed = set()
+
+        def note(worker: Any, error: Exception) -> None:
+            failed.add(worker.id)
+            self._note(worker.id, f"latency by length was not measured: {error}")
+
+        new = [worker for worker in workers if not self._rows[worker.id].by_length]
         curves = measure_lengths(
-            workers,
-            points,
-            on_failure=self._fail,
+            new,
+            [(tokens, len(self.examples) + place) for place, (tokens, _) in enumerate(self._long)],
+            pause_s=self.settings.pause_s,
+            on_failure=note,
             failures=(SubjectError,),
             progress=lambda done, total: self._progress("latency by length", done, total),
         )
         for name, curve in curves.items():
-            self._update(name, by_length=curve)
+            # Beyond what a row keeps of an input, longer ones take no longer.
+            kept = tuple(point for point in curve if point.tokens <= self._kept[name])
+            self._update(name, by_length=kept)
+        return [worker for worker in workers if worker.id not in failed]
 
     def _cold_start(self, subject: Subject) -> None:
         """Time from a process's start to its first answer, with nothing else open."""
@@ -357,9 +421,13 @@ class _Bench:
                     worker.predict(count=1)
                     seconds.append(time.perf_counter() - started)
         except SubjectError as error:
-            self._update(subject.id, error=error.message)
+            self._note(subject.id, f"cold start was not measured: {error.message}")
             return
         self._update(subject.id, cold_start_ms=1000 * float(np.median(seconds)))
+
+    def _note(self, row_id: str, remark: str) -> None:
+        earlier = self._rows[row_id].note
+        self._update(row_id, note=f"{earlier} {remark}" if earlier else remark)
 
     def _fail(self, worker: Any, error: Exception) -> None:
         message = error.message if isinstance(error, SubjectError) else str(error)

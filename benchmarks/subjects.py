@@ -55,8 +55,8 @@ class Subject:
         return {**asdict(self), "path": str(self.path)}
 
 
-def open_subject(subject: Subject) -> "Predictor":
-    """Open the model in this process, through `runtimes`.
+def open_subject(subject: Subject, sessions: int = 1) -> "Predictor":
+    """Open the model in this process, through `runtimes`; artifacts several times, if asked to.
 
     Raises:
         EdgepressError: What `runtimes` found wrong with the folder, the library or the device.
@@ -64,6 +64,8 @@ def open_subject(subject: Subject) -> "Predictor":
     from runtimes import loading
 
     device, threads = subject.device, subject.threads
+    if sessions > 1 and threads is not None:
+        threads = max(1, threads // sessions)  # the row's threads, shared
     if subject.kind == "checkpoint":
         return loading.open_checkpoint(
             subject.path, device=device, threads=threads, precision=subject.precision or "fp32"
@@ -75,6 +77,7 @@ def open_subject(subject: Subject) -> "Predictor":
             device=device,
             threads=threads,
             precision=subject.precision,
+            sessions=sessions,
         )
     return loading.open_model_folder(
         subject.path,

@@ -1,12 +1,12 @@
-"""The process that a row is measured in: `python -m benchmarks.worker`.
+"""The process that a row is measured in.
 
 One process a row, so that no library's threads, allocator or crash touches another row and so that
 memory can be told apart. The parent (`benchmarks.client`) writes one JSON object a line to stdin
 and reads one a line from stdout:
 
     {"op": "open", "subject": {...}, "inputs": FILE}    runtime, device, precision, labels,
-                                                        load_ms, size_bytes
-    {"op": "predict", "path": FILE.npy, "batch_size": B, "limit": N | null}
+                                                        load_ms, size_bytes, max_length
+    {"op": "predict", "path": FILE.npy, "batch_size": B, "limit": N | null, "sessions": K}
                                                         seconds; the logits (N, C) are in the file
     {"op": "time", "indices": [...], "discard": K}      end_to_end_ms, model_ms: without the first K
     {"op": "memory"}                                    peak_rss_bytes
@@ -38,9 +38,11 @@ __all__ = ["Server", "main", "serve"]
 class Server:
     """Answers the requests about one subject."""
 
-    def __init__(self, opener: "Callable[[Subject], Predictor]" = open_subject) -> None:
+    def __init__(self, opener: "Callable[..., Predictor]" = open_subject) -> None:
         self._opener = opener
+        self._subject: Subject | None = None
         self._predictor: Predictor | None = None
+        self._pool: tuple[int, Predictor] | None = None
         self._inputs: list[Any] = []
         self._operations: dict[str, Callable[..., dict[str, Any]]] = {
             "open": self._open,
@@ -71,7 +73,7 @@ class Server:
         texts = json.loads(Path(inputs).read_text(encoding="utf-8"))
         self._inputs = [text if isinstance(text, str) else tuple(text) for text in texts]
         started = time.perf_counter_ns()
-        self._predictor = self._opener(wanted)
+        self._predictor, self._subject = self._opener(wanted), wanted
         load_ms = (time.perf_counter_ns() - started) / 1e6
         session = self._predictor.session
         return {
@@ -79,16 +81,20 @@ class Server:
             "device": session.device,
             "precision": session.precision,
             "labels": list(self._predictor.labels),
+            "max_length": self._predictor.tokenizer.max_length,
             "load_ms": load_ms,
             "size_bytes": model_size_bytes(wanted),
         }
 
-    def _predict(self, *, path: str, batch_size: int, limit: int | None) -> dict[str, Any]:
+    def _predict(
+        self, *, path: str, batch_size: int, limit: int | None, sessions: int
+    ) -> dict[str, Any]:
         import numpy as np
 
         inputs = self._inputs[:limit]
+        predictor = self._opened() if sessions == 1 else self._several(sessions)
         started = time.perf_counter_ns()
-        logits = self._opened().logits(inputs, batch_size=batch_size)
+        logits = predictor.logits(inputs, batch_size=batch_size)
         seconds = (time.perf_counter_ns() - started) / 1e9
         np.save(path, np.asarray(logits, dtype=np.float32), allow_pickle=False)
         return {"seconds": seconds}
@@ -110,13 +116,24 @@ class Server:
             model_only.append((clock() - started) / 1e6)
         return {"end_to_end_ms": end_to_end[discard:], "model_ms": model_only[discard:]}
 
+    def _several(self, sessions: int) -> "Predictor":
+        """The subject opened several times, kept until it is closed or another number is asked."""
+        if self._subject is None:
+            raise UsageError("the benchmark worker was asked to run a model before opening it")
+        if self._pool is None or self._pool[0] != sessions:
+            if self._pool is not None:
+                self._pool[1].close()
+            self._pool = sessions, self._opener(self._subject, sessions)
+        return self._pool[1]
+
     def _memory(self) -> dict[str, Any]:
         return {"peak_rss_bytes": peak_rss_bytes()}
 
     def _close(self) -> dict[str, Any]:
-        if self._predictor is not None:
-            self._predictor.close()
-            self._predictor = None
+        for predictor in (self._predictor, None if self._pool is None else self._pool[1]):
+            if predictor is not None:
+                predictor.close()
+        self._predictor = self._pool = None
         return {}
 
     def _opened(self) -> "Predictor":

@@ -12,9 +12,11 @@ from benchmarks.subjects import Subject
 from compress.data import load_splits
 from compress.errors import ModelError, UsageError
 from compress.measure import run_benchmark
+from compress.peaks import peaks_by_threads
 from compress.pipeline import Columns
 from compress.progress import Progress
 from runtimes.artifact import MANIFEST_NAME, read_manifest
+from runtimes.fingerprint import usable_cores
 from runtimes.hf_config import read_hf_config
 from runtimes.loading import MODEL_FILES
 from runtimes.tuning import Tuning, tune
@@ -36,6 +38,7 @@ def bench_models(
     rounds: int,
     seed: int,
     threads: int | None,
+    threads_curve: bool = False,
     progress: Progress,
     command: str | None,
 ) -> Report:
@@ -49,6 +52,7 @@ def bench_models(
         rounds: Interleaved rounds.
         seed: Seed of sampling and intervals.
         threads: CPU threads; None for all cores.
+        threads_curve: Whether to measure each row with fewer threads as well: 1, 2, 4 ...
         progress: Where to report progress.
         command: What the user typed.
 
@@ -59,6 +63,8 @@ def bench_models(
     """
     # A folder given twice is measured once.
     subjects = [s for model in dict.fromkeys(models) for s in _subjects(model, threads)]
+    if threads_curve:
+        subjects += [few for subject in subjects for few in _with_fewer_threads(subject)]
     splits = load_splits(
         data,
         label_names=_labels(models[0]) or None,
@@ -68,12 +74,16 @@ def bench_models(
         seed=seed,
     )
     _check_out(out)
+    with progress.track("measuring the machine", 1) as task:
+        peaks = peaks_by_threads(subject.threads for subject in subjects)
+        task.advance()
     report = run_benchmark(
         subjects,
         splits.report,
         LatencySettings(
             rounds=rounds,
             throughput_batches=_BATCHES,
+            throughput_sessions=True,
             cold_starts=_COLD_STARTS,
             lengths=_LENGTHS,
         ),
@@ -81,6 +91,7 @@ def bench_models(
         seed=seed,
         progress=progress,
         title="measuring",
+        peaks=peaks,
     )
     report = replace(
         report,
@@ -126,7 +137,7 @@ def tune_artifact(
     with progress.track("measuring settings", 100) as task:
         done = 0
 
-        def advance(_: str, share: float) -> None:
+        def advance(share: float) -> None:
             nonlocal done
             task.advance(int(100 * share) - done)
             done = int(100 * share)
@@ -140,6 +151,11 @@ def _check_out(out: Path | None) -> None:
         return
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file", hint="name a folder")
+    if (out / ".edgepress").is_dir():
+        raise UsageError(
+            f"--out {out} is a run's output, whose report would be lost",
+            hint="name another folder",
+        )
     if out.is_dir() and any(out.iterdir()) and not (out / "report.json").is_file():
         raise UsageError(
             f"--out {out} is not empty and holds no report.json; nothing was touched",
@@ -186,6 +202,21 @@ def _subjects(path: Path, threads: int | None) -> list[Subject]:
             "openvino_model.xml, tokenizer.json and config.json",
         )
     return found
+
+
+def _with_fewer_threads(subject: Subject) -> list[Subject]:
+    """The subject with one thread, two, four ..., less than it has."""
+    most = subject.threads or usable_cores()
+    return [
+        replace(
+            subject,
+            id=f"{subject.id}:{count}",
+            model=f"{subject.model}, {count} thread{'s' if count > 1 else ''}",
+            threads=count,
+        )
+        for count in (1, 2, 4, 8, 16, 32)
+        if count < most
+    ]
 
 
 def _labels(path: Path) -> Sequence[str]:

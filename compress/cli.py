@@ -30,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_RESUMABLE = ("run", "demo")
+_RESUMABLE = ("run", "demo", "train")
 
 # The demo has 20,000 utterances: enough text without much augmentation, and it should be over soon.
 _DEMO_RECIPE = [
@@ -148,6 +148,73 @@ def run(
 
 
 @app.command()
+def train(
+    context: typer.Context,
+    base: Annotated[str, typer.Argument(help="Encoder checkpoint folder, or an id of the hub.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings, such as schedule=cosine."),
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Labelled text, as for `compress run`.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint.")] = Path("teacher"),
+    epochs: Annotated[float | None, typer.Option(help="Passes over the training text.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Examples a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak of the schedule.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
+    text_column: TextColumn = None,
+    pair_column: PairColumn = None,
+    label_column: LabelColumn = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fine-tune BASE on DATA: the teacher that `compress run` then makes fast."""
+    if data is None:
+        raise UsageError(
+            "--data is missing: there is nothing to learn from",
+            hint=f"try: compress train {base} --data my-data.csv",
+        )
+    from compress.finetune.settings import load_training_settings
+
+    settings = load_training_settings(
+        overrides or [],
+        {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "seed": seed,
+        },
+    )
+    from compress.finetune.run import train as run_training
+    from compress.pipeline import Columns
+
+    trained = run_training(
+        base,
+        data,
+        out,
+        settings,
+        columns=Columns(text_column, pair_column, label_column),
+        progress=_progress(quiet),
+        command=context.obj,
+    )
+    if not trained.main_process:
+        return
+    if as_json:
+        _write_json({"folder": str(trained.folder), "metrics": trained.metrics})
+        return
+    for note in trained.notes:
+        sys.stderr.write(f"note: {note}\n")
+    metric = trained.metric
+    sys.stdout.write(
+        f"accuracy {metric.value:.1f} ({metric.low:.1f} to {metric.high:.1f}) on {metric.n:,} "
+        f"validation texts that took no part in stopping; macro F1 "
+        f"{trained.metrics['report']['macro_f1']:.1f}\n"
+    )
+    sys.stderr.write(
+        f"\ncheckpoint  {trained.folder}\ncompress it  compress {trained.folder} --data {data}\n"
+    )
+
+
+@app.command()
 def demo(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("demo-out"),
@@ -199,6 +266,10 @@ def bench(
     rounds: Annotated[int, typer.Option(min=2, help="Interleaved rounds.")] = 20,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     threads: Threads = None,
+    threads_curve: Annotated[
+        bool,
+        typer.Option("--threads-curve", help="With fewer threads as well: 1, 2, 4 ..."),
+    ] = False,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
     label_column: LabelColumn = None,
@@ -207,10 +278,15 @@ def bench(
 ) -> None:
     """Measure any mix of models on the same data; the first one is the reference."""
     if compare:
+        if tune or threads_curve or data is not None or out is not None:
+            raise UsageError("--compare takes two reports, and no option but --json")
         _compare(models, as_json=as_json)
         return
-    if tune and len(models) != 1:
-        raise UsageError(f"--tune takes one artifact, not {len(models)}")
+    if tune and (len(models) != 1 or threads_curve or threads is not None or out is not None):
+        raise UsageError(
+            "--tune takes one artifact and --data, and finds the threads itself",
+            hint=f"try: compress bench {models[0]} --tune --data my-data.csv",
+        )
     if data is None:
         raise UsageError(
             "--data is missing: models are measured on labelled text",
@@ -237,6 +313,7 @@ def bench(
         rounds=rounds,
         seed=seed,
         threads=threads,
+        threads_curve=threads_curve,
         progress=_progress(quiet),
         command=context.obj,
     )

@@ -87,7 +87,11 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
             },
             "notes": list(job.splits.notes),
         },
-        budget={"max_drop": job.recipe.max_drop, "effort": job.recipe.effort},
+        budget={
+            "max_drop": job.recipe.max_drop,
+            "target_latency_ms": job.recipe.target_latency_ms,
+            "effort": job.recipe.effort,
+        },
         decisions=decisions,
         family=tuple(
             {

@@ -1,7 +1,7 @@
 """Measuring a family: on the selection split to choose, on the reported split for the table."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.examples import Examples
 from benchmarks.latency import LatencySettings
 from benchmarks.report import Report
+from benchmarks.roofline import Peaks
 from benchmarks.run import benchmark
 from benchmarks.subjects import Subject
 from compress.errors import ModelError
@@ -66,6 +67,7 @@ def run_benchmark(
     title: str,
     reference: str = REFERENCE,
     cold: Sequence[str] | None = None,
+    peaks: Mapping[int | None, Peaks] | None = None,
 ) -> Report:
     """Benchmark with bars for its parts.
 
@@ -81,6 +83,7 @@ def run_benchmark(
             seed=seed,
             memory_bytes=_MEMORY_BYTES,
             cold=cold,
+            peaks=peaks,
             progress=_bars(bars, progress, title),
         )
     if (error := report.row(reference).error) is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.render.figures import summary
 from benchmarks.render.files import write_report
-from benchmarks.render.markdown import render_table
+from benchmarks.render.markdown import PICTURES, render_table
 from benchmarks.report import Report
 from compress.family import Member
 from compress.workspace import Workspace
@@ -50,6 +50,7 @@ def publish(
     else:
         _publish(recommended, workspace.artifact, report, model_name, data_name)
         artifact = workspace.artifact
+    shutil.rmtree(workspace.out / PICTURES, ignore_errors=True)  # of an earlier run's members
     write_report(report, workspace.out, title=f"{model_name} on {Path(data_name).name}")
     return artifact
 

@@ -1,16 +1,15 @@
 """What a run is to do: validated, versioned, from an effort preset, a YAML file and overrides."""
 
-import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from compress.errors import RecipeError
+from compress.settings import Settings, merged, read_settings, validated
 
 __all__ = [
     "DistillSettings",
@@ -26,11 +25,7 @@ __all__ = [
 Effort = Literal["fast", "balanced", "best"]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class TrainSettings(_Settings):
+class TrainSettings(Settings):
     """How a student is trained to match its teacher; shared by distillation and recovery."""
 
     epochs: float = Field(0.7, ge=0, description="passes over the (augmented) training text")
@@ -86,7 +81,7 @@ class DistillSettings(TrainSettings):
     )
 
 
-class PruneSettings(_Settings):
+class PruneSettings(Settings):
     """Settings of the `prune` stage: of how it prunes, and, without `speedups`, how much."""
 
     heads: float = Field(0.33, ge=0, lt=1, description="share of all attention heads to remove")
@@ -104,7 +99,7 @@ class PruneSettings(_Settings):
     importance_texts: int = Field(1024, ge=1, description="training texts that scores are from")
 
 
-class QuantizeSettings(_Settings):
+class QuantizeSettings(Settings):
     """Settings of the `quantize` stage."""
 
     onnxruntime: Literal["dynamic", "static", "float"] = Field(
@@ -138,7 +133,7 @@ class QuantizeSettings(_Settings):
 StageName = Literal["distill", "prune", "quantize"]
 
 
-class Recipe(_Settings):
+class Recipe(Settings):
     """Everything that decides what a run does; written to `OUT/recipe.yaml` as resolved."""
 
     version: Literal[1] = 1
@@ -244,18 +239,13 @@ def load_recipe(
     Raises:
         RecipeError: Unreadable file, unknown key (with the nearest one), or unfit value.
     """
-    given: dict[str, Any] = {} if path is None else _read(path)
-    for key, value in (options or {}).items():
-        if value is not None:
-            given[key] = value
-    for override in overrides:
-        _set(given, override)
+    given = read_settings("recipe", path, overrides, options)
     effort = given.get("effort", "balanced")
     if not isinstance(effort, str) or effort not in _PRESETS:
         raise RecipeError(
             f"effort {effort!r} does not exist; there are: {', '.join(get_args(Effort))}"
         )
-    return _validated(_merged(_PRESETS[effort], given))
+    return validated(Recipe, merged(_PRESETS[effort], given), "recipe")
 
 
 def render_recipe(recipe: Recipe, command: str) -> str:
@@ -263,90 +253,3 @@ def render_recipe(recipe: Recipe, command: str) -> str:
     body = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     # A quoted line break in the command would end the comment.
     return f"# {' '.join(command.splitlines())}\n{body}"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"the recipe {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"the recipe {path} is no valid YAML: {error}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise RecipeError(f"the recipe {path} must be a mapping of keys, not {content!r:.40}")
-    return content
-
-
-def _set(target: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise RecipeError(f"{override!r} is no override", hint="write it as key=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"the value of {override!r} is no valid YAML") from error
-    *parents, leaf = key.split(".")
-    for parent in parents:
-        target = target.setdefault(parent, {})
-        if not isinstance(target, dict):
-            raise RecipeError(f"{override!r}: {parent} is a value and has no keys")
-    target[leaf] = value
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in over.items():
-        below = result.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[key] = _merged(below, value) if both else value  # type: ignore[arg-type]
-    return result
-
-
-def _validated(content: Mapping[str, Any]) -> Recipe:
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        known = _all_keys()
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise RecipeError(
-                f"the recipe has no key {key!r}", hint=_nearest_key(key, known)
-            ) from error
-        # pydantic appends the place in a list and the member of a union: distill.layers.int
-        name = max((k for k in known if f"{key}.".startswith(f"{k}.")), key=len, default=key)
-        raise RecipeError(
-            f"recipe key {name!r}: {first['msg'][0].lower()}{first['msg'][1:]} "
-            f"(got {first['input']!r})",
-            hint=_nearest_choice(first),
-        ) from error
-
-
-def _nearest_choice(error: Any) -> str | None:
-    """For a word that is not one of the words to choose from."""
-    if error["type"] != "literal_error" or not isinstance(error["input"], str):
-        return None
-    choices = re.findall(r"'([^']*)'", error["ctx"]["expected"])
-    near = get_close_matches(error["input"], choices, n=1)
-    return f"did you mean {near[0]!r}?" if near else None
-
-
-def _nearest_key(key: str, known: Sequence[str]) -> str:
-    """For a key that does not exist, in a section that does."""
-    section, dot, leaf = key.rpartition(".")
-    beside = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == section]
-    near = get_close_matches(leaf, beside, n=1, cutoff=0.5)
-    if near:
-        return f"did you mean {section + dot + near[0]!r}?"
-    return f"keys{f' of {section}' if section else ''}: {', '.join(beside)}"
-
-
-def _all_keys() -> list[str]:
-    keys: list[str] = []
-    for name, field in Recipe.model_fields.items():
-        keys.append(name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += [f"{name}.{inner}" for inner in field.annotation.model_fields]
-    return keys

@@ -54,7 +54,7 @@ Labels: {", ".join(labels)}.
 
 ## Run it
 
-    pip install numpy tokenizers onnxruntime        # or openvino instead of onnxruntime
+    pip install numpy tokenizers "onnxruntime>=1.31"    # or openvino instead
     pip install --no-deps edgepress
 
 ```python

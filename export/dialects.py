@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from onnx import TensorProto
 
+from export.folds import Folds
 from export.graph import CONTRIB, GraphBuilder
 from export.quantization import QuantizationPlan, activation_scale, quantize_columns
 from export.weights import LeanWeights, Linear
@@ -145,16 +146,25 @@ class OnnxRuntimeDialect(PortableDialect):
     Args:
         weights: The encoder.
         plan: How to quantize; None exports float.
+        folds: What is folded; None is everything.
     """
 
     opset = 24  # the first whose Attention takes the rows' lengths
 
-    def __init__(self, weights: LeanWeights, plan: QuantizationPlan | None = None) -> None:
+    def __init__(
+        self,
+        weights: LeanWeights,
+        plan: QuantizationPlan | None = None,
+        folds: Folds | None = None,
+    ) -> None:
         super().__init__(weights)
+        self._folds = folds or Folds()
         self._plan = None if plan is None or plan.onnxruntime == "float" else plan
 
     def padding(self, attention_mask: str) -> str:
         """(B,) the rows' lengths: padding is on the right."""
+        if not self._folds.attention:
+            return super().padding(attention_mask)
         return self.graph.node("ReduceSum", attention_mask, self.graph.shape(1), keepdims=0)
 
     def linear(self, x: str, layer: Linear) -> str:
@@ -171,7 +181,7 @@ class OnnxRuntimeDialect(PortableDialect):
         ONNX Runtime would fuse a sum with the LayerNorm after it into SkipLayerNormalization, whose
         plain loops take 60 us for 24 tokens of 384 where subtraction and LayerNorm take 20.
         """
-        if x is None:
+        if x is None or not self._folds.negated_projections:
             return super().add_and_norm(x, projection, residual, norm)
         opposite = self.linear(x, self._weights.linear(projection).negated())
         return self.layer_norm(self.graph.node("Sub", residual, opposite), norm)
@@ -183,12 +193,14 @@ class OnnxRuntimeDialect(PortableDialect):
         v: str,
         padding: str | None,
         heads: int,
-        head_size: int,  # noqa: ARG002
+        head_size: int,
     ) -> str:
         """One node, which reads no further than a row's length.
 
         ONNX Runtime's own MultiHeadAttention takes 1.6 to 2.9 times as long (docs/log.md).
         """
+        if not self._folds.attention:
+            return super().attention(q, k, v, padding, heads, head_size)
         return self.graph.node(
             "Attention",
             *_given(q, k, v, "", "", "", padding or ""),
@@ -206,6 +218,8 @@ class OnnxRuntimeDialect(PortableDialect):
     def _int8_plan(self, layer: Linear) -> QuantizationPlan | None:
         """How to quantize the layer; None leaves it in float."""
         if self._plan is None or self._plan.keeps_in_float(layer.name):
+            return None
+        if layer.name == "classifier.dense" and not self._folds.int8_classifier:
             return None
         return self._plan
 

@@ -13,7 +13,7 @@ __all__ = ["CONTRIB", "GraphBuilder"]
 # Domain of ONNX Runtime's fused operators.
 CONTRIB = "com.microsoft"
 
-_IR_VERSION = 10  # what every ONNX Runtime since 1.18 reads
+_IR_VERSION = 10  # old enough for everything that knows the operators
 
 
 class GraphBuilder:

@@ -5,6 +5,7 @@ again. Here the encoder is known, so each part is written once in the form its r
 with; building takes milliseconds.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import onnx
 from onnx import TensorProto
 
 from export.dialects import Dialect, OnnxRuntimeDialect, PortableDialect
+from export.folds import Folds
 from export.quantization import QuantizationPlan, quantize_rows
 from export.weights import LeanWeights
 
@@ -19,7 +21,11 @@ __all__ = ["build_onnx", "build_portable_onnx"]
 
 
 def build_onnx(
-    module: Any, plan: QuantizationPlan | None = None, *, padded: bool = True
+    module: Any,
+    plan: QuantizationPlan | None = None,
+    *,
+    padded: bool = True,
+    folds: Folds | None = None,
 ) -> onnx.ModelProto:
     """The model for ONNX Runtime, with its fused operators.
 
@@ -29,6 +35,7 @@ def build_onnx(
             everything in float32.
         padded: Whether rows of a batch may be padded; False leaves the mask out, for rows of equal
             length. The constants are the same, in the same order.
+        folds: What is folded; None is everything.
 
     Returns:
         Inputs `input_ids`, `attention_mask` and, where the encoder has token types,
@@ -40,30 +47,31 @@ def build_onnx(
     weights = LeanWeights(module)
     if plan is not None and plan.is_float("onnxruntime"):
         plan = None
-    int8_words = plan is not None and plan.embeddings == "int8"
-    dialect = OnnxRuntimeDialect(weights, plan)
-    return _build(weights, dialect, int8_words=int8_words, padded=padded)
+    folds = folds or Folds()
+    if plan is None or plan.embeddings != "int8":
+        folds = replace(folds, int8_words=False)
+    return _build(weights, OnnxRuntimeDialect(weights, plan, folds), folds, padded=padded)
 
 
 def build_portable_onnx(module: Any) -> onnx.ModelProto:
     """The float model in standard operators (opset 20); inputs and output as in `build_onnx`."""
     weights = LeanWeights(module)
-    return _build(weights, PortableDialect(weights), int8_words=False, padded=True)
+    return _build(weights, PortableDialect(weights), Folds(int8_words=False), padded=True)
 
 
 def _build(
-    weights: LeanWeights, dialect: Dialect, *, int8_words: bool, padded: bool
+    weights: LeanWeights, dialect: Dialect, folds: Folds, *, padded: bool
 ) -> onnx.ModelProto:
     config, graph = weights.config, dialect.graph
     inputs = ["input_ids", "attention_mask"] if padded else ["input_ids"]
     if config.type_vocab_size:
         inputs.append("token_type_ids")
-    x = _embeddings(weights, dialect, int8_words=int8_words)
+    x = _embeddings(weights, dialect, int8_words=folds.int8_words)
     padding = dialect.padding("attention_mask") if padded else None
     last = len(config.layers) - 1
     for index in range(len(config.layers)):
-        first_only = index == last and bool(config.first_token_last_layer)
-        x = _layer(weights, dialect, index, x, padding, first_only=first_only)
+        first_only = index == last and folds.first_token and bool(config.first_token_last_layer)
+        x = _layer(weights, dialect, folds, index, x, padding, first_only=first_only)
     first_token = graph.node("Gather", x, graph.constant("first", np.array(0, np.int64)), axis=1)
     hidden = dialect.linear(first_token, weights.linear("classifier.dense"))
     if config.classifier_activation is not None:
@@ -100,6 +108,7 @@ def _embeddings(weights: LeanWeights, dialect: Dialect, *, int8_words: bool) -> 
 def _layer(
     weights: LeanWeights,
     dialect: Dialect,
+    folds: Folds,
     index: int,
     x: str,
     padding: str | None,
@@ -123,6 +132,13 @@ def _layer(
             q = dialect.linear(residual, weights.rows(f"{name}.attention.qkv", 0, width))
             kv = dialect.linear(x, weights.rows(f"{name}.attention.qkv", width, 3 * width))
             k, v = graph.nodes("Split", [kv], 2, axis=-1, num_outputs=2)
+        elif not folds.fused_qkv:
+            q, k, v = (
+                dialect.linear(
+                    x, weights.rows(f"{name}.attention.qkv", part * width, (part + 1) * width)
+                )
+                for part in range(3)
+            )
         else:
             qkv = dialect.linear(x, weights.linear(f"{name}.attention.qkv"))
             q, k, v = graph.nodes("Split", [qkv], 3, axis=-1, num_outputs=3)

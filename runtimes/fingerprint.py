@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import math
 import os
 import platform
 from functools import cache
@@ -9,6 +10,7 @@ from pathlib import Path
 
 __all__ = ["describe_device", "device_key", "usable_cores"]
 
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _LIBRARIES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tokenizers")
 
 
@@ -25,10 +27,16 @@ def describe_device() -> str:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: containers and taskset give fewer than there are."""
+    """Cores that this process may use: taskset and containers give fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    try:
+        quota, period = _QUOTA.read_text(encoding="ascii").split()
+        return min(count, max(1, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such file, or "max": no quota
+        return count
 
 
 def _processor() -> str:

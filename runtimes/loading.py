@@ -1,11 +1,12 @@
 """Opening artifacts, checkpoints and bare model folders as a `Predictor`."""
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runtimes.artifact import Manifest, ModelEntry, read_manifest
+from runtimes.artifact import TUNING_NAME, Manifest, ModelEntry, read_manifest
 from runtimes.artifact import verify as verify_files
 from runtimes.base import Session
 from runtimes.errors import (
@@ -13,9 +14,12 @@ from runtimes.errors import (
     DeviceUnavailableError,
     EdgepressError,
     MissingDependencyError,
+    UsageError,
 )
+from runtimes.fingerprint import usable_cores
 from runtimes.hf_config import read_hf_config
 from runtimes.pipeline import Predictor
+from runtimes.pool import SessionPool
 from runtimes.registry import get_runtime, get_task, runtime_names
 from runtimes.tokenization import TextInput, Tokenizer
 from runtimes.tuning import Setting, read_tuning
@@ -30,6 +34,9 @@ MODEL_FILES = {
     "openvino": ("openvino_model.xml", "model.xml", "openvino/model.xml"),
 }
 
+# What an artifact answers before its first caller does: libraries allocate in the first run.
+_WARMING = "The first answer takes longer than those that follow it."
+
 
 def load(
     folder: str | os.PathLike[str],
@@ -39,6 +46,7 @@ def load(
     threads: int | None = None,
     precision: str | None = None,
     options: Mapping[str, Any] | None = None,
+    sessions: int = 1,
     verify: bool = True,
     tune: Sequence[TextInput] | None = None,
 ) -> Predictor:
@@ -55,9 +63,12 @@ def load(
         threads: Threads within an operation; None lets the library use all cores.
         precision: Take only models of this precision, where an artifact holds several.
         options: Settings of the runtime's own (`runtimes.adapters`).
+        sessions: More than one opens the model so many times: lists of inputs are then answered by
+            all of them at once, which is the way to most inputs a second. Unless `threads` says
+            otherwise, they share the cores.
         verify: Compare every file with its SHA-256 first.
         tune: Texts of the kind that will be asked: if this device was not measured yet, that is
-            done now, once, in a minute at most.
+            done now, once, in about a minute, and kept beside the artifact if that can be written.
 
     Returns:
         A callable that takes a text or a list and answers like `transformers.pipeline`.
@@ -75,11 +86,17 @@ def load(
     if verify:
         verify_files(folder, manifest)
     tuned = None
+    if sessions < 1:
+        raise UsageError(f"sessions is {sessions}; there must be at least 1")
+    if sessions > 1 and threads is None:
+        threads = max(1, usable_cores() // sessions)
     asked = (runtime, precision, threads, options)
-    if device == "cpu" and all(value is None for value in asked):
+    if device == "cpu" and sessions == 1 and all(value is None for value in asked):
         tuned = read_tuning(folder)
         if tuned is None and tune:
-            tuned = measure_settings(folder, tune).best
+            tuned = _measured(folder, tune)
+    elif tune:
+        raise UsageError("tune finds the settings: it cannot be asked for together with some")
     tokenizer = Tokenizer.from_folder(
         folder, max_length=manifest.max_length, pad_token_id=manifest.pad_token_id
     )
@@ -89,18 +106,39 @@ def load(
         *((entry, threads, options) for entry in entries),
     ]:
         try:
-            session = _open(folder, manifest, entry, device, entry_threads, entry_options)
+            opened = [
+                _open(folder, manifest, entry, device, entry_threads, entry_options)
+                for _ in range(sessions)
+            ]
         except (MissingDependencyError, DeviceUnavailableError) as error:
             failures.append(error)
             continue
-        return Predictor(
-            session,
+        predictor = Predictor(
+            opened[0] if sessions == 1 else SessionPool(opened),
             tokenizer,
             task,
             labels=manifest.labels,
             problem_type=manifest.problem_type,
         )
+        arrays = predictor.encode([_WARMING])
+        for session in opened:
+            session.run(arrays)
+        return predictor
     raise _none_usable(folder, device, entries, failures)
+
+
+def _measured(folder: Path, texts: Sequence[TextInput]) -> Setting:
+    """The fastest setting; where it cannot be kept, that is warned of."""
+    try:
+        return measure_settings(folder, texts).best
+    except OSError as error:
+        warnings.warn(
+            f"{folder / TUNING_NAME} cannot be written ({error.strerror}): what was measured is "
+            "lost with this process.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return measure_settings(folder, texts, save=False).best
 
 
 def _is_for(setting: Setting, entry: ModelEntry) -> bool:

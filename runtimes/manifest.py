@@ -69,7 +69,6 @@ class Manifest:
         lineage: What was done to the model, step by step.
         metrics: Measured accuracy and latency.
         quantization: The quantization plan.
-        sessions: Tuned session settings, keyed by device.
         files: SHA-256 and size of every file but the manifest, keyed by relative path:
             `{"sha256": hex, "size_bytes": int}`.
         created_by: Tool and version that wrote it.
@@ -86,7 +85,6 @@ class Manifest:
     lineage: tuple[dict[str, Any], ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
     quantization: dict[str, Any] = field(default_factory=dict)
-    sessions: dict[str, Any] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     created_by: str = ""
     format: int = FORMAT_VERSION
@@ -134,7 +132,6 @@ def parse(raw: dict[str, Any]) -> Manifest:
         lineage=tuple(raw["lineage"]),
         metrics=dict(raw["metrics"]),
         quantization=dict(raw["quantization"]),
-        sessions=dict(raw["sessions"]),
         files=files,
         created_by=str(raw["created_by"]),
         format=int(raw["format"]),

@@ -1,6 +1,7 @@
 """Text in, labels out: a tokenizer, an open session and a task put together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from runtimes.base import Array, Session
 from runtimes.errors import ArtifactError
+from runtimes.pool import SessionPool
 from runtimes.tasks.base import Task
 from runtimes.tokenization import TextInput, TextTokenizer
 from runtimes.variants import TwoVariants
@@ -110,16 +112,32 @@ class Predictor:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
         result = np.empty((len(inputs), len(self.labels)), dtype=np.float32)
         for start in range(0, len(inputs), _CHUNK):
-            chunk = inputs[start : start + _CHUNK]
-            if len(chunk) == 1 or batch_size == 1:
-                for index, item in enumerate(chunk, start):
-                    result[index] = self._run(self.encode([item]))[0]
-                continue
-            rows = self.tokenizer.rows(chunk)
-            for batch in self._batches(rows.lengths, batch_size):
-                arrays = rows.batch(batch, self.session.input_names)
-                result[[start + index for index in batch]] = self._run(arrays)
+            batches, answer = self._work(inputs[start : start + _CHUNK], batch_size)
+            for batch, logits in zip(batches, self._map(answer, batches), strict=True):
+                result[[start + index for index in batch]] = logits
         return result
+
+    def _work(
+        self, chunk: Sequence[TextInput], batch_size: int
+    ) -> tuple[list[list[int]], Callable[[list[int]], Array]]:
+        """Batches of a chunk's indices, and what answers one."""
+        if len(chunk) == 1 or batch_size == 1:
+            singles = [[index] for index in range(len(chunk))]
+            return singles, lambda batch: self._run(self.encode([chunk[batch[0]]]))
+        rows = self.tokenizer.rows(chunk)
+        names = self.session.input_names
+        batches = self._batches(rows.lengths, batch_size)
+        return batches, lambda batch: self._run(rows.batch(batch, names))
+
+    def _map(
+        self, answer: Callable[[list[int]], Array], batches: list[list[int]]
+    ) -> Iterable[Array]:
+        """The answers to batches, in their order; at the same time where there are sessions."""
+        if not isinstance(self.session, SessionPool):
+            return map(answer, batches)
+        with ThreadPoolExecutor(self.session.size) as threads:
+            # The longest first: they stand last, and would be waited for alone.
+            return list(threads.map(answer, reversed(batches)))[::-1]
 
     def encode(self, inputs: Sequence[TextInput]) -> dict[str, NDArray[np.int64]]:
         """The session's inputs for B texts or pairs: what `session.run` takes, int64 (B, T)."""

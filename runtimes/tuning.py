@@ -5,8 +5,8 @@ they are measured where the artifact runs. What was found is kept in `tuning.jso
 manifest, by device, and `runtimes.load` goes by it. Needs no PyTorch.
 """
 
+import contextlib
 import json
-import math
 import os
 import statistics
 import time
@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtimes.artifact import TUNING_NAME, read_manifest
-from runtimes.errors import EdgepressError, MissingDependencyError, UsageError
+from runtimes.errors import (
+    ArtifactError,
+    EdgepressError,
+    MissingDependencyError,
+    UsageError,
+)
 from runtimes.fingerprint import describe_device, device_key, usable_cores
 from runtimes.manifest import Manifest
 from runtimes.registry import get_runtime
@@ -30,7 +35,6 @@ __all__ = [
     "Tried",
     "Tuning",
     "candidates",
-    "describe_setting",
     "read_tuning",
     "time_turn",
     "tune",
@@ -106,8 +110,7 @@ def tune(
     *,
     seconds: float = 60.0,
     save: bool = True,
-    progress: Callable[[str, float], None] | None = None,
-    clock: Callable[[], float] = time.perf_counter,
+    progress: Callable[[float], None] | None = None,
 ) -> Tuning:
     """Measure every setting of an artifact on this device's CPU, in turns.
 
@@ -118,14 +121,15 @@ def tune(
     Args:
         folder: The artifact.
         texts: What it will be asked, with the lengths that it will meet.
-        seconds: No turn starts after this long, but the first round is finished.
+        seconds: No round starts after this long. The first one, in which each setting answers
+            once, takes as long as it takes: some seconds with few cores.
         save: Whether to write `tuning.json`.
-        progress: Told of what is measured and the share of the time that is over.
-        clock: Seconds.
+        progress: Told of the share of the time that is over.
 
     Raises:
         UsageError: There are no texts.
         EdgepressError: The artifact cannot be read, or no setting can be run.
+        OSError: `tuning.json` cannot be written.
     """
     if len(texts) == 0:
         raise UsageError("tuning needs some texts of the kind that the model will be asked")
@@ -133,34 +137,34 @@ def tune(
     racing = candidates(read_manifest(folder))
     found: list[list[float]] = [[] for _ in racing]
     alive = list(range(len(racing)))
-    failures: dict[int, EdgepressError] = {}
-    start = clock()
+    failures: dict[int, str] = {}
+    start = time.monotonic()
     for number in range(_ROUNDS):
         chosen = _spread(texts, number)
         for place in list(alive):
-            spent = (clock() - start) / seconds
-            if number > 0 and spent >= 1:
-                break
             if progress is not None:
-                progress(describe_setting(racing[place]), min(1.0, spent))
+                progress(min(1.0, (time.monotonic() - start) / seconds))
             try:
                 found[place].append(time_turn(_opener(folder, racing[place]), chosen))
-            except EdgepressError as error:
-                failures[place] = error
+            except Exception as error:  # noqa: BLE001 - whatever a library raises, others may do
+                failures[place] = getattr(error, "message", f"{type(error).__name__}: {error}")
                 alive.remove(place)
         if not alive:
-            raise failures[0]
+            reasons = "; ".join(dict.fromkeys(failures.values()))
+            raise ArtifactError(f"no setting can run {folder}: {reasons}")
         medians = {place: statistics.median(found[place]) for place in alive}
-        alive = [p for p in alive if medians[p] <= _LEFT_BEHIND * min(medians.values())]
-        if len(alive) == 1 or clock() - start >= seconds:
+        fastest = min(medians.values())
+        alive = [place for place in alive if medians[place] <= _LEFT_BEHIND * fastest]
+        if len(alive) == 1 or time.monotonic() - start >= seconds:
             break
     tried = [
-        Tried(setting, None, len(found[place]), failures[place].message)
+        Tried(setting, None, len(found[place]), failures[place])
         if place in failures
         else Tried(setting, statistics.median(found[place]), len(found[place]))
         for place, setting in enumerate(racing)
     ]
-    tried.sort(key=lambda one: math.inf if one.p50_ms is None else one.p50_ms)
+    # Most rounds first: those that fell behind were measured when the machine was another.
+    tried.sort(key=lambda one: (one.error is not None, -one.rounds, one.p50_ms or 0.0))
     tuning = Tuning(describe_device(), tried[0].setting, tuple(tried), len(texts), time.time())
     if save:
         _write(folder, tuning)
@@ -223,11 +227,16 @@ def read_tuning(folder: str | os.PathLike[str]) -> Setting | None:
 
     A file that cannot be read counts as none: tuning is a convenience.
     """
-    entry = _devices(Path(folder)).get(device_key())
-    try:
-        return None if entry is None else Setting(**entry["best"])
-    except (KeyError, TypeError):
+    devices = _devices(Path(folder))
+    if not devices:
         return None
+    try:
+        setting = Setting(**devices[device_key()]["best"])
+        known = get_runtime(setting.runtime).TUNABLE
+    except (KeyError, TypeError, EdgepressError):
+        return None
+    sound = isinstance(setting.threads, int) and setting.threads >= 1
+    return setting if sound and setting.options in known else None
 
 
 def _spread(texts: Sequence[TextInput], number: int) -> list[TextInput]:
@@ -252,13 +261,6 @@ def _opener(folder: Path, setting: Setting) -> "Callable[[], Predictor]":
     )
 
 
-def describe_setting(setting: Setting) -> str:
-    """`onnxruntime int8, 2 threads, spinning False`."""
-    options = "".join(f", {name} {value}" for name, value in setting.options.items())
-    threads = f"{setting.threads} thread{'s' if setting.threads != 1 else ''}"
-    return f"{setting.runtime} {setting.precision}, {threads}{options}"
-
-
 def _devices(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads((folder / TUNING_NAME).read_text(encoding="utf-8"))
@@ -271,7 +273,11 @@ def _devices(folder: Path) -> dict[str, Any]:
 def _write(folder: Path, tuning: Tuning) -> None:
     """Add this device to those that the file knows; all of it is there afterwards, or the old."""
     devices = {**_devices(folder), device_key(): tuning.to_json()}
-    partial = folder / f".{TUNING_NAME}.partial"
+    partial = folder / f".{TUNING_NAME}.{os.getpid()}.partial"
     text = json.dumps({"format": _FORMAT, "devices": devices}, indent=2)
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(folder / TUNING_NAME)
+    try:
+        partial.write_text(text + "\n", encoding="utf-8")
+        partial.replace(folder / TUNING_NAME)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

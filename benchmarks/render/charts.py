@@ -67,11 +67,12 @@ def front_chart(report: Report) -> str | None:
             (speed.value, lost.value),
             xytext=(4, 5 if place % 2 else -11),
             textcoords="offset points",
+            parse_math=False,
             fontsize=8,
             color=_colour(report, row),
         )
     budget = report.budget.get("max_drop")
-    if budget is not None:
+    if budget is not None and report.budget.get("target_latency_ms") is None:
         axes.axhline(budget, color=_MARK, linestyle="--", linewidth=1)
         axes.annotate(
             "budget",
@@ -79,6 +80,7 @@ def front_chart(report: Report) -> str | None:
             xycoords=("axes fraction", "data"),
             xytext=(-4, 3),
             textcoords="offset points",
+            parse_math=False,
             ha="right",
             fontsize=8,
             color=_MARK,
@@ -144,6 +146,7 @@ def length_chart(report: Report) -> str | None:
             (lengths[-1], medians[-1]),
             xytext=(5, -3),
             textcoords="offset points",
+            parse_math=False,
             fontsize=8,
             color=colour,
         )
@@ -190,7 +193,9 @@ def class_chart(report: Report) -> str | None:
         height=0.6,
     )
     axes.axvline(0, color=_QUIET, linewidth=1)
-    axes.set_yticks(list(places), [f"{part.label} ({part.n})" for part in classes])
+    axes.set_yticks(
+        list(places), [f"{part.label} ({part.n})" for part in classes], parse_math=False
+    )
     axes.set_xlabel("points lost in the class (its examples in brackets)")
     return _svg(figure, "Points lost by class")
 
@@ -232,7 +237,7 @@ def _plain_ticks(axes: "Axes", values: Sequence[float], *, vertical: bool = Fals
 
 def _name_rows(axes: "Axes", report: Report, rows: Sequence[Row]) -> None:
     names = _names(report)
-    axes.set_yticks(range(1, len(rows) + 1), [names[row.id] for row in rows])
+    axes.set_yticks(range(1, len(rows) + 1), [names[row.id] for row in rows], parse_math=False)
     for label, row in zip(axes.get_yticklabels(), rows, strict=True):
         label.set_color(_colour(report, row))
     axes.invert_yaxis()

@@ -1,6 +1,5 @@
 """Everything that a report is written as, side by side in one folder."""
 
-import shutil
 from pathlib import Path
 
 from benchmarks.render.architecture import kept_of, render_kept
@@ -21,14 +20,14 @@ def write_report(report: Report, folder: Path, *, title: str = "Benchmark") -> N
         title: Heading of those that people read.
     """
     pictures = folder / PICTURES
-    shutil.rmtree(pictures, ignore_errors=True)
-    for kept in kept_of(report.family):
+    drawn = {f"{kept.name}.svg": render_kept(kept) for kept in kept_of(report.family)}
+    for picture in pictures.glob("*.svg") if drawn else ():
+        picture.unlink()  # of members that are no more
+    for name, svg in drawn.items():
         pictures.mkdir(exist_ok=True)
-        (pictures / f"{kept.name}.svg").write_text(render_kept(kept), encoding="utf-8")
+        (pictures / name).write_text(svg, encoding="utf-8")
+    # The figures first: whatever else goes wrong, they are there.
     save_report(report, folder / "report.json")
-    for name, text in (
-        ("report.md", render_markdown(report, title=title)),
-        ("report.html", render_html(report, title=title)),
-        ("report.csv", render_csv(report)),
-    ):
-        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "report.csv").write_text(render_csv(report), encoding="utf-8")
+    (folder / "report.md").write_text(render_markdown(report, title=title), encoding="utf-8")
+    (folder / "report.html").write_text(render_html(report, title=title), encoding="utf-8")

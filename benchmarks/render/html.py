@@ -104,7 +104,9 @@ def _facts(report: Report) -> list[dict[str, Any]]:
         )
     if row.drop is not None and row.metric is not None:
         value, interval = drop_points(row.drop)
-        detail = f"95% interval {interval}; {row.metric.name} {row.metric.value:.1f}"
+        certain = row.drop.low < row.drop.high
+        detail = f"95% interval {interval}" if certain else "right on the same examples"
+        detail += f"; {row.metric.name} {row.metric.value:.1f}"
         facts.append(_fact(value, f"points of {row.metric.name} lost", detail))
     if row.size_bytes is not None and reference.size_bytes is not None:
         before = megabytes(reference.size_bytes)

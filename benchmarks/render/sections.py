@@ -45,6 +45,7 @@ TABLE_COLUMNS = (
     "load ms",
     "cold start ms",
     "batched /s",
+    "model / floor",
 )
 """The table's columns."""
 
@@ -80,12 +81,15 @@ def table_cells(report: Report, row: Row) -> list[str]:
         whole(row.load_ms),
         whole(row.cold_start_ms),
         _batched(row),
+        MISSING if row.floor is None else f"{row.floor.ratio:.1f}",
     ]
 
 
 def _batched(row: Row) -> str:
-    size = f" (of {row.throughput_batch})" if row.throughput_batch is not None else ""
-    return f"{whole(row.throughput_per_s)}{size}"
+    if row.throughput_batch is None:
+        return whole(row.throughput_per_s)
+    several = f", {row.throughput_sessions} sessions" if (row.throughput_sessions or 1) > 1 else ""
+    return f"{whole(row.throughput_per_s)} ({row.throughput_batch}{several})"
 
 
 def failures(report: Report) -> list[str]:
@@ -117,7 +121,7 @@ def _close(pair: CloseRows) -> str:
     more = (
         f"about {pair.rounds} rounds would probably tell"
         if pair.rounds is not None
-        else "for use they are equally fast"
+        else "a thousand rounds would hardly tell"
     )
     return (
         f"{full_name(pair.faster)} and {full_name(pair.slower)} cannot be ranked by speed: the "
@@ -167,7 +171,22 @@ def method_facts(report: Report) -> list[str]:
     if m.get("throughput_batches"):
         sizes = ", ".join(str(size) for size in m["throughput_batches"])
         lines.append(
-            f"`batched /s`: inputs a second, text to logits, at the best batch size of {sizes}."
+            f"`batched /s`: inputs a second, text to logits, at the best batch size of {sizes}, "
+            "which stands in brackets"
+            + (
+                "; artifacts are tried with a session for each thread as well."
+                if m.get("throughput_sessions")
+                else "."
+            )
+        )
+    for peaks in m.get("peaks") or ():
+        fastest, slowest = peaks["reading"][0][1], peaks["reading"][-1][1]
+        lines.append(
+            "`model / floor`: the model's median over the least time that its products, or reading "
+            f"its weights, take here for {m['median_tokens']} tokens (the median length). With "
+            f"{peaks['threads']} threads this machine reaches {peaks['gmacs']['fp32']:.0f} billion "
+            f"multiplications a second in float and {peaks['gmacs']['int8']:.0f} in INT8 (through "
+            f"ONNX Runtime), and reads {slowest:.0f} (memory) to {fastest:.0f} (caches) GB/s."
         )
     if m.get("cold_starts"):
         lines.append(

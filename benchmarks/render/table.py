@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.report import Report, Row
+from benchmarks.report import PARTS, Report, Row
 
 __all__ = ["render_csv"]
 
@@ -32,10 +32,6 @@ def _flat(row: Row) -> dict[str, Any]:
     for name, value in values.items():
         if isinstance(value, Mapping):
             flat |= {f"{name}.{part}": figure for part, figure in value.items()}
-        elif value is not None or name not in _PARTED:
+        elif value is not None or name not in PARTS:  # of a figure with parts, these are missing
             flat[name] = value
     return flat
-
-
-# Figures that have parts: where one is missing, so are the columns of its parts.
-_PARTED = {"end_to_end_ms", "model_ms", "metric", "drop", "expected_drop", "speedup"}

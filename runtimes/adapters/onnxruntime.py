@@ -27,6 +27,8 @@ _PROVIDERS = {
     "directml": "DmlExecutionProvider",
     "coreml": "CoreMLExecutionProvider",
     "qnn": "QNNExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "xnnpack": "XnnpackExecutionProvider",
 }
 # Builds of the library that carry a provider; two of them overwrite each other's files.
 _PACKAGES = {
@@ -34,7 +36,12 @@ _PACKAGES = {
     "tensorrt": "onnxruntime-gpu",
     "directml": "onnxruntime-directml",
     "qnn": "onnxruntime-qnn",
+    "openvino": "onnxruntime-openvino",
 }
+
+
+# The first that knows the operators of our graphs (export.dialects).
+_OLDEST = (1, 31)
 
 
 class OnnxRuntimeSession:
@@ -112,6 +119,13 @@ def open_model(
         session = library.InferenceSession(str(path), settings, providers=providers)
     except Exception as error:
         reason = "there is no such file" if not path.exists() else str(error).strip()
+        if path.exists() and _version(library) < _OLDEST:
+            oldest = ".".join(map(str, _OLDEST))
+            raise MissingDependencyError(
+                f"ONNX Runtime {library.__version__} cannot open {path}, and is older than "
+                f"{oldest}, which models of this tool need: {reason}",
+                hint=f'Update it: pip install --upgrade "onnxruntime>={oldest}"',
+            ) from error
         raise ArtifactError(f"ONNX Runtime cannot open {path}: {reason}") from error
     actual = device
     if provider not in session.get_providers():
@@ -122,6 +136,11 @@ def open_model(
             stacklevel=2,
         )
     return OnnxRuntimeSession(session, actual, "fp32" if precision == "auto" else precision)
+
+
+def _version(library: ModuleType) -> tuple[int, ...]:
+    parts = str(library.__version__).split(".")[:2]
+    return tuple(int(part) for part in parts if part.isdigit())
 
 
 def _library() -> ModuleType:

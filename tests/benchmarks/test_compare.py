@@ -12,6 +12,12 @@ from compress.cli import main
 from runtimes.errors import DataError
 
 
+@pytest.fixture
+def report(report: Report) -> Report:
+    """Of data that is known."""
+    return replace(report, data={**report.data, "fingerprint": "films"})
+
+
 def measured(report: Report, speedup: float, *, noise: float = 0.03, seed: int = 0) -> Report:
     """Twenty rounds of the reference and of a row that is `speedup` times as fast."""
     rng = np.random.default_rng(seed)
@@ -53,6 +59,7 @@ def test_slower_beyond_noise_and_tolerance_is_one(report: Report) -> None:
 
 
 def test_accuracy_size_and_missing_rows_count(report: Report) -> None:
+    report = measured(report, 8.0)
     worse = Drop(4.0, 3.0, 5.0, 0.001)
     assert regressions(report, changed(report, drop=worse)) == [("small", "drop")]
     assert regressions(report, changed(report, drop=Drop(0.5, -1.0, 2.0, 0.5))) == []
@@ -61,15 +68,38 @@ def test_accuracy_size_and_missing_rows_count(report: Report) -> None:
     assert regressions(report, changed(report, error="died")) == [("small", "measured")]
     gone = replace(report, rows=report.rows[:2], recommended=None)
     assert regressions(report, gone) == [("small", "measured")]
-    assert regressions(gone, report) == []  # a new row is none
+    more = replace(report, rows=(*report.rows, replace(report.rows[2], id="new", model="new")))
+    assert regressions(report, more) == []  # a new row is none
 
 
 def test_reports_of_other_data_or_references_are_refused(report: Report) -> None:
     other = replace(report, data={**report.data, "fingerprint": "another"})
-    with pytest.raises(DataError, match="the data was None, and is another now"):
+    with pytest.raises(DataError, match="the data was films, and is another now"):
         compare_reports(report, other)
     with pytest.raises(DataError, match="the reference was teacher"):
         compare_reports(report, replace(report, reference="stock"))
+    with pytest.raises(DataError, match="the processor was A processor"):
+        compare_reports(report, replace(report, environment={}))
+    nowhere = replace(report, data={})
+    with pytest.raises(DataError, match="do not say what data"):
+        compare_reports(nowhere, nowhere)
+
+
+def test_nothing_to_compare_is_no_success(report: Report) -> None:
+    with pytest.raises(DataError, match="no timings in common"):
+        compare_reports(replace(report, samples={}), report)
+
+
+def test_rows_of_one_name_cannot_be_told_apart(report: Report) -> None:
+    twice = replace(report, rows=(*report.rows, replace(report.rows[2], id="again")))
+    with pytest.raises(DataError, match="several rows called small"):
+        compare_reports(measured(report, 8.0), measured(twice, 8.0))
+
+
+def test_other_sizes_are_the_same_member(report: Report) -> None:
+    before = changed(measured(report, 8.0), model="x2.4: 5 layers, 28 heads")
+    after = changed(measured(report, 6.0, seed=1), model="x2.4: 5 layers, 27 heads")
+    assert regressions(before, after) == [("small", "speed-up")]
 
 
 def test_the_command_prints_the_changes_and_says_by_its_code_if_it_is_worse(
@@ -92,4 +122,5 @@ def test_the_command_prints_the_changes_and_says_by_its_code_if_it_is_worse(
 def test_a_row_that_failed_before_cannot_become_worse(report: Report) -> None:
     row = next(row for row in report.rows if row.error is not None)
     assert isinstance(row, Row)
-    assert all(change.row.id != row.id for change in compare_reports(report, report))
+    timed = measured(report, 8.0)
+    assert all(change.row.id != row.id for change in compare_reports(timed, timed))

@@ -69,7 +69,7 @@ def full(report: Report) -> Report:
     slow = {**timed, "end_to_end_ms": [[8.0, 9.0, 12.0], [8.5, 9.5, 12.5]]}
     small = replace(
         report.rows[2],
-        by_class=(ClassDrop("angry & sad", 30, 3.3), ClassDrop("happy", 40, -2.5)),
+        by_class=(ClassDrop("$5 & $10", 30, 3.3), ClassDrop("happy", 40, -2.5)),
     )
     return replace(
         report,
@@ -117,7 +117,7 @@ def test_charts_show_what_was_measured_in_the_colours_of_the_page(full: Report) 
     assert "budget" in front
     assert "small with 4 layers" in front
     assert "gone" not in front
-    assert "angry & sad (30)" in by_class
+    assert "$5 & $10 (30)" in by_class
 
 
 def test_what_was_not_measured_has_no_chart(report: Report) -> None:

@@ -10,10 +10,11 @@ import psutil
 import pytest
 
 from benchmarks import LatencySettings, Subject, benchmark, load_report, save_report
-from benchmarks.client import Worker
-from benchmarks.lengths import texts_of_lengths
+from benchmarks.client import SubjectError, Worker
+from benchmarks.lengths import measure_lengths, texts_of_lengths
 from benchmarks.render.charts import length_chart
 from benchmarks.render.markdown import render_markdown
+from benchmarks.subjects import open_subject
 from runtimes.errors import DataError, UsageError
 
 QUICK = LatencySettings(rounds=4, sentences=6, warmup=3, settle=1, min_rounds=2)
@@ -106,6 +107,65 @@ def test_batch_sizes_lengths_and_cold_starts(artifact, export, examples):
     assert "best batch size of 4, 16" in text
     assert "median of 2" in text
     assert length_chart(report) is not None
+
+
+def test_a_reference_without_a_fast_tokenizer_costs_the_lengths_alone(artifact, examples, tmp_path):
+    reference = artifact("full")
+    settings = replace(QUICK, lengths=(4, 8))
+    opened = reference.path / "tokenizer.json"
+    kept = opened.read_text()
+    opened.unlink()
+    report = benchmark([reference], examples, reference="full", settings=settings)
+    assert "tokenizer.json" in report.rows[0].error  # an artifact needs it, a checkpoint does not
+    opened.write_text(kept)
+    assert benchmark([reference], examples, reference="full", settings=QUICK).rows[0].error is None
+
+
+def test_what_a_row_can_do_without_costs_a_note(artifact, examples, monkeypatch):
+    real = Worker.time
+
+    def long_ones_fail(self, indices, *, discard):
+        if max(indices) >= len(examples):
+            raise SubjectError("too long")
+        return real(self, indices, discard=discard)
+
+    monkeypatch.setattr(Worker, "time", long_ones_fail)
+    settings = replace(QUICK, lengths=(4, 8))
+    (row,) = benchmark([artifact("full")], examples, reference="full", settings=settings).rows
+    assert row.error is None
+    assert row.note == "latency by length was not measured: too long"
+    assert row.speedup is not None
+
+
+def test_sessions_share_the_threads_of_their_row(artifact, monkeypatch):
+    asked = []
+    monkeypatch.setattr("runtimes.loading.load", lambda *_, **options: asked.append(options))
+    subject = replace(artifact("full"), threads=4)
+    open_subject(subject, 2)
+    open_subject(subject)
+    assert [(options["threads"], options["sessions"]) for options in asked] == [(2, 2), (4, 1)]
+
+
+def test_rows_rest_before_each_length(monkeypatch):
+    class Model:
+        id = "a"
+
+        def time(self, indices, *, discard):
+            happened.append("timed")
+            return np.ones(len(indices) - discard), np.ones(len(indices) - discard)
+
+    happened = []
+    monkeypatch.setattr("benchmarks.lengths.time.sleep", happened.append)
+    curves = measure_lengths(
+        [Model()],
+        [(8, 0), (16, 1)],
+        pause_s=0.5,
+        on_failure=lambda *_: None,
+        failures=(SubjectError,),
+        progress=lambda *_: None,
+    )
+    assert happened == [0.5, "timed"] * 2
+    assert [point.tokens for point in curves["a"]] == [8, 16]
 
 
 def test_pairs_grow_in_their_first_sentence(artifact, examples):

@@ -23,8 +23,11 @@ import benchmarks.worker as worker
 class Session:
     runtime, device, precision = "fake", "cpu", "fp32"
 
+class Tokenizer:
+    max_length = 64
+
 class Predictor:
-    session, labels = Session(), ("a", "b")
+    session, tokenizer, labels = Session(), Tokenizer(), ("a", "b")
     def close(self): print("closing")
 
 def opener(subject):

@@ -460,6 +460,33 @@ def test_bench_measures_a_mix_and_writes_a_report(
     assert shown["command"].startswith("compress bench ")
 
 
+@pytest.mark.slow
+def test_bench_with_fewer_threads_and_the_settings_it_finds(
+    artifact: Path, task: Any, capfd: Any
+) -> None:
+    here = ["bench", str(artifact), "--data", str(task.data), "--json"]
+    assert main([*here, "--rounds", "2", "--threads", "2", "--threads-curve"]) == 0
+    rows = json.loads(capfd.readouterr().out)["rows"]
+    assert [(row["runtime"], row["threads"]) for row in rows] == [
+        ("onnxruntime", 2),
+        ("openvino", 2),
+        ("onnxruntime", 1),
+        ("openvino", 1),
+    ]
+    assert [row["error"] for row in rows] == [None] * 4
+    assert all(row["floor"]["ratio"] > 1 for row in rows)
+    assert all(row["cold_start_ms"] > 0 for row in rows)
+    try:
+        assert main([*here, "--tune"]) == 0
+        found = json.loads(capfd.readouterr().out)
+        assert found["best"]["runtime"] in ("onnxruntime", "openvino")
+        assert found["best"] == found["tried"][0]["setting"]
+        assert main(["predict", str(artifact), "fine"]) == 0
+    finally:
+        (artifact / "tuning.json").unlink(missing_ok=True)
+    assert main(["bench", str(artifact), str(artifact), "--tune", "--data", "x"]) == 2
+
+
 def test_doctor(capfd: Any) -> None:
     assert main(["doctor"]) == 0
     assert "onnxruntime" in capfd.readouterr().out

@@ -37,16 +37,18 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
 
 
 def test_every_setting_is_measured_and_the_fastest_is_kept(artifact: Path) -> None:
-    seen: list[tuple[str, float]] = []
-    tuning = tune(artifact, TEXTS, seconds=5, progress=lambda *step: seen.append(step))
+    shares: list[float] = []
+    tuning = tune(artifact, TEXTS, seconds=5, progress=shares.append)
     assert {one.setting.options.get("spinning") for one in tuning.tried} == {None, False}
     assert len(tuning.tried) == len(candidates(read_manifest(artifact)))
-    times = [one.p50_ms for one in tuning.tried]
-    assert None not in times
-    assert times == sorted(times, key=float)  # type: ignore[arg-type]
-    assert tuning.best == tuning.tried[0].setting
+    most = max(one.rounds for one in tuning.tried)
+    finalists = [one for one in tuning.tried if one.rounds == most]
+    times = [one.p50_ms or 0.0 for one in finalists]
+    assert min(times) > 0
+    # Of those that were measured to the end: who fell behind may have met a faster machine.
+    assert tuning.best == finalists[times.index(min(times))].setting
     assert read_tuning(artifact) == tuning.best
-    assert all(0 <= share <= 1 for _, share in seen)
+    assert all(0 <= share <= 1 for share in shares)
     verify(artifact, read_manifest(artifact))  # it is still intact
 
 
@@ -110,6 +112,38 @@ def test_at_the_first_load_on_request_and_only_then(
     assert measured == [TEXTS]
 
 
+def test_where_it_cannot_be_kept_it_is_used_and_warned_of(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = []
+
+    def measure(folder: Path, texts: Any, *, save: bool = True) -> Any:
+        saved.append(save)
+        if save:
+            raise PermissionError(30, "Read-only file system")
+        return tune(folder, texts, seconds=1e-6, save=False)
+
+    monkeypatch.setattr("runtimes.loading.measure_settings", measure)
+    with (
+        pytest.warns(RuntimeWarning, match=r"tuning.json cannot be written \(Read-only"),
+        load(artifact, tune=TEXTS) as classify,
+    ):
+        assert classify("a film")
+    assert saved == [True, False]
+    with pytest.raises(UsageError, match="together with"):
+        load(artifact, tune=TEXTS, threads=1)
+
+
+def test_a_damaged_setting_is_not_used(artifact: Path, opened: Opened) -> None:
+    sound = {"runtime": "onnxruntime", "precision": "fp32", "threads": 1, "options": {}}
+    for change in ({"threads": 0}, {"threads": "2"}, {"options": {"speed": 9}}, {"runtime": "x"}):
+        content = {"format": 1, "devices": {device_key(): {"best": {**sound, **change}}}}
+        (artifact / TUNING_NAME).write_text(json.dumps(content))
+        with load(artifact):
+            pass
+    assert [call["threads"] for call in opened.calls] == [None] * 4
+
+
 def test_other_devices_stay_in_the_file(artifact: Path) -> None:
     others = {"another device": {"best": {"runtime": "abacus"}}}
     (artifact / TUNING_NAME).write_text(json.dumps({"format": 1, "devices": others}))
@@ -147,6 +181,7 @@ def test_what_cannot_be_run_is_named(artifact: Path, monkeypatch: pytest.MonkeyP
     assert {one.error for one in failed} == {"no memory of that kind"}
     assert all(one.p50_ms is None for one in failed)
     assert tuning.tried[-1] in failed
+    assert tuning.best.options.get("arena") is not False
     monkeypatch.setattr(module, "TUNABLE", ({"arena": False},))
     with pytest.raises(ArtifactError, match="no memory of that kind"):
         tune(artifact, TEXTS)

@@ -1,0 +1,125 @@
+"""Training text as it should be: one normal form, no duplicates, no leaks, more of it if asked."""
+
+import random
+import re
+import unicodedata
+from collections import defaultdict
+from dataclasses import replace
+
+import numpy as np
+
+from benchmarks.examples import Examples
+from compress.data import Splits
+from compress.errors import DataError
+from compress.finetune.settings import TrainingSettings
+
+__all__ = ["prepare"]
+
+_SPACE = re.compile(r"\s+")
+# Share of the words that a varied copy lacks, and of neighbours that change places: what EDA found
+# to leave labels as they are (Wei & Zou 2019, https://aclanthology.org/D19-1670).
+_VARIED = 0.1
+
+
+def prepare(splits: Splits, settings: TrainingSettings) -> tuple[Examples, list[str]]:
+    """The training text to learn from, and what was done to it.
+
+    Only training text is touched: the model will meet text as it comes, so it is validated on that.
+
+    Args:
+        splits: As read.
+        settings: Normal form, duplicates, copies.
+
+    Returns:
+        The examples, and a sentence for each thing that was done.
+
+    Raises:
+        DataError: Nothing is left to learn from.
+    """
+    train = _normalized(splits.train, settings)
+    notes = []
+    if (changed := sum(a != b for a, b in zip(train.texts, splits.train.texts, strict=True))) > 0:
+        notes.append(f"{changed} training texts were brought to normal form.")
+    seen = {
+        key
+        for part in (splits.selection, splits.report)
+        for key in _keys(_normalized(part, settings))
+    }
+    train, leaks = _without(train, seen)
+    if leaks:
+        notes.append(
+            f"{leaks} training texts are, in normal form, also validation texts: left out."
+        )
+    if settings.duplicates == "drop":
+        train, twice, contradicting = _without_duplicates(train)
+        if twice:
+            notes.append(f"{twice} training texts were there twice: kept once.")
+        if contradicting:
+            notes.append(
+                f"{contradicting} training texts carry several labels: which is right cannot be "
+                "told, left out."
+            )
+    if len(np.unique(train.labels)) < 2:
+        raise DataError("after cleaning, the training text has fewer than two classes")
+    if settings.augment:
+        before = len(train)
+        train = _with_copies(train, settings)
+        notes.append(f"{len(train) - before} varied copies of training texts were added.")
+    return train, notes
+
+
+def _normalized(examples: Examples, settings: TrainingSettings) -> Examples:
+    def normal(text: str) -> str:
+        if settings.unicode != "none":
+            text = unicodedata.normalize(settings.unicode, text)
+        return _SPACE.sub(" ", text).strip() if settings.whitespace else text
+
+    pairs = examples.pairs
+    return replace(
+        examples,
+        texts=tuple(normal(text) for text in examples.texts),
+        pairs=None if pairs is None else tuple(normal(text) for text in pairs),
+    )
+
+
+def _keys(examples: Examples) -> list[tuple[str, str]]:
+    pairs = examples.pairs or ("",) * len(examples)
+    return list(zip(examples.texts, pairs, strict=True))
+
+
+def _without(examples: Examples, unwanted: set[tuple[str, str]]) -> tuple[Examples, int]:
+    kept = [index for index, key in enumerate(_keys(examples)) if key not in unwanted]
+    return examples.take(kept), len(examples) - len(kept)
+
+
+def _without_duplicates(examples: Examples) -> tuple[Examples, int, int]:
+    """The examples, how many copies went, and how many texts with several labels."""
+    places: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, key in enumerate(_keys(examples)):
+        places[key].append(index)
+    agreeing = [own for own in places.values() if len({int(examples.labels[i]) for i in own}) == 1]
+    twice = sum(len(own) - 1 for own in agreeing)
+    return examples.take([own[0] for own in agreeing]), twice, len(places) - len(agreeing)
+
+
+def _with_copies(examples: Examples, settings: TrainingSettings) -> Examples:
+    """Behind the examples, `augment` copies of each with words left out and moved."""
+    rng = random.Random(settings.seed)
+
+    def varied(text: str) -> str:
+        words = text.split()
+        kept = [word for word in words if rng.random() >= _VARIED] or words
+        for place in range(len(kept) - 1):
+            if rng.random() < _VARIED:
+                kept[place], kept[place + 1] = kept[place + 1], kept[place]
+        return " ".join(kept)
+
+    copies = 1 + settings.augment
+    pairs = examples.pairs
+    return replace(
+        examples,
+        texts=examples.texts
+        + tuple(varied(text) for _ in range(settings.augment) for text in examples.texts),
+        labels=np.tile(examples.labels, copies),
+        pairs=None if pairs is None else pairs * copies,
+    )

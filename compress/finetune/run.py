@@ -1,0 +1,250 @@
+"""A whole training: from a base model and labelled data to a checkpoint and how good it is."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.examples import Examples
+from benchmarks.metrics import Metric, accuracy
+from compress.data import load_splits
+from compress.errors import ModelError, UsageError
+from compress.finetune.preparation import prepare
+from compress.finetune.settings import TrainingSettings
+from compress.hub import hub_if_reachable
+from compress.logs import quiet_transformers
+from compress.pipeline import Columns
+from compress.progress import Progress, SilentProgress
+from compress.version import tool_version
+from compress.workspace import digest
+
+__all__ = ["Trained", "train"]
+
+_RECORD, _SCRATCH = "training.json", ".training"
+_LONGEST = 512  # tokens kept of a text where the tokenizer states no limit of its own
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave.
+
+    Attributes:
+        folder: The checkpoint, as `from_pretrained` reads it.
+        metrics: On the validation texts that stopping looked at, and on those that nothing did:
+            `selection` and `report`, each with the figures of `_figures`.
+        metric: Accuracy on the latter with its interval.
+        notes: What was done to the data.
+        main_process: Whether this is the process that tells of it, of several.
+    """
+
+    folder: Path
+    metrics: dict[str, dict[str, float]]
+    metric: Metric
+    notes: tuple[str, ...]
+    main_process: bool = True
+
+
+def train(
+    base: str,
+    data: str,
+    out: Path,
+    settings: TrainingSettings,
+    *,
+    columns: Columns | None = None,
+    progress: Progress,
+    command: str | None = None,
+) -> Trained:
+    """Fine-tune `base` on labelled text.
+
+    A training that was stopped goes on from its last evaluation when it is started again with the
+    same base, data and settings, to the weights that it would have come to undisturbed.
+
+    Args:
+        base: Encoder checkpoint folder or hub id, with or without a classifier.
+        data: As for a run, see `compress.data.load_splits`.
+        out: Folder for the checkpoint; it is new, empty, or of an earlier training.
+        settings: How to train.
+        columns: Names of columns that convention does not find.
+        progress: Where to report progress.
+        command: What the user typed, for the record.
+
+    Raises:
+        DataError: The data cannot be read or used.
+        ModelError: The base model cannot be loaded as a classifier.
+        UsageError: `out` holds something else, or a training with other settings.
+    """
+    quiet_transformers()
+    from accelerate import PartialState
+
+    main_process = PartialState().is_main_process
+    if not main_process:
+        progress = SilentProgress()
+    columns = columns or Columns()
+    splits = load_splits(
+        data,
+        label_names=None,
+        text_column=columns.text,
+        pair_column=columns.pair,
+        label_column=columns.label,
+        seed=settings.seed,
+    )
+    examples, notes = prepare(splits, settings)
+    names = splits.train.label_names
+    key = digest(tool_version(), base, splits.fingerprint, settings.model_dump(mode="json"))
+    _check_out(out, key)
+    model, tokenizer = _load(base, names, settings.seed)
+    length = _max_length(model.config, tokenizer, settings)
+    from compress.finetune.trainer import build_trainer, class_weights, freeze
+
+    try:
+        freeze(model, embeddings=settings.freeze_embeddings, layers=settings.freeze_layers)
+    except ValueError as error:
+        raise UsageError(f"freeze_layers={settings.freeze_layers}: {error}") from error
+    scratch = _scratch(out, key)
+    weights = None
+    if settings.class_weights == "balanced":
+        weights = class_weights(examples.labels, len(names))
+    trainer = build_trainer(
+        model,
+        tokenizer,
+        _features(examples, tokenizer, length),
+        _features(splits.selection, tokenizer, length),
+        scratch,
+        settings,
+        weights=weights,
+        metrics=_figures,
+        progress=progress,
+    )
+    trainer.train(resume_from_checkpoint=_last_checkpoint(scratch))
+    found = {}
+    for name, part in (("selection", splits.selection), ("report", splits.report)):
+        answers = trainer.predict(_features(part, tokenizer, length))
+        found[name] = _figures(answers.predictions, part.labels)
+        if name == "report":
+            metric = accuracy(answers.predictions.argmax(axis=-1), part.labels)
+    if main_process:
+        _save(trainer.model, tokenizer, length, out)
+        record = {
+            "base": base,
+            "data": data,
+            "fingerprint": splits.fingerprint,
+            "settings": settings.model_dump(mode="json"),
+            "metrics": found,
+            "accuracy": asdict(metric),
+            "history": trainer.state.log_history,
+            "notes": [*splits.notes, *notes],
+            "command": command,
+            "key": key,
+        }
+        text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+        (out / _RECORD).write_text(text, encoding="utf-8")
+        for checkpoint in scratch.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint)
+    return Trained(out, found, metric, (*splits.notes, *notes), main_process)
+
+
+def _check_out(out: Path, key: str) -> None:
+    """Refuse a folder of something else, before anything is written."""
+    mark = out / _SCRATCH / "key"
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file", hint="name a folder")
+    if out.is_dir() and any(out.iterdir()):
+        if not mark.is_file():
+            raise UsageError(
+                f"--out {out} is not empty and was not written by a training; nothing was touched",
+                hint="name a new folder, or one of an earlier training (which then resumes)",
+            )
+        if mark.read_text(encoding="utf-8") != key:
+            raise UsageError(
+                f"--out {out} holds a training of another base, data or settings",
+                hint="name a new folder, or remove this one first",
+            )
+
+
+def _scratch(out: Path, key: str) -> Path:
+    """Where checkpoints of this training go."""
+    scratch = out / _SCRATCH
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        (scratch / "key").write_text(key, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"--out {out} cannot be written to: {error.strerror or error}",
+            hint="name a folder that can be",
+        ) from error
+    return scratch
+
+
+def _load(base: str, names: tuple[str, ...], seed: int) -> tuple[Any, Any]:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
+
+    set_seed(seed)  # of a new classifier's weights
+    labels = dict(enumerate(names))
+    try:
+        with hub_if_reachable():
+            tokenizer = AutoTokenizer.from_pretrained(base)
+            model = AutoModelForSequenceClassification.from_pretrained(
+                base,
+                num_labels=len(names),
+                id2label=labels,
+                label2id={name: index for index, name in labels.items()},
+                problem_type="single_label_classification",
+                ignore_mismatched_sizes=True,  # a classifier of other classes is replaced
+                use_safetensors=True,
+            )
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ModelError(f"{base} cannot be loaded as a classifier: {first}") from error
+    return model, tokenizer
+
+
+def _max_length(config: Any, tokenizer: Any, settings: TrainingSettings) -> int:
+    positions = getattr(config, "max_position_embeddings", _LONGEST)
+    limit = min(positions, tokenizer.model_max_length, _LONGEST)
+    if settings.max_length is not None and settings.max_length > positions:
+        raise UsageError(
+            f"max_length={settings.max_length}, but the model has {positions} positions"
+        )
+    return int(settings.max_length or limit)
+
+
+def _features(examples: Examples, tokenizer: Any, length: int) -> list[dict[str, Any]]:
+    encoded = tokenizer(
+        list(examples.texts),
+        None if examples.pairs is None else list(examples.pairs),
+        truncation=True,
+        max_length=length,
+    )
+    return [
+        {**{name: rows[index] for name, rows in encoded.items()}, "labels": int(label)}
+        for index, label in enumerate(examples.labels)
+    ]
+
+
+def _figures(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
+    """Accuracy, macro F1 and Matthews' correlation, in points."""
+    from sklearn.metrics import f1_score, matthews_corrcoef
+
+    predictions = logits.argmax(axis=-1)
+    return {
+        "accuracy": 100 * float((predictions == labels).mean()),
+        "macro_f1": 100 * float(f1_score(labels, predictions, average="macro", zero_division=0)),
+        "mcc": 100 * float(matthews_corrcoef(labels, predictions)),
+    }
+
+
+def _last_checkpoint(scratch: Path) -> str | None:
+    from transformers.trainer_utils import get_last_checkpoint
+
+    found: str | None = get_last_checkpoint(str(scratch))
+    return found
+
+
+def _save(model: Any, tokenizer: Any, length: int, out: Path) -> None:
+    model.save_pretrained(out)
+    tokenizer.model_max_length = length
+    tokenizer.save_pretrained(out)

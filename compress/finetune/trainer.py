@@ -1,0 +1,233 @@
+# ruff: noqa: ARG002 - what callbacks are told is the library's choice
+"""The training loop: Transformers' `Trainer`, told what these settings mean.
+
+It brings what a loop of one's own would have to prove: gradient accumulation, resuming to the same
+weights, several processes and machines through `accelerate launch`, TensorBoard.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import (
+    EarlyStoppingCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from compress.finetune.settings import TrainingSettings
+from compress.progress import Progress, Task
+
+__all__ = ["build_trainer", "class_weights", "freeze"]
+
+
+def build_trainer(
+    model: Any,
+    tokenizer: Any,
+    train: Sequence[dict[str, Any]],
+    validation: Sequence[dict[str, Any]],
+    folder: Path,
+    settings: TrainingSettings,
+    *,
+    weights: Tensor | None,
+    metrics: Callable[[Any, Any], dict[str, float]],
+    progress: Progress,
+) -> Trainer:
+    """A trainer that keeps the best weights by the validation metric.
+
+    Args:
+        model: A Transformers classifier.
+        tokenizer: Its tokenizer, which pads batches.
+        train: Examples as `input_ids`, `attention_mask` and `labels` of their own lengths.
+        validation: Likewise.
+        folder: Where checkpoints and TensorBoard logs go.
+        settings: How to train.
+        weights: (C,) of the classes in the loss; None: equal.
+        metrics: (N, C) logits and (N,) labels to named figures, `settings.metric` among them.
+        progress: Told of each step.
+    """
+    from transformers import DataCollatorWithPadding
+
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=64,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=_SCHEDULES[settings.schedule],
+        warmup_steps=settings.warmup,  # below 1, a share
+        weight_decay=settings.weight_decay,
+        gradient_accumulation_steps=settings.accumulate,
+        max_grad_norm=settings.clip,
+        eval_strategy="steps",
+        eval_steps=_interval(len(train), settings),
+        save_strategy="steps",
+        save_steps=_interval(len(train), settings),
+        save_total_limit=2,  # the best and the last
+        load_best_model_at_end=True,
+        metric_for_best_model=settings.metric,
+        greater_is_better=True,
+        logging_strategy="steps",
+        logging_steps=10,
+        report_to=["tensorboard"],
+        disable_tqdm=True,
+        seed=settings.seed,
+        remove_unused_columns=False,
+        # Of grouping by length the library forgets, when it resumes, where it was.
+        train_sampling_strategy="random",
+        restore_callback_states_from_checkpoint=True,  # the patience that is left
+        dataloader_pin_memory=torch.cuda.is_available(),
+        bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+    )
+    callbacks: list[TrainerCallback] = [_Reporting(progress)]
+    if settings.patience is not None:
+        callbacks.append(EarlyStoppingCallback(settings.patience))
+    trainer = _Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=train,
+        eval_dataset=validation,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        processing_class=tokenizer,
+        compute_loss_func=_Loss(weights, settings.label_smoothing),
+        compute_metrics=lambda found: metrics(found.predictions, found.label_ids),
+        callbacks=callbacks,
+    )
+    trainer.settings = settings
+    for printer in ("PrinterCallback", "ProgressCallback"):
+        for callback in list(trainer.callback_handler.callbacks):
+            if type(callback).__name__ == printer:
+                trainer.remove_callback(callback)
+    return trainer
+
+
+def class_weights(labels: np.ndarray, classes: int) -> Tensor:
+    """(C,) weights that make all classes that occur count the same; over all texts their mean is
+    1."""
+    counts = np.bincount(labels, minlength=classes)
+    present = counts > 0
+    weights = np.where(present, len(labels) / (present.sum() * np.maximum(counts, 1)), 0.0)
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def freeze(model: Any, *, embeddings: bool, layers: int) -> None:
+    """Leave the word table, or the lowest layers, out of training.
+
+    Raises:
+        ValueError: The model has fewer layers than are to be frozen.
+    """
+    base = model.base_model
+    if embeddings:
+        for parameter in base.get_input_embeddings().parameters():
+            parameter.requires_grad_(False)
+    if layers == 0:
+        return
+    stack = next(
+        (
+            module
+            for module in base.modules()
+            if isinstance(module, torch.nn.ModuleList)
+            and len(module) == base.config.num_hidden_layers
+        ),
+        None,
+    )
+    if stack is None or layers > len(stack):
+        raise ValueError(f"the model has no {layers} layers to freeze")
+    for layer in stack[:layers]:
+        for parameter in layer.parameters():
+            parameter.requires_grad_(False)
+
+
+# What Transformers calls them; the exponential one is not among its own.
+_SCHEDULES = {
+    "linear": "linear",
+    "cosine": "cosine",
+    "constant": "constant_with_warmup",
+    "exponential": "constant_with_warmup",
+}
+
+
+class _Trainer(Trainer):
+    settings: TrainingSettings
+    lr_scheduler: Any
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:
+        if self.settings.schedule != "exponential" or self.lr_scheduler is not None:
+            return super().create_scheduler(num_training_steps, optimizer)
+        warmup = max(1, self.args.get_warmup_steps(num_training_steps))
+        down = math.log(self.settings.decay) / max(1, num_training_steps - warmup)
+
+        def factor(step: int) -> float:
+            return step / warmup if step < warmup else math.exp(down * (step - warmup))
+
+        self.lr_scheduler = LambdaLR(optimizer or self.optimizer, factor)
+        self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+
+class _Loss:
+    """Cross-entropy over all examples of a step, whatever batches they come in."""
+
+    def __init__(self, weights: Tensor | None, smoothing: float) -> None:
+        self._weights, self._smoothing = weights, smoothing
+
+    def __call__(self, outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
+        weights = None if self._weights is None else self._weights.to(outputs.logits.device)
+        total = cross_entropy(
+            outputs.logits.float(),
+            labels,
+            weight=weights,
+            label_smoothing=self._smoothing,
+            reduction="sum",
+        )
+        return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
+
+
+class _Reporting(TrainerCallback):
+    """Tells a `Progress` of steps, loss and metric."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bar: AbstractContextManager[Task] | None = None
+        self._task: Task | None = None
+        self._figures: dict[str, float] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._bar = self._progress.track("training", state.max_steps)
+        self._task = self._bar.__enter__()
+        if state.global_step:
+            self._task.advance(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._task is not None:
+            self._task.advance(1, **self._figures)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if logs and "loss" in logs:
+            self._figures["loss"] = float(logs["loss"])
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any
+    ) -> None:
+        name = args.metric_for_best_model
+        if metrics and f"eval_{name}" in metrics:
+            self._figures[name] = float(metrics[f"eval_{name}"])
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+            self._bar = self._task = None
+
+
+def _interval(examples: int, settings: TrainingSettings) -> int:
+    steps = math.ceil(examples / (settings.batch_size * settings.accumulate))
+    return max(1, round(steps / settings.evaluations))

@@ -1,0 +1,142 @@
+"""Settings from a YAML file, options and `key=value` strings, with errors that name the key."""
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from compress.errors import RecipeError
+
+__all__ = ["Settings", "merged", "read_settings", "validated"]
+
+
+class Settings(BaseModel):
+    """What settings have in common: no unknown keys, no changes, no infinities."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Model = TypeVar("Model", bound=Settings)
+
+
+def read_settings(
+    what: str,
+    path: Path | None = None,
+    overrides: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What a YAML file says, changed by options and then by overrides.
+
+    Args:
+        what: What the settings are called in errors.
+        path: YAML file, or None.
+        overrides: `key=value` strings; the key is dotted (`distill.epochs=2`), the value YAML.
+        options: Top-level keys set by command-line options; None values are ignored.
+
+    Raises:
+        RecipeError: Unreadable file, or a string that is no override.
+    """
+    given: dict[str, Any] = {} if path is None else _read(what, path)
+    for key, value in (options or {}).items():
+        if value is not None:
+            given[key] = value
+    for override in overrides:
+        _set(given, override)
+    return given
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with what `over` says, key by key of nested mappings."""
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(below, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def validated(model: type[Model], content: Mapping[str, Any], what: str) -> Model:
+    """`content` as settings.
+
+    Raises:
+        RecipeError: Unknown key (with the nearest one), or unfit value.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        known = _all_keys(model)
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise RecipeError(
+                f"the {what} has no key {key!r}", hint=_nearest_key(key, known)
+            ) from error
+        # pydantic appends the place in a list and the member of a union: distill.layers.int
+        name = max((k for k in known if f"{key}.".startswith(f"{k}.")), key=len, default=key)
+        raise RecipeError(
+            f"{what} key {name!r}: {first['msg'][0].lower()}{first['msg'][1:]} "
+            f"(got {first['input']!r})",
+            hint=_nearest_choice(first),
+        ) from error
+
+
+def _read(what: str, path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"the {what} {path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"the {what} {path} is no valid YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise RecipeError(f"the {what} {path} must be a mapping of keys, not {content!r:.40}")
+    return content
+
+
+def _set(target: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise RecipeError(f"{override!r} is no override", hint="write it as key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"the value of {override!r} is no valid YAML") from error
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        target = target.setdefault(parent, {})
+        if not isinstance(target, dict):
+            raise RecipeError(f"{override!r}: {parent} is a value and has no keys")
+    target[leaf] = value
+
+
+def _nearest_choice(error: Any) -> str | None:
+    """For a word that is not one of the words to choose from."""
+    if error["type"] != "literal_error" or not isinstance(error["input"], str):
+        return None
+    choices = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+    near = get_close_matches(error["input"], choices, n=1)
+    return f"did you mean {near[0]!r}?" if near else None
+
+
+def _nearest_key(key: str, known: Sequence[str]) -> str:
+    """For a key that does not exist, in a section that does."""
+    section, dot, leaf = key.rpartition(".")
+    beside = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == section]
+    near = get_close_matches(leaf, beside, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean {section + dot + near[0]!r}?"
+    return f"keys{f' of {section}' if section else ''}: {', '.join(beside)}"
+
+
+def _all_keys(model: type[BaseModel]) -> list[str]:
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        keys.append(name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += [f"{name}.{inner}" for inner in field.annotation.model_fields]
+    return keys
