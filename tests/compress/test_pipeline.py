@@ -47,12 +47,12 @@ QUICK = [
 @contextlib.contextmanager
 def lightly(monkeypatch: pytest.MonkeyPatch, *, runtimes: tuple[str, ...]) -> Iterator[None]:
     """Fewer processes and rounds: one rival, the named runtimes. Nothing is faked."""
-    import export.stock
+    from compress import rivals
 
-    one = {name: value for name, value in export.stock.STOCK_EXPORTS.items() if name == "onnx-fp32"}
+    one = {name: value for name, value in rivals.STOCK_EXPORTS.items() if name == "onnx-fp32"}
     selection = replace(conclusion._SELECTION, rounds=2, min_rounds=2, sentences=5)
     with monkeypatch.context() as patch:
-        patch.setattr(export.stock, "STOCK_EXPORTS", one)
+        patch.setattr(rivals, "STOCK_EXPORTS", one)
         patch.setattr(conclusion, "_SELECTION", selection)
         patch.setattr(conclusion, "_SENTENCES", 5)
         patch.setattr(conclusion, "_runtimes_present", lambda: list(runtimes))
@@ -161,7 +161,11 @@ def test_the_table_has_the_original_the_rival_the_family_and_all_runtimes(done: 
     assert ids[:2] == ["pytorch-fp32", "stock-onnx-fp32"]
     assert {f"{name}-{runtime}" for name in ("full", "distill", "prune")} <= set(ids)
     assert {f"{member}-{r}" for r in ("onnxruntime", "openvino", "pytorch")} <= set(ids)
-    assert report["budget"] == {"max_drop": 9.0, "effort": "balanced"}
+    assert report["budget"] == {
+        "max_drop": 9.0,
+        "target_latency_ms": None,
+        "effort": "balanced",
+    }
     assert report["data"]["splits"] == {"train": 360, "selection": 120, "report": 120}
     assert report["decisions"][-1].startswith("Chosen: ")
     assert [entry["name"] for entry in report["family"]] == ["full", "distill", "prune"]
