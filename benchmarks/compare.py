@@ -139,17 +139,8 @@ def _speed(
 
 def _log_speedups(report: Report, row: Row) -> NDArray[np.float64]:
     """(R,) of the rounds that the row shares with the reference."""
-    if row.id not in report.samples or report.reference not in report.samples:
-        return np.empty(0)
-    medians = [
-        {
-            number: float(np.median(timings))
-            for number, timings in zip(of["rounds"], of["end_to_end_ms"], strict=True)
-        }
-        for of in (report.samples[report.reference], report.samples[row.id])
-    ]
-    shared = sorted(medians[0].keys() & medians[1].keys())
-    return np.log([medians[0][number] / medians[1][number] for number in shared])
+    reference, own = report.paired_medians(report.reference, row.id)
+    return np.log(reference / own)
 
 
 def _drop(old: Row, new: Row) -> list[Change]:

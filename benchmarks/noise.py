@@ -1,10 +1,8 @@
 """Which rows of a report are too close in speed to be ranked, and what would settle it."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,24 +44,15 @@ def close_rows(report: Report, *, seed: int = 0) -> list[CloseRows]:
     """
     timed = [row for row in report.rows if row.end_to_end_ms and row.id in report.samples]
     timed.sort(key=lambda row: row.end_to_end_ms.p50 if row.end_to_end_ms else math.inf)
-    medians = {row.id: _medians(report.samples[row.id]) for row in timed}
     found = []
     for faster, slower in pairwise(timed):
-        shared = sorted(medians[faster.id].keys() & medians[slower.id].keys())
-        if len(shared) < 2:
+        own, other = report.paired_medians(faster.id, slower.id)
+        if len(own) < 2:
             continue
-        own = np.array([medians[faster.id][number] for number in shared])
-        other = np.array([medians[slower.id][number] for number in shared])
         ratio = paired_ratio_interval(other, own, seed=seed)
         if ratio.low <= 1.0 <= ratio.high:
             found.append(CloseRows(faster, slower, ratio, _rounds_to_tell(np.log(other / own))))
     return found
-
-
-def _medians(samples: Mapping[str, Any]) -> dict[int, float]:
-    rounds: list[int] = list(samples["rounds"])
-    medians = [float(np.median(timings)) for timings in samples["end_to_end_ms"]]
-    return dict(zip(rounds, medians, strict=True))
 
 
 def _rounds_to_tell(log_ratios: NDArray[np.float64]) -> int | None:

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.expected import ExpectedDrop
 from benchmarks.metrics import ClassDrop, Drop, Metric
 from benchmarks.roofline import Floor
@@ -172,6 +175,27 @@ class Report:
             if row.id == row_id:
                 return row
         raise KeyError(row_id)
+
+    def paired_medians(
+        self, first: str, second: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Median end-to-end milliseconds, (R,) each, of the rounds that two rows have in common.
+
+        Args:
+            first: Id of a row.
+            second: Id of another; where one has no samples, or no round is common, R is 0.
+        """
+        medians = [
+            {
+                number: float(np.median(timings))
+                for number, timings in zip(of["rounds"], of["end_to_end_ms"], strict=True)
+            }
+            for name in (first, second)
+            if (of := self.samples.get(name)) is not None
+        ]
+        shared = sorted(medians[0].keys() & medians[1].keys()) if len(medians) == 2 else []
+        pairs = np.array([[of[number] for number in shared] for of in medians[:2]])
+        return (pairs[0], pairs[1]) if shared else (np.empty(0), np.empty(0))
 
     def to_json(self) -> dict[str, Any]:
         """The report as `report.json` holds it."""

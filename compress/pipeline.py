@@ -12,7 +12,6 @@ import numpy as np
 from compress.conclusion import Result, conclude
 from compress.data import Splits, load_splits, load_unlabelled
 from compress.data.splitting import fingerprint
-from compress.errors import UsageError
 from compress.family import (
     Member,
     Staged,
@@ -26,6 +25,7 @@ from compress.job import Family, Job
 from compress.logs import logging_to, quiet_transformers
 from compress.progress import Progress
 from compress.recipe import Recipe, render_recipe
+from compress.tokenized import kept_length
 from compress.workspace import Workspace, digest
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ _log = logging.getLogger("edgepress")
 
 _LENGTHS = 1024  # quantiles of the training texts' lengths that the latency table is measured on
 _CONCLUSION_MINUTES = 8.0  # of a time budget, for exporting and measuring the family
-_LONGEST = 512  # tokens kept of a text where the tokenizer states no limit of its own
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def _prepare(job: Job, config: Any) -> _Start:
         module = fold_token_types(module)
         notes.append("token types folded, the texts are single sentences")
     encoder = Encoder(module=module, tokenizer=imported.tokenizer)
-    max_length = _max_length(job, module.config, imported.tokenizer)
+    max_length = kept_length(job.recipe.max_length, module.config, imported.tokenizer)
     context = Context(
         recipe=job.recipe,
         teacher=encoder,
@@ -247,17 +246,6 @@ def _fallback(job: Job) -> Member:
         member = fallback_member(job.checkpoint, job.splits.train, job.recipe, job.workspace, key)
         task.advance()
     return member
-
-
-def _max_length(job: Job, config: Any, tokenizer: Any) -> int:
-    """Tokens kept of a text: what was asked for, as far as the model and tokenizer go."""
-    limit = min(config.max_position_embeddings, tokenizer.model_max_length, _LONGEST)
-    wanted = job.recipe.max_length
-    if wanted is not None and wanted > config.max_position_embeddings:
-        raise UsageError(
-            f"max_length={wanted}, but the model has {config.max_position_embeddings} positions"
-        )
-    return wanted or int(limit)
 
 
 def _read_config(model: str) -> Any:

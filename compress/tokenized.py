@@ -8,15 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
+from compress.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["TokenizedTexts", "collate", "length_grouped_batches", "tokenize"]
+__all__ = ["TokenizedTexts", "collate", "kept_length", "length_grouped_batches", "tokenize"]
+
+_LONGEST = 512  # tokens kept of a text where the tokenizer states no limit of its own
 
 NO_LABEL = -1
 """The label of a text that has none; losses ignore it."""
+
+
+def kept_length(wanted: int | None, config: Any, tokenizer: Any) -> int:
+    """Tokens kept of a text: what was asked for, as far as the model goes; else what model and
+    tokenizer allow.
+
+    Raises:
+        UsageError: More is asked for than the model has positions.
+    """
+    positions = getattr(config, "max_position_embeddings", _LONGEST)
+    if wanted is not None and wanted > positions:
+        raise UsageError(f"max_length={wanted}, but the model has {positions} positions")
+    return int(wanted or min(positions, tokenizer.model_max_length, _LONGEST))
 
 
 @dataclass(frozen=True)

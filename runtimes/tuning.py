@@ -8,12 +8,13 @@ manifest, by device, and `runtimes.load` goes by it. Needs no PyTorch.
 import contextlib
 import json
 import os
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from runtimes.artifact import TUNING_NAME, read_manifest
 from runtimes.errors import (
@@ -152,7 +153,7 @@ def tune(
         if not alive:
             reasons = "; ".join(dict.fromkeys(failures.values()))
             raise ArtifactError(f"no setting can run {folder}: {reasons}")
-        medians = {place: statistics.median(found[place]) for place in alive}
+        medians = {place: float(np.median(found[place])) for place in alive}
         fastest = min(medians.values())
         alive = [place for place in alive if medians[place] <= _LEFT_BEHIND * fastest]
         if len(alive) == 1 or time.monotonic() - start >= seconds:
@@ -160,7 +161,7 @@ def tune(
     tried = [
         Tried(setting, None, len(found[place]), failures[place])
         if place in failures
-        else Tried(setting, statistics.median(found[place]), len(found[place]))
+        else Tried(setting, float(np.median(found[place])), len(found[place]))
         for place, setting in enumerate(racing)
     ]
     # Most rounds first: those that fell behind were measured when the machine was another.
@@ -219,7 +220,7 @@ def time_turn(
             start = time.perf_counter()
             predictor(text)
             timings.append(time.perf_counter() - start)
-    return 1000.0 * statistics.median(timings)
+    return 1000.0 * float(np.median(timings))
 
 
 def read_tuning(folder: str | os.PathLike[str]) -> Setting | None:

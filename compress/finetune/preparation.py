@@ -4,6 +4,7 @@ import random
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -43,7 +44,7 @@ def prepare(splits: Splits, settings: TrainingSettings) -> tuple[Examples, list[
     seen = {
         key
         for part in (splits.selection, splits.report)
-        for key in _keys(_normalized(part, settings))
+        for key in _normalized(part, settings).inputs()
     }
     train, leaks = _without(train, seen)
     if leaks:
@@ -82,20 +83,16 @@ def _normalized(examples: Examples, settings: TrainingSettings) -> Examples:
     )
 
 
-def _keys(examples: Examples) -> list[tuple[str, str]]:
-    pairs = examples.pairs or ("",) * len(examples)
-    return list(zip(examples.texts, pairs, strict=True))
-
-
-def _without(examples: Examples, unwanted: set[tuple[str, str]]) -> tuple[Examples, int]:
-    kept = [index for index, key in enumerate(_keys(examples)) if key not in unwanted]
+def _without(examples: Examples, unwanted: set[str | tuple[str, str]]) -> tuple[Examples, int]:
+    kept = [index for index, key in enumerate(examples.inputs()) if key not in unwanted]
     return examples.take(kept), len(examples) - len(kept)
 
 
 def _without_duplicates(examples: Examples) -> tuple[Examples, int, int]:
     """The examples, how many copies went, and how many texts with several labels."""
-    places: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for index, key in enumerate(_keys(examples)):
+    places: dict[str | tuple[str, str], list[int]] = defaultdict(list)
+    inputs: Sequence[str | tuple[str, str]] = examples.inputs()
+    for index, key in enumerate(inputs):
         places[key].append(index)
     agreeing = [own for own in places.values() if len({int(examples.labels[i]) for i in own}) == 1]
     twice = sum(len(own) - 1 for own in agreeing)

@@ -19,13 +19,13 @@ from compress.hub import hub_if_reachable
 from compress.logs import quiet_transformers
 from compress.pipeline import Columns
 from compress.progress import Progress, SilentProgress
+from compress.tokenized import kept_length
 from compress.version import tool_version
 from compress.workspace import digest
 
 __all__ = ["Trained", "train"]
 
 _RECORD, _SCRATCH = "training.json", ".training"
-_LONGEST = 512  # tokens kept of a text where the tokenizer states no limit of its own
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def train(
     key = digest(tool_version(), base, splits.fingerprint, settings.model_dump(mode="json"))
     _check_out(out, key)
     model, tokenizer = _load(base, names, settings.seed)
-    length = _max_length(model.config, tokenizer, settings)
+    length = kept_length(settings.max_length, model.config, tokenizer)
     from compress.finetune.trainer import build_trainer, class_weights, freeze
 
     try:
@@ -200,16 +200,6 @@ def _load(base: str, names: tuple[str, ...], seed: int) -> tuple[Any, Any]:
         first = str(error).strip().splitlines()[0]
         raise ModelError(f"{base} cannot be loaded as a classifier: {first}") from error
     return model, tokenizer
-
-
-def _max_length(config: Any, tokenizer: Any, settings: TrainingSettings) -> int:
-    positions = getattr(config, "max_position_embeddings", _LONGEST)
-    limit = min(positions, tokenizer.model_max_length, _LONGEST)
-    if settings.max_length is not None and settings.max_length > positions:
-        raise UsageError(
-            f"max_length={settings.max_length}, but the model has {positions} positions"
-        )
-    return int(settings.max_length or limit)
 
 
 def _features(examples: Examples, tokenizer: Any, length: int) -> list[dict[str, Any]]:
