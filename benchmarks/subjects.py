@@ -1,6 +1,7 @@
 """What a row of the table measures, and how it is opened inside the row's own process."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -32,6 +33,7 @@ class Subject:
             library chooses); for a checkpoint, None is `"fp32"`.
         threads: Intra-op threads; None lets the library use every core.
         note: A remark for the report.
+        options: Settings of the runtime's own.
     """
 
     id: str
@@ -43,6 +45,7 @@ class Subject:
     precision: str | None = None
     threads: int | None = None
     note: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -68,7 +71,11 @@ def open_subject(subject: Subject, sessions: int = 1) -> "Predictor":
         threads = max(1, threads // sessions)  # the row's threads, shared
     if subject.kind == "checkpoint":
         return loading.open_checkpoint(
-            subject.path, device=device, threads=threads, precision=subject.precision or "fp32"
+            subject.path,
+            device=device,
+            threads=threads,
+            precision=subject.precision or "fp32",
+            options=subject.options,
         )
     if subject.kind == "artifact":
         return loading.load(
@@ -78,6 +85,7 @@ def open_subject(subject: Subject, sessions: int = 1) -> "Predictor":
             threads=threads,
             precision=subject.precision,
             sessions=sessions,
+            options=subject.options or None,
         )
     return loading.open_model_folder(
         subject.path,
@@ -85,6 +93,7 @@ def open_subject(subject: Subject, sessions: int = 1) -> "Predictor":
         device=device,
         threads=threads,
         precision=subject.precision or "auto",
+        options=subject.options,
     )
 
 

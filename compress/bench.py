@@ -19,6 +19,7 @@ from runtimes.artifact import MANIFEST_NAME, read_manifest
 from runtimes.fingerprint import usable_cores
 from runtimes.hf_config import read_hf_config
 from runtimes.loading import MODEL_FILES
+from runtimes.registry import get_runtime
 from runtimes.tuning import Tuning, tune
 
 __all__ = ["bench_models", "tune_artifact"]
@@ -39,6 +40,8 @@ def bench_models(
     seed: int,
     threads: int | None,
     threads_curve: bool = False,
+    devices: Sequence[str] = ("cpu",),
+    precisions: Sequence[str] = ("fp32",),
     progress: Progress,
     command: str | None,
 ) -> Report:
@@ -53,16 +56,21 @@ def bench_models(
         seed: Seed of sampling and intervals.
         threads: CPU threads; None for all cores.
         threads_curve: Whether to measure each row with fewer threads as well: 1, 2, 4 ...
+        devices: Devices to run on, each model wherever a runtime of its knows the device.
+        precisions: What PyTorch is to compute checkpoints in; the first is the reference's.
         progress: Where to report progress.
         command: What the user typed.
 
     Raises:
-        UsageError: `out` cannot be written to, or holds something else.
+        UsageError: `out` cannot be written to, or holds something else; or no runtime of the
+            models knows a device.
         ModelError: A folder is none of the kinds.
         DataError: The data do not fit the first model.
     """
     # A folder given twice is measured once.
     subjects = [s for model in dict.fromkeys(models) for s in _subjects(model, threads)]
+    subjects = [s for subject in subjects for s in _in_precisions(subject, precisions)]
+    subjects = _on_devices(subjects, devices)
     if threads_curve:
         subjects += [few for subject in subjects for few in _with_fewer_threads(subject)]
     splits = load_splits(
@@ -204,8 +212,60 @@ def _subjects(path: Path, threads: int | None) -> list[Subject]:
     return found
 
 
+def _in_precisions(subject: Subject, precisions: Sequence[str]) -> list[Subject]:
+    """A checkpoint in each precision; anything else holds its own."""
+    if subject.kind != "checkpoint":
+        return [subject]
+    return [
+        replace(subject, id=f"{subject.id}:{precision}", precision=precision)
+        for precision in dict.fromkeys(precisions)
+    ]
+
+
+def _on_devices(subjects: Sequence[Subject], devices: Sequence[str]) -> list[Subject]:
+    """Each subject on each device that its runtime knows, present or not: why not, its row says.
+
+    Raises:
+        UsageError: None of the runtimes knows a device.
+    """
+    known = {
+        runtime: [found.device for found in get_runtime(runtime).devices()]
+        for runtime in dict.fromkeys(subject.runtime for subject in subjects)
+    }
+    for device in devices:
+        if not any(device in names for names in known.values()):
+            every = sorted({name for names in known.values() for name in names})
+            raise UsageError(
+                f"no runtime of these models knows the device {device!r}; they know: "
+                f"{', '.join(every)}",
+                hint="see what is there: compress doctor",
+            )
+    placed = [
+        replace(subject, id=f"{subject.id}@{device}", device=device)
+        for device in dict.fromkeys(devices)
+        for subject in subjects
+        if device in known[subject.runtime]
+    ]
+    return [each for subject in placed for each in _with_graphs(subject)]
+
+
+def _with_graphs(subject: Subject) -> list[Subject]:
+    """A checkpoint on a GPU is also run as captured graphs."""
+    if subject.kind != "checkpoint" or subject.device != "cuda":
+        return [subject]
+    graphs = replace(
+        subject,
+        id=f"{subject.id}:graphs",
+        model=f"{subject.model}, CUDA graphs",
+        options={"graphs": True},
+    )
+    return [subject, graphs]
+
+
 def _with_fewer_threads(subject: Subject) -> list[Subject]:
-    """The subject with one thread, two, four ..., less than it has."""
+    """On a CPU, the subject with one thread, two, four ..., less than it has."""
+    if subject.device != "cpu":
+        return []
     most = subject.threads or usable_cores()
     return [
         replace(

@@ -270,6 +270,14 @@ def bench(
         bool,
         typer.Option("--threads-curve", help="With fewer threads as well: 1, 2, 4 ..."),
     ] = False,
+    device: Annotated[
+        list[str] | None,
+        typer.Option("--device", help="cpu, cuda, gpu, npu ...; may be given again."),
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option("--precision", help="Of checkpoints: fp32, bf16, fp16, int8; and again."),
+    ] = None,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
     label_column: LabelColumn = None,
@@ -278,11 +286,12 @@ def bench(
 ) -> None:
     """Measure any mix of models on the same data; the first one is the reference."""
     if compare:
-        if tune or threads_curve or data is not None or out is not None:
+        if tune or threads_curve or data is not None or out is not None or device or precision:
             raise UsageError("--compare takes two reports, and no option but --json")
         _compare(models, as_json=as_json)
         return
-    if tune and (len(models) != 1 or threads_curve or threads is not None or out is not None):
+    for_rows = (threads_curve, threads is not None, out is not None, device, precision)
+    if tune and (len(models) != 1 or any(for_rows)):
         raise UsageError(
             "--tune takes one artifact and --data, and finds the threads itself",
             hint=f"try: compress bench {models[0]} --tune --data my-data.csv",
@@ -314,6 +323,8 @@ def bench(
         seed=seed,
         threads=threads,
         threads_curve=threads_curve,
+        devices=device or ["cpu"],
+        precisions=precision or ["fp32"],
         progress=_progress(quiet),
         command=context.obj,
     )

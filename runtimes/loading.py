@@ -178,6 +178,7 @@ def open_model_folder(
     device: str = "cpu",
     threads: int | None = None,
     precision: str = "fp32",
+    options: Mapping[str, Any] | None = None,
     task: str = "text-classification",
 ) -> Predictor:
     """Open a bare export: a model file with `tokenizer.json` and `config.json` beside it.
@@ -189,6 +190,7 @@ def open_model_folder(
         device: See `load`.
         threads: See `load`.
         precision: What the file holds; `"auto"` leaves a float model's precision to the library.
+        options: See `load`.
         task: Task name.
 
     Raises:
@@ -213,7 +215,7 @@ def open_model_folder(
     name, path = found[0]
     tokenizer = Tokenizer.from_folder(folder)
     session = get_runtime(name).open_model(
-        path, device=device, threads=threads, precision=precision
+        path, device=device, threads=threads, precision=precision, options=options
     )
     return Predictor(
         session,
@@ -230,6 +232,7 @@ def open_checkpoint(
     device: str = "cpu",
     threads: int | None = None,
     precision: str = "fp32",
+    options: Mapping[str, Any] | None = None,
 ) -> Predictor:
     """Open a Hugging Face checkpoint in PyTorch, eager, with the stock tokenizer: the reference.
 
@@ -240,7 +243,8 @@ def open_checkpoint(
         folder: Checkpoint folder with safetensors weights.
         device: `"cpu"` or `"cuda"`.
         threads: PyTorch's threads (a setting of the whole process); None leaves it.
-        precision: `"fp32"`, `"bf16"` or `"fp16"`.
+        precision: `"fp32"`, `"bf16"`, `"fp16"` or, on a CPU, `"int8"`.
+        options: Settings of `runtimes.adapters.pytorch`.
 
     Raises:
         ModelError: The folder is no checkpoint that can be read safely.
@@ -249,7 +253,9 @@ def open_checkpoint(
     """
     from runtimes.adapters.pytorch import open_reference
 
-    reference = open_reference(Path(folder), device=device, threads=threads, precision=precision)
+    reference = open_reference(
+        Path(folder), device=device, threads=threads, precision=precision, options=options
+    )
     return Predictor(
         reference.session,
         reference.tokenizer,

@@ -1,9 +1,9 @@
-"""OpenVINO: `.xml` (and `.onnx`) files on Intel CPUs, GPUs and NPUs."""
+"""OpenVINO: `.xml` (and `.onnx`) files on Intel CPUs, GPUs and NPUs, or wherever AUTO puts them."""
 
 import sys
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtimes.base import Array, DeviceInfo, Session, known_options
+from runtimes.buckets import bucket_of, filled
 from runtimes.errors import ArtifactError, DeviceUnavailableError, MissingDependencyError
 
 __all__ = [
     "FORMATS",
     "NAME",
     "TUNABLE",
+    "BucketedSession",
     "OpenVinoSession",
     "devices",
     "import_openvino",
@@ -26,12 +28,13 @@ __all__ = [
 
 NAME = "openvino"
 FORMATS = ("openvino", "onnx")
-TUNABLE: tuple[Mapping[str, Any], ...] = ({}, {"pinning": False})
+TUNABLE: tuple[Mapping[str, Any], ...] = ({}, {"pinning": False}, {"buckets": True})
 
 _DEVICES = {
     "cpu": ("CPU", "OpenVINO finds no CPU plugin"),
     "gpu": ("GPU", "OpenVINO finds no Intel GPU, or no OpenCL / Level Zero driver for it"),
     "npu": ("NPU", "OpenVINO finds no Intel NPU, or no driver for it"),
+    "auto": ("AUTO", "OpenVINO has no plugin that chooses a device"),
 }
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _PRECISIONS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}
@@ -81,6 +84,53 @@ class OpenVinoSession:
         self._request = None
 
 
+class BucketedSession:
+    """One compiled model for each of a few lengths; satisfies `runtimes.base.Session`.
+
+    A length is compiled when it is first met. The rows of a batch are run one by one.
+
+    Args:
+        compiled: Gives the session for one row of so many tokens.
+    """
+
+    runtime = NAME
+
+    def __init__(self, compiled: Callable[[int], OpenVinoSession]) -> None:
+        self._compiled = compiled
+        self._sessions: dict[int, OpenVinoSession] = {}
+        self._lock = threading.Lock()
+        first = self._session(bucket_of(1))
+        self.device, self.precision = first.device, first.precision
+        self.input_names = first.input_names
+
+    def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
+        """Run one batch of int64 (B, T) arrays; returns every output by name."""
+        rows, length = inputs["input_ids"].shape
+        masked = "attention_mask" in self.input_names
+        bucket = bucket_of(length) if masked else length
+        try:
+            session = self._session(bucket)
+        except ArtifactError:  # longer than the model has positions for
+            bucket, session = length, self._session(length)
+        inputs = filled({name: inputs[name] for name in self.input_names}, bucket)
+        outputs = [
+            session.run({name: array[row : row + 1] for name, array in inputs.items()})
+            for row in range(rows)
+        ]
+        return {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
+
+    def close(self) -> None:
+        """Free the models' memory."""
+        for session in self._sessions.values():
+            session.close()
+
+    def _session(self, length: int) -> OpenVinoSession:
+        with self._lock:
+            if length not in self._sessions:
+                self._sessions[length] = self._compiled(length)
+            return self._sessions[length]
+
+
 def devices() -> list[DeviceInfo]:
     """CPU, GPU and NPU, absent ones with the reason."""
     try:
@@ -88,6 +138,7 @@ def devices() -> list[DeviceInfo]:
     except MissingDependencyError as error:
         return [DeviceInfo(NAME, "cpu", False, error.message, error.hint)]
     present = {name.split(".")[0]: name for name in reversed(core.available_devices)}
+    present["AUTO"] = "AUTO"  # it is no device, and not listed as one
     return [
         DeviceInfo(NAME, device, True, str(core.get_property(present[name], "FULL_DEVICE_NAME")))
         if name in present
@@ -108,25 +159,28 @@ def open_model(
 
     Args:
         path: The model file.
-        device: `"cpu"`, `"gpu"` or `"npu"`.
+        device: `"cpu"`, `"gpu"`, `"npu"`, or `"auto"` for the library's choice among them.
         threads: Inference threads (CPU only); None lets the library use all cores.
         precision: `"fp32"`, `"bf16"` or `"fp16"` makes a float model compute in it (left alone,
             OpenVINO takes bf16 where the CPU has AMX, whatever the file holds); `"int8"` and
             `"auto"` leave the choice to the library. The session reports what it came to.
-        options: `pinning`: whether each thread stays on a core of its own (CPU only).
+        options: `pinning`: whether each thread stays on a core of its own (CPU only). `buckets`:
+            whether models of a few fixed lengths are compiled instead of one for all; None for
+            where the device needs it (NPU).
 
     Raises:
         MissingDependencyError: OpenVINO is not installed.
         DeviceUnavailableError: The device is not there.
         ArtifactError: The file cannot be opened.
     """
-    wanted = known_options(NAME, options, pinning=None)
+    wanted = known_options(NAME, options, pinning=None, buckets=None)
     openvino = import_openvino()
     core = openvino.Core()
     name, reason = _DEVICES.get(
         device, (None, f"there is no such device; it knows {', '.join(_DEVICES)}")
     )
-    if name is None or name not in {found.split(".")[0] for found in core.available_devices}:
+    present = {"AUTO", *(found.split(".")[0] for found in core.available_devices)}
+    if name not in present:
         raise DeviceUnavailableError(f"OpenVINO cannot use the device {device!r}: {reason}.")
     config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if threads is not None and device == "cpu":
@@ -135,22 +189,23 @@ def open_model(
         config["ENABLE_CPU_PINNING"] = wanted["pinning"]
     if precision in _HINTS:
         config["INFERENCE_PRECISION_HINT"] = _HINTS[precision]
-    try:
-        compiled = core.compile_model(core.read_model(str(path)), name, config)
-    except Exception as error:
-        problem = "there is no such file" if not path.exists() else str(error).strip()
-        raise ArtifactError(f"OpenVINO cannot open {path}: {problem}") from error
-    executing = [
-        found.split(".")[0].lower() for found in compiled.get_property("EXECUTION_DEVICES")
-    ]
-    if device not in executing:
-        warnings.warn(
-            f"OpenVINO runs {path.name} on {', '.join(executing)} instead of {device}.",
-            RuntimeWarning,
-            stacklevel=2,
+
+    def compiled(length: int | None) -> OpenVinoSession:
+        """The model for any shape, or for one row of `length` tokens."""
+        try:
+            model = core.read_model(str(path))
+            if length is not None:
+                model.reshape({port.any_name: [1, length] for port in model.inputs})
+            result = core.compile_model(model, name, config)
+        except Exception as error:
+            problem = "there is no such file" if not path.exists() else str(error).strip()
+            raise ArtifactError(f"OpenVINO cannot open {path}: {problem}") from error
+        return OpenVinoSession(
+            result, _executing(result, device, path), _executed_precision(result, precision)
         )
-    actual = device if device in executing else executing[0]
-    return OpenVinoSession(compiled, actual, _executed_precision(compiled, precision))
+
+    buckets = device == "npu" if wanted["buckets"] is None else wanted["buckets"]
+    return BucketedSession(compiled) if buckets else compiled(None)
 
 
 def import_openvino() -> ModuleType:
@@ -175,6 +230,25 @@ def import_openvino() -> ModuleType:
     return library
 
 
+def _executing(compiled: Any, wanted: str, path: Path) -> str:
+    """The device that the model runs on; a warning where it is not the one asked for."""
+    # AUTO puts the CPU in brackets while another device is still compiling.
+    found = [
+        device.strip("()").split(".")[0].lower()
+        for device in compiled.get_property("EXECUTION_DEVICES")
+    ]
+    if wanted in found:
+        return wanted
+    if wanted == "auto":
+        return found[0]
+    warnings.warn(
+        f"OpenVINO runs {path.name} on {', '.join(found)} instead of {wanted}.",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    return found[0]
+
+
 def _executed_precision(compiled: Any, declared: str) -> str:
     """What the heavy operations compute in, from the compiled graph rather than from the file."""
     try:
@@ -188,5 +262,8 @@ def _executed_precision(compiled: Any, declared: str) -> str:
         # arithmetic (fp16 weights are widened on a CPU); only integers are telling.
         if kind in _HEAVY and info["runtimePrecision"].astype(str) in ("i8", "u8"):
             return "int8"
-    hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    try:
+        hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    except RuntimeError:  # AUTO leaves it to the device
+        return "fp32" if declared == "auto" else declared
     return _PRECISIONS.get(hint, "fp32")

@@ -7,6 +7,8 @@ it.
 import importlib
 import importlib.util
 import inspect
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtimes.base import Array, DeviceInfo, Session, known_options
+from runtimes.buckets import bucket_of, filled
 from runtimes.errors import DeviceUnavailableError, MissingDependencyError, ModelError
 from runtimes.hf_config import read_hf_config
 from runtimes.tokenization import INPUT_NAMES, Rows, TextInput, TextTokenizer
@@ -25,6 +28,7 @@ from runtimes.tokenization import INPUT_NAMES, Rows, TextInput, TextTokenizer
 __all__ = [
     "FORMATS",
     "NAME",
+    "GraphedSession",
     "PyTorchSession",
     "Reference",
     "StockTokenizer",
@@ -37,7 +41,13 @@ NAME = "pytorch"
 FORMATS = ("huggingface",)
 TUNABLE: tuple[Mapping[str, Any], ...] = ({},)
 
-_DTYPES = {"auto": "float32", "fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+_DTYPES = {
+    "auto": "float32",
+    "fp32": "float32",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "int8": "float32",  # loaded in it, then quantized
+}
 _INSTALL = 'Install them: pip install "torch>=2.13" "transformers>=5.18"'
 
 
@@ -72,6 +82,72 @@ class PyTorchSession:
     def close(self) -> None:
         """Free the model's memory."""
         self.model = None
+
+
+class GraphedSession(PyTorchSession):
+    """The model as one CUDA graph for each number of rows and length filled up to a bucket.
+
+    At batch 1 a GPU waits for Python to launch the next kernel; a graph launches them all at once.
+    A shape is captured when it is first met. Calls from several threads are made in turn: a graph
+    has its inputs and outputs at fixed addresses.
+    """
+
+    def __init__(self, model: Any, device: str, precision: str) -> None:
+        import torch
+
+        super().__init__(model, device, precision)
+        self._graphs: dict[tuple[int, int], tuple[Any, dict[str, Any], Any]] = {}
+        self._lock = threading.Lock()
+        self._least = torch.finfo(model.dtype).min
+
+    def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
+        """Run one batch of int64 (B, T) arrays; returns `logits`, float32 (B, C)."""
+        rows, length = inputs["input_ids"].shape
+        config = self.model.config
+        longest = getattr(config, "max_position_embeddings", None) or length
+        bucket = max(length, min(bucket_of(length), longest))
+        inputs = {name: inputs[name] for name in self.input_names}
+        tensors = {
+            name: self._from_numpy(array)
+            for name, array in filled(inputs, bucket, config.pad_token_id or 0).items()
+        }
+        with self._lock, self._inference_mode():
+            if (rows, bucket) not in self._graphs:
+                self._graphs[rows, bucket] = self._captured(tensors)
+            graph, static, logits = self._graphs[rows, bucket]
+            for name, tensor in tensors.items():
+                static[name].copy_(tensor)
+            graph.replay()
+            return {"logits": logits.float().cpu().numpy()}
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        self._graphs.clear()
+        super().close()
+
+    def _captured(self, tensors: dict[str, Any]) -> tuple[Any, dict[str, Any], Any]:
+        """(graph, its inputs, its output) for inputs of these shapes."""
+        import torch
+
+        static = {name: tensor.to(self.device) for name, tensor in tensors.items()}
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # libraries set themselves up outside of the capture
+            for _ in range(3):
+                self._forward(static)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            logits = self._forward(static)
+        return graph, static, logits
+
+    def _forward(self, tensors: dict[str, Any]) -> Any:
+        """Logits; with a mask that is arithmetic alone, because Transformers looks into one of
+        zeros and ones, and a graph cannot wait for what it sees.
+        """
+        padding = 1.0 - tensors["attention_mask"].to(self.model.dtype)
+        mask = (padding * self._least)[:, None, None, :]
+        return self.model(**{**tensors, "attention_mask": mask}).logits
 
 
 class StockTokenizer:
@@ -180,23 +256,31 @@ def open_model(
         path: Folder with `config.json` and `model.safetensors`.
         device: `"cpu"` or `"cuda"`.
         threads: PyTorch's thread count, which is one for the whole process; None leaves it.
-        precision: `"fp32"`, `"bf16"` or `"fp16"`: the weights are converted to it.
-        options: There are none.
+        precision: `"fp32"`, `"bf16"` or `"fp16"`: the weights are converted to it. `"int8"`:
+            linear layers are quantized, their inputs as they come (CPU only).
+        options: `graphs`: whether to run captured CUDA graphs (CUDA only).
 
     Raises:
         ModelError: The folder is no checkpoint, holds only pickled weights, or fails to load.
         MissingDependencyError: torch or transformers is not installed.
         DeviceUnavailableError: The device is not there.
     """
-    known_options(NAME, options)
-    return _open(path, device=device, threads=threads, precision=precision)
+    wanted = known_options(NAME, options, graphs=False)
+    return _open(path, device=device, threads=threads, precision=precision, graphs=wanted["graphs"])
 
 
 def open_reference(
-    path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "fp32"
+    path: Path,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: str = "fp32",
+    options: Mapping[str, Any] | None = None,
 ) -> Reference:
     """Open a checkpoint folder with its stock tokenizer; arguments and errors as `open_model`."""
-    session = _open(path, device=device, threads=threads, precision=precision)
+    session: Any = open_model(
+        path, device=device, threads=threads, precision=precision, options=options
+    )
     _, transformers = _libraries()
     try:
         stock = transformers.AutoTokenizer.from_pretrained(str(path), local_files_only=True)
@@ -207,12 +291,13 @@ def open_reference(
     problem_type = config.problem_type or "single_label_classification"
     max_length = read_hf_config(path).max_length
     softmax = problem_type == "single_label_classification" and len(labels) > 1
+    by_hand = softmax and type(session) is PyTorchSession
     return Reference(
         session=session,
         tokenizer=StockTokenizer(stock, max_length),
         labels=labels,
         problem_type=problem_type,
-        answer_one=_by_hand(session.model, stock, max_length, session.device) if softmax else None,
+        answer_one=_by_hand(session.model, stock, max_length, session.device) if by_hand else None,
     )
 
 
@@ -232,7 +317,9 @@ def _by_hand(
     return answer
 
 
-def _open(path: Path, *, device: str, threads: int | None, precision: str) -> PyTorchSession:
+def _open(
+    path: Path, *, device: str, threads: int | None, precision: str, graphs: bool = False
+) -> PyTorchSession:
     torch, transformers = _libraries()
     if device not in ("cpu", "cuda"):
         raise DeviceUnavailableError(
@@ -242,7 +329,13 @@ def _open(path: Path, *, device: str, threads: int | None, precision: str) -> Py
         reason, hint = _no_cuda(torch)
         raise DeviceUnavailableError(f"PyTorch cannot use CUDA: {reason}.", hint=hint)
     if precision not in _DTYPES:
-        raise ModelError(f"PyTorch opens checkpoints in fp32, bf16 or fp16, not in {precision!r}.")
+        raise ModelError(
+            f"PyTorch opens checkpoints in fp32, bf16, fp16 or int8, not in {precision!r}."
+        )
+    if device == "cuda" and precision == "int8":
+        raise ModelError("PyTorch has no INT8 linear layers on CUDA.", hint="ask for fp16 or bf16")
+    if device == "cpu" and graphs:
+        raise DeviceUnavailableError("CUDA graphs need the device cuda.")
     _check_checkpoint(path)
     if threads is not None:
         torch.set_num_threads(threads)
@@ -257,7 +350,21 @@ def _open(path: Path, *, device: str, threads: int | None, precision: str) -> Py
     except Exception as error:
         raise ModelError(f"The checkpoint {path} cannot be loaded: {error}") from error
     model.eval().to(device)
-    return PyTorchSession(model, device, "fp32" if precision == "auto" else precision)
+    if precision == "int8":
+        _quantize_linear_layers(model)
+    kind = GraphedSession if graphs else PyTorchSession
+    return kind(model, device, "fp32" if precision == "auto" else precision)
+
+
+def _quantize_linear_layers(model: Any) -> None:
+    """What a user of PyTorch alone has for INT8 on a CPU: dynamic quantization, in place."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that another package is to take over
+        torch.ao.quantization.quantize_dynamic(
+            model, {torch.nn.Linear}, dtype=torch.qint8, inplace=True
+        )
 
 
 @contextmanager

@@ -448,10 +448,16 @@ def test_bench_measures_a_mix_and_writes_a_report(
 ) -> None:
     out = tmp_path / "bench"
     arguments = ["bench", str(task.model), str(artifact), str(artifact), "--data", str(task.data)]
-    assert main([*arguments, "--rounds", "2", "--out", str(out), "--json", "--threads", "1"]) == 0
+    arguments += ["--precision", "fp32", "--precision", "bf16", "--rounds", "2", "--threads", "1"]
+    assert main([*arguments, "--out", str(out), "--json"]) == 0
     shown = json.loads(capfd.readouterr().out)
-    assert [row["runtime"] for row in shown["rows"]] == ["pytorch", "onnxruntime", "openvino"]
-    assert [row["error"] for row in shown["rows"]] == [None] * 3
+    assert [(row["runtime"], row["precision"]) for row in shown["rows"]] == [
+        ("pytorch", "fp32"),
+        ("pytorch", "bf16"),
+        ("onnxruntime", "fp32"),
+        ("openvino", "fp32"),
+    ]
+    assert [row["error"] for row in shown["rows"]] == [None] * 4
     assert {row["metric"]["value"] for row in shown["rows"]} == {
         shown["rows"][0]["metric"]["value"]
     }
@@ -485,6 +491,9 @@ def test_bench_with_fewer_threads_and_the_settings_it_finds(
     finally:
         (artifact / "tuning.json").unlink(missing_ok=True)
     assert main(["bench", str(artifact), str(artifact), "--tune", "--data", "x"]) == 2
+    assert main([*here, "--device", "abacus"]) == 2
+    assert "abacus" in (shown := capfd.readouterr().err)
+    assert "npu" in shown
 
 
 def test_doctor(capfd: Any) -> None:

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from runtimes import devices, get_runtime, runtime_names
-from runtimes.errors import ArtifactError, DeviceUnavailableError, EdgepressError, UsageError
+from runtimes.errors import (
+    ArtifactError,
+    DeviceUnavailableError,
+    EdgepressError,
+    ModelError,
+    UsageError,
+)
 from runtimes.registry import get_task, task_names
 
 RUNTIMES = runtime_names()
@@ -80,6 +86,20 @@ class TestEveryRuntime:
                 mean = token_vectors[[2, 6, 3]].mean(0)
                 np.testing.assert_allclose(first[1], mean, atol=1e-5)
             session.close()
+
+    def test_no_set_of_options_changes_what_it_answers(
+        self, name: str, model_path: Callable[[str], Path]
+    ) -> None:
+        runtime = get_runtime(name)
+        path = model_path(runtime.FORMATS[0])
+        answers = []
+        for options in runtime.TUNABLE:
+            session = runtime.open_model(path, precision="fp32", options=options)
+            inputs = {n: INPUTS.get(n, np.zeros_like(IDS)) for n in session.input_names}
+            answers.append(session.run(inputs)["logits"])
+            session.close()
+        for answer in answers:
+            np.testing.assert_allclose(answer, answers[0], atol=1e-5)
 
     def test_a_device_that_does_not_exist_is_refused(
         self, name: str, model_path: Callable[[str], Path]
@@ -200,3 +220,61 @@ def test_damaged_models_are_artifact_errors(tmp_path: Path) -> None:
     for name, file in (("onnxruntime", "a.onnx"), ("openvino", "a.xml")):
         with pytest.raises(ArtifactError, match="there is no such file"):
             get_runtime(name).open_model(tmp_path / file, precision="fp32")
+
+
+def test_openvino_chooses_a_device_and_says_which(model_path: Callable[[str], Path]) -> None:
+    session = get_runtime("openvino").open_model(
+        model_path("openvino"), device="auto", precision="fp32"
+    )
+    assert session.device in {info.device for info in devices() if info.available}
+
+
+def test_openvino_compiles_one_model_for_each_of_a_few_lengths(
+    model_path: Callable[[str], Path],
+) -> None:
+    session: Any = get_runtime("openvino").open_model(
+        model_path("openvino"), precision="fp32", options={"buckets": True}
+    )
+    for length in (1, 5, 8, 9, 16):
+        ids = np.full((1, length), 4, dtype=np.int64)
+        session.run({"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    assert sorted(session._sessions) == [8, 16]
+
+
+def test_pytorch_quantizes_linear_layers(checkpoint: Path) -> None:
+    runtime = get_runtime("pytorch")
+    logits = {}
+    for precision in ("fp32", "bf16", "int8"):
+        session: Any = runtime.open_model(checkpoint, precision=precision)
+        assert session.precision == precision
+        inputs = {n: INPUTS.get(n, np.zeros_like(IDS)) for n in session.input_names}
+        logits[precision] = session.run(inputs)["logits"]
+    for precision in ("bf16", "int8"):
+        difference = np.abs(logits[precision] - logits["fp32"]).max()
+        assert 0 < difference < 0.1 * np.abs(logits["fp32"]).max()
+
+
+def test_pytorch_refuses_what_a_device_does_not_have(checkpoint: Path) -> None:
+    with pytest.raises(DeviceUnavailableError, match="cuda"):
+        get_runtime("pytorch").open_model(checkpoint, precision="fp32", options={"graphs": True})
+    with pytest.raises(ModelError, match="fp4"):
+        get_runtime("pytorch").open_model(checkpoint, precision="fp4")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_cuda_graphs_answer_like_eager_pytorch(checkpoint: Path, precision: str) -> None:
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    runtime = get_runtime("pytorch")
+    eager = runtime.open_model(checkpoint, device="cuda", precision=precision)
+    graphs: Any = runtime.open_model(
+        checkpoint, device="cuda", precision=precision, options={"graphs": True}
+    )
+    inputs = {n: INPUTS.get(n, np.zeros_like(IDS)) for n in eager.input_names}
+    for _ in range(2):  # captured, then replayed
+        np.testing.assert_allclose(
+            graphs.run(inputs)["logits"], eager.run(inputs)["logits"], atol=2e-2
+        )
+    assert list(graphs._graphs) == [(2, 8)]
