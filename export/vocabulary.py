@@ -40,7 +40,8 @@ def live_tokens(described: str) -> tuple[int, ...]:
     ):
         return tuple(sorted(vocabulary.values()))
     inside, alone = _characters(backend, set("".join(vocabulary)))
-    prefix = backend.model.continuing_subword_prefix
+    model = backend.model  # each look at it is a copy
+    prefix, unknown = model.continuing_subword_prefix, model.unk_token
     # The ids that the tokenizer itself puts around texts and behind them.
     kept = {*backend.get_added_tokens_decoder(), *backend.encode("", "").ids}
     kept.update(backend.encode("").ids)
@@ -49,7 +50,7 @@ def live_tokens(described: str) -> tuple[int, ...]:
     for token, index in vocabulary.items():
         text = token.removeprefix(prefix)
         allowed = inside | alone if len(token) == 1 else inside
-        if token == backend.model.unk_token or (text and allowed.issuperset(text)):
+        if token == unknown or (text and allowed.issuperset(text)):
             kept.add(index)
     return tuple(sorted(kept))
 
