@@ -49,8 +49,7 @@ def live_tokens(described: str) -> tuple[int, ...]:
         kept.add(backend.padding["pad_id"])
     for token, index in vocabulary.items():
         text = token.removeprefix(prefix)
-        allowed = inside | alone if len(token) == 1 else inside
-        if token == unknown or (text and allowed.issuperset(text)):
+        if token == unknown or token in alone or (text and inside.issuperset(text)):
             kept.add(index)
     return tuple(sorted(kept))
 
