@@ -137,8 +137,7 @@ def devices() -> list[DeviceInfo]:
         core = import_openvino().Core()
     except MissingDependencyError as error:
         return [DeviceInfo(NAME, "cpu", False, error.message, error.hint)]
-    present = {name.split(".")[0]: name for name in reversed(core.available_devices)}
-    present["AUTO"] = "AUTO"  # it is no device, and not listed as one
+    present = _present(core)
     return [
         DeviceInfo(NAME, device, True, str(core.get_property(present[name], "FULL_DEVICE_NAME")))
         if name in present
@@ -179,8 +178,7 @@ def open_model(
     name, reason = _DEVICES.get(
         device, (None, f"there is no such device; it knows {', '.join(_DEVICES)}")
     )
-    present = {"AUTO", *(found.split(".")[0] for found in core.available_devices)}
-    if name not in present:
+    if name not in _present(core):
         raise DeviceUnavailableError(f"OpenVINO cannot use the device {device!r}: {reason}.")
     config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if threads is not None and device == "cpu":
@@ -228,6 +226,12 @@ def import_openvino() -> ModuleType:
         ) from error
     library: ModuleType = openvino
     return library
+
+
+def _present(core: Any) -> dict[str, str]:
+    """By a device's kind, its name; of several of a kind the first."""
+    found = {name.split(".")[0]: name for name in reversed(core.available_devices)}
+    return {**found, "AUTO": "AUTO"}  # which is no device, and not listed as one
 
 
 def _executing(compiled: Any, wanted: str, path: Path) -> str:
