@@ -76,8 +76,8 @@ class DistillSettings(TrainSettings):
     enough: float = Field(
         0.06,
         ge=0,
-        description="a member nearer to the teacher than this KL is not trained if it is expected "
-        "to be within the budget as it is",
+        description="a member nearer to the teacher than this KL is not trained if it is probably "
+        "within the budget as it is",
     )
 
 

@@ -13,7 +13,7 @@ from compress.errors import RecipeError
 from compress.fake_quantization import fake_quantized
 from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.material import Purpose
-from compress.prospects import quantized_drop
+from compress.prospects import probable, quantized_drop
 from compress.recipe import DistillSettings
 from compress.repair import repair_outputs
 from compress.stages.base import Context, Encoder
@@ -141,9 +141,9 @@ def _continued(settings: DistillSettings) -> DistillSettings:
 
 
 def _inside(student: Any, encoder: Encoder, context: Context) -> bool:
-    """Whether the student is expected to be within the budget as it is."""
+    """Whether the student as it is would count as within the budget when one is chosen."""
     lost = quantized_drop(replace(encoder, module=student), context)
-    return lost.value <= context.recipe.max_drop
+    return probable(lost, context) <= context.recipe.max_drop
 
 
 def _deployed(student: Any, plan: QuantizationPlan | None, selection: Selection) -> Evaluation:
