@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from benchmarks.client import SubjectError, Worker
 from benchmarks.examples import Examples
-from benchmarks.metrics import Metric, accuracy
+from benchmarks.metrics import Metric
 from benchmarks.subjects import Subject
+from benchmarks.tasks import get_measure
 from runtimes.tokenization import TextInput
 
 __all__ = ["Evaluation", "align_logits", "evaluate", "predict", "write_inputs"]
@@ -26,14 +27,13 @@ class Evaluation:
     """A subject's answers on N examples.
 
     Attributes:
-        logits: (N, C) float32, classes in the order of the examples' `label_names`.
-        predictions: (N,) class indices.
-        metric: Accuracy on the examples.
+        logits: (M, C) float32 of all decisions (one a text, or one a word), classes in the order of
+            the examples' `label_names`.
+        metric: The task's, on the examples.
         seconds: What the predictions took.
     """
 
     logits: NDArray[np.float32]
-    predictions: NDArray[np.int64]
     metric: Metric
     seconds: float
 
@@ -71,8 +71,9 @@ def predict(
     """
     logits, seconds = worker.predict(count=len(examples), batch_size=batch_size)
     logits = align_logits(logits, labels, examples.label_names)
-    predictions = logits.argmax(axis=1).astype(np.int64)
-    return Evaluation(logits, predictions, accuracy(predictions, examples.labels), seconds)
+    if len(logits) != len(examples.labels):
+        raise SubjectError(f"it gave {len(logits)} answers for {len(examples.labels)} labels")
+    return Evaluation(logits, get_measure(examples.task).metric(logits, examples), seconds)
 
 
 def align_logits(
@@ -81,7 +82,7 @@ def align_logits(
     """Reorder the model's outputs to the order of the examples' classes, by name.
 
     Args:
-        logits: (N, C) in the model's order.
+        logits: (M, C) in the model's order.
         model_labels: C names; where they are generic (`LABEL_0` ...) the order is trusted.
         label_names: The C names that the examples' class indices refer to.
 

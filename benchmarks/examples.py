@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,27 +16,47 @@ class Examples:
 
     Attributes:
         texts: N strings (the first sentence of a pair).
-        labels: (N,) int64 class indices into `label_names`.
+        labels: (N,) int64 class indices into `label_names`; where every word has a label, (M,) of
+            all words, text after text.
         label_names: The C class names, in the order of the model's outputs.
         pairs: N second sentences, or None for single-sentence tasks.
+        words: (N,) labelled words of each text, where every word has a label. A text's words are
+            what white space separates.
+        task: What the labels are for, by its name in `runtimes.tasks`.
     """
 
     texts: tuple[str, ...]
     labels: NDArray[np.int64]
     label_names: tuple[str, ...]
     pairs: tuple[str, ...] | None = None
+    words: NDArray[np.int64] | None = None
+    task: str = "text-classification"
 
     def __len__(self) -> int:
         return len(self.texts)
 
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """(N + 1,) where each text's labels start, and where the last one's end."""
+        if self.words is None:
+            return np.arange(len(self) + 1)
+        return np.concatenate([[0], np.cumsum(self.words)])
+
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> "Examples":
         """The examples at `indices`, in that order."""
+        chosen = np.asarray(indices, dtype=np.int64)
         return Examples(
-            texts=tuple(self.texts[int(i)] for i in indices),
-            labels=self.labels[np.asarray(indices, dtype=np.int64)],
+            texts=tuple(self.texts[i] for i in chosen),
+            labels=self.labels[chosen] if self.words is None else self.labels[self._spread(chosen)],
             label_names=self.label_names,
-            pairs=None if self.pairs is None else tuple(self.pairs[int(i)] for i in indices),
+            pairs=None if self.pairs is None else tuple(self.pairs[i] for i in chosen),
+            words=None if self.words is None else self.words[chosen],
+            task=self.task,
         )
+
+    def labels_of(self, index: int) -> NDArray[np.int64]:
+        """The labels of one text: one, or one a word."""
+        return self.labels[self.starts[index] : self.starts[index + 1]]
 
     def inputs(self) -> list[str] | list[tuple[str, str]]:
         """What a model callable takes: strings, or (first, second) tuples."""
@@ -47,3 +68,8 @@ class Examples:
         """Characters of each input, both sentences of a pair together."""
         pairs = self.pairs or ("",) * len(self)
         return [len(text) + len(pair) for text, pair in zip(self.texts, pairs, strict=True)]
+
+    def _spread(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The places of the texts' labels."""
+        parts = [np.arange(self.starts[i], self.starts[i + 1]) for i in indices]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *parts])

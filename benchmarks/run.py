@@ -16,14 +16,13 @@ from benchmarks.accuracy import Evaluation, align_logits, predict, write_inputs
 from benchmarks.client import SubjectError, Worker
 from benchmarks.environment import describe_environment
 from benchmarks.examples import Examples
-from benchmarks.expected import expected_drop
 from benchmarks.latency import LatencySettings, Samples
 from benchmarks.lengths import measure_lengths, median_tokens, texts_of_lengths
 from benchmarks.memory import available_memory_bytes
-from benchmarks.metrics import drop, drop_by_class
 from benchmarks.report import Report, Row
 from benchmarks.roofline import Peaks, floor_of
 from benchmarks.subjects import Subject
+from benchmarks.tasks import get_measure
 from runtimes.errors import DataError, EdgepressError, UsageError
 from runtimes.fingerprint import usable_cores
 
@@ -233,16 +232,14 @@ class _Bench:
             row = replace(row, speedup=faster)
         if row.id in self._evaluations and self._reference in self._evaluations:
             reference, own = self._evaluations[self._reference], self._evaluations[row.id]
-            labels = self.examples.labels
+            measure = get_measure(self.examples.task)
             row = replace(
                 row,
-                drop=drop(reference.predictions, own.predictions, labels, seed=self.seed),
-                by_class=drop_by_class(
-                    reference.predictions, own.predictions, labels, self.examples.label_names
-                ),
+                drop=measure.drop(reference.logits, own.logits, self.examples, seed=self.seed),
+                by_class=measure.drop_by_class(reference.logits, own.logits, self.examples),
                 # one text tells nothing of the others
-                expected_drop=expected_drop(reference.logits, own.logits, labels)
-                if len(labels) > 1
+                expected_drop=measure.expected_drop(reference.logits, own.logits, self.examples)
+                if len(self.examples) > 1
                 else None,
             )
         return row
@@ -374,7 +371,7 @@ class _Bench:
         )
         if size > 1 and _evaluation_batch(self._rows[worker.id].precision) == 1:
             together = align_logits(logits, self._labels[worker.id], self.examples.label_names)
-            changed = together.argmax(axis=1) != alone[:count].argmax(axis=1)
+            changed = together.argmax(axis=1) != alone[: len(together)].argmax(axis=1)
             self._update(worker.id, batch_label_changes=float(changed.mean()))
 
     def _sessions(self, subject: Subject) -> tuple[int, ...]:

@@ -19,6 +19,8 @@ __all__ = [
     "paired_difference_interval",
     "paired_ratio_interval",
     "percentile_interval",
+    "ratio_difference_interval",
+    "ratio_interval",
     "wilson_interval",
 ]
 
@@ -139,6 +141,52 @@ def paired_ratio_interval(
     return percentile_interval(a / b, 50.0, seed=seed, resamples=resamples, confidence=confidence)
 
 
+def ratio_interval(
+    numerators: ArrayLike,
+    denominators: ArrayLike,
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Interval:
+    """Ratio of two sums over N texts, resampling texts; 0 where the denominators are.
+
+    Raises:
+        ValueError: The two do not have the same, non-zero length.
+    """
+    a, b = _same_length(numerators, denominators)
+    drawn = _resampled_sums(np.stack([a, b], axis=1), seed, resamples)
+    value = float(_ratio(a.sum(), b.sum()))
+    return _interval(value, _ratio(drawn[:, 0], drawn[:, 1]), confidence)
+
+
+def ratio_difference_interval(
+    first: tuple[ArrayLike, ArrayLike],
+    second: tuple[ArrayLike, ArrayLike],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Interval:
+    """Difference of two such ratios over the same N texts, resampling texts.
+
+    Args:
+        first: Numerators (N,) and denominators (N,).
+        second: Likewise; subtracted.
+        seed: Seed of the resampling.
+        resamples: Bootstrap resamples.
+        confidence: Coverage of the interval.
+
+    Raises:
+        ValueError: The four do not have the same, non-zero length.
+    """
+    columns = np.stack([*_same_length(*first), *_same_length(*second)], axis=1)  # (N, 4)
+    sums, drawn = columns.sum(axis=0), _resampled_sums(columns, seed, resamples)
+    value = _ratio(sums[0], sums[1]) - _ratio(sums[2], sums[3])
+    differences = _ratio(drawn[:, 0], drawn[:, 1]) - _ratio(drawn[:, 2], drawn[:, 3])
+    return _interval(float(value), differences, confidence)
+
+
 def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
     """Wilson score interval of a proportion, all as fractions 0 to 1.
 
@@ -182,6 +230,24 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
         ways = ways * (n - i) // (i + 1)
         tail += ways
     return float(min(1.0, 2 * tail / 2**n))
+
+
+def _resampled_sums(columns: FloatArray, seed: int, resamples: int) -> FloatArray:
+    """Sums (B, K) of columns (N, K) over rows drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    rows = len(columns)
+    step = max(1, _CHUNK_VALUES // rows)
+    drawn = [
+        rng.multinomial(rows, np.full(rows, 1 / rows), size=min(step, resamples - start)) @ columns
+        for start in range(0, resamples, step)
+    ]
+    return np.concatenate(drawn)
+
+
+def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    return np.divide(
+        numerator, denominator, out=np.zeros_like(numerator), where=np.asarray(denominator) != 0
+    )
 
 
 def _as_rounds(samples: ArrayLike) -> FloatArray:

@@ -18,7 +18,7 @@ from compress.progress import Progress
 from compress.tokenized import TokenizedTexts, collate
 
 if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["RangeMethod", "RunningHistogram", "activation_ranges"]
 
@@ -92,7 +92,7 @@ class RunningHistogram:
 
 
 def activation_ranges(
-    model: "LeanEncoderForSequenceClassification",
+    model: "LeanEncoderWithHead",
     texts: TokenizedTexts,
     *,
     progress: Progress,

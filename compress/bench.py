@@ -76,6 +76,7 @@ def bench_models(
     splits = load_splits(
         data,
         label_names=_labels(models[0]) or None,
+        task=_task(models[0]),
         text_column=columns.text,
         pair_column=columns.pair,
         label_column=columns.label,
@@ -137,6 +138,7 @@ def tune_artifact(
     splits = load_splits(
         data,
         label_names=manifest.labels,
+        task=manifest.task,
         text_column=columns.text,
         pair_column=columns.pair,
         label_column=columns.label,
@@ -277,6 +279,12 @@ def _with_fewer_threads(subject: Subject) -> list[Subject]:
         for count in (1, 2, 4, 8, 16, 32)
         if count < most
     ]
+
+
+def _task(path: Path) -> str:
+    if (path / MANIFEST_NAME).is_file():
+        return read_manifest(path).task
+    return read_hf_config(path).task
 
 
 def _labels(path: Path) -> Sequence[str]:

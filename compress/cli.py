@@ -156,6 +156,9 @@ def train(
         typer.Argument(metavar="[KEY=VALUE]...", help="Settings, such as schedule=cosine."),
     ] = None,
     data: Annotated[str | None, typer.Option(help="Labelled text, as for `compress run`.")] = None,
+    task: Annotated[
+        str, typer.Option(help="text-classification, or token-classification for tags of words.")
+    ] = "text-classification",
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint.")] = Path("teacher"),
     epochs: Annotated[float | None, typer.Option(help="Passes over the training text.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Examples a step.")] = None,
@@ -192,6 +195,7 @@ def train(
         data,
         out,
         settings,
+        task=task,
         columns=Columns(text_column, pair_column, label_column),
         progress=_progress(quiet),
         command=context.obj,
@@ -204,10 +208,14 @@ def train(
     for note in trained.notes:
         sys.stderr.write(f"note: {note}\n")
     metric = trained.metric
+    others = ", ".join(
+        f"{name.replace('_', ' ')} {value:.1f}"
+        for name, value in trained.metrics["report"].items()
+        if name.casefold() != metric.name.casefold()
+    )
     sys.stdout.write(
-        f"accuracy {metric.value:.1f} ({metric.low:.1f} to {metric.high:.1f}) on {metric.n:,} "
-        f"validation texts that took no part in stopping; macro F1 "
-        f"{trained.metrics['report']['macro_f1']:.1f}\n"
+        f"{metric.name} {metric.value:.1f} ({metric.low:.1f} to {metric.high:.1f}) on "
+        f"{metric.n:,} validation texts that took no part in stopping; {others}\n"
     )
     sys.stderr.write(
         f"\ncheckpoint  {trained.folder}\ncompress it  compress {trained.folder} --data {data}\n"
@@ -339,7 +347,7 @@ def predict(
     device: Annotated[str, typer.Option(help="cpu, cuda, gpu or npu.")] = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Label texts with an artifact: one line each, label, score and text between tabs."""
+    """Label texts with an artifact: label, score and text between tabs, or a line an entity."""
     import json
 
     from runtimes import load
@@ -348,11 +356,13 @@ def predict(
     if not inputs:
         raise UsageError("there is no text", hint=f'try: compress predict {artifact} "some text"')
     with load(artifact, runtime=runtime, device=device) as classify:
-        for text, result in zip(inputs, classify(inputs), strict=True):
+        task = classify.task
+        for text, result in zip(inputs, classify(inputs, **task.SHOWN), strict=True):
             if as_json:
-                sys.stdout.write(json.dumps({"text": text, **result}, ensure_ascii=False) + "\n")
+                lines = [json.dumps(task.record(text, result), ensure_ascii=False)]
             else:
-                sys.stdout.write(f"{result['label']}\t{result['score']:.4f}\t{text}\n")
+                lines = task.lines(text, result)
+            sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
 @app.command()

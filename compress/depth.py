@@ -18,14 +18,14 @@ from compress.repair import repair_outputs
 from compress.tokenized import TokenizedTexts
 
 if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.encoder.modules import LeanEncoderWithHead
     from compress.material import Material
 
 __all__ = ["layers_left", "removal_path"]
 
 
 def removal_path(
-    model: "LeanEncoderForSequenceClassification",
+    model: "LeanEncoderWithHead",
     texts: TokenizedTexts,
     probe: TokenizedTexts,
     probe_logits: NDArray[np.float32],
@@ -64,7 +64,7 @@ def removal_path(
 
 
 def layers_left(
-    model: "LeanEncoderForSequenceClassification",
+    model: "LeanEncoderWithHead",
     material: "Material",
     probe: TokenizedTexts,
     remove: int,

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from compress.decisions import all_answers, decided
 from compress.fake_quantization import fake_quantized
 from compress.inference import agreement, predict_logits
 from compress.losses import hidden_state_loss, label_loss, relation_loss, soft_target_loss
@@ -28,7 +29,7 @@ from compress.train import Evaluation, FitResult, fit
 from export.quantization import QuantizationPlan
 
 if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["Selection", "limited", "match_teacher", "rounding_matters"]
 
@@ -41,20 +42,18 @@ class Selection:
 
     Attributes:
         texts: With labels.
-        teacher_logits: (N, C) what the teacher says about them.
+        teacher_logits: (M, C) what the teacher says about them, a row a decision.
     """
 
     texts: TokenizedTexts
     teacher_logits: NDArray[np.float32]
 
     @classmethod
-    def of(
-        cls, teacher: "LeanEncoderForSequenceClassification", texts: TokenizedTexts
-    ) -> "Selection":
+    def of(cls, teacher: "LeanEncoderWithHead", texts: TokenizedTexts) -> "Selection":
         """Ask the teacher about `texts`."""
         return cls(texts, predict_logits(teacher, texts))
 
-    def evaluate(self, student: "LeanEncoderForSequenceClassification") -> Evaluation:
+    def evaluate(self, student: "LeanEncoderWithHead") -> Evaluation:
         """The student's accuracy, and where that ties its distance to the teacher."""
         if self.texts.labels is None:
             raise ValueError("texts without labels cannot select anything")
@@ -70,7 +69,7 @@ def limited(texts: TokenizedTexts, most: int, rng: np.random.Generator) -> Token
 
 
 def match_teacher(
-    student: "LeanEncoderForSequenceClassification",
+    student: "LeanEncoderWithHead",
     outputs: TeacherOutputs,
     settings: TrainSettings,
     layer_map: Sequence[int],
@@ -130,7 +129,9 @@ def match_teacher(
             output_qkv=relation_layer is not None,
         )
         loss = settings.soft_weight * soft_target_loss(
-            own.logits, target.logits, settings.temperature
+            all_answers(own.logits, padding),
+            all_answers(target.logits, padding),
+            settings.temperature,
         )
         if uses_hidden:
             distance = hidden_state_loss(own.hidden_states[-1], target.hidden[last], padding)
@@ -139,8 +140,9 @@ def match_teacher(
             relations = relation_loss(own.qkv[-1], target.qkv, padding)
             loss = loss + settings.relation_weight * relations
         if settings.label_weight > 0 and texts.labels is not None:
-            labels = torch.from_numpy(texts.labels[indices]).to(device)
-            loss = loss + settings.label_weight * label_loss(own.logits, labels)
+            labels = torch.from_numpy(texts.labels[texts.decisions(indices)]).to(device)
+            answers = decided(own.logits, texts, indices)
+            loss = loss + settings.label_weight * label_loss(answers, labels)
         return loss
 
     aware = settings.quantization_aware if plan is not None else 0.0
@@ -177,7 +179,7 @@ def match_teacher(
 
 
 def rounding_matters(
-    student: "LeanEncoderForSequenceClassification",
+    student: "LeanEncoderWithHead",
     plan: QuantizationPlan,
     selection: Selection,
     share: float,
@@ -203,7 +205,7 @@ def rounding_matters(
     return matters
 
 
-def _freeze_embeddings(model: "LeanEncoderForSequenceClassification") -> list[torch.nn.Parameter]:
+def _freeze_embeddings(model: "LeanEncoderWithHead") -> list[torch.nn.Parameter]:
     parameters = [p for p in model.encoder.embeddings.parameters() if p.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)

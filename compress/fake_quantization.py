@@ -19,7 +19,7 @@ from compress.linear_calls import LinearCall, intercepted_linears, linear_layers
 from export.quantization import QuantizationPlan, activation_scale
 
 if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["fake_quantized", "linear_layers", "quantize_activations", "quantize_weights"]
 
@@ -67,9 +67,7 @@ def quantize_weights(weight: Tensor, levels: int = 127) -> Tensor:
 
 
 @contextmanager
-def fake_quantized(
-    model: "LeanEncoderForSequenceClassification", plan: QuantizationPlan
-) -> Iterator[None]:
+def fake_quantized(model: "LeanEncoderWithHead", plan: QuantizationPlan) -> Iterator[None]:
     """Within the block, the encoder computes with operands rounded as ONNX Runtime's will be.
 
     What the file does with one text at a time is done with a batch of them, padded or not. The

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from compress.decisions import decided
 from compress.encoder.masks import EncoderMasks
 from compress.inference import divergence, predict_logits
 from compress.progress import Progress
 from compress.tokenized import NO_LABEL, TokenizedTexts, collate
 
 if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = [
     "Importance",
@@ -40,7 +41,7 @@ class Importance:
 
 
 def fisher_importance(
-    model: "LeanEncoderForSequenceClassification",
+    model: "LeanEncoderWithHead",
     texts: TokenizedTexts,
     *,
     progress: Progress,
@@ -64,14 +65,14 @@ def fisher_importance(
     """
     labels = torch.from_numpy(_labels(model, texts, seed))
 
-    def losses(logits: Tensor, members: NDArray[np.int64]) -> list[Tensor]:
-        return [F.cross_entropy(logits, labels[members].to(logits.device))]
+    def losses(logits: Tensor, places: NDArray[np.int64]) -> list[Tensor]:
+        return [F.cross_entropy(logits, labels[places].to(logits.device))]
 
     return _squared_gradients(model, texts, losses, batch_size, progress)
 
 
 def divergence_importance(
-    model: "LeanEncoderForSequenceClassification",
+    model: "LeanEncoderWithHead",
     teacher_logits: NDArray[np.float32],
     texts: TokenizedTexts,
     *,
@@ -91,14 +92,15 @@ def divergence_importance(
     anything is pruned; the second does not: there it is the curvature of the KL, which to second
     order is how much it rises when the part is removed (and the true Fisher information).
 
-    Texts of a batch share one backward pass a class. Their gradients get random signs before
-    they are summed and squared, so that products of two texts cancel on average: the score is an
-    unbiased estimate of the sum over texts, and exact with `batch_size` 1.
+    Texts of a batch share one backward pass a class. Their gradients (those of their words, where
+    each word is decided about) get random signs before they are summed and squared, so that
+    products of two cancel on average: the score is an unbiased estimate of the sum, and exact for
+    one text at a time.
 
     Args:
         model: Left as it was.
-        teacher_logits: (N, C) the teacher's answers to the texts.
-        texts: N texts, about a thousand; labels are not looked at.
+        teacher_logits: (M, C) the teacher's answers to the texts, a row a decision.
+        texts: Texts of M decisions, about a thousand; labels are not looked at.
         progress: Told of each batch.
         classes: The teacher's likeliest classes of each text that are looked at, a backward pass
             each. A class counts by its chance, so little is missed beyond the first few.
@@ -106,26 +108,26 @@ def divergence_importance(
         seed: Of the signs.
 
     Raises:
-        ValueError: The teacher's answers are not one to a text, or of other classes.
+        ValueError: The teacher's answers are not one to a decision, or of other classes.
     """
-    expected = (len(texts), model.config.num_labels)
+    expected = (texts.decision_count, model.config.num_labels)
     if teacher_logits.shape != expected:
         raise ValueError(f"the teacher's logits are {teacher_logits.shape}, not {expected}")
     rng = np.random.default_rng(seed)
     chances = torch.from_numpy(teacher_logits).double().softmax(dim=1)
     roots, likeliest = (t[:, :classes] for t in chances.sqrt().sort(dim=1, descending=True))
-    signs = torch.from_numpy(rng.choice([-1.0, 1.0], size=(len(texts), 1)))
+    signs = torch.from_numpy(rng.choice([-1.0, 1.0], size=(len(chances), 1)))
 
-    def losses(logits: Tensor, members: NDArray[np.int64]) -> list[Tensor]:
-        factors = (signs[members] * roots[members]).to(logits)  # (B, classes)
-        logs = logits.log_softmax(dim=1).gather(1, likeliest[members].to(logits.device))
+    def losses(logits: Tensor, places: NDArray[np.int64]) -> list[Tensor]:
+        factors = (signs[places] * roots[places]).to(logits)  # (m, classes)
+        logs = logits.log_softmax(dim=1).gather(1, likeliest[places].to(logits.device))
         return list((factors * logs).sum(dim=0))
 
     return _squared_gradients(model, texts, losses, batch_size, progress)
 
 
 def _squared_gradients(
-    model: "LeanEncoderForSequenceClassification",
+    model: "LeanEncoderWithHead",
     texts: TokenizedTexts,
     losses: Callable[[Tensor, NDArray[np.int64]], list[Tensor]],
     batch_size: int,
@@ -136,7 +138,7 @@ def _squared_gradients(
     Args:
         model: Left as it was.
         texts: N texts.
-        losses: From logits (B, C) and the texts' indices (B,) to scalars.
+        losses: From logits (m, C) of decisions and their places (m,) among all to scalars.
         batch_size: Texts in a batch; they are sorted by length.
         progress: Told of each batch.
     """
@@ -156,7 +158,8 @@ def _squared_gradients(
             for start in starts:
                 members = order[start : start + batch_size]
                 output = model(**collate(texts, members, pad, device), masks=masks)
-                for loss in (scalars := losses(output.logits, members)):
+                own = decided(output.logits, texts, members)
+                for loss in (scalars := losses(own, texts.decisions(members))):
                     gradients = torch.autograd.grad(
                         loss, tensors, allow_unused=True, retain_graph=loss is not scalars[-1]
                     )
@@ -173,7 +176,7 @@ def _squared_gradients(
 
 
 def least_important_layers(
-    model: "LeanEncoderForSequenceClassification",
+    model: "LeanEncoderWithHead",
     texts: TokenizedTexts,
     reference_logits: NDArray[np.float32],
     count: int,
@@ -216,13 +219,12 @@ def least_important_layers(
     return tuple(sorted(skipped))
 
 
-def _labels(
-    model: "LeanEncoderForSequenceClassification", texts: TokenizedTexts, seed: int
-) -> NDArray[np.int64]:
-    labels = np.full(len(texts), NO_LABEL) if texts.labels is None else texts.labels.copy()
+def _labels(model: "LeanEncoderWithHead", texts: TokenizedTexts, seed: int) -> NDArray[np.int64]:
+    count = texts.decision_count
+    labels = np.full(count, NO_LABEL) if texts.labels is None else texts.labels.copy()
     unknown = np.flatnonzero(labels == NO_LABEL)
     if len(unknown):
-        logits = predict_logits(model, texts.take(unknown)).astype(np.float64)
+        logits = predict_logits(model, texts)[unknown].astype(np.float64)
         chances = np.exp(logits - logits.max(axis=1, keepdims=True))
         chances /= chances.sum(axis=1, keepdims=True)
         drawn = np.random.default_rng(seed).random((len(unknown), 1))

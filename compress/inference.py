@@ -6,25 +6,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from compress.decisions import decided
 from compress.losses import soft_target_loss
 from compress.tokenized import TokenizedTexts, collate
 from compress.train import Evaluation
 
 if TYPE_CHECKING:
     from compress.encoder.masks import EncoderMasks
-    from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["accuracy", "agreement", "divergence", "predict_logits"]
 
 
 def predict_logits(
-    model: "LeanEncoderForSequenceClassification",
+    model: "LeanEncoderWithHead",
     texts: TokenizedTexts,
     *,
     batch_size: int = 64,
     masks: "EncoderMasks | None" = None,
 ) -> NDArray[np.float32]:
-    """(N, C) logits, in the order of the texts, in evaluation mode.
+    """(M, C) logits of all decisions (`TokenizedTexts.decisions`), in evaluation mode.
 
     Args:
         model: On any device; its mode is left as it was.
@@ -35,14 +36,15 @@ def predict_logits(
     device = next(model.parameters()).device
     pad = model.config.pad_token_id or 0
     order = np.argsort(texts.lengths, kind="stable")
-    logits = np.zeros((len(texts), model.config.num_labels), dtype=np.float32)
+    logits = np.zeros((texts.decision_count, model.config.num_labels), dtype=np.float32)
     training = model.training
     model.eval()
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             members = order[start : start + batch_size]
             output = model(**collate(texts, members, pad, device), masks=masks)
-            logits[members] = output.logits.float().cpu().numpy()
+            own = decided(output.logits, texts, members)
+            logits[texts.decisions(members)] = own.float().cpu().numpy()
     model.train(training)
     return logits
 
@@ -53,7 +55,7 @@ def accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
 
 
 def divergence(logits: NDArray[np.float32], teacher_logits: NDArray[np.float32]) -> float:
-    """Mean KL(teacher || student) over texts, in nats."""
+    """Mean KL(teacher || student) over decisions, in nats."""
     distance = soft_target_loss(torch.from_numpy(logits), torch.from_numpy(teacher_logits))
     return max(0.0, float(distance))  # of two that agree, rounding makes a negative one
 

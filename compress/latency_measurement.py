@@ -43,6 +43,7 @@ _DECIDING = (
     "num_labels",
     "classifier_activation",
     "first_token_last_layer",
+    "head",
 )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.latency import sample_rounds, turn_order, warmup_sentences
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
-from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.encoder.modules import LeanEncoderWithHead, build
 from compress.encoder.surgery import SlicePlan, slice_model
 from compress.progress import Progress
 from export.onnx import build_onnx
@@ -124,7 +124,7 @@ def measure_shapes(
 
 def _models(
     config: LeanEncoderConfig, shapes: Sequence[Layers], seed: int
-) -> Iterator[LeanEncoderForSequenceClassification]:
+) -> Iterator[LeanEncoderWithHead]:
     """A model for each shape: slices of one with random weights, because drawing those is slow."""
     layers = [
         {
@@ -137,9 +137,7 @@ def _models(
     words = min(config.vocab_size, _WORDS)
     with torch.random.fork_rng(devices=[]):  # a run must not depend on whether a table was cached
         torch.manual_seed(seed)
-        largest = LeanEncoderForSequenceClassification(
-            config.replaced(vocab_size=words, layers=layers)
-        )
+        largest = build(config.replaced(vocab_size=words, layers=layers))
     for shape in shapes:
         plan = SlicePlan(
             layers=range(len(shape)),

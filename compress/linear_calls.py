@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["LinearCall", "intercepted_linears", "linear_layers"]
 
@@ -43,7 +43,7 @@ class LinearCall:
     queries_only: bool
 
 
-def linear_layers(model: "LeanEncoderForSequenceClassification") -> dict[str, nn.Linear]:
+def linear_layers(model: "LeanEncoderWithHead") -> dict[str, nn.Linear]:
     """The matrices that exporters quantize, by the names that plans use (`layers.0.attention.qkv`).
 
     The classifier's last one, a row a class, does not pay for it and stays in float.
@@ -53,12 +53,14 @@ def linear_layers(model: "LeanEncoderForSequenceClassification") -> dict[str, nn
         for name, module in model.encoder.named_modules()
         if isinstance(module, nn.Linear)
     }
+    if model.config.head == "token":
+        return encoder
     return {**encoder, "classifier.dense": model.classifier.dense}
 
 
 @contextmanager
 def intercepted_linears(
-    model: "LeanEncoderForSequenceClassification",
+    model: "LeanEncoderWithHead",
     handle: Callable[[LinearCall], Tensor],
     embed: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[None]:

@@ -24,7 +24,7 @@ from compress.train import training_device
 
 if TYPE_CHECKING:
     from benchmarks.examples import Examples
-    from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.encoder.modules import LeanEncoderWithHead
     from compress.stages.base import Encoder
 
 __all__ = ["Material", "Purpose"]
@@ -87,7 +87,7 @@ class Material:
             self._outputs.close()
 
     @cached_property
-    def teacher(self) -> "LeanEncoderForSequenceClassification":
+    def teacher(self) -> "LeanEncoderWithHead":
         """A copy on the training device, in evaluation mode."""
         return copy.deepcopy(self._encoder.module).to(self.device).eval()
 
@@ -101,6 +101,11 @@ class Material:
         """The selection split with the teacher's answers."""
         texts = tokenize(self._selection, self._encoder.tokenizer, self._max_length)
         return Selection.of(self.teacher, texts)
+
+    @property
+    def selection_examples(self) -> "Examples":
+        """The selection split."""
+        return self._selection
 
     @property
     def selection_inputs(self) -> "list[str] | list[tuple[str, str]]":

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.expected import ExpectedDrop, expected_drop
+from benchmarks.expected import ExpectedDrop
+from benchmarks.tasks import get_measure
 from compress.fake_quantization import fake_quantized
 from compress.inference import predict_logits
 from compress.search import probable_drop
@@ -32,15 +33,12 @@ def quantized_drop(encoder: "Encoder", context: "Context") -> ExpectedDrop:
 
 
 def drop_of(logits: NDArray[np.float32], context: "Context") -> ExpectedDrop:
-    """What a model with these answers (N, C) to the selection split loses.
-
-    Raises:
-        ValueError: The selection split has no labels.
-    """
-    selection = context.material.selection
-    if selection.texts.labels is None:
-        raise ValueError("the selection split has no labels")
-    return expected_drop(selection.teacher_logits, logits, selection.texts.labels)
+    """What a model with these answers (M, C) to the selection split loses."""
+    material = context.material
+    examples = material.selection_examples
+    return get_measure(examples.task).expected_drop(
+        material.selection.teacher_logits, logits, examples
+    )
 
 
 def probable(lost: ExpectedDrop, context: "Context") -> float:

@@ -66,6 +66,7 @@ def _publish(member: Member, target: Path, report: Report, model_name: str, data
     metric = next((row.metric for row in rows if row.metric is not None), None)
     card = render_card(
         name=model_name,
+        task=manifest.task,
         labels=manifest.labels,
         summary=summary(report),
         table=render_table(report),

@@ -55,14 +55,22 @@ def _register_models() -> None:
     from transformers.models.auto.modeling_auto import (
         AutoModel,
         AutoModelForSequenceClassification,
+        AutoModelForTokenClassification,
     )
 
     from compress.encoder.config import LeanEncoderConfig
-    from compress.encoder.modules import LeanEncoderForSequenceClassification, LeanEncoderModel
+    from compress.encoder.modules import (
+        LeanEncoderForSequenceClassification,
+        LeanEncoderForTokenClassification,
+        LeanEncoderModel,
+    )
 
     AutoModel.register(LeanEncoderConfig, LeanEncoderModel, exist_ok=True)
     AutoModelForSequenceClassification.register(
         LeanEncoderConfig, LeanEncoderForSequenceClassification, exist_ok=True
+    )
+    AutoModelForTokenClassification.register(
+        LeanEncoderConfig, LeanEncoderForTokenClassification, exist_ok=True
     )
 
 

@@ -19,7 +19,7 @@ from compress.progress import Progress
 from compress.tokenized import TokenizedTexts, collate
 
 if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["Repair", "refit", "repair_outputs"]
 
@@ -45,8 +45,8 @@ class Repair:
 
 
 def repair_outputs(
-    pruned: "LeanEncoderForSequenceClassification",
-    original: "LeanEncoderForSequenceClassification",
+    pruned: "LeanEncoderWithHead",
+    original: "LeanEncoderWithHead",
     texts: TokenizedTexts,
     layer_map: Sequence[int],
     *,
@@ -145,8 +145,8 @@ class _Stream:
 
     def __init__(
         self,
-        pruned: "LeanEncoderForSequenceClassification",
-        original: "LeanEncoderForSequenceClassification",
+        pruned: "LeanEncoderWithHead",
+        original: "LeanEncoderWithHead",
         batch: dict[str, Tensor],
         ahead: Sequence[Any],
         fits: bool,

@@ -14,7 +14,7 @@ from compress.progress import Progress
 from compress.tokenized import TokenizedTexts
 
 if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.encoder.modules import LeanEncoderWithHead
     from export.quantization import QuantizationPlan
 
 __all__ = ["Sensitivity", "layer_sensitivities"]
@@ -41,7 +41,7 @@ class Sensitivity:
 
 
 def layer_sensitivities(
-    model: "LeanEncoderForSequenceClassification",
+    model: "LeanEncoderWithHead",
     plan: "QuantizationPlan",
     texts: TokenizedTexts,
     *,

@@ -29,7 +29,7 @@ from compress.repair import repair_outputs
 from compress.shape_search import choose_sizes
 
 if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["OutOfReachError", "Scores", "Shrunk", "shrink"]
 
@@ -68,7 +68,7 @@ class Shrunk:
             distance.
     """
 
-    model: "LeanEncoderForSequenceClassification"
+    model: "LeanEncoderWithHead"
     layers: tuple[int, ...]
     plans: tuple[SlicePlan, ...]
     predicted_ms: float
@@ -79,7 +79,7 @@ class Shrunk:
 
 
 def shrink(
-    model: "LeanEncoderForSequenceClassification",
+    model: "LeanEncoderWithHead",
     material: Material,
     table: LatencyTable,
     target_ms: float,
@@ -174,9 +174,7 @@ def _distance(shrunk: Shrunk) -> float:
     return shrunk.distance
 
 
-def _shallowest(
-    model: "LeanEncoderForSequenceClassification", table: LatencyTable, target_ms: float
-) -> int:
+def _shallowest(model: "LeanEncoderWithHead", table: LatencyTable, target_ms: float) -> int:
     """The depth at which the model is fast enough as wide as it is, by its widest layers."""
     by_cost = sorted(
         model.config.layer_sizes, key=lambda s: table.inner.ms(s.heads, s.intermediate_size)
@@ -191,7 +189,7 @@ def _shallowest(
 class _Narrowing:
     """Removes heads and neurons until a target is met."""
 
-    model: "LeanEncoderForSequenceClassification"
+    model: "LeanEncoderWithHead"
     material: Material
     table: LatencyTable
     target_ms: float
@@ -201,7 +199,7 @@ class _Narrowing:
 
     def narrow(
         self, kept: Sequence[int], kind: Scores, cuts: list[SlicePlan], *, draft: bool
-    ) -> "LeanEncoderForSequenceClassification | None":
+    ) -> "LeanEncoderWithHead | None":
         """Only the layers `kept`, their heads and neurons chosen by `kind`; None: out of reach.
 
         Every further cut is appended to `cuts`. A draft is made on fewer texts: good enough to
@@ -228,9 +226,7 @@ class _Narrowing:
         repair_outputs(smaller, self.model, texts, kept, progress=self.progress)
         return smaller
 
-    def _scores(
-        self, model: "LeanEncoderForSequenceClassification", kind: Scores, *, draft: bool
-    ) -> Importance:
+    def _scores(self, model: "LeanEncoderWithHead", kind: Scores, *, draft: bool) -> Importance:
         count = self.settings.importance_texts
         if draft:
             count = min(count, DRAFT_IMPORTANCE_TEXTS)

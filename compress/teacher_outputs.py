@@ -17,12 +17,13 @@ from compress.losses import QKV
 from compress.tokenized import TokenizedTexts, collate
 
 if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderForSequenceClassification, LeanOutput
+    from compress.encoder.modules import LeanEncoderWithHead, LeanOutput
 
 __all__ = ["TeacherBatch", "TeacherOutputs"]
 
-Column = tuple[Literal["hidden", "qkv"], int]
-"""What is kept of a text, and of which layer."""
+Column = tuple[Literal["hidden", "qkv", "logits"], int]
+"""What is kept of a text's tokens, and of which layer."""
+_LOGITS: Column = ("logits", -1)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class TeacherBatch:
     """The teacher's outputs for one batch.
 
     Attributes:
-        logits: (B, C).
+        logits: (B, C), or (B, T, C) of a teacher that answers for every token.
         hidden: By teacher layer asked for, its output (B, T, H).
         qkv: Queries, keys and values of the relation layer, each (B, h, T, d), or None.
     """
@@ -58,7 +59,7 @@ class TeacherOutputs:
 
     def __init__(
         self,
-        teacher: "LeanEncoderForSequenceClassification",
+        teacher: "LeanEncoderWithHead",
         texts: TokenizedTexts,
         *,
         folder: Path,
@@ -68,7 +69,13 @@ class TeacherOutputs:
         self.teacher = teacher
         self._device = next(teacher.parameters()).device
         self._limit_bytes = limit_bytes
-        self._logits = np.full((len(texts), teacher.config.num_labels), np.nan, dtype=np.float32)
+        # Answers for every token are as much as a layer's output: they go to the file.
+        self._of_tokens = teacher.config.head == "token"
+        self._logits = np.full(
+            (len(texts), 1 if self._of_tokens else teacher.config.num_labels),
+            np.nan,
+            dtype=np.float32,
+        )
         self._offsets: dict[Column, NDArray[np.int64]] = {}  # (N,), -1: not in the file
         self._end = 0
         self._path = folder / "teacher-outputs.f16"
@@ -117,10 +124,12 @@ class TeacherOutputs:
         columns: list[Column] = [("hidden", layer) for layer in sorted(set(hidden_layers))]
         if relation_layer is not None:
             columns.append(("qkv", relation_layer))
+        if self._of_tokens:
+            columns.append(_LOGITS)
         for column in columns:
             if column not in self._offsets:
                 self._offsets[column] = np.full(len(self.texts), -1, dtype=np.int64)
-        known = ~np.isnan(self._logits[indices, 0])
+        known = ~np.isnan(self._logits[indices, 0]) | self._of_tokens
         for column in columns:
             known &= self._offsets[column][indices] >= 0
         computed = {} if known.all() else self._compute(indices[~known], columns)
@@ -132,7 +141,9 @@ class TeacherOutputs:
             ]
             values[column] = pad_sequence(rows, batch_first=True).to(self._device).float()
         return TeacherBatch(
-            logits=torch.from_numpy(self._logits[indices]).to(self._device),
+            logits=values[_LOGITS]
+            if self._of_tokens
+            else torch.from_numpy(self._logits[indices]).to(self._device),
             hidden={layer: values["hidden", layer] for layer in set(hidden_layers)},
             qkv=None
             if relation_layer is None
@@ -151,7 +162,8 @@ class TeacherOutputs:
                 output_qkv=any(kind == "qkv" for kind, _ in columns),
             )
         assert output.logits is not None  # for the type checker
-        self._logits[indices] = output.logits.float().cpu().numpy()
+        if not self._of_tokens:
+            self._logits[indices] = output.logits.float().cpu().numpy()
         found: dict[tuple[Column, int], Tensor] = {}
         for column in columns:
             rows = _rows(output, column).half().cpu()  # (B, T, width)
@@ -173,17 +185,19 @@ class TeacherOutputs:
         self._end += len(data)
 
     def _read(self, column: Column, index: int) -> Tensor:
-        kind, layer = column
-        sizes = self.teacher.config.layer_sizes[layer]
-        width = (
-            self.teacher.config.hidden_size
-            if kind == "hidden"
-            else 3 * sizes.heads * sizes.head_size
-        )
+        width = self._width(column)
         length = len(self.texts.ids[index])
         offset = int(self._offsets[column][index])
         data = bytearray(os.pread(self._file.fileno(), length * width * 2, offset))
         return torch.frombuffer(data, dtype=torch.float16).view(length, width)
+
+    def _width(self, column: Column) -> int:
+        kind, layer = column
+        config = self.teacher.config
+        if kind == "logits":
+            return int(config.num_labels)
+        sizes = config.layer_sizes[layer]
+        return int(config.hidden_size) if kind == "hidden" else 3 * sizes.heads * sizes.head_size
 
     def _split(self, rows: Tensor, layer: int) -> QKV:
         """(B, T, 3 h d) -> queries, keys and values, each (B, h, T, d)."""
@@ -198,6 +212,9 @@ class TeacherOutputs:
 def _rows(output: "LeanOutput", column: Column) -> Tensor:
     """(B, T, width) of one column."""
     kind, layer = column
+    if kind == "logits":
+        assert output.logits is not None
+        return output.logits
     if kind == "hidden":
         assert output.hidden_states is not None  # it was asked for
         return output.hidden_states[layer + 1]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
 from compress.errors import UsageError
+from runtimes.tasks.token_classification import word_tokens
 
 if TYPE_CHECKING:
     import torch
@@ -42,12 +44,16 @@ class TokenizedTexts:
     Attributes:
         ids: N arrays (T_i,) int32, with the tokenizer's special tokens.
         type_ids: N arrays (T_i,) int8, or None when every token has type 0.
-        labels: (N,) int64, `NO_LABEL` where a text has none; or None when no text has one.
+        labels: (N,) int64, `NO_LABEL` where a text has none; or None when no text has one. Where
+            every word has a label, (M,) of all words, text after text.
+        word_tokens: N arrays, the index of each labelled word's first token, -1 where it was cut
+            off; None where texts have labels, not words.
     """
 
     ids: Sequence[NDArray[np.int32]]
     type_ids: Sequence[NDArray[np.int8]] | None = None
     labels: NDArray[np.int64] | None = None
+    word_tokens: Sequence[NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -57,13 +63,33 @@ class TokenizedTexts:
         """(N,) tokens of each text."""
         return np.fromiter((len(ids) for ids in self.ids), dtype=np.int64, count=len(self.ids))
 
+    def decisions(self, indices: Iterable[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which of all decisions are those of the texts at `indices`: one a text, or one a word."""
+        if self.word_tokens is None:
+            return np.fromiter(indices, dtype=np.int64)
+        parts = [np.arange(self._starts[int(i)], self._starts[int(i) + 1]) for i in indices]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
+
+    @cached_property
+    def decision_count(self) -> int:
+        """All decisions: N, or M where every word has a label."""
+        return len(self) if self.word_tokens is None else int(self._starts[-1])
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        """(N + 1,) where each text's words start among all words."""
+        assert self.word_tokens is not None  # callers have looked
+        return np.cumsum([0, *map(len, self.word_tokens)])
+
     def take(self, indices: Iterable[int] | NDArray[np.int64]) -> "TokenizedTexts":
         """The texts at `indices`, in that order."""
         chosen = [int(index) for index in indices]
+        words = self.word_tokens
         return TokenizedTexts(
             ids=[self.ids[i] for i in chosen],
             type_ids=None if self.type_ids is None else [self.type_ids[i] for i in chosen],
-            labels=None if self.labels is None else self.labels[chosen],
+            labels=None if self.labels is None else self.labels[self.decisions(chosen)],
+            word_tokens=None if words is None else [words[i] for i in chosen],
         )
 
     def without_labels(self) -> "TokenizedTexts":
@@ -75,10 +101,15 @@ class TokenizedTexts:
         type_ids: list[NDArray[np.int8]] | None = None
         if self.type_ids is not None or other.type_ids is not None:
             type_ids = [*_types(self), *_types(other)]
+        words: list[NDArray[np.int64]] | None = None
+        if self.word_tokens is not None or other.word_tokens is not None:
+            words = [*_words(self), *_words(other)]
         labels: NDArray[np.int64] | None = None
         if self.labels is not None or other.labels is not None:
-            labels = np.concatenate([_labels(self), _labels(other)])
-        return TokenizedTexts([*self.ids, *other.ids], type_ids, labels)
+            labels = np.concatenate(
+                [_labels(part, of_words=words is not None) for part in (self, other)]
+            )
+        return TokenizedTexts([*self.ids, *other.ids], type_ids, labels, words)
 
 
 def _types(texts: TokenizedTexts) -> Sequence[NDArray[np.int8]]:
@@ -87,10 +118,18 @@ def _types(texts: TokenizedTexts) -> Sequence[NDArray[np.int8]]:
     return [np.zeros(len(ids), dtype=np.int8) for ids in texts.ids]
 
 
-def _labels(texts: TokenizedTexts) -> NDArray[np.int64]:
+def _words(texts: TokenizedTexts) -> Sequence[NDArray[np.int64]]:
+    if texts.word_tokens is not None:
+        return texts.word_tokens
+    return [np.zeros(0, dtype=np.int64)] * len(texts)
+
+
+def _labels(texts: TokenizedTexts, *, of_words: bool) -> NDArray[np.int64]:
     if texts.labels is not None:
         return texts.labels
-    return np.full(len(texts), NO_LABEL, dtype=np.int64)
+    # A text without words that have labels has none of them.
+    count = sum(map(len, texts.word_tokens or ())) if of_words else len(texts)
+    return np.full(count, NO_LABEL, dtype=np.int64)
 
 
 def tokenize(
@@ -115,6 +154,12 @@ def tokenize(
         return_attention_mask=False,
         return_token_type_ids=examples.pairs is not None,
     )
+    words = None
+    if examples.words is not None:
+        words = [
+            word_tokens(text, row.offsets, row.special_tokens_mask)
+            for text, row in zip(examples.texts, encoded.encodings, strict=True)
+        ]
     types = encoded.get("token_type_ids")
     if types is not None and not any(any(row) for row in types):
         types = None  # families without token types
@@ -122,6 +167,7 @@ def tokenize(
         ids=[np.asarray(row, dtype=np.int32) for row in encoded["input_ids"]],
         type_ids=None if types is None else [np.asarray(row, dtype=np.int8) for row in types],
         labels=np.asarray(examples.labels, dtype=np.int64),
+        word_tokens=words,
     )
 
 

@@ -126,9 +126,9 @@ class Workspace:
             return None
         from dataclasses import replace
 
-        from compress.encoder import LeanEncoderForSequenceClassification
+        from compress.encoder import LeanEncoderWithHead
 
-        module = LeanEncoderForSequenceClassification.from_pretrained(folder).eval()
+        module = LeanEncoderWithHead.from_pretrained(folder).eval()
         lineage = json.loads((folder / "lineage.json").read_text(encoding="utf-8"))
         return replace(like, module=module, lineage=tuple(lineage))
 

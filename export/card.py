@@ -11,6 +11,7 @@ __all__ = ["render_card"]
 def render_card(
     *,
     name: str,
+    task: str,
     labels: Sequence[str],
     summary: str,
     table: str,
@@ -22,6 +23,7 @@ def render_card(
 
     Args:
         name: Name of the original model.
+        task: Its task.
         labels: Class names.
         summary: One sentence with the result.
         table: The benchmark table in Markdown.
@@ -31,12 +33,12 @@ def render_card(
     """
     front: dict[str, Any] = {
         "library_name": "edgepress",
-        "pipeline_tag": "text-classification",
+        "pipeline_tag": task,
         "tags": ["edgepress", "onnx", "openvino", "int8"],
     }
     if metric is not None:
         result = {
-            "task": {"type": "text-classification"},
+            "task": {"type": task},
             "dataset": {"name": data, "type": data},
             "metrics": [{"type": metric["name"], "value": round(float(metric["value"]), 2)}],
         }

@@ -71,7 +71,7 @@ def export_fallback_artifact(
                 shutil.copyfile(source, partial / folder / source.name)
 
     manifest = Manifest(
-        task="text-classification",
+        task=config.task,
         labels=config.labels,
         problem_type=config.problem_type,
         max_length=max_length,

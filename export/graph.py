@@ -61,8 +61,10 @@ class GraphBuilder:
         self._nodes.append(node)
         return names
 
-    def model(self, inputs: Sequence[str], output: str, output_size: int) -> onnx.ModelProto:
-        """The finished model: int64 (batch, sequence) inputs, float32 (batch, classes) `logits`."""
+    def model(
+        self, inputs: Sequence[str], output: str, shape: Sequence[str | int]
+    ) -> onnx.ModelProto:
+        """The finished model: int64 (batch, sequence) inputs, float32 `logits` of this shape."""
         # Renamed, not passed through an Identity: converters would keep the first of the two names.
         last = next(node for node in self._nodes if output in node.output)
         last.output[list(last.output).index(output)] = "logits"
@@ -73,7 +75,7 @@ class GraphBuilder:
                 helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"])
                 for name in inputs
             ],
-            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", output_size])],
+            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, list(shape))],
             list(self._constants.values()),
         )
         opsets = [helper.make_opsetid("", self._opset)]

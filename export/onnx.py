@@ -30,7 +30,7 @@ def build_onnx(
     """The model for ONNX Runtime, with its fused operators.
 
     Args:
-        module: `LeanEncoderForSequenceClassification`.
+        module: `LeanEncoderWithHead`.
         plan: How to quantize; None, or a plan whose scheme for ONNX Runtime is float, keeps
             everything in float32.
         padded: Whether rows of a batch may be padded; False leaves the mask out, for rows of equal
@@ -39,7 +39,8 @@ def build_onnx(
 
     Returns:
         Inputs `input_ids`, `attention_mask` and, where the encoder has token types,
-        `token_type_ids`, each int64 (batch, sequence) padded on the right; output `logits`.
+        `token_type_ids`, each int64 (batch, sequence) padded on the right; output `logits`, (batch,
+        classes), or (batch, sequence, classes) of a token classifier.
 
     Raises:
         ModelError: The plan is static and has no range for a layer of this model.
@@ -72,12 +73,15 @@ def _build(
     for index in range(len(config.layers)):
         first_only = index == last and folds.first_token and bool(config.first_token_last_layer)
         x = _layer(weights, dialect, folds, index, x, padding, first_only=first_only)
+    if config.head == "token":
+        logits = _affine(dialect, weights, x, "classifier.output")
+        return graph.model(inputs, logits, ["batch", "sequence", int(config.num_labels)])
     first_token = graph.node("Gather", x, graph.constant("first", np.array(0, np.int64)), axis=1)
     hidden = dialect.linear(first_token, weights.linear("classifier.dense"))
     if config.classifier_activation is not None:
         hidden = dialect.activation(hidden, config.classifier_activation)
     logits = _gemm(dialect, weights, hidden, "classifier.output")
-    return graph.model(inputs, logits, int(config.num_labels))
+    return graph.model(inputs, logits, ["batch", int(config.num_labels)])
 
 
 def _embeddings(weights: LeanWeights, dialect: Dialect, *, int8_words: bool) -> str:
@@ -153,6 +157,14 @@ def _layer(
     return dialect.add_and_norm(
         neurons, f"{name}.feed_forward.down", x, f"{name}.feed_forward_norm"
     )
+
+
+def _affine(dialect: Dialect, weights: LeanWeights, x: str, name: str) -> str:
+    """A small float layer on (B, T, K): a column a class, not worth quantizing."""
+    layer = weights.linear(name)
+    weight = dialect.graph.constant(f"{name}.weight", layer.weight)
+    bias = dialect.graph.constant(f"{name}.bias", layer.bias)
+    return dialect.graph.node("Add", dialect.graph.node("MatMul", x, weight), bias)
 
 
 def _gemm(dialect: Dialect, weights: LeanWeights, x: str, name: str) -> str:

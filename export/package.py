@@ -30,6 +30,8 @@ RUNTIMES = ("onnxruntime", "openvino")
 
 _ONNX, _UNPADDED, _OPENVINO = "onnx/model.onnx", "onnx/unpadded.onnx", "openvino/model.xml"
 
+_TASKS = {"sequence": "text-classification", "token": "token-classification"}
+
 Inputs = Mapping[str, NDArray[np.int64]]
 
 
@@ -66,7 +68,7 @@ def export_artifact(
 
     Args:
         target: Artifact folder; an earlier artifact there is replaced.
-        module: `LeanEncoderForSequenceClassification`.
+        module: `LeanEncoderWithHead`.
         tokenizer: Its fast tokenizer.
         plan: How to quantize, or None for a float artifact.
         max_length: Tokens that the runtimes keep of a text.
@@ -105,7 +107,7 @@ def export_artifact(
                 runtimes,
             )
         manifest = Manifest(
-            task="text-classification",
+            task=_TASKS[module.config.head],
             labels=tuple(module.config.id2label[i] for i in range(module.config.num_labels)),
             problem_type=module.config.problem_type or "single_label_classification",
             max_length=max_length,

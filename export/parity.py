@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from runtimes.errors import ModelError
 from runtimes.registry import get_runtime
 
-__all__ = ["FLOAT_TOLERANCE", "Parity", "check_parity", "torch_logits"]
+__all__ = ["FLOAT_TOLERANCE", "Parity", "answers", "check_parity", "torch_logits"]
 
 # Largest difference of a logit that a float export may show. Different summation orders give
 # 1e-6 to 1e-5; a wrong graph gives 1e-1 and more.
@@ -28,7 +28,7 @@ class Parity:
         runtime: Runtime that executed it.
         precision: Precision of the file.
         max_abs_delta: Largest difference of any logit.
-        label_agreement: Share (0 to 1) of texts that got the same label.
+        label_agreement: Share (0 to 1) of texts, or of tokens, that got the same label.
         texts: Number of texts compared.
     """
 
@@ -44,16 +44,23 @@ class Parity:
 
 
 def torch_logits(module: Any, batches: Batches) -> NDArray[np.float32]:
-    """Logits (N, C) of a PyTorch model for all batches, in evaluation mode on the CPU."""
+    """Logits (M, C) of a PyTorch model for all batches, in evaluation mode on the CPU: a row a
+    text, or a row a token that is not padding.
+    """
     import torch
 
     module.eval()
     with torch.inference_mode():
         outputs = [
-            module(**{name: torch.from_numpy(value) for name, value in batch.items()}).logits
+            answers(
+                module(**{name: torch.from_numpy(value) for name, value in batch.items()})
+                .logits.float()
+                .numpy(),
+                batch,
+            )
             for batch in batches
         ]
-    return torch.cat(outputs).float().numpy()
+    return np.concatenate(outputs)
 
 
 def check_parity(
@@ -66,7 +73,7 @@ def check_parity(
         runtime: Runtime to open it with.
         precision: `"fp32"` or `"int8"`, what the file holds.
         batches: Padded batches of inputs.
-        expected: (N, C) logits of the PyTorch model for them, from `torch_logits`.
+        expected: (M, C) logits of the PyTorch model for them, from `torch_logits`.
 
     Raises:
         ModelError: A float file differs by more than `FLOAT_TOLERANCE`.
@@ -74,7 +81,9 @@ def check_parity(
     session = get_runtime(runtime).open_model(path, precision=precision)
     try:
         outputs = [
-            session.run({name: batch[name] for name in session.input_names})["logits"]
+            answers(
+                session.run({name: batch[name] for name in session.input_names})["logits"], batch
+            )
             for batch in batches
         ]
     finally:
@@ -85,7 +94,7 @@ def check_parity(
         precision=precision,
         max_abs_delta=float(np.abs(logits - expected).max()),
         label_agreement=float((logits.argmax(-1) == expected.argmax(-1)).mean()),
-        texts=len(expected),
+        texts=sum(len(batch["input_ids"]) for batch in batches),
     )
     if precision == "fp32" and not result.max_abs_delta <= FLOAT_TOLERANCE:
         raise ModelError(
@@ -94,3 +103,10 @@ def check_parity(
             hint="This is a defect of the exporter: please report it with the model's config.json.",
         )
     return result
+
+
+def answers(
+    logits: NDArray[np.float32], batch: Mapping[str, NDArray[np.int64]]
+) -> NDArray[np.float32]:
+    """(B, C) as it is; of (B, T, C) the tokens that are not padding, (m, C)."""
+    return logits if logits.ndim == 2 else logits[batch["attention_mask"].astype(bool)]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from export.quiet import quiet_libraries
 from runtimes.adapters.openvino import import_openvino
 from runtimes.errors import ModelError
+from runtimes.hf_config import MODELS, read_hf_config
 
 __all__ = ["STOCK_EXPORTS", "StockName", "export_stock"]
 
@@ -37,7 +38,7 @@ def export_stock(
     """Export a checkpoint the stock way into `target`, which appears only when it is complete.
 
     Args:
-        checkpoint: Hugging Face folder of a sequence classifier.
+        checkpoint: Hugging Face folder of a classifier.
         target: Folder to create.
         name: A key of `STOCK_EXPORTS`.
         calibration: Model inputs, each (B, T), for static quantization.
@@ -62,10 +63,11 @@ def export_stock(
 def _export(checkpoint: Path, target: Path, name: StockName, calibration: Sequence[Inputs]) -> None:
     import_openvino()  # before transformers.exporters imports it: nothing is to be reported home
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    import transformers
 
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, use_safetensors=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
+    opener = getattr(transformers, MODELS[read_hf_config(checkpoint).task])
+    model = opener.from_pretrained(checkpoint, use_safetensors=True)
     # Two texts of different lengths: batch and sequence stay dynamic in the traced graph.
     texts = ["the quick brown fox jumps over the lazy dog", "hello"]
     inputs = dict(tokenizer(texts, padding=True, return_tensors="pt"))

@@ -30,7 +30,7 @@ class LeanWeights:
     """Reads a lean encoder by name, without importing its classes (layers: export stands below).
 
     Args:
-        module: A `LeanEncoderForSequenceClassification`.
+        module: A `LeanEncoderWithHead`.
     """
 
     def __init__(self, module: Any) -> None:

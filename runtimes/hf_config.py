@@ -2,13 +2,14 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runtimes.errors import ModelError
 
-__all__ = ["HfConfig", "read_hf_config", "read_json"]
+__all__ = ["MODELS", "HfConfig", "read_hf_config", "read_json", "task_of"]
 
 # Families whose first position is `pad_token_id + 1`, so that fewer are usable than the table has.
 _OFFSET_POSITIONS = {
@@ -22,6 +23,12 @@ _OFFSET_POSITIONS = {
     "xlm-roberta-xl",
     "xmod",
 }
+MODELS = {
+    "text-classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
+}
+"""By task, the class of Transformers that opens its checkpoints."""
+
 # Tokenizers without a limit carry a huge number instead of none.
 _NO_LIMIT = 1_000_000
 _DEFAULT_MAX_LENGTH = 512
@@ -33,6 +40,7 @@ class HfConfig:
 
     Attributes:
         model_type: Architecture name (`"bert"`), `""` if the folder has no `config.json`.
+        task: What the model was fine-tuned for, by the name of its class.
         labels: Class names in the order of the outputs; empty if not stated.
         problem_type: `"single_label_classification"` unless stated otherwise.
         max_length: Longest input in tokens: the tokenizer's limit or the number of usable
@@ -43,6 +51,7 @@ class HfConfig:
     """
 
     model_type: str
+    task: str
     labels: tuple[str, ...]
     problem_type: str
     max_length: int
@@ -70,6 +79,7 @@ def read_hf_config(folder: str | os.PathLike[str]) -> HfConfig:
         limits.append(int(length))
     return HfConfig(
         model_type=model_type,
+        task=task_of(config.get("architectures")),
         labels=_labels(config),
         problem_type=str(config.get("problem_type") or "single_label_classification"),
         max_length=min(limits, default=_DEFAULT_MAX_LENGTH),
@@ -77,6 +87,15 @@ def read_hf_config(folder: str | os.PathLike[str]) -> HfConfig:
         type_vocab_size=int(config.get("type_vocab_size") or 0),
         tokenizer=tokenizer,
     )
+
+
+def task_of(architectures: Sequence[str] | None) -> str:
+    """A task by the names of model classes, such as `["BertForTokenClassification"]`."""
+    for name in architectures or ():
+        for task, opener in MODELS.items():
+            if name.endswith(opener.removeprefix("AutoModel")):
+                return task
+    return "text-classification"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -179,7 +179,7 @@ def open_model_folder(
     threads: int | None = None,
     precision: str = "fp32",
     options: Mapping[str, Any] | None = None,
-    task: str = "text-classification",
+    task: str | None = None,
 ) -> Predictor:
     """Open a bare export: a model file with `tokenizer.json` and `config.json` beside it.
 
@@ -191,7 +191,7 @@ def open_model_folder(
         threads: See `load`.
         precision: What the file holds; `"auto"` leaves a float model's precision to the library.
         options: See `load`.
-        task: Task name.
+        task: Task name; None for the one that `config.json` tells.
 
     Raises:
         ArtifactError: There is no model file, or the folder does not state its labels.
@@ -220,7 +220,7 @@ def open_model_folder(
     return Predictor(
         session,
         tokenizer,
-        get_task(task),
+        get_task(task or config.task),
         labels=config.labels,
         problem_type=config.problem_type,
     )
@@ -259,7 +259,7 @@ def open_checkpoint(
     return Predictor(
         reference.session,
         reference.tokenizer,
-        get_task("text-classification"),
+        get_task(reference.task),
         labels=reference.labels,
         problem_type=reference.problem_type,
         answer_one=reference.answer_one,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from runtimes.base import Array, Session
 from runtimes.errors import ArtifactError
 from runtimes.pool import SessionPool
-from runtimes.tasks.base import Task
-from runtimes.tokenization import TextInput, TextTokenizer
+from runtimes.tasks.base import Outputs, Task
+from runtimes.tokenization import Rows, TextInput, TextTokenizer
 from runtimes.variants import TwoVariants
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 __all__ = ["Predictor"]
 
@@ -55,66 +58,92 @@ class Predictor:
         self.task = task
         self.labels = tuple(labels)
         self.problem_type = problem_type
-        self._answer_one = answer_one or self._compose_one
+        self._answer_one = answer_one or self._shortest_way()
         # A single input is not padded, and needs no mask where the session has a file without one.
         lean = session.unpadded_names if isinstance(session, TwoVariants) else None
         self._single_names = session.input_names if lean is None else lean
         # A graph without a mask cannot tell padding from text: only equal lengths share a batch.
         self._padded = "attention_mask" in session.input_names
 
-    def __call__(
-        self,
-        inputs: Any,
-        *,
-        batch_size: int = 32,
-        top_k: int | None = 1,
-        function_to_apply: str | None = None,
-    ) -> Any:
+    def __call__(self, inputs: Any, *, batch_size: int = 32, **options: Any) -> Any:
         """Predict one input or a list of them.
 
         Args:
-            inputs: A text, a `(text, text_pair)` tuple, a dict of these two, or a list of such.
+            inputs: What the task takes: a text, a `(text, text_pair)` tuple, a dict of these two,
+                or a list of such.
             batch_size: Most inputs that go through the model at once.
-            top_k: 1 for the best class alone; another number or None (all) for a list, best first.
-            function_to_apply: Overrules the function from logits to scores.
+            options: The task's own: those of `postprocess` in its module of `runtimes.tasks`, such
+                as `top_k` of a classifier.
 
         Returns:
-            For a text `[{"label", "score"}]`; for a pair `{"label", "score"}` (as Transformers
-            does); for a list of N inputs a list of N dicts. With `top_k` other than 1, a list of
-            dicts for each input. (Transformers wraps each result of a list in a list of one where
-            `top_k=1` is spelt out; here it is the default and changes nothing.)
+            What `transformers.pipeline` of the task returns; for a list of N inputs a list of N.
 
         Raises:
-            TypeError: `inputs` has another form.
+            TypeError: `inputs` has another form, or there is no such option.
             UsageError: An option has a value that does not exist.
         """
-        if type(inputs) is str and top_k == 1 and function_to_apply is None:
+        if type(inputs) is str and not options and self._answer_one is not None:
             return [self._answer_one(inputs)]
-        items, many = self.task.parse(inputs)
-        results = self.task.postprocess(
-            self.logits(items, batch_size),
-            self.labels,
-            self.problem_type,
-            top_k=top_k,
-            function_to_apply=function_to_apply,
-        )
-        if many:
-            return results
-        return results if isinstance(inputs, str) and top_k == 1 else results[0]
+        parsed = self.task.parse(inputs)
+        outputs = self.outputs(parsed.inputs, batch_size)
+        results = self.task.postprocess(outputs, self.labels, self.problem_type, **options)
+        return parsed.shaped(results)
 
     def logits(self, inputs: Sequence[TextInput], batch_size: int = 32) -> NDArray[np.float32]:
-        """Raw outputs for N texts or pairs: float32 (N, C), in the order of `inputs`.
+        """Raw outputs for N texts or pairs: float32 (M, C), a row a decision.
+
+        A classifier decides once a text; one of tokens once a word, words being what white space
+        separates.
+        """
+        return self.task.decisions(self.outputs(inputs, batch_size)).astype(np.float32, copy=False)
+
+    def outputs(self, inputs: Sequence[TextInput], batch_size: int = 32) -> Outputs:
+        """What the model says about N texts or pairs, in their order.
 
         Inputs of similar length share a batch, so that little is computed on padding.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
+        if self.task.READS_TOKENS:
+            return self._of_tokens(inputs, batch_size)
         result = np.empty((len(inputs), len(self.labels)), dtype=np.float32)
         for start in range(0, len(inputs), _CHUNK):
             batches, answer = self._work(inputs[start : start + _CHUNK], batch_size)
             for batch, logits in zip(batches, self._map(answer, batches), strict=True):
                 result[[start + index for index in batch]] = logits
-        return result
+        return Outputs(inputs, result)
+
+    def _of_tokens(self, inputs: Sequence[TextInput], batch_size: int) -> Outputs:
+        encodings: list[Encoding] = []
+        logits: list[Array] = []
+        for start in range(0, len(inputs), _CHUNK):
+            rows = self.tokenizer.rows(inputs[start : start + _CHUNK], offsets=True)
+            lengths = rows.lengths
+            batches = self._batches(lengths, batch_size)
+            found: dict[int, Array] = {}
+            for batch, answer in zip(batches, self._map(self._rows_of(rows), batches), strict=True):
+                for index, row in zip(batch, answer, strict=True):
+                    found[index] = row[: lengths[index]]
+            encodings += rows.encodings
+            logits += (found[index] for index in range(len(lengths)))
+        tokenizer = self.tokenizer
+        return Outputs(
+            inputs,
+            logits,
+            encodings,
+            tokenizer.decode,
+            tokenizer.subword_prefix,
+            tokenizer.unknown_token,
+        )
+
+    def _rows_of(self, rows: Rows) -> Callable[[list[int]], Array]:
+        """What answers a batch of tokenized inputs."""
+
+        def answer(batch: list[int]) -> Array:
+            names = self._single_names if len(batch) == 1 else self.session.input_names
+            return self._run(rows.batch(batch, names))
+
+        return answer
 
     def _work(
         self, chunk: Sequence[TextInput], batch_size: int
@@ -124,9 +153,7 @@ class Predictor:
             singles = [[index] for index in range(len(chunk))]
             return singles, lambda batch: self._run(self.encode([chunk[batch[0]]]))
         rows = self.tokenizer.rows(chunk)
-        names = self.session.input_names
-        batches = self._batches(rows.lengths, batch_size)
-        return batches, lambda batch: self._run(rows.batch(batch, names))
+        return self._batches(rows.lengths, batch_size), self._rows_of(rows)
 
     def _map(
         self, answer: Callable[[list[int]], Array], batches: list[list[int]]
@@ -160,9 +187,20 @@ class Predictor:
     ) -> None:
         self.close()
 
-    def _compose_one(self, text: str) -> dict[str, Any]:
-        arrays = self.tokenizer.encode_one(text, self._single_names)
-        return self.task.postprocess_one(self._run(arrays)[0], self.labels, self.problem_type)
+    def _shortest_way(self) -> Callable[[str], dict[str, Any]] | None:
+        """How one text is answered, of a task that has a way for it."""
+        postprocess = getattr(self.task, "postprocess_one", None)
+        if postprocess is None:
+            return None
+
+        def answer(text: str) -> dict[str, Any]:
+            arrays = self.tokenizer.encode_one(text, self._single_names)
+            result: dict[str, Any] = postprocess(
+                self._run(arrays)[0], self.labels, self.problem_type
+            )
+            return result
+
+        return answer
 
     def _run(self, arrays: dict[str, NDArray[np.int64]]) -> Array:
         """The model's logits (B, C) for one batch."""

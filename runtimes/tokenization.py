@@ -28,10 +28,19 @@ _ONE = np.int64(1).tobytes()
 
 
 class TextTokenizer(Protocol):
-    """What a `Predictor` needs of a tokenizer."""
+    """What a `Predictor` needs of a tokenizer.
+
+    Attributes:
+        max_length: Most tokens of an input, special tokens included.
+        pad_token_id: Fills shorter rows.
+        subword_prefix: What tokens begin with that continue a word, if they have such a mark.
+        unknown_token: What stands for text that has no token, if anything does.
+    """
 
     max_length: int
     pad_token_id: int
+    subword_prefix: str | None
+    unknown_token: str | None
 
     def encode(
         self, inputs: Sequence[TextInput], names: Sequence[str] = INPUT_NAMES
@@ -45,8 +54,17 @@ class TextTokenizer(Protocol):
         """The same as `encode([text], names)`, by the shortest way."""
         ...
 
-    def rows(self, inputs: Sequence[TextInput]) -> "Rows":
-        """N texts or pairs tokenized once, from which batches are put together."""
+    def rows(self, inputs: Sequence[TextInput], *, offsets: bool = False) -> "Rows":
+        """N texts or pairs tokenized once, from which batches are put together.
+
+        Args:
+            inputs: N strings or pairs of strings.
+            offsets: Whether to keep what says where in the text each token stands.
+        """
+        ...
+
+    def decode(self, tokens: list[str]) -> str:
+        """Tokens as text."""
         ...
 
 
@@ -57,10 +75,13 @@ class Rows:
     Attributes:
         columns: By name (`input_ids` ...), the rows.
         padding: By name, what fills shorter rows on the right.
+        encodings: What the library knows of each row, such as where in the text each token stands;
+            only where it was asked for.
     """
 
     columns: Mapping[str, Sequence[Sequence[int]]]
     padding: Mapping[str, int]
+    encodings: "Sequence[Encoding]" = ()
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
@@ -111,6 +132,8 @@ class Tokenizer:
         # Padding is done here, in numpy: in the backend it would be state that two threads share.
         backend.no_padding()
         backend.enable_truncation(max_length, strategy="longest_first", direction=truncation_side)
+        self.subword_prefix = getattr(backend.model, "continuing_subword_prefix", None)
+        self.unknown_token = getattr(backend.model, "unk_token", None)
         self._words = WordCache.of(backend, max_length) if truncation_side == "right" else None
 
     @classmethod
@@ -205,9 +228,15 @@ class Tokenizer:
             arrays[name] = np.array((values,), dtype=np.int64)
         return arrays
 
-    def rows(self, inputs: Sequence[TextInput]) -> Rows:
-        """N texts or pairs tokenized once, from which batches are put together."""
-        rows = self.backend.encode_batch_fast(list(inputs))
+    def rows(self, inputs: Sequence[TextInput], *, offsets: bool = False) -> Rows:
+        """N texts or pairs tokenized once; see `TextTokenizer.rows`."""
+        if offsets and len(inputs) == 1:  # without the threads of a batch
+            text = inputs[0]
+            encode = self.backend.encode
+            rows = [encode(text) if isinstance(text, str) else encode(*text)]
+        else:
+            backend = self.backend
+            rows = (backend.encode_batch if offsets else backend.encode_batch_fast)(list(inputs))
         return Rows(
             {
                 "input_ids": [row.ids for row in rows],
@@ -219,7 +248,13 @@ class Tokenizer:
                 "attention_mask": 0,
                 "token_type_ids": self.pad_type_id,
             },
+            rows if offsets else (),
         )
+
+    def decode(self, tokens: list[str]) -> str:
+        """Tokens as text."""
+        decoder = self.backend.decoder
+        return " ".join(tokens) if decoder is None else str(decoder.decode(tokens))
 
 
 def _pad_token_id(backend: "Backend", config: HfConfig, padding: dict[str, Any]) -> int:

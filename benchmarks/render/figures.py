@@ -15,6 +15,7 @@ __all__ = [
     "drop_points",
     "full_name",
     "megabytes",
+    "metric_name",
     "milliseconds",
     "ratio",
     "runtime_name",
@@ -50,6 +51,11 @@ def megabytes(value: int | None) -> str:
 def whole(value: float | None) -> str:
     """A rounded number with its thousands apart."""
     return MISSING if value is None else f"{value:,.0f}"
+
+
+def metric_name(report: Report) -> str:
+    """What the rows' answers are measured by, such as `accuracy`."""
+    return next((row.metric.name for row in report.rows if row.metric is not None), "accuracy")
 
 
 def accuracy_points(row: Row) -> str:

@@ -13,7 +13,6 @@ from benchmarks.render.figures import (
     summary,
 )
 from benchmarks.render.sections import (
-    TABLE_COLUMNS,
     TEXT_COLUMNS,
     data_facts,
     environment_facts,
@@ -21,6 +20,7 @@ from benchmarks.render.sections import (
     method_facts,
     remarks,
     table_cells,
+    table_columns,
 )
 from benchmarks.report import Report, Row
 
@@ -64,7 +64,7 @@ def render_html(report: Report, *, title: str = "Benchmark") -> str:
         summary=summary(report),
         facts=_facts(report),
         charts=charts,
-        columns=TABLE_COLUMNS,
+        columns=table_columns(report),
         text_columns=TEXT_COLUMNS,
         rows=[
             {"cells": table_cells(report, row), "look": _look(report, row)} for row in report.rows

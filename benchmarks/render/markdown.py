@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from benchmarks.render.architecture import describe_kept, kept_of
 from benchmarks.render.figures import summary
 from benchmarks.render.sections import (
-    TABLE_COLUMNS,
     TEXT_COLUMNS,
     data_facts,
     environment_facts,
@@ -13,6 +12,7 @@ from benchmarks.render.sections import (
     method_facts,
     remarks,
     table_cells,
+    table_columns,
 )
 from benchmarks.report import Report, Row
 
@@ -46,9 +46,10 @@ def render_markdown(report: Report, *, title: str = "Benchmark") -> str:
 
 def render_table(report: Report) -> str:
     """The table alone, for a model card or a README."""
+    columns = table_columns(report)
     lines = [
-        _line(TABLE_COLUMNS),
-        _line(["---"] * TEXT_COLUMNS + ["--:"] * (len(TABLE_COLUMNS) - TEXT_COLUMNS)),
+        _line(columns),
+        _line(["---"] * TEXT_COLUMNS + ["--:"] * (len(columns) - TEXT_COLUMNS)),
         *(_line(_cells(report, row)) for row in report.rows),
     ]
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from benchmarks.render.figures import (
     drop_points,
     full_name,
     megabytes,
+    metric_name,
     milliseconds,
     ratio,
     runtime_name,
@@ -19,7 +20,6 @@ from benchmarks.render.figures import (
 from benchmarks.report import Percentiles, Report, Row
 
 __all__ = [
-    "TABLE_COLUMNS",
     "TEXT_COLUMNS",
     "data_facts",
     "environment_facts",
@@ -27,9 +27,10 @@ __all__ = [
     "method_facts",
     "remarks",
     "table_cells",
+    "table_columns",
 ]
 
-TABLE_COLUMNS = (
+_COLUMNS = (
     "",
     "model",
     "runtime",
@@ -38,7 +39,7 @@ TABLE_COLUMNS = (
     "p99 ms",
     "model only p50 ms",
     "speed-up (95%)",
-    "accuracy % (95%)",
+    "{metric} % (95%)",
     "drop, points (95%)",
     "size MB",
     "memory MB",
@@ -47,14 +48,18 @@ TABLE_COLUMNS = (
     "batched /s",
     "model / floor",
 )
-"""The table's columns."""
 
 TEXT_COLUMNS = 4
 """How many of them, from the left, hold text; the others hold numbers."""
 
 
+def table_columns(report: Report) -> list[str]:
+    """The table's columns."""
+    return [column.format(metric=metric_name(report)) for column in _COLUMNS]
+
+
 def table_cells(report: Report, row: Row) -> list[str]:
-    """What the columns of `TABLE_COLUMNS` hold for a row."""
+    """What the columns hold for a row."""
     mark = ""
     if row.id == report.recommended:
         mark = "recommended"
@@ -163,8 +168,9 @@ def method_facts(report: Report) -> list[str]:
         "Its interval, and that of p50 in `report.json`, is a 95% bootstrap over rounds.",
         "Drop: points lost against the reference on the same examples, with a paired 95% bootstrap "
         "interval (`same`: right on the very same examples); `report.json` has the exact McNemar "
-        "p-value. Accuracy has its Wilson interval. Rows of INT8 answered one input at a time, as "
-        "when timed; rows of full precision in batches, which does not change their answers.",
+        "p-value. Accuracy has its Wilson interval, F1 a bootstrap over texts. Rows of INT8 "
+        "answered one input at a time, as when timed; rows of full precision in batches, which "
+        "does not change their answers.",
         "Size: the model files that the runtime reads. Memory: the process's peak after single "
         "inputs. Load: a fresh process's time to an open model, imports and checksums included.",
     ]

@@ -11,6 +11,7 @@ from benchmarks.render.figures import (
     drop_points,
     full_name,
     megabytes,
+    metric_name,
     milliseconds,
     ratio,
     runtime_name,
@@ -50,7 +51,7 @@ _COLUMNS = (
     _Column("model\nms", lambda row: _at(row.model_ms, "p50"), 8),
     _Column("speed-\nup", lambda row: ratio(row.speedup)[0], 0),
     _Column("95%\ninterval", lambda row: ratio(row.speedup)[1], 4),
-    _Column("acc.\n%", accuracy_points, 0),
+    _Column("{metric}\n%", accuracy_points, 0),
     _Column("drop\npoints", lambda row: drop_points(row.drop)[0], 0),
     _Column("95%\ninterval", lambda row: drop_points(row.drop)[1], 3),
     _Column("size\nMB", lambda row: megabytes(row.size_bytes), 5),
@@ -58,6 +59,12 @@ _COLUMNS = (
     _Column("load\nms", lambda row: whole(row.load_ms), 9),
     _Column("batch\n/s", lambda row: whole(row.throughput_per_s), 10),
 )
+
+
+def _header(column: _Column, report: Report) -> str:
+    name = metric_name(report)
+    return column.header.format(metric="acc." if name == "accuracy" else name)
+
 
 _MODEL_WIDTH = 20  # narrower than this, a folded name is worse to miss than a column
 _GAP = 2  # the padding and the column that this box keeps for its (blank) dividers
@@ -93,7 +100,7 @@ def build_table(report: Report, width: int = 100) -> "Table":
     table.add_column("", width=1)
     table.add_column("\nmodel", overflow="fold")
     for column in columns:
-        table.add_column(column.header, justify=column.justify, no_wrap=True)
+        table.add_column(_header(column, report), justify=column.justify, no_wrap=True)
     for row in report.rows:
         cells = [Text(_mark(report, row)), Text(row.model)]
         cells += [Text(column.cell(row)) for column in columns]
@@ -107,7 +114,7 @@ def _fitting(report: Report, width: int) -> list[_Column]:
 
     def space(column: _Column) -> int:
         cells = [column.cell(row) for row in report.rows]
-        return _GAP + max(cell_len(text) for text in (*column.header.split("\n"), *cells))
+        return _GAP + max(cell_len(text) for text in (*_header(column, report).split("\n"), *cells))
 
     names = max((cell_len(row.model) for row in report.rows), default=0)
     left = width - (1 + _GAP) - min(names, _MODEL_WIDTH)

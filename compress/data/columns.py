@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from compress.data.table import Table, listed
 from compress.errors import DataError
 
-__all__ = ["Columns", "choose_columns", "column_in"]
+__all__ = ["Columns", "NamedColumns", "choose_columns", "column_in", "first_column"]
 
 # Names that data sets of the field use, the most specific first.
 PAIRS = (
@@ -54,6 +54,15 @@ class Columns:
     label: str
 
 
+@dataclass(frozen=True)
+class NamedColumns:
+    """The columns that the person named; None where convention is to find one."""
+
+    text: str | None = None
+    pair: str | None = None
+    label: str | None = None
+
+
 def choose_columns(
     table: Table,
     *,
@@ -73,20 +82,20 @@ def choose_columns(
     if label is not None:
         label = column_in(table, label, "--label-column")
     else:
-        label = _first(table, LABELS)
+        label = first_column(table, LABELS)
         if label is None:
             raise _missing(table, "label", LABELS, "--label-column")
     if text is not None:
         text = column_in(table, text, "--text-column")
     elif pair is None:
         for first, second in PAIRS:
-            found = _first(table, (first,)), _first(table, (second,))
+            found = first_column(table, (first,)), first_column(table, (second,))
             if found[0] is not None and found[1] is not None and label not in found:
                 return Columns(found[0], found[1], label)
     if text is None:
         taken = {label, pair}
         firsts = TEXTS + tuple(first for first, _ in PAIRS)
-        text = _first(table, tuple(name for name in firsts), taken)
+        text = first_column(table, tuple(name for name in firsts), taken)
         others = [name for name in table.columns if name not in taken]
         if text is None and len(others) == 1:
             text = others[0]  # two columns, one is the label
@@ -101,7 +110,7 @@ def column_in(table: Table, name: str, option: str) -> str:
     Raises:
         DataError: There is no such column.
     """
-    found = _first(table, (name,))
+    found = first_column(table, (name,))
     if found is None:
         there = list(table.columns)
         near = difflib.get_close_matches(name, there, n=1)
@@ -112,9 +121,10 @@ def column_in(table: Table, name: str, option: str) -> str:
     return found
 
 
-def _first(
+def first_column(
     table: Table, names: tuple[str, ...], taken: set[str | None] | None = None
 ) -> str | None:
+    """The first of `names` that the table has, letter case aside; None if it has none."""
     if len(names) == 1 and names[0] in table.columns:
         return names[0]
     spelled = {name.strip().lower(): name for name in table.columns if name not in (taken or ())}

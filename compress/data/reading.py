@@ -228,9 +228,13 @@ def _named_splits(data: Any, where: str) -> dict[str, Table]:
 
 def _table(data: Any, where: str) -> Table:
     datasets = _datasets()
+    inner = {
+        name: feature.feature if isinstance(feature, datasets.List) else feature
+        for name, feature in data.features.items()
+    }
     names = {
         name: tuple(feature.names)
-        for name, feature in data.features.items()
+        for name, feature in inner.items()
         if isinstance(feature, datasets.ClassLabel)
     }
     # Images and audio would be decoded row by row, and can be neither text nor label.

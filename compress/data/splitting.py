@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
 from compress.errors import DataError
@@ -117,16 +118,26 @@ def stratified(examples: Examples, fractions: Sequence[float], seed: int) -> lis
 
     Each class is shuffled and spread evenly over [0, 1); cutting that line gives parts of exact
     size whose classes differ from their share by less than one example per cut. Every part keeps
-    the order of the data.
+    the order of the data. Where every word has a label, a text counts for the rarest of its own.
     """
     rng = np.random.default_rng(seed)
     position = np.empty(len(examples))
-    for label in np.unique(examples.labels):
-        members = rng.permutation(np.flatnonzero(examples.labels == label))
+    labels = _strata(examples)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
         position[members] = (np.arange(len(members)) + rng.random()) / len(members)
     order = np.argsort(position, kind="stable")
     bounds = np.rint(np.cumsum(fractions)[:-1] * len(examples)).astype(int)
     return [examples.take(np.sort(part)) for part in np.split(order, bounds)]
+
+
+def _strata(examples: Examples) -> NDArray[np.int64]:
+    """(N,) the label that each text is cut by."""
+    if examples.words is None:
+        return examples.labels
+    counts = np.bincount(examples.labels, minlength=len(examples.label_names))
+    rarest = [min(examples.labels_of(i), key=lambda own: counts[own]) for i in range(len(examples))]
+    return np.array(rarest, dtype=np.int64)
 
 
 def without_leaks(
@@ -188,6 +199,8 @@ def fingerprint(parts: Sequence[Examples]) -> str:
         for text in (*part.label_names, *part.texts, *(part.pairs or ())):
             feed(text)
         digest.update(np.ascontiguousarray(part.labels, dtype="<i8").tobytes())
+        if part.words is not None:
+            digest.update(np.ascontiguousarray(part.words, dtype="<i8").tobytes())
     return digest.hexdigest()
 
 

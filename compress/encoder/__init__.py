@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from compress.encoder.masks import EncoderMasks
     from compress.encoder.modules import (
         LeanEncoderForSequenceClassification,
+        LeanEncoderForTokenClassification,
         LeanEncoderModel,
+        LeanEncoderWithHead,
         LeanOutput,
     )
     from compress.encoder.surgery import (
@@ -35,7 +37,9 @@ __all__ = [
     "LayerSizes",
     "LeanEncoderConfig",
     "LeanEncoderForSequenceClassification",
+    "LeanEncoderForTokenClassification",
     "LeanEncoderModel",
+    "LeanEncoderWithHead",
     "LeanOutput",
     "SlicePlan",
     "UnsupportedArchitectureError",
@@ -54,6 +58,8 @@ _HOME = {
     "LayerSizes": "config",
     "LeanEncoderConfig": "config",
     "LeanEncoderForSequenceClassification": "modules",
+    "LeanEncoderForTokenClassification": "modules",
+    "LeanEncoderWithHead": "modules",
     "LeanEncoderModel": "modules",
     "LeanOutput": "modules",
     "SlicePlan": "surgery",

@@ -11,6 +11,7 @@ from typing import Any
 
 from compress.errors import ModelError
 from compress.hub import hub_if_reachable
+from runtimes.hf_config import MODELS, task_of
 
 __all__ = ["Checkpoint", "load_checkpoint", "read_config"]
 
@@ -21,7 +22,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A sequence classifier as transformers loads it, float32, in evaluation mode."""
+    """A classifier of texts or of tokens as transformers loads it, float32, in evaluation mode."""
 
     model: Any
     tokenizer: Any
@@ -74,14 +75,15 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
             classification head.
     """
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    import transformers
 
     path = Path(source).expanduser()
     name = str(path) if path.exists() else str(source)
+    task = task_of(config.architectures)
     try:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(name)
-            model, info = AutoModelForSequenceClassification.from_pretrained(
+            tokenizer = transformers.AutoTokenizer.from_pretrained(name)
+            model, info = getattr(transformers, MODELS[task]).from_pretrained(
                 name,
                 config=config,
                 dtype=torch.float32,
@@ -94,9 +96,9 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
     if missing := sorted(info["missing_keys"]):
         architecture = ", ".join(config.architectures or ["unknown"])
         raise ModelError(
-            f"{source}: not a fine-tuned sequence classifier: it is a {architecture} and lacks "
+            f"{source}: not fine-tuned for {task}: it is a {architecture} and lacks "
             f"{', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}",
-            hint="Fine-tune it for sequence classification first (transformers' Trainer does).",
+            hint="Fine-tune it first: compress train",
         )
     if mismatched := sorted(str(key[0]) for key in info["mismatched_keys"]):
         raise ModelError(

@@ -48,7 +48,10 @@ class LeanEncoderConfig(PreTrainedConfig):
         attention_dropout: On attention probabilities, in training.
         classifier_dropout: Before the last matrix of the classification head, in training.
         first_token_last_layer: Compute only the first token's query and feed-forward network in
-            the last layer when a classifier asks for nothing but logits (lossless).
+            the last layer when a classifier asks for nothing but logits (lossless); False of a
+            token classifier.
+        head: What reads the last layer: `"sequence"`, a classifier of the text, or `"token"`, one
+            of every token.
         source_family: `model_type` of the checkpoint this encoder was imported from.
         initializer_range: Standard deviation of freshly initialised matrices.
         pad_token_id: Id of the padding token.
@@ -69,6 +72,7 @@ class LeanEncoderConfig(PreTrainedConfig):
     attention_dropout: float | int = 0.1
     classifier_dropout: float | int = 0.1
     first_token_last_layer: bool = True
+    head: str = "sequence"
     source_family: str | None = None
     initializer_range: float = 0.02
     pad_token_id: int | None = 0

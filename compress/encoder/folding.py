@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from compress.encoder.config import LeanEncoderConfig
-from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.encoder.modules import LeanEncoderWithHead, build
 from compress.errors import ModelError
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "bert_layers",
     "check_options",
     "label_settings",
+    "token_head",
 ]
 
 _REFUSED = {
@@ -95,20 +96,20 @@ def assemble(
     *,
     embeddings: Any,
     layers: list[LayerParts],
-    dense: nn.Linear,
     output: nn.Linear,
+    dense: nn.Linear | None = None,
     projection: nn.Linear | None = None,
     first_position: int = 0,
     **settings: Any,
-) -> LeanEncoderForSequenceClassification:
+) -> LeanEncoderWithHead:
     """Build the lean encoder from a family's parts; the parts are copied.
 
     Args:
         embeddings: Module with `word_embeddings`, `position_embeddings`, `LayerNorm` and
             possibly `token_type_embeddings`.
         layers: The encoder's layers.
-        dense: First matrix of the classification head.
         output: Last matrix of the classification head.
+        dense: First matrix of the classification head; None of a token classifier, which has none.
         projection: From embedding size to hidden size, where the two differ.
         first_position: Row of the position table that the first token uses (RoBERTa: padding
             id + 1); the rows before it are dropped.
@@ -132,24 +133,34 @@ def assemble(
     for index, layer in enumerate(layers):
         for name, tensor in layer.folded().items():
             weights[f"encoder.layers.{index}.{name}"] = tensor
-    weights.update(_parameters("classifier.dense", dense))
+    if dense is not None:
+        weights.update(_parameters("classifier.dense", dense))
     weights.update(_parameters("classifier.output", output))
 
     config = LeanEncoderConfig(
         vocab_size=words.shape[0],
         embedding_size=words.shape[1],
-        hidden_size=dense.in_features,
+        hidden_size=output.in_features,
         layers=[layer.sizes() for layer in layers],
         layer_norm_eps=embeddings.LayerNorm.eps,
         max_position_embeddings=positions.shape[0],
         type_vocab_size=type_vocab_size,
+        first_token_last_layer=dense is not None,
+        head="token" if dense is None else "sequence",
         **settings,
     )
     with torch.device("meta"):  # the weights below replace whatever would be drawn here
-        model = LeanEncoderForSequenceClassification(config)
+        model = build(config)
     copies = {name: tensor.detach().clone().contiguous() for name, tensor in weights.items()}
     model.load_state_dict(copies, strict=True, assign=True)
     return model
+
+
+def token_head(model: Any) -> dict[str, Any]:
+    """The head of a transformers model for token classification, as `assemble` takes it; nothing
+    for any other model. All families keep it in the same place."""
+    is_token = type(model).__name__.endswith("ForTokenClassification")
+    return {"output": model.classifier} if is_token else {}
 
 
 def label_settings(config: Any) -> dict[str, Any]:

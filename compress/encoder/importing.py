@@ -13,7 +13,7 @@ from compress.encoder.parity import max_logit_delta
 from compress.errors import ModelError
 
 if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = [
     "TOLERANCE",
@@ -38,7 +38,7 @@ class Imported:
         notes: What was folded, for the log; one sentence each.
     """
 
-    model: "LeanEncoderForSequenceClassification"
+    model: "LeanEncoderWithHead"
     tokenizer: Any
     max_abs_delta: float
     notes: tuple[str, ...]
@@ -106,7 +106,7 @@ def _importers() -> dict[str, ModuleType]:
     return found
 
 
-def _notes(original: Any, model: "LeanEncoderForSequenceClassification") -> tuple[str, ...]:
+def _notes(original: Any, model: "LeanEncoderWithHead") -> tuple[str, ...]:
     if original.model_type == model.config.model_type:
         return ("already a lean encoder",)
     notes = ["Q, K and V fused into one matrix, 1/sqrt(d) folded into Q"]

@@ -190,6 +190,19 @@ class ClassificationHead(nn.Module):
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.output = nn.Linear(config.hidden_size, config.num_labels)
 
-    def forward(self, first_token: Tensor) -> Tensor:
-        """(B, H) -> (B, C)."""
-        return self.output(self.dropout(self.activation(self.dense(first_token))))
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(B, T, H) -> (B, C)."""
+        return self.output(self.dropout(self.activation(self.dense(hidden[:, 0]))))
+
+
+class TokenHead(nn.Module):
+    """Dropout and output matrix on every token."""
+
+    def __init__(self, config: LeanEncoderConfig) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.output = nn.Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(B, T, H) -> (B, T, C)."""
+        return self.output(self.dropout(hidden))

@@ -15,7 +15,7 @@ C labels; in layer N: h heads of size d, I neurons):
     encoder.layers.N.feed_forward.up.{weight,bias}        (I, H), (I,)   absent when I = 0
     encoder.layers.N.feed_forward.down.{weight,bias}      (H, I), (H,)   only bias when I = 0
     encoder.layers.N.feed_forward_norm.{weight,bias}      (H,)
-    classifier.dense.{weight,bias}                        (H, H), (H,)
+    classifier.dense.{weight,bias}                        (H, H), (H,)   not of a token classifier
     classifier.output.{weight,bias}                       (C, H), (C,)
 
 `LeanEncoderModel` alone has the same names without `encoder.`. There are no buffers.
@@ -31,15 +31,25 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from compress.encoder.config import LeanEncoderConfig
-from compress.encoder.layers import QKV, ClassificationHead, Embeddings, EncoderLayer, OutputBias
+from compress.encoder.layers import (
+    QKV,
+    ClassificationHead,
+    Embeddings,
+    EncoderLayer,
+    OutputBias,
+    TokenHead,
+)
 from compress.encoder.masks import EncoderMasks
 
 __all__ = [
     "MASKED_SCORE",
     "LeanEncoderForSequenceClassification",
+    "LeanEncoderForTokenClassification",
     "LeanEncoderModel",
     "LeanEncoderPreTrainedModel",
+    "LeanEncoderWithHead",
     "LeanOutput",
+    "build",
 ]
 
 # Added to the score of a padded key. Large enough that exp() underflows to exactly zero in every
@@ -54,7 +64,7 @@ class LeanOutput(ModelOutput):
 
     Attributes:
         loss: Scalar, when labels were given.
-        logits: (B, C).
+        logits: (B, C); of a token classifier (B, T, C).
         last_hidden_state: (B, T, H), from `LeanEncoderModel` only.
         hidden_states: L + 1 tensors (B, T, H): embeddings, then each layer's output.
         qkv: L tuples (q, k, v), each (B, heads, T, head_size); q is already scaled, so that
@@ -154,14 +164,11 @@ class LeanEncoderModel(LeanEncoderPreTrainedModel):
         return output if return_dict else output.to_tuple()
 
 
-class LeanEncoderForSequenceClassification(LeanEncoderPreTrainedModel):
-    """The lean encoder with a classifier on its first token."""
+class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
+    """The lean encoder with what a task reads from it; its subclasses are the models."""
 
-    def __init__(self, config: LeanEncoderConfig) -> None:
-        super().__init__(config)
-        self.encoder = LeanEncoderModel(config)
-        self.classifier = ClassificationHead(config)
-        self.post_init()
+    encoder: LeanEncoderModel
+    classifier: Any
 
     def forward(
         self,
@@ -175,11 +182,12 @@ class LeanEncoderForSequenceClassification(LeanEncoderPreTrainedModel):
         output_qkv: bool = False,
         return_dict: bool = True,
     ) -> LeanOutput | tuple[Any, ...]:
-        """Classify a batch; arguments as in `LeanEncoderModel.forward`.
+        """Classify a batch, or each of its tokens; arguments as in `LeanEncoderModel.forward`.
 
         Args:
-            labels: (B,) integers for single-label classification, (B, C) floats for multi-label
-                classification, (B,) or (B, C) floats for regression; gives `loss`.
+            labels: For a classifier of texts (B,) integers for single-label classification, (B, C)
+                floats for multi-label classification, (B,) or (B, C) floats for regression; for
+                one of tokens (B, T) integers, -100 where a token has none. Gives `loss`.
         """
         needs_all_tokens = output_hidden_states or output_qkv
         encoded = self.encoder(
@@ -191,7 +199,7 @@ class LeanEncoderForSequenceClassification(LeanEncoderPreTrainedModel):
             output_qkv=output_qkv,
             first_only=self.config.first_token_last_layer and not needs_all_tokens,
         )
-        logits = self.classifier(encoded.last_hidden_state[:, 0])
+        logits = self.classifier(encoded.last_hidden_state)
         output = LeanOutput(
             loss=None if labels is None else _loss(self.config, logits, labels),
             logits=logits,
@@ -199,6 +207,35 @@ class LeanEncoderForSequenceClassification(LeanEncoderPreTrainedModel):
             qkv=encoded.qkv,
         )
         return output if return_dict else output.to_tuple()
+
+
+class LeanEncoderForSequenceClassification(LeanEncoderWithHead):
+    """The lean encoder with a classifier on its first token."""
+
+    def __init__(self, config: LeanEncoderConfig) -> None:
+        super().__init__(config)
+        self.encoder = LeanEncoderModel(config)
+        self.classifier = ClassificationHead(config)
+        self.post_init()
+
+
+class LeanEncoderForTokenClassification(LeanEncoderWithHead):
+    """The lean encoder with a classifier on each of its tokens."""
+
+    def __init__(self, config: LeanEncoderConfig) -> None:
+        super().__init__(config)
+        self.encoder = LeanEncoderModel(config)
+        self.classifier = TokenHead(config)
+        self.post_init()
+
+
+def build(config: LeanEncoderConfig) -> LeanEncoderWithHead:
+    """A model with the head that the config names, with fresh weights."""
+    kinds = {
+        "sequence": LeanEncoderForSequenceClassification,
+        "token": LeanEncoderForTokenClassification,
+    }
+    return kinds[config.head](config)
 
 
 def _loss(config: LeanEncoderConfig, logits: Tensor, labels: Tensor) -> Tensor:
@@ -211,6 +248,8 @@ def _loss(config: LeanEncoderConfig, logits: Tensor, labels: Tensor) -> Tensor:
             problem = "multi_label_classification"
         else:
             problem = "single_label_classification"
+    if logits.ndim == 3:
+        return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
     if problem == "regression":
         return F.mse_loss(logits.view(labels.shape), labels)
     if problem == "multi_label_classification":

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.decisions import all_answers
+from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["max_logit_delta", "probe_batches"]
 
@@ -26,13 +27,11 @@ _PAIRS = (
 )
 
 
-def max_logit_delta(
-    original: Any, lean: LeanEncoderForSequenceClassification, tokenizer: Any
-) -> float:
+def max_logit_delta(original: Any, lean: LeanEncoderWithHead, tokenizer: Any) -> float:
     """Largest absolute difference of logits over `probe_batches`, in evaluation mode.
 
     Args:
-        original: transformers model for sequence classification.
+        original: transformers classifier of texts, or of tokens (but not of padding).
         lean: Its import.
         tokenizer: Their tokenizer.
     """
@@ -41,13 +40,16 @@ def max_logit_delta(
     delta = torch.zeros(())
     with torch.inference_mode():
         for batch in probe_batches(lean, tokenizer, types=types):
-            difference = original(**batch).logits - lean(**batch).logits
+            mask = batch.get("attention_mask")
+            difference = all_answers(original(**batch).logits, mask) - all_answers(
+                lean(**batch).logits, mask
+            )
             delta = torch.maximum(delta, difference.abs().max())  # keeps NaN
     return float(delta)
 
 
 def probe_batches(
-    lean: LeanEncoderForSequenceClassification, tokenizer: Any, *, types: int
+    lean: LeanEncoderWithHead, tokenizer: Any, *, types: int
 ) -> list[dict[str, Tensor]]:
     """Inputs on which a wrong import would show.
 

@@ -72,7 +72,11 @@ def prepare(splits: Splits, settings: TrainingSettings) -> tuple[Examples, list[
 def _normalized(examples: Examples, settings: TrainingSettings) -> Examples:
     def normal(text: str) -> str:
         if settings.unicode != "none":
-            text = unicodedata.normalize(settings.unicode, text)
+            words = text.split() if examples.words is not None else [text]
+            normal_words = [unicodedata.normalize(settings.unicode, word) for word in words]
+            if examples.words is not None:  # as many as there were, each of them one
+                normal_words = ["".join(word.split()) for word in normal_words]
+            text = " ".join(normal_words)
         return _SPACE.sub(" ", text).strip() if settings.whitespace else text
 
     pairs = examples.pairs
@@ -94,7 +98,11 @@ def _without_duplicates(examples: Examples) -> tuple[Examples, int, int]:
     inputs: Sequence[str | tuple[str, str]] = examples.inputs()
     for index, key in enumerate(inputs):
         places[key].append(index)
-    agreeing = [own for own in places.values() if len({int(examples.labels[i]) for i in own}) == 1]
+    agreeing = [
+        own
+        for own in places.values()
+        if len({tuple(examples.labels_of(i).tolist()) for i in own}) == 1
+    ]
     twice = sum(len(own) - 1 for own in agreeing)
     return examples.take([own[0] for own in agreeing]), twice, len(places) - len(agreeing)
 
@@ -102,6 +110,8 @@ def _without_duplicates(examples: Examples) -> tuple[Examples, int, int]:
 def _with_copies(examples: Examples, settings: TrainingSettings) -> Examples:
     """Behind the examples, `augment` copies of each with words left out and moved."""
     rng = random.Random(settings.seed)
+    if examples.words is not None:
+        return _with_shorter_copies(examples, settings.augment, rng)
 
     def varied(text: str) -> str:
         words = text.split()
@@ -119,4 +129,26 @@ def _with_copies(examples: Examples, settings: TrainingSettings) -> Examples:
         + tuple(varied(text) for _ in range(settings.augment) for text in examples.texts),
         labels=np.tile(examples.labels, copies),
         pairs=None if pairs is None else pairs * copies,
+    )
+
+
+def _with_shorter_copies(examples: Examples, copies: int, rng: random.Random) -> Examples:
+    """Behind the examples, copies of each without some of the words that are part of nothing."""
+    assert examples.words is not None  # the caller has looked
+    texts, labels, words = list(examples.texts), [examples.labels], list(examples.words)
+    outside = examples.label_names.index("O") if "O" in examples.label_names else -1
+    for _ in range(copies):
+        for index, text in enumerate(examples.texts):
+            own = examples.labels_of(index)
+            kept = [i for i, label in enumerate(own) if label != outside or rng.random() >= _VARIED]
+            kept = kept or list(range(len(own)))
+            spelled = text.split()
+            texts.append(" ".join(spelled[i] for i in kept))
+            labels.append(own[kept])
+            words.append(len(kept))
+    return replace(
+        examples,
+        texts=tuple(texts),
+        labels=np.concatenate(labels),
+        words=np.array(words, dtype=np.int64),
     )

@@ -6,15 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from benchmarks.examples import Examples
-from benchmarks.metrics import Metric, accuracy
+from benchmarks.metrics import Metric
+from benchmarks.tasks import get_measure
 from compress.data import load_splits
 from compress.errors import ModelError, UsageError
 from compress.finetune.preparation import prepare
 from compress.finetune.settings import TrainingSettings
+from compress.finetune.tasks import get_training_task
 from compress.hub import hub_if_reachable
 from compress.logs import quiet_transformers
 from compress.pipeline import Columns
@@ -22,6 +20,8 @@ from compress.progress import Progress, SilentProgress
 from compress.tokenized import kept_length
 from compress.version import tool_version
 from compress.workspace import digest
+from runtimes.hf_config import MODELS
+from runtimes.registry import get_task
 
 __all__ = ["Trained", "train"]
 
@@ -35,8 +35,8 @@ class Trained:
     Attributes:
         folder: The checkpoint, as `from_pretrained` reads it.
         metrics: On the validation texts that stopping looked at, and on those that nothing did:
-            `selection` and `report`, each with the figures of `_figures`.
-        metric: Accuracy on the latter with its interval.
+            `selection` and `report`, each with the figures of the task.
+        metric: The task's on the latter, with its interval.
         notes: What was done to the data.
         main_process: Whether this is the process that tells of it, of several.
     """
@@ -54,6 +54,7 @@ def train(
     out: Path,
     settings: TrainingSettings,
     *,
+    task: str = "text-classification",
     columns: Columns | None = None,
     progress: Progress,
     command: str | None = None,
@@ -68,6 +69,7 @@ def train(
         data: As for a run, see `compress.data.load_splits`.
         out: Folder for the checkpoint; it is new, empty, or of an earlier training.
         settings: How to train.
+        task: What for, by its name in `runtimes.tasks`.
         columns: Names of columns that convention does not find.
         progress: Where to report progress.
         command: What the user typed, for the record.
@@ -83,10 +85,12 @@ def train(
     main_process = PartialState().is_main_process
     if not main_process:
         progress = SilentProgress()
+    get_task(task)  # an unknown one is refused by name
     columns = columns or Columns()
     splits = load_splits(
         data,
         label_names=None,
+        task=task,
         text_column=columns.text,
         pair_column=columns.pair,
         label_column=columns.label,
@@ -94,9 +98,15 @@ def train(
     )
     examples, notes = prepare(splits, settings)
     names = splits.train.label_names
-    key = digest(tool_version(), base, splits.fingerprint, settings.model_dump(mode="json"))
+    key = digest(tool_version(), base, task, splits.fingerprint, settings.model_dump(mode="json"))
     _check_out(out, key)
-    model, tokenizer = _load(base, names, settings.seed)
+    model, tokenizer = _load(base, task, names, settings.seed)
+    training_task = get_training_task(task)
+    if settings.metric not in (None, *training_task.FIGURES):
+        raise UsageError(
+            f"metric={settings.metric} is no figure of {task}",
+            hint=f"there are: {', '.join(training_task.FIGURES)}",
+        )
     length = kept_length(settings.max_length, model.config, tokenizer)
     from compress.finetune.trainer import build_trainer, class_weights, freeze
 
@@ -111,30 +121,33 @@ def train(
     trainer = build_trainer(
         model,
         tokenizer,
-        _features(examples, tokenizer, length),
-        _features(splits.selection, tokenizer, length),
+        training_task.features(examples, tokenizer, length),
+        training_task.features(splits.selection, tokenizer, length),
         scratch,
         settings,
+        task=training_task,
+        names=names,
         weights=weights,
-        metrics=_figures,
         progress=progress,
     )
     trainer.train(resume_from_checkpoint=_last_checkpoint(scratch))
     found = {}
     for name, part in (("selection", splits.selection), ("report", splits.report)):
-        answers = trainer.predict(_features(part, tokenizer, length))
-        found[name] = _figures(answers.predictions, part.labels)
+        answers = trainer.predict(training_task.features(part, tokenizer, length))
+        logits, labelled = training_task.decided(answers.predictions, answers.label_ids, names)
+        found[name] = training_task.figures(logits, labelled)
         if name == "report":
-            metric = accuracy(answers.predictions.argmax(axis=-1), part.labels)
+            metric = get_measure(task).metric(logits, labelled)
     if main_process:
         _save(trainer.model, tokenizer, length, out)
         record = {
             "base": base,
             "data": data,
+            "task": task,
             "fingerprint": splits.fingerprint,
             "settings": settings.model_dump(mode="json"),
             "metrics": found,
-            "accuracy": asdict(metric),
+            "metric": asdict(metric),
             "history": trainer.state.log_history,
             "notes": [*splits.notes, *notes],
             "command": command,
@@ -179,15 +192,15 @@ def _scratch(out: Path, key: str) -> Path:
     return scratch
 
 
-def _load(base: str, names: tuple[str, ...], seed: int) -> tuple[Any, Any]:
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
+def _load(base: str, task: str, names: tuple[str, ...], seed: int) -> tuple[Any, Any]:
+    import transformers
 
-    set_seed(seed)  # of a new classifier's weights
+    transformers.set_seed(seed)  # of a new classifier's weights
     labels = dict(enumerate(names))
     try:
         with hub_if_reachable():
-            tokenizer = AutoTokenizer.from_pretrained(base)
-            model = AutoModelForSequenceClassification.from_pretrained(
+            tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+            model = getattr(transformers, MODELS[task]).from_pretrained(
                 base,
                 num_labels=len(names),
                 id2label=labels,
@@ -200,31 +213,6 @@ def _load(base: str, names: tuple[str, ...], seed: int) -> tuple[Any, Any]:
         first = str(error).strip().splitlines()[0]
         raise ModelError(f"{base} cannot be loaded as a classifier: {first}") from error
     return model, tokenizer
-
-
-def _features(examples: Examples, tokenizer: Any, length: int) -> list[dict[str, Any]]:
-    encoded = tokenizer(
-        list(examples.texts),
-        None if examples.pairs is None else list(examples.pairs),
-        truncation=True,
-        max_length=length,
-    )
-    return [
-        {**{name: rows[index] for name, rows in encoded.items()}, "labels": int(label)}
-        for index, label in enumerate(examples.labels)
-    ]
-
-
-def _figures(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
-    """Accuracy, macro F1 and Matthews' correlation, in points."""
-    from sklearn.metrics import f1_score, matthews_corrcoef
-
-    predictions = logits.argmax(axis=-1)
-    return {
-        "accuracy": 100 * float((predictions == labels).mean()),
-        "macro_f1": 100 * float(f1_score(labels, predictions, average="macro", zero_division=0)),
-        "mcc": 100 * float(matthews_corrcoef(labels, predictions)),
-    }
 
 
 def _last_checkpoint(scratch: Path) -> str | None:

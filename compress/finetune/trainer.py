@@ -6,7 +6,7 @@ weights, several processes and machines through `accelerate launch`, TensorBoard
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from transformers import (
 )
 
 from compress.finetune.settings import TrainingSettings
+from compress.finetune.tasks import TrainingTask
 from compress.progress import Progress, Task
 
 __all__ = ["build_trainer", "class_weights", "freeze"]
@@ -38,8 +39,9 @@ def build_trainer(
     folder: Path,
     settings: TrainingSettings,
     *,
+    task: TrainingTask,
+    names: tuple[str, ...],
     weights: Tensor | None,
-    metrics: Callable[[Any, Any], dict[str, float]],
     progress: Progress,
 ) -> Trainer:
     """A trainer that keeps the best weights by the validation metric.
@@ -47,16 +49,15 @@ def build_trainer(
     Args:
         model: A Transformers classifier.
         tokenizer: Its tokenizer, which pads batches.
-        train: Examples as `input_ids`, `attention_mask` and `labels` of their own lengths.
+        train: Examples as `task.features` gives them.
         validation: Likewise.
         folder: Where checkpoints and TensorBoard logs go.
         settings: How to train.
+        task: Gives collation and figures.
+        names: Of the C classes.
         weights: (C,) of the classes in the loss; None: equal.
-        metrics: (N, C) logits and (N,) labels to named figures, `settings.metric` among them.
         progress: Told of each step.
     """
-    from transformers import DataCollatorWithPadding
-
     arguments = TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=settings.batch_size,
@@ -74,7 +75,7 @@ def build_trainer(
         save_steps=_interval(len(train), settings),
         save_total_limit=2,  # the best and the last
         load_best_model_at_end=True,
-        metric_for_best_model=settings.metric,
+        metric_for_best_model=settings.metric or task.FIGURES[0],
         greater_is_better=True,
         logging_strategy="steps",
         logging_steps=10,
@@ -96,10 +97,12 @@ def build_trainer(
         args=arguments,
         train_dataset=train,
         eval_dataset=validation,
-        data_collator=DataCollatorWithPadding(tokenizer),
+        data_collator=task.collator(tokenizer),
         processing_class=tokenizer,
         compute_loss_func=_Loss(weights, settings.label_smoothing),
-        compute_metrics=lambda found: metrics(found.predictions, found.label_ids),
+        compute_metrics=lambda found: task.figures(
+            *task.decided(found.predictions, found.label_ids, names)
+        ),
         callbacks=callbacks,
     )
     trainer.settings = settings
@@ -175,7 +178,7 @@ class _Trainer(Trainer):
 
 
 class _Loss:
-    """Cross-entropy over all examples of a step, whatever batches they come in."""
+    """Cross-entropy over all labels of a step, whatever batches they come in."""
 
     def __init__(self, weights: Tensor | None, smoothing: float) -> None:
         self._weights, self._smoothing = weights, smoothing
@@ -183,13 +186,14 @@ class _Loss:
     def __call__(self, outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         weights = None if self._weights is None else self._weights.to(outputs.logits.device)
         total = cross_entropy(
-            outputs.logits.float(),
-            labels,
+            outputs.logits.float().flatten(0, -2),
+            labels.flatten(),
             weight=weights,
             label_smoothing=self._smoothing,
             reduction="sum",
         )
-        return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
+        known = (labels != -100).sum()  # tokens without a label do not count
+        return total / (known if num_items_in_batch is None else num_items_in_batch)
 
 
 class _Reporting(TrainerCallback):

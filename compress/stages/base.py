@@ -11,7 +11,7 @@ from compress.recipe import Recipe
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from compress.encoder.modules import LeanEncoderForSequenceClassification
+    from compress.encoder.modules import LeanEncoderWithHead
     from compress.latency_table import LatencyTable
     from compress.material import Material
     from export.quantization import QuantizationPlan
@@ -30,7 +30,7 @@ class Encoder:
         plan: How exporters are to quantize it; None before the `quantize` stage.
     """
 
-    module: "LeanEncoderForSequenceClassification"
+    module: "LeanEncoderWithHead"
     tokenizer: "PreTrainedTokenizerBase"
     lineage: tuple[Mapping[str, Any], ...] = ()
     plan: "QuantizationPlan | None" = None

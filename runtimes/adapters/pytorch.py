@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from runtimes.base import Array, DeviceInfo, Session, known_options
 from runtimes.buckets import bucket_of, filled
 from runtimes.errors import DeviceUnavailableError, MissingDependencyError, ModelError
-from runtimes.hf_config import read_hf_config
+from runtimes.hf_config import MODELS, read_hf_config
 from runtimes.tokenization import INPUT_NAMES, Rows, TextInput, TextTokenizer
 
 __all__ = [
@@ -55,7 +55,7 @@ class PyTorchSession:
     """A Transformers model in eager mode; satisfies `runtimes.base.Session`.
 
     Attributes:
-        model: The `AutoModelForSequenceClassification`, on its device, in evaluation mode.
+        model: The Transformers model, on its device, in evaluation mode.
     """
 
     runtime = NAME
@@ -71,7 +71,7 @@ class PyTorchSession:
         self._inference_mode = torch.inference_mode
 
     def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
-        """Run one batch of int64 (B, T) arrays; returns `logits`, float32 (B, C)."""
+        """Run one batch of int64 (B, T) arrays; returns `logits`, float32 (B, C) or (B, T, C)."""
         tensors = {
             name: self._from_numpy(inputs[name]).to(self.device) for name in self.input_names
         }
@@ -101,7 +101,7 @@ class GraphedSession(PyTorchSession):
         self._least = torch.finfo(model.dtype).min
 
     def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
-        """Run one batch of int64 (B, T) arrays; returns `logits`, float32 (B, C)."""
+        """Run one batch of int64 (B, T) arrays; returns `logits`, float32 (B, C) or (B, T, C)."""
         rows, length = inputs["input_ids"].shape
         config = self.model.config
         longest = getattr(config, "max_position_embeddings", None) or length
@@ -157,12 +157,17 @@ class StockTokenizer:
         tokenizer: The Transformers tokenizer.
         max_length: Longest input in tokens.
         pad_token_id: Fills shorter rows.
+        subword_prefix: As in `runtimes.tokenization.TextTokenizer`.
+        unknown_token: Likewise.
     """
 
     def __init__(self, tokenizer: Any, max_length: int) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.pad_token_id = int(tokenizer.pad_token_id or 0)
+        model = tokenizer.backend_tokenizer.model if tokenizer.is_fast else None
+        self.subword_prefix = getattr(model, "continuing_subword_prefix", None)
+        self.unknown_token = tokenizer.unk_token
 
     def encode(
         self, inputs: Sequence[TextInput], names: Sequence[str] = INPUT_NAMES
@@ -179,8 +184,8 @@ class StockTokenizer:
         """Encode one text or pair: int64 (1, T) arrays."""
         return self.encode([text], names)
 
-    def rows(self, inputs: Sequence[TextInput]) -> Rows:
-        """N texts or pairs tokenized once, from which batches are put together."""
+    def rows(self, inputs: Sequence[TextInput], *, offsets: bool = False) -> Rows:
+        """N texts or pairs tokenized once; see `runtimes.tokenization.TextTokenizer.rows`."""
         encoded = self._call(inputs)
         ids = encoded["input_ids"]
         nothing = [[0] * len(row) for row in ids]  # families without segments return no token types
@@ -191,7 +196,12 @@ class StockTokenizer:
                 "attention_mask": 0,
                 "token_type_ids": int(self.tokenizer.pad_token_type_id),
             },
+            encoded.encodings if offsets else (),
         )
+
+    def decode(self, tokens: list[str]) -> str:
+        """Tokens as text."""
+        return str(self.tokenizer.convert_tokens_to_string(tokens))
 
     def _call(self, inputs: Sequence[TextInput], **options: Any) -> Any:
         texts = [item if isinstance(item, str) else item[0] for item in inputs]
@@ -215,6 +225,7 @@ class Reference:
     Attributes:
         session: The model.
         tokenizer: The stock tokenizer.
+        task: Name of what it was fine-tuned for.
         labels: Class names, in the order of the model's outputs.
         problem_type: As configured.
         answer_one: One text to `{"label", "score"}` in hand-written Transformers code; None where
@@ -223,6 +234,7 @@ class Reference:
 
     session: PyTorchSession
     tokenizer: TextTokenizer
+    task: str
     labels: tuple[str, ...]
     problem_type: str
     answer_one: Callable[[str], dict[str, Any]] | None
@@ -290,11 +302,14 @@ def open_reference(
     labels = tuple(config.id2label[index] for index in range(config.num_labels))
     problem_type = config.problem_type or "single_label_classification"
     max_length = read_hf_config(path).max_length
-    softmax = problem_type == "single_label_classification" and len(labels) > 1
+    task = read_hf_config(path).task
+    one_label = problem_type == "single_label_classification" and len(labels) > 1
+    softmax = task == "text-classification" and one_label
     by_hand = softmax and type(session) is PyTorchSession
     return Reference(
         session=session,
         tokenizer=StockTokenizer(stock, max_length),
+        task=task,
         labels=labels,
         problem_type=problem_type,
         answer_one=_by_hand(session.model, stock, max_length, session.device) if by_hand else None,
@@ -341,7 +356,7 @@ def _open(
         torch.set_num_threads(threads)
     try:
         with _no_progress_bar(transformers):
-            model = transformers.AutoModelForSequenceClassification.from_pretrained(
+            model = getattr(transformers, MODELS[read_hf_config(path).task]).from_pretrained(
                 str(path),
                 dtype=getattr(torch, _DTYPES[precision]),
                 use_safetensors=True,

@@ -1,12 +1,50 @@
 """What a module in `runtimes/tasks/` provides."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtimes.base import Array
 from runtimes.tokenization import TextInput
 
-__all__ = ["Task"]
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+
+__all__ = ["Outputs", "Parsed", "Task"]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a model said about N inputs.
+
+    Attributes:
+        inputs: The N texts or pairs.
+        logits: (N, C); of a task that reads every token N arrays (T_i, C), without padding.
+        encodings: Of a task that reads every token, the N tokenized inputs; else none.
+        decode: Turns tokens into text as the tokenizer would.
+        subword_prefix: What tokens begin with that continue a word, if they have such a mark.
+        unknown_token: What stands for text that has no token, if anything does.
+    """
+
+    inputs: Sequence[TextInput]
+    logits: Array | Sequence[Array]
+    encodings: "Sequence[Encoding]" = ()
+    decode: Callable[[list[str]], str] = "".join
+    subword_prefix: str | None = None
+    unknown_token: str | None = None
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a caller passed.
+
+    Attributes:
+        inputs: As N texts or pairs.
+        shaped: From a list of N results to what the caller gets back.
+    """
+
+    inputs: Sequence[TextInput]
+    shaped: Callable[[list[Any]], Any]
 
 
 class Task(Protocol):
@@ -16,12 +54,16 @@ class Task(Protocol):
 
     Attributes:
         NAME: The task's name as in `transformers.pipeline`.
+        READS_TOKENS: Whether the model answers for every token, rather than for the whole input.
+        SHOWN: Options of `postprocess` for results that a person reads.
     """
 
     NAME: str
+    READS_TOKENS: bool
+    SHOWN: Mapping[str, Any]
 
-    def parse(self, inputs: Any) -> tuple[Sequence[TextInput], bool]:
-        """What the user passed, as (texts or pairs, whether it was a list of them).
+    def parse(self, inputs: Any) -> Parsed:
+        """Read what the user passed.
 
         Raises:
             TypeError: The inputs have a form that the task does not take.
@@ -29,19 +71,27 @@ class Task(Protocol):
         ...
 
     def postprocess(
-        self,
-        logits: Array,
-        labels: Sequence[str],
-        problem_type: str,
-        *,
-        top_k: int | None = 1,
-        function_to_apply: str | None = None,
+        self, outputs: Outputs, labels: Sequence[str], problem_type: str, **options: Any
     ) -> list[Any]:
-        """Raw outputs of N inputs to N results in the form of `transformers.pipeline`."""
+        """What a model said about N inputs as N results in the form of `transformers.pipeline`.
+
+        Raises:
+            TypeError: There is no such option.
+            UsageError: An option has a value that does not exist.
+        """
         ...
 
-    def postprocess_one(
-        self, logits: Array, labels: Sequence[str], problem_type: str
-    ) -> dict[str, Any]:
-        """The same for the (C,) logits of one input, by the shortest way."""
+    def lines(self, text: str, result: Any) -> list[str]:
+        """A result as lines of columns between tabs."""
+        ...
+
+    def record(self, text: str, result: Any) -> dict[str, Any]:
+        """A result as a JSON object."""
+        ...
+
+    def decisions(self, outputs: Outputs) -> Array:
+        """Everything that the model decided about N inputs, as logits (M, C).
+
+        One decision an input, or one a word: what accuracy is counted in.
+        """
         ...

@@ -1,6 +1,6 @@
 """Text classification: one text or a pair of texts to a label with a score."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import exp
 from typing import Any
 
@@ -8,31 +8,63 @@ import numpy as np
 
 from runtimes.base import Array
 from runtimes.errors import UsageError
+from runtimes.tasks.base import Outputs, Parsed
 from runtimes.tokenization import TextInput
 
-__all__ = ["NAME", "parse", "postprocess", "postprocess_one", "scores"]
+__all__ = [
+    "NAME",
+    "READS_TOKENS",
+    "SHOWN",
+    "decisions",
+    "lines",
+    "parse",
+    "postprocess",
+    "postprocess_one",
+    "record",
+    "scores",
+]
 
 NAME = "text-classification"
+READS_TOKENS = False
+SHOWN: Mapping[str, Any] = {}
 
 
-def parse(inputs: Any) -> tuple[Sequence[TextInput], bool]:
+def parse(inputs: Any) -> Parsed:
     """Read a text, a `(text, text_pair)` tuple, a `{"text", "text_pair"}` dict, or a list of these.
 
-    Returns:
-        The N texts or pairs, and whether `inputs` was a list.
+    As Transformers does, a text alone is answered with a list of one `{"label", "score"}`, a pair
+    with the dict itself. (Transformers wraps each result of a list in a list of one where `top_k=1`
+    is spelt out; here it is the default and changes nothing.)
 
     Raises:
         TypeError: `inputs` is something else.
     """
-    if isinstance(inputs, str | tuple | dict):
-        return [_item(inputs)], False
+    if isinstance(inputs, str):
+        return Parsed([inputs], lambda results: results if _is_best(results[0]) else results[0])
+    if isinstance(inputs, tuple | dict):
+        return Parsed([_item(inputs)], lambda results: results[0])
     if isinstance(inputs, Sequence):
-        return [_item(item) for item in inputs], True
+        return Parsed([_item(item) for item in inputs], lambda results: results)
     raise TypeError(f"Expected a text or a list of texts, not {type(inputs).__name__}.")
 
 
+def decisions(outputs: Outputs) -> Array:
+    """(N, C): one decision a text."""
+    return np.asarray(outputs.logits)
+
+
+def lines(text: str, result: Any) -> list[str]:
+    """Label, score and text."""
+    return [f"{result['label']}\t{result['score']:.4f}\t{text}"]
+
+
+def record(text: str, result: Any) -> dict[str, Any]:
+    """The text, its label and score."""
+    return {"text": text, **result}
+
+
 def postprocess(
-    logits: Array,
+    outputs: Outputs,
     labels: Sequence[str],
     problem_type: str,
     *,
@@ -42,7 +74,7 @@ def postprocess(
     """Turn logits into what `transformers.pipeline("text-classification")` returns for a list.
 
     Args:
-        logits: float (N, C).
+        outputs: Of N texts, logits (N, C).
         labels: C class names.
         problem_type: `"single_label_classification"`, `"multi_label_classification"` or
             `"regression"`; decides on softmax, sigmoid or no function, as in Transformers (a
@@ -56,6 +88,7 @@ def postprocess(
     """
     if top_k is not None and top_k < 1:
         raise UsageError(f"top_k is {top_k}; it must be at least 1, or None for all classes.")
+    logits = np.asarray(outputs.logits)
     values = scores(logits, function_to_apply or _function(problem_type, len(labels)))
     # Ranked by logits: every function here is monotonic, but scores may round to the same number.
     if top_k == 1:
@@ -119,6 +152,11 @@ def _function(problem_type: str, classes: int) -> str:
     if problem_type == "regression":
         return "none"
     return "sigmoid" if problem_type == "multi_label_classification" or classes == 1 else "softmax"
+
+
+def _is_best(result: Any) -> bool:
+    """Whether a result is the best class alone, not a list of classes."""
+    return isinstance(result, dict)
 
 
 def _item(item: Any) -> TextInput:

@@ -9,7 +9,7 @@ import torch
 from transformers import BertTokenizer
 
 from compress.encoder.config import LeanEncoderConfig
-from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.encoder.modules import LeanEncoderWithHead, build
 
 LAYERS = [
     {"heads": 4, "head_size": 8, "intermediate_size": 40},
@@ -17,7 +17,7 @@ LAYERS = [
 ]
 
 
-def build_lean(seed: int = 0, **changes: Any) -> LeanEncoderForSequenceClassification:
+def build_lean(seed: int = 0, **changes: Any) -> LeanEncoderWithHead:
     settings: dict[str, Any] = {
         "vocab_size": 60,
         "embedding_size": 32,
@@ -27,7 +27,7 @@ def build_lean(seed: int = 0, **changes: Any) -> LeanEncoderForSequenceClassific
         "num_labels": 3,
         "id2label": {0: "sad", 1: "fine", 2: "glad"},
     }
-    model = LeanEncoderForSequenceClassification(LeanEncoderConfig(**{**settings, **changes}))
+    model = build(LeanEncoderConfig(**{**settings, **changes}))
     # Fresh biases are 0 and fresh norms are 1: a forgotten one would not show.
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -39,7 +39,7 @@ def build_lean(seed: int = 0, **changes: Any) -> LeanEncoderForSequenceClassific
 
 
 @pytest.fixture
-def lean() -> Callable[..., LeanEncoderForSequenceClassification]:
+def lean() -> Callable[..., LeanEncoderWithHead]:
     """`lean(seed=0, **config)` builds an encoder with token types and uneven layers."""
     return build_lean
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from runtimes import open_checkpoint
 from runtimes.errors import UsageError
+from runtimes.tasks.base import Outputs
 from runtimes.tasks.text_classification import parse, postprocess, postprocess_one, scores
 
 TEXT = "a gorgeous , witty film"
@@ -77,7 +78,7 @@ def test_the_short_way_for_one_input_gives_what_the_long_one_does(
     labels = [f"c{i}" for i in range(len(logits))]
     row = np.array(logits, dtype=np.float32)
     one = postprocess_one(row, labels, problem_type)
-    many = postprocess(row[None], labels, problem_type)[0]
+    many = postprocess(Outputs(["a"], row[None]), labels, problem_type)[0]
     assert one["label"] == many["label"]
     assert math.isclose(one["score"], many["score"], rel_tol=1e-5, abs_tol=1e-7)
 
@@ -90,11 +91,12 @@ def test_scores_do_not_overflow() -> None:
 
 
 def test_texts_and_pairs_are_read_in_all_their_forms() -> None:
-    assert parse("a") == (["a"], False)
-    assert parse(("a", "b")) == ([("a", "b")], False)
-    assert parse({"text": "a", "text_pair": "b"}) == ([("a", "b")], False)
-    assert parse([]) == ([], True)
-    assert parse(["a", {"text": "b"}, ("c", "d")]) == (["a", "b", ("c", "d")], True)
+    assert parse("a").inputs == ["a"]
+    assert parse(("a", "b")).inputs == [("a", "b")]
+    assert parse({"text": "a", "text_pair": "b"}).inputs == [("a", "b")]
+    assert parse([]).inputs == []
+    assert parse(["a", {"text": "b"}, ("c", "d")]).inputs == ["a", "b", ("c", "d")]
+    assert parse([]).shaped([]) == []
 
 
 @pytest.mark.parametrize("wrong", [3, None, [3], [None], {"txt": "a"}, ("a", "b", "c"), b"a"])
@@ -104,7 +106,7 @@ def test_other_inputs_are_refused(wrong: Any) -> None:
 
 
 def test_options_that_do_not_exist_are_refused() -> None:
-    logits = np.zeros((1, 2), dtype=np.float32)
+    logits = Outputs(["a"], np.zeros((1, 2), dtype=np.float32))
     with pytest.raises(UsageError, match="softmx"):
         postprocess(logits, "ab", "regression", function_to_apply="softmx")
     with pytest.raises(UsageError, match="top_k is 0"):

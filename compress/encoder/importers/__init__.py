@@ -3,7 +3,7 @@
 Every module here has two names, and nothing else is public:
 
     MODEL_TYPES: tuple[str, ...]         the `model_type`s (config.json) that it imports
-    convert(model) -> LeanEncoderForSequenceClassification
+    convert(model) -> LeanEncoderWithHead
                                          the transformers model, folded; raises
                                          UnsupportedArchitectureError for options it cannot fold
 

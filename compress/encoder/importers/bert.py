@@ -2,24 +2,30 @@
 
 from typing import Any
 
-from compress.encoder.folding import assemble, bert_layers, check_options, label_settings
-from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.encoder.folding import (
+    assemble,
+    bert_layers,
+    check_options,
+    label_settings,
+    token_head,
+)
+from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["MODEL_TYPES", "convert"]
 
 MODEL_TYPES = ("bert",)
 
 
-def convert(model: Any) -> LeanEncoderForSequenceClassification:
-    """Fold a `BertForSequenceClassification`; its pooler becomes the head's first matrix."""
+def convert(model: Any) -> LeanEncoderWithHead:
+    """Fold a `BertForSequenceClassification`, with its pooler in the head, or one for tokens."""
     config = model.config
     check_options(config, config.hidden_act)
     dropout = config.classifier_dropout
+    head = token_head(model) or {"dense": model.bert.pooler.dense, "output": model.classifier}
     return assemble(
         embeddings=model.bert.embeddings,
         layers=bert_layers(model.bert.encoder.layer, config.num_attention_heads),
-        dense=model.bert.pooler.dense,
-        output=model.classifier,
+        **head,
         hidden_act=config.hidden_act,
         classifier_activation="tanh",
         dropout=config.hidden_dropout_prob,

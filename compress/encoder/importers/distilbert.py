@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from compress.encoder.folding import LayerParts, assemble, check_options, label_settings
-from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.encoder.folding import LayerParts, assemble, check_options, label_settings, token_head
+from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["MODEL_TYPES", "convert"]
 
 MODEL_TYPES = ("distilbert",)
 
 
-def convert(model: Any) -> LeanEncoderForSequenceClassification:
-    """Fold a `DistilBertForSequenceClassification`, learned or sinusoidal positions alike."""
+def convert(model: Any) -> LeanEncoderWithHead:
+    """Fold a `DistilBertForSequenceClassification` or one for tokens, with any positions."""
     config = model.config
     check_options(config, config.activation)
     layers = [
@@ -28,11 +28,11 @@ def convert(model: Any) -> LeanEncoderForSequenceClassification:
         )
         for layer in model.distilbert.transformer.layer
     ]
+    head = token_head(model) or {"dense": model.pre_classifier, "output": model.classifier}
     return assemble(
         embeddings=model.distilbert.embeddings,
         layers=layers,
-        dense=model.pre_classifier,
-        output=model.classifier,
+        **head,
         hidden_act=config.activation,
         classifier_activation="relu",
         dropout=config.dropout,

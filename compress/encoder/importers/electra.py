@@ -2,25 +2,34 @@
 
 from typing import Any
 
-from compress.encoder.folding import assemble, bert_layers, check_options, label_settings
-from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.encoder.folding import (
+    assemble,
+    bert_layers,
+    check_options,
+    label_settings,
+    token_head,
+)
+from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["MODEL_TYPES", "convert"]
 
 MODEL_TYPES = ("electra",)
 
 
-def convert(model: Any) -> LeanEncoderForSequenceClassification:
-    """Fold an `ElectraForSequenceClassification` (the discriminator, fine-tuned)."""
+def convert(model: Any) -> LeanEncoderWithHead:
+    """Fold an `ElectraForSequenceClassification` or one for tokens (the discriminator)."""
     config = model.config
     check_options(config, config.hidden_act)
     dropout = config.classifier_dropout
+    head = token_head(model) or {
+        "dense": model.classifier.dense,
+        "output": model.classifier.out_proj,
+    }
     return assemble(
         embeddings=model.electra.embeddings,
         projection=getattr(model.electra, "embeddings_project", None),
         layers=bert_layers(model.electra.encoder.layer, config.num_attention_heads),
-        dense=model.classifier.dense,
-        output=model.classifier.out_proj,
+        **head,
         hidden_act=config.hidden_act,
         classifier_activation="gelu",
         dropout=config.hidden_dropout_prob,

@@ -3,13 +3,13 @@
 import copy
 from typing import Any
 
-from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["MODEL_TYPES", "convert"]
 
 MODEL_TYPES = ("lean-encoder",)
 
 
-def convert(model: Any) -> LeanEncoderForSequenceClassification:
+def convert(model: Any) -> LeanEncoderWithHead:
     """Copy a lean encoder."""
     return copy.deepcopy(model)

@@ -2,16 +2,22 @@
 
 from typing import Any
 
-from compress.encoder.folding import assemble, bert_layers, check_options, label_settings
-from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.encoder.folding import (
+    assemble,
+    bert_layers,
+    check_options,
+    label_settings,
+    token_head,
+)
+from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["MODEL_TYPES", "convert"]
 
 MODEL_TYPES = ("camembert", "roberta", "xlm-roberta")
 
 
-def convert(model: Any) -> LeanEncoderForSequenceClassification:
-    """Fold a `RobertaForSequenceClassification` or one of its twins.
+def convert(model: Any) -> LeanEncoderWithHead:
+    """Fold a `RobertaForSequenceClassification`, one for tokens, or a twin of theirs.
 
     The family numbers the tokens that are not padding, from padding id + 1 on. With padding on
     the right that is a plain count, so the table is cut to start at the first token's row. (A
@@ -21,11 +27,14 @@ def convert(model: Any) -> LeanEncoderForSequenceClassification:
     check_options(config, config.hidden_act)
     encoder = model.base_model
     dropout = config.classifier_dropout
+    head = token_head(model) or {
+        "dense": model.classifier.dense,
+        "output": model.classifier.out_proj,
+    }
     return assemble(
         embeddings=encoder.embeddings,
         layers=bert_layers(encoder.encoder.layer, config.num_attention_heads),
-        dense=model.classifier.dense,
-        output=model.classifier.out_proj,
+        **head,
         first_position=encoder.embeddings.padding_idx + 1,
         hidden_act=config.hidden_act,
         classifier_activation="tanh",

@@ -17,7 +17,10 @@ from transformers import (
     RobertaConfig,
     XLMRobertaConfig,
 )
-from transformers.models.auto.modeling_auto import AutoModelForSequenceClassification
+from transformers.models.auto.modeling_auto import (
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 
 from compress.encoder.config import LeanEncoderConfig
 from compress.encoder.modules import LeanEncoderForSequenceClassification
@@ -92,9 +95,10 @@ def scramble(model: Any, seed: int = 0) -> Any:
     return model.eval()
 
 
-def build_original(config: Any, seed: int = 0) -> Any:
+def build_original(config: Any, seed: int = 0, *, of_tokens: bool = False) -> Any:
     """The stock transformers model of a config, with weights that matter."""
-    return scramble(AutoModelForSequenceClassification.from_config(config), seed)
+    kind = AutoModelForTokenClassification if of_tokens else AutoModelForSequenceClassification
+    return scramble(kind.from_config(config), seed)
 
 
 def build_tokenizer(padding_id: int) -> PreTrainedTokenizerFast:
@@ -135,7 +139,7 @@ class Tiny:
     bert: dict[str, Any]
     texts: list[str]
     pairs: list[tuple[str, str]]
-    original: Callable[[Any], Any]
+    original: Callable[..., Any]
     tokenizer: Callable[[int], PreTrainedTokenizerFast]
 
 

@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, BertConfig, ElectraConfig
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    BertConfig,
+    ElectraConfig,
+)
 
 from compress.encoder.folding import check_options
 from compress.encoder.importers import (
@@ -17,7 +22,10 @@ from compress.encoder.importers import (
 )
 from compress.encoder.importing import TOLERANCE
 from compress.encoder.masks import EncoderMasks
-from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.encoder.modules import (
+    LeanEncoderForSequenceClassification,
+    LeanEncoderForTokenClassification,
+)
 from compress.encoder.parity import max_logit_delta
 from compress.encoder.surgery import keep_heads
 from compress.errors import ModelError
@@ -47,6 +55,29 @@ def test_import_is_lossless(family: Any, tiny: Any, save_checkpoint: Save) -> No
         assert (inputs["attention_mask"] == 0).any(), "the batch should be padded"
         assert expected.std() > 0.05, "logits that hardly vary could not tell"
         torch.testing.assert_close(actual, expected, atol=TOLERANCE, rtol=0)
+
+
+def test_a_classifier_of_tokens_is_imported_without_loss(
+    family: Any, tiny: Any, save_checkpoint: Save
+) -> None:
+    original = tiny.original(family, of_tokens=True)
+    imported = import_checkpoint(save_checkpoint(original))
+    assert imported.max_abs_delta <= TOLERANCE
+    assert type(imported.model) is LeanEncoderForTokenClassification
+    assert not imported.model.config.first_token_last_layer
+    inputs = imported.tokenizer(tiny.texts, padding=True, return_tensors="pt")
+    if getattr(original.config, "type_vocab_size", 0) < 2:
+        inputs.pop("token_type_ids", None)
+    with torch.no_grad():
+        expected, actual = original(**inputs).logits, imported.model(**inputs).logits
+    real = inputs["attention_mask"].bool()
+    assert expected.shape == (*real.shape, 3)
+    assert expected[real].std() > 0.05
+    torch.testing.assert_close(actual[real], expected[real], atol=TOLERANCE, rtol=0)
+    folder = save_checkpoint(imported.model, "again")
+    again = AutoModelForTokenClassification.from_pretrained(folder)
+    with torch.no_grad():
+        torch.testing.assert_close(again(**inputs).logits, actual)
 
 
 def test_hidden_states_are_the_originals(family: Any, tiny: Any) -> None:

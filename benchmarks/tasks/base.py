@@ -1,0 +1,36 @@
+"""What a module in `benchmarks/tasks/` provides."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.examples import Examples
+from benchmarks.expected import ExpectedDrop
+from benchmarks.metrics import ClassDrop, Drop, Metric
+
+__all__ = ["Measure"]
+
+Logits = NDArray[np.float32]
+
+
+class Measure(Protocol):
+    """The metric of one task, from the logits (M, C) of all its decisions."""
+
+    def metric(self, logits: Logits, examples: Examples) -> Metric:
+        """How good the answers are."""
+        ...
+
+    def drop(self, reference: Logits, logits: Logits, examples: Examples, *, seed: int) -> Drop:
+        """What was lost against the reference."""
+        ...
+
+    def drop_by_class(
+        self, reference: Logits, logits: Logits, examples: Examples
+    ) -> tuple[ClassDrop, ...]:
+        """Where it was lost."""
+        ...
+
+    def expected_drop(self, reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:
+        """The same with less noise than counting right and wrong answers, for choosing."""
+        ...

@@ -1,0 +1,9 @@
+"""From tables to labelled examples: one module a task, found by its file.
+
+Each provides
+
+    read(tables, columns, label_names) -> (examples by split, notes)
+
+with the tables by split, the columns that the person named (`compress.data.columns.NamedColumns`),
+and the model's class names, or None for those of the data. It raises DataError, naming the place.
+"""

@@ -1,0 +1,72 @@
+"""Texts, or pairs of texts, with a label each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from benchmarks.examples import Examples
+from compress.data.columns import Columns, NamedColumns, choose_columns, column_in
+from compress.data.labels import is_unlabelled, match_labels
+from compress.data.table import Table, require_present
+from compress.errors import DataError
+
+__all__ = ["read"]
+
+
+def read(
+    tables: Mapping[str, Table], named: NamedColumns, label_names: Sequence[str] | None
+) -> tuple[dict[str, Examples], list[str]]:
+    """See `compress.data.tasks`."""
+    reference = next(iter(tables.values()))
+    columns = choose_columns(reference, text=named.text, pair=named.pair, label=named.label)
+    notes = [_column_note(columns)]
+    tables = {name: _spelled_like(columns, table) for name, table in tables.items()}
+    for name in [name for name in tables if len(tables) > 1 and name != "train"]:
+        if is_unlabelled(tables[name], columns.label):
+            notes.append(f"The {name} split ({len(tables[name])}) has no labels: left out.")
+            del tables[name]
+
+    texts = {name: _texts(table, columns.text, "--text-column") for name, table in tables.items()}
+    pairs = {
+        name: None if columns.pair is None else _texts(table, columns.pair, "--pair-column")
+        for name, table in tables.items()
+    }
+    labels, names, label_notes = match_labels(list(tables.values()), columns.label, label_names)
+    examples = {
+        name: Examples(texts[name], array, names, pairs[name])
+        for name, array in zip(tables, labels, strict=True)
+    }
+    return examples, notes + label_notes
+
+
+def _texts(table: Table, column: str, option: str) -> tuple[str, ...]:
+    name = column_in(table, column, option)
+    require_present(table, name)
+    values = table.columns[name]
+    for row, value in enumerate(values, start=1):
+        if not isinstance(value, str | int | float):
+            raise DataError(
+                f"{table.where}: data row {row}, column '{name}': expected text, found "
+                f"{type(value).__name__}.",
+                hint=f"Name another column with {option}.",
+            )
+    return tuple(str(value) for value in values)
+
+
+def _spelled_like(columns: Columns, table: Table) -> Table:
+    """`table` with the chosen columns under their chosen names.
+
+    The files of one folder may differ in letter case. A column that is absent is reported where
+    it is used: a split without labels may still be left out.
+    """
+    names = (columns.text, columns.pair, columns.label)
+    chosen = {name.lower(): name for name in names if name and name not in table.columns}
+    return replace(
+        table,
+        columns={chosen.get(name.lower(), name): v for name, v in table.columns.items()},
+        class_names={chosen.get(name.lower(), name): v for name, v in table.class_names.items()},
+    )
+
+
+def _column_note(columns: Columns) -> str:
+    second = "" if columns.pair is None else f" and '{columns.pair}'"
+    return f"Text from column '{columns.text}'{second}, labels from '{columns.label}'."

@@ -1,0 +1,106 @@
+"""Sentences as lists of words with a tag each."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.examples import Examples
+from compress.data.columns import NamedColumns, column_in, first_column
+from compress.data.labels import match_labels
+from compress.data.table import Table, listed
+from compress.errors import DataError
+
+__all__ = ["read"]
+
+WORDS = ("tokens", "words", "sentence", "text")
+TAGS = ("tags", "ner_tags", "labels", "slots", "pos_tags", "chunk_tags", "upos", "entities")
+_TAG = "tag"  # the column of the tables that tags are matched in, a row each
+
+
+def read(
+    tables: Mapping[str, Table], named: NamedColumns, label_names: Sequence[str] | None
+) -> tuple[dict[str, Examples], list[str]]:
+    """See `compress.data.tasks`; words and tags are lists, or strings split at white space."""
+    if named.pair is not None:
+        raise DataError("--pair-column: tags are of words of one text, there are no pairs of texts")
+    first = next(iter(tables.values()))
+    words_in = _column(first, named.text, WORDS, "words", "--text-column")
+    tags_in = _column(first, named.label, TAGS, "tags", "--label-column")
+    notes = [f"Words from column '{words_in}', tags from '{tags_in}'."]
+    texts: dict[str, tuple[str, ...]] = {}
+    counts: dict[str, list[int]] = {}
+    tags: list[Table] = []
+    joined = 0
+    for name, table in tables.items():
+        words = _lists(table, column_in(table, words_in, "--text-column"))
+        labels = _lists(table, column_in(table, tags_in, "--label-column"))
+        for row, (own, given) in enumerate(zip(words, labels, strict=True), start=1):
+            if len(own) != len(given) or not own:
+                raise DataError(
+                    f"{table.where}: data row {row}: {len(own)} words in '{words_in}' and "
+                    f"{len(given)} tags in '{tags_in}'.",
+                    hint="Every word needs a tag, and every row a word.",
+                )
+        joined += sum(len(word.split()) != 1 for own in words for word in own)
+        texts[name] = tuple(" ".join(_whole(word) for word in own) for own in words)
+        counts[name] = [len(own) for own in words]
+        flat = [tag for own in labels for tag in own]
+        classes = table.class_names.get(tags_in)
+        tags.append(
+            Table(
+                where=f"{table.where}, '{tags_in}'",
+                columns={_TAG: flat},
+                length=len(flat),
+                class_names={} if classes is None else {_TAG: classes},
+            )
+        )
+    if joined:
+        notes.append(f"{joined} words hold white space or nothing: '_' stands in for it.")
+    arrays, names, label_notes = match_labels(tags, _TAG, label_names)
+    examples = {
+        name: Examples(
+            texts[name],
+            array,
+            names,
+            words=np.array(counts[name], dtype=np.int64),
+            task="token-classification",
+        )
+        for name, array in zip(tables, arrays, strict=True)
+    }
+    return examples, notes + label_notes
+
+
+def _column(
+    table: Table, wanted: str | None, names: tuple[str, ...], what: str, option: str
+) -> str:
+    if wanted is not None:
+        return column_in(table, wanted, option)
+    found = first_column(table, names)
+    if found is None:
+        raise DataError(
+            f"{table.where}: no column of {what} found (looked for {listed(list(names))}). "
+            f"Its columns: {listed(list(table.columns))}.",
+            hint=f"Name it with {option} COLUMN.",
+        )
+    return found
+
+
+def _lists(table: Table, column: str) -> list[list[Any]]:
+    """The column's rows as lists."""
+    found = []
+    for row, cell in enumerate(table.columns[column], start=1):
+        value = cell.split() if isinstance(cell, str) else cell
+        if not isinstance(value, list | tuple | np.ndarray):
+            raise DataError(
+                f"{table.where}: data row {row}, column '{column}': expected a list of words or "
+                f"tags, found {type(value).__name__}.",
+                hint='A record looks like {"tokens": ["to", "Rome"], "tags": ["O", "B-city"]}.',
+            )
+        found.append([item if isinstance(item, int) else str(item) for item in value])
+    return found
+
+
+def _whole(word: Any) -> str:
+    """A word without white space: that is what separates words."""
+    return "_".join(str(word).split()) or "_"

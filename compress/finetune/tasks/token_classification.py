@@ -1,0 +1,62 @@
+"""Training classifiers of words: the first token of a word carries its label."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.examples import Examples
+from benchmarks.tasks import get_measure
+from compress.tokenized import tokenize
+
+__all__ = ["FIGURES", "collator", "decided", "features", "figures"]
+
+FIGURES = ("f1", "accuracy")
+_NONE = -100  # the label of tokens that have none, for Transformers
+
+
+def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[str, Any]]:
+    """See `compress.finetune.tasks.base`."""
+    texts = tokenize(examples, tokenizer, length)
+    assert texts.word_tokens is not None  # examples of this task have words
+    found = []
+    for index, (ids, tokens) in enumerate(zip(texts.ids, texts.word_tokens, strict=True)):
+        labels = np.full(len(ids), _NONE)
+        kept = tokens >= 0
+        labels[tokens[kept]] = examples.labels_of(index)[kept]
+        found.append(
+            {
+                "input_ids": ids.tolist(),
+                "attention_mask": [1] * len(ids),
+                "labels": labels.tolist(),
+            }
+        )
+    return found
+
+
+def collator(tokenizer: Any) -> Any:
+    """See `compress.finetune.tasks.base`."""
+    from transformers import DataCollatorForTokenClassification
+
+    return DataCollatorForTokenClassification(tokenizer, label_pad_token_id=_NONE)
+
+
+def decided(
+    predictions: NDArray[np.float32], labels: NDArray[np.int64], names: tuple[str, ...]
+) -> tuple[NDArray[np.float32], Examples]:
+    """See `compress.finetune.tasks.base`; words that were cut off do not count."""
+    known = labels != _NONE
+    words = known.sum(axis=1)
+    return predictions[known], Examples(
+        ("",) * len(labels), labels[known], names, words=words, task="token-classification"
+    )
+
+
+def figures(logits: NDArray[np.float32], examples: Examples) -> dict[str, float]:
+    """Entity-level F1 (or accuracy, where tags mark no entities) and accuracy of words, in
+    points."""
+    return {
+        "f1": get_measure(examples.task).metric(logits, examples).value,
+        "accuracy": 100 * float((logits.argmax(axis=-1) == examples.labels).mean()),
+    }

@@ -1,0 +1,116 @@
+"""Every task goes the whole way: trained, compressed, deployed, answering as PyTorch does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compress.cli import main
+from runtimes import load
+from runtimes.loading import open_checkpoint
+
+pytestmark = pytest.mark.slow
+
+QUICK = [
+    "distill.epochs=1",
+    "distill.augment=1",
+    "distill.learning_rate=1e-3",
+    "distill.layers=2",
+    "distill.enough=0",
+    "prune.steps=1",
+    "prune.neuron_step=8",
+    "quantize.calibration_texts=8",
+    "stages=[distill, prune, quantize]",
+    "speedups=[]",
+    "benchmark_rounds=2",
+    "threads=1",
+]
+FILLERS = ("a", "the", "film", "plot", "was", "very", "and", "its")
+CITIES, DAYS = ("good", "great", "fine", "lovely"), ("bad", "awful", "poor", "dull")
+
+
+def tagged(count: int, seed: int) -> list[dict[str, Any]]:
+    """Two kinds of entities of one word or two, told by their words."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for number in range(count):
+        tokens, tags = [str(word) for word in rng.choice(FILLERS, size=3)], ["O"] * 3
+        for kind, words in (("city", CITIES), ("day", DAYS)):
+            for place in range(int(rng.integers(0, 3))):
+                tokens.append(str(rng.choice(words)))
+                tags.append(f"{'B' if place == 0 else 'I'}-{kind}")
+            tokens.append(str(rng.choice(FILLERS)))
+            tags.append("O")
+        tokens.append((".", ",")[number % 2])
+        tags.append("O")
+        found.append({"tokens": tokens, "tags": tags})
+    return found
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("words")
+    rows = {json.dumps(row) for row in tagged(900, seed=0)}
+    kept = sorted(rows)
+    np.random.default_rng(0).shuffle(kept)
+    for name, part in (("train", kept[:360]), ("validation", kept[360:460]), ("test", kept[460:])):
+        (folder / f"{name}.jsonl").write_text("\n".join(part[:360]) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def teacher(words: Path, task: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained by the command, from a checkpoint of another task."""
+    base = task.save_bert(tmp_path_factory.mktemp("base"))
+    out = tmp_path_factory.mktemp("teacher") / "teacher"
+    command = ["train", str(base), "--task", "token-classification", "--data", str(words)]
+    assert main([*command, "--out", str(out), "learning_rate=3e-3", "epochs=6"]) == 0
+    record = json.loads((out / "training.json").read_text())
+    assert record["task"] == "token-classification"
+    assert record["metric"]["name"] == "F1"
+    assert record["metrics"]["report"]["f1"] == pytest.approx(record["metric"]["value"])
+    assert record["metric"]["value"] > 90
+    return out
+
+
+def test_a_classifier_of_tokens(
+    teacher: Path, words: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = [str(teacher), "--data", str(words), "--out", str(out), "--max-drop", "20"]
+    assert main([*command, *QUICK]) == 0
+    assert "F1" in capfd.readouterr().out
+    report = json.loads((out / "report.json").read_text())
+    rows = {row["id"]: row for row in report["rows"]}
+    assert all(row["error"] is None for row in rows.values())
+    assert {row["metric"]["name"] for row in rows.values()} == {"F1"}
+    assert {kind["label"] for kind in rows[report["recommended"]]["by_class"]} == {"city", "day"}
+    assert "F1 % (95%)" in (out / "report.md").read_text()
+    card = (out / "artifact" / "README.md").read_text()
+    assert "pipeline_tag: token-classification" in card
+
+    capfd.readouterr()
+    artifact = str(out / "artifact")
+    assert main(["predict", artifact, "the great fine film", "--json"]) == 0
+    shown = json.loads(capfd.readouterr().out)
+    assert [(e["entity_group"], e["word"]) for e in shown["entities"]] == [("city", "great fine")]
+    assert main(["predict", artifact, "the great fine film", "a plot"]) == 0
+    first, *empty = capfd.readouterr().out.split("\n")
+    assert first.split("\t")[0] == "city"
+    assert first.split("\t")[2:] == ["4", "14", "great fine"]
+    assert empty == ["", "", ""]
+
+    texts = [" ".join(row["tokens"]) for row in tagged(60, seed=9)]
+    with open_checkpoint(teacher) as original:
+        expected = original(texts, aggregation_strategy="simple")
+        decided = original.logits(texts).argmax(axis=1)
+    for runtime in ("onnxruntime", "openvino"):
+        with load(out / "family" / "full", runtime=runtime) as deployed:
+            own = deployed.logits(texts, batch_size=1).argmax(axis=1)
+            assert (own == decided).mean() >= 0.99
+            found = deployed(texts[0], aggregation_strategy="simple")
+            assert [entity["entity_group"] for entity in found] == [
+                entity["entity_group"] for entity in expected[0]
+            ]
