@@ -73,7 +73,7 @@ def predict(
     logits = align_logits(logits, labels, examples.label_names)
     if len(logits) != len(examples.labels):
         raise SubjectError(f"it gave {len(logits)} answers for {len(examples.labels)} labels")
-    return Evaluation(logits, get_measure(examples.task).metric(logits, examples), seconds)
+    return Evaluation(logits, get_measure(examples).metric(logits, examples), seconds)
 
 
 def align_logits(

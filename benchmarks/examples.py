@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,20 +18,23 @@ class Examples:
     Attributes:
         texts: N strings (the first sentence of a pair).
         labels: (N,) int64 class indices into `label_names`; where every word has a label, (M,) of
-            all words, text after text.
+            all words, text after text; of several labels a text (N, C) int64, 1 for those it has;
+            of regression (N,) float64.
         label_names: The C class names, in the order of the model's outputs.
         pairs: N second sentences, or None for single-sentence tasks.
         words: (N,) labelled words of each text, where every word has a label. A text's words are
             what white space separates.
         task: What the labels are for, by its name in `runtimes.tasks`.
+        problem_type: What kind of labels they are, as in Hugging Face configs.
     """
 
     texts: tuple[str, ...]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     label_names: tuple[str, ...]
     pairs: tuple[str, ...] | None = None
     words: NDArray[np.int64] | None = None
     task: str = "text-classification"
+    problem_type: str = "single_label_classification"
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -52,9 +56,10 @@ class Examples:
             pairs=None if self.pairs is None else tuple(self.pairs[i] for i in chosen),
             words=None if self.words is None else self.words[chosen],
             task=self.task,
+            problem_type=self.problem_type,
         )
 
-    def labels_of(self, index: int) -> NDArray[np.int64]:
+    def labels_of(self, index: int) -> NDArray[Any]:
         """The labels of one text: one, or one a word."""
         return self.labels[self.starts[index] : self.starts[index + 1]]
 

@@ -232,7 +232,7 @@ class _Bench:
             row = replace(row, speedup=faster)
         if row.id in self._evaluations and self._reference in self._evaluations:
             reference, own = self._evaluations[self._reference], self._evaluations[row.id]
-            measure = get_measure(self.examples.task)
+            measure = get_measure(self.examples)
             row = replace(
                 row,
                 drop=measure.drop(reference.logits, own.logits, self.examples, seed=self.seed),
@@ -371,7 +371,7 @@ class _Bench:
         )
         if size > 1 and _evaluation_batch(self._rows[worker.id].precision) == 1:
             together = align_logits(logits, self._labels[worker.id], self.examples.label_names)
-            changed = together.argmax(axis=1) != alone[: len(together)].argmax(axis=1)
+            changed = get_measure(self.examples).changed(together, alone[: len(together)])
             self._update(worker.id, batch_label_changes=float(changed.mean()))
 
     def _sessions(self, subject: Subject) -> tuple[int, ...]:

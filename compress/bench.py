@@ -77,6 +77,7 @@ def bench_models(
         data,
         label_names=_labels(models[0]) or None,
         task=_task(models[0]),
+        problem_type=_problem_type(models[0]),
         text_column=columns.text,
         pair_column=columns.pair,
         label_column=columns.label,
@@ -139,6 +140,7 @@ def tune_artifact(
         data,
         label_names=manifest.labels,
         task=manifest.task,
+        problem_type=_problem_type(folder),
         text_column=columns.text,
         pair_column=columns.pair,
         label_column=columns.label,
@@ -279,6 +281,12 @@ def _with_fewer_threads(subject: Subject) -> list[Subject]:
         for count in (1, 2, 4, 8, 16, 32)
         if count < most
     ]
+
+
+def _problem_type(path: Path) -> str:
+    known = read_manifest(path) if (path / MANIFEST_NAME).is_file() else read_hf_config(path)
+    alone = len(known.labels) == 1  # which Transformers trains as regression, if nothing is stated
+    return "regression" if alone else known.problem_type
 
 
 def _task(path: Path) -> str:

@@ -57,7 +57,9 @@ def removal_path(
                 kept = tuple(other for other in path[-1] if other != layer)
                 smaller = keep_layers(model, kept)
                 repair_outputs(smaller, model, texts, kept, progress=silent)
-                distances[kept] = divergence(predict_logits(smaller, probe), probe_logits)
+                distances[kept] = divergence(
+                    predict_logits(smaller, probe), probe_logits, model.objective
+                )
                 task.advance()
             path.append(min(distances, key=lambda kept: distances[kept]))
     return path

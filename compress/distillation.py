@@ -20,7 +20,7 @@ from torch import Tensor
 from compress.decisions import all_answers, decided
 from compress.fake_quantization import fake_quantized
 from compress.inference import agreement, predict_logits
-from compress.losses import hidden_state_loss, label_loss, relation_loss, soft_target_loss
+from compress.losses import hidden_state_loss, relation_loss
 from compress.progress import Progress
 from compress.recipe import TrainSettings
 from compress.teacher_outputs import TeacherOutputs
@@ -58,7 +58,7 @@ class Selection:
         if self.texts.labels is None:
             raise ValueError("texts without labels cannot select anything")
         logits = predict_logits(student, self.texts)
-        return agreement(logits, self.teacher_logits, self.texts.labels)
+        return agreement(logits, self.teacher_logits, self.texts.labels, student.objective)
 
 
 def limited(texts: TokenizedTexts, most: int, rng: np.random.Generator) -> TokenizedTexts:
@@ -106,6 +106,7 @@ def match_teacher(
             f"the layer map {tuple(layer_map)} does not fit a student of "
             f"{len(student.config.layers)} layers and a teacher of {depth}"
         )
+    objective = student.objective
     uses_hidden = settings.hidden_weight > 0
     last = layer_map[-1]
     relation_layer = last if settings.relation_weight > 0 else None
@@ -128,7 +129,7 @@ def match_teacher(
             output_hidden_states=uses_hidden,
             output_qkv=relation_layer is not None,
         )
-        loss = settings.soft_weight * soft_target_loss(
+        loss = settings.soft_weight * objective.soft(
             all_answers(own.logits, padding),
             all_answers(target.logits, padding),
             settings.temperature,
@@ -142,7 +143,7 @@ def match_teacher(
         if settings.label_weight > 0 and texts.labels is not None:
             labels = torch.from_numpy(texts.labels[texts.decisions(indices)]).to(device)
             answers = decided(own.logits, texts, indices)
-            loss = loss + settings.label_weight * label_loss(answers, labels)
+            loss = loss + settings.label_weight * objective.hard(answers, labels)
         return loss
 
     aware = settings.quantization_aware if plan is not None else 0.0

@@ -2,19 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from compress.decisions import decided
 from compress.encoder.masks import EncoderMasks
 from compress.inference import divergence, predict_logits
 from compress.progress import Progress
-from compress.tokenized import NO_LABEL, TokenizedTexts, collate
+from compress.tokenized import TokenizedTexts, collate, without_label
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead
@@ -50,10 +49,10 @@ def fisher_importance(
 ) -> Importance:
     """Diagonal Fisher information of the masks: sum over batches of squared mask gradients.
 
-    To second order it is how much the loss rises when the part is removed. The loss is the
-    cross-entropy to the labels; a text without one gets a label drawn from what the model itself
-    predicts (the true Fisher information). A loss to a teacher would not do here: where model
-    and teacher agree it has no gradient at all.
+    To second order it is how much the loss rises when the part is removed. The loss is that to
+    the labels (of classes, cross-entropy); a text without one gets a label drawn from what the
+    model itself predicts (the true Fisher information). A loss to a teacher would not do here:
+    where model and teacher agree it has no gradient at all.
     Kwon et al. 2022, https://arxiv.org/abs/2204.09656.
 
     Args:
@@ -63,10 +62,10 @@ def fisher_importance(
         batch_size: Texts a gradient is taken over.
         seed: Of the drawn labels.
     """
-    labels = torch.from_numpy(_labels(model, texts, seed))
+    labels, objective = torch.from_numpy(_labels(model, texts, seed)), model.objective
 
     def losses(logits: Tensor, places: NDArray[np.int64]) -> list[Tensor]:
-        return [F.cross_entropy(logits, labels[places].to(logits.device))]
+        return [objective.hard(logits, labels[places].to(logits.device))]
 
     return _squared_gradients(model, texts, losses, batch_size, progress)
 
@@ -212,21 +211,23 @@ def least_important_layers(
                 masks = EncoderMasks.ones(model.config, device=device)
                 masks.layers[[*skipped, layer]] = 0.0
                 logits = predict_logits(model, texts, masks=masks)
-                distances[layer] = divergence(logits, reference_logits)
+                distances[layer] = divergence(logits, reference_logits, model.objective)
                 task.advance()
             skipped.append(min(free, key=lambda layer: distances[layer]))
             free.remove(skipped[-1])
     return tuple(sorted(skipped))
 
 
-def _labels(model: "LeanEncoderWithHead", texts: TokenizedTexts, seed: int) -> NDArray[np.int64]:
-    count = texts.decision_count
-    labels = np.full(count, NO_LABEL) if texts.labels is None else texts.labels.copy()
-    unknown = np.flatnonzero(labels == NO_LABEL)
-    if len(unknown):
-        logits = predict_logits(model, texts)[unknown].astype(np.float64)
-        chances = np.exp(logits - logits.max(axis=1, keepdims=True))
-        chances /= chances.sum(axis=1, keepdims=True)
-        drawn = np.random.default_rng(seed).random((len(unknown), 1))
-        labels[unknown] = (chances.cumsum(axis=1) < drawn).sum(axis=1)
-    return labels.clip(max=model.config.num_labels - 1)
+def _labels(model: "LeanEncoderWithHead", texts: TokenizedTexts, seed: int) -> NDArray[Any]:
+    """The texts' labels; where there is none, one that the model itself would give."""
+    known = texts.labels
+    unknown = None if known is None else without_label(known)
+    if known is not None and unknown is not None and not unknown.any():
+        return known
+    rng = np.random.default_rng(seed)
+    drawn: NDArray[Any] = model.objective.drawn(predict_logits(model, texts), rng)
+    if known is None or unknown is None:
+        return drawn
+    labels = known.copy()
+    labels[unknown] = drawn[unknown]
+    return labels

@@ -1,13 +1,13 @@
 """Logits of a lean encoder over many texts, and how good they are."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from compress.decisions import decided
-from compress.losses import soft_target_loss
+from compress.objectives import Objective
 from compress.tokenized import TokenizedTexts, collate
 from compress.train import Evaluation
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from compress.encoder.masks import EncoderMasks
     from compress.encoder.modules import LeanEncoderWithHead
 
-__all__ = ["accuracy", "agreement", "divergence", "predict_logits"]
+__all__ = ["agreement", "divergence", "predict_logits"]
 
 
 def predict_logits(
@@ -49,26 +49,24 @@ def predict_logits(
     return logits
 
 
-def accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """Share of right predictions in points (0-100)."""
-    return 100.0 * float((logits.argmax(axis=1) == labels).mean())
-
-
-def divergence(logits: NDArray[np.float32], teacher_logits: NDArray[np.float32]) -> float:
+def divergence(
+    logits: NDArray[np.float32], teacher_logits: NDArray[np.float32], objective: Objective
+) -> float:
     """Mean KL(teacher || student) over decisions, in nats."""
-    distance = soft_target_loss(torch.from_numpy(logits), torch.from_numpy(teacher_logits))
+    distance = objective.soft(torch.from_numpy(logits), torch.from_numpy(teacher_logits), 1.0)
     return max(0.0, float(distance))  # of two that agree, rounding makes a negative one
 
 
 def agreement(
     logits: NDArray[np.float32],
     teacher_logits: NDArray[np.float32],
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
+    objective: Objective,
 ) -> Evaluation:
     """The nearer to its teacher the better; the accuracy is shown, but decides nothing.
 
     On some hundred labels, the best accuracy of several moments is the luckiest one, and no longer
     tells what the budget asks; the divergence from the teacher hardly knows luck.
     """
-    distance = divergence(logits, teacher_logits)
-    return Evaluation((-distance,), {"accuracy": accuracy(logits, labels), "kl": distance})
+    distance = divergence(logits, teacher_logits, objective)
+    return Evaluation((-distance,), {**objective.figures(logits, labels), "kl": distance})

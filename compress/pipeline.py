@@ -27,7 +27,7 @@ from compress.progress import Progress
 from compress.recipe import Recipe, render_recipe
 from compress.tokenized import kept_length
 from compress.workspace import Workspace, digest
-from runtimes.hf_config import task_of
+from runtimes.hf_config import problem_type_of, task_of
 
 if TYPE_CHECKING:
     from compress.latency_table import LatencyTable
@@ -261,6 +261,7 @@ def _read_data(data: str, config: Any, columns: Columns, seed: int) -> Splits:
         data,
         label_names=labels,
         task=task_of(config.architectures),
+        problem_type=problem_type_of(config.problem_type, config.num_labels),
         text_column=columns.text,
         pair_column=columns.pair,
         label_column=columns.label,

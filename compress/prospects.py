@@ -36,9 +36,7 @@ def drop_of(logits: NDArray[np.float32], context: "Context") -> ExpectedDrop:
     """What a model with these answers (M, C) to the selection split loses."""
     material = context.material
     examples = material.selection_examples
-    return get_measure(examples.task).expected_drop(
-        material.selection.teacher_logits, logits, examples
-    )
+    return get_measure(examples).expected_drop(material.selection.teacher_logits, logits, examples)
 
 
 def probable(lost: ExpectedDrop, context: "Context") -> float:

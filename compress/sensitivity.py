@@ -82,12 +82,14 @@ def layer_sensitivities(
     with progress.track("measuring what INT8 costs", len(names) + 2) as task:
         reference = predict_logits(model, texts, batch_size=batch_size)
         task.advance()
-        all_int8 = divergence(answers(plan), reference)
+        all_int8 = divergence(answers(plan), reference, model.objective)
         task.advance(kl=all_int8)
         found = []
         for name in names:
             logits = answers(replace(plan, float_layers=(*plan.float_layers, name)))
-            found.append(Sensitivity(name, all_int8, divergence(logits, reference)))
+            found.append(
+                Sensitivity(name, all_int8, divergence(logits, reference, model.objective))
+            )
             task.advance()
     # by the order of the layers where they tie, so that the order is always the same
     return sorted(found, key=lambda entry: -entry.gain)

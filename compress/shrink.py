@@ -123,7 +123,7 @@ def shrink(
         narrowed = narrowing.narrow(kept, kind, cuts, draft=draft)
         if narrowed is None:
             return None
-        distance = divergence(predict_logits(narrowed, probe), probe_logits)
+        distance = divergence(predict_logits(narrowed, probe), probe_logits, model.objective)
         how = "draft" if draft else "result"
         _log.info("prune: %s, layers %s by %s, KL %.4f", how, list(kept), kind, distance)
         predicted_ms = table.predict(narrowed.config.layer_sizes)
@@ -162,7 +162,9 @@ def shrink(
     best = min(made, key=_distance)
     compared: dict[Scores, float] = {first: round(best.distance, 4)}
     if scores is None and len(best.plans) > 1:  # where nothing was narrowed, nothing was scored
-        for kind in get_args(Scores):
+        # From the teacher, scores are made for classes alone.
+        kinds = get_args(Scores) if model.objective.of_classes else (first,)
+        for kind in kinds:
             other = None if kind == first else attempt(best.layers, kind, draft=False)
             if other is not None:
                 compared[kind] = round(other.distance, 4)

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["TokenizedTexts", "collate", "kept_length", "length_grouped_batches", "tokenize"]
+__all__ = [
+    "TokenizedTexts",
+    "collate",
+    "kept_length",
+    "length_grouped_batches",
+    "tokenize",
+    "without_label",
+]
 
 _LONGEST = 512  # tokens kept of a text where the tokenizer states no limit of its own
 
@@ -45,14 +52,15 @@ class TokenizedTexts:
         ids: N arrays (T_i,) int32, with the tokenizer's special tokens.
         type_ids: N arrays (T_i,) int8, or None when every token has type 0.
         labels: (N,) int64, `NO_LABEL` where a text has none; or None when no text has one. Where
-            every word has a label, (M,) of all words, text after text.
+            every word has a label, (M,) of all words, text after text; of several labels a text
+            (N, C) int64; of regression (N,) float64, NaN where a text has none.
         word_tokens: N arrays, the index of each labelled word's first token, -1 where it was cut
             off; None where texts have labels, not words.
     """
 
     ids: Sequence[NDArray[np.int32]]
     type_ids: Sequence[NDArray[np.int8]] | None = None
-    labels: NDArray[np.int64] | None = None
+    labels: NDArray[Any] | None = None
     word_tokens: Sequence[NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
@@ -104,10 +112,11 @@ class TokenizedTexts:
         words: list[NDArray[np.int64]] | None = None
         if self.word_tokens is not None or other.word_tokens is not None:
             words = [*_words(self), *_words(other)]
-        labels: NDArray[np.int64] | None = None
-        if self.labels is not None or other.labels is not None:
+        labels: NDArray[Any] | None = None
+        known = other.labels if self.labels is None else self.labels
+        if known is not None:
             labels = np.concatenate(
-                [_labels(part, of_words=words is not None) for part in (self, other)]
+                [_labels(part, known, of_words=words is not None) for part in (self, other)]
             )
         return TokenizedTexts([*self.ids, *other.ids], type_ids, labels, words)
 
@@ -124,12 +133,21 @@ def _words(texts: TokenizedTexts) -> Sequence[NDArray[np.int64]]:
     return [np.zeros(0, dtype=np.int64)] * len(texts)
 
 
-def _labels(texts: TokenizedTexts, *, of_words: bool) -> NDArray[np.int64]:
+def without_label(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """(M,) where a label is missing."""
+    if labels.dtype.kind == "f":
+        return np.asarray(np.isnan(labels))
+    return np.asarray((labels if labels.ndim == 1 else labels[:, 0]) == NO_LABEL)
+
+
+def _labels(texts: TokenizedTexts, alike: NDArray[Any], *, of_words: bool) -> NDArray[Any]:
+    """The texts' labels, or none for each of them, in the form of others."""
     if texts.labels is not None:
         return texts.labels
     # A text without words that have labels has none of them.
     count = sum(map(len, texts.word_tokens or ())) if of_words else len(texts)
-    return np.full(count, NO_LABEL, dtype=np.int64)
+    none = np.nan if alike.dtype.kind == "f" else NO_LABEL
+    return np.full((count, *alike.shape[1:]), none, dtype=alike.dtype)
 
 
 def tokenize(
@@ -166,7 +184,7 @@ def tokenize(
     return TokenizedTexts(
         ids=[np.asarray(row, dtype=np.int32) for row in encoded["input_ids"]],
         type_ids=None if types is None else [np.asarray(row, dtype=np.int8) for row in types],
-        labels=np.asarray(examples.labels, dtype=np.int64),
+        labels=examples.labels,
         word_tokens=words,
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from runtimes.errors import ModelError
 
-__all__ = ["MODELS", "HfConfig", "read_hf_config", "read_json", "task_of"]
+__all__ = ["MODELS", "HfConfig", "problem_type_of", "read_hf_config", "read_json", "task_of"]
 
 # Families whose first position is `pad_token_id + 1`, so that fewer are usable than the table has.
 _OFFSET_POSITIONS = {
@@ -96,6 +96,12 @@ def task_of(architectures: Sequence[str] | None) -> str:
             if name.endswith(opener.removeprefix("AutoModel")):
                 return task
     return "text-classification"
+
+
+def problem_type_of(problem_type: str | None, outputs: int) -> str:
+    """What kind of labels a classifier of texts gives; not stated, it is what Transformers takes it
+    for in training."""
+    return problem_type or ("regression" if outputs == 1 else "single_label_classification")
 
 
 def read_json(path: Path) -> dict[str, Any]:

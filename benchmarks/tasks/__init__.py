@@ -3,11 +3,15 @@
 from importlib import import_module
 from typing import cast
 
+from benchmarks.examples import Examples
 from benchmarks.tasks.base import Measure
 
 __all__ = ["Measure", "get_measure"]
 
+_OF_PROBLEM = {"multi_label_classification": "multi_label", "regression": "regression"}
 
-def get_measure(task: str) -> Measure:
-    """The measure of a task of `runtimes.tasks`."""
-    return cast(Measure, import_module(f"{__name__}.{task.replace('-', '_')}"))
+
+def get_measure(examples: Examples) -> Measure:
+    """The measure for what these examples are labelled for."""
+    name = _OF_PROBLEM.get(examples.problem_type, examples.task.replace("-", "_"))
+    return cast(Measure, import_module(f"{__name__}.{name}"))

@@ -31,6 +31,10 @@ class Measure(Protocol):
         """Where it was lost."""
         ...
 
+    def changed(self, one: Logits, other: Logits) -> NDArray[np.bool_]:
+        """(M,) where two models, or one in two settings, decide differently."""
+        ...
+
     def expected_drop(self, reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:
         """The same with less noise than counting right and wrong answers, for choosing."""
         ...

@@ -9,7 +9,7 @@ from benchmarks.expected import ExpectedDrop
 from benchmarks.expected import expected_drop as expected
 from benchmarks.metrics import ClassDrop, Drop, Metric
 
-__all__ = ["drop", "drop_by_class", "expected_drop", "metric"]
+__all__ = ["changed", "drop", "drop_by_class", "expected_drop", "metric"]
 
 Logits = NDArray[np.float32]
 
@@ -29,6 +29,11 @@ def drop_by_class(reference: Logits, logits: Logits, examples: Examples) -> tupl
     """Points lost in each class that has examples."""
     before, after = reference.argmax(axis=1), logits.argmax(axis=1)
     return metrics.drop_by_class(before, after, examples.labels, examples.label_names)
+
+
+def changed(one: Logits, other: Logits) -> NDArray[np.bool_]:
+    """(M,) where another class is predicted."""
+    return np.asarray(one.argmax(axis=1) != other.argmax(axis=1))
 
 
 def expected_drop(reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:

@@ -13,8 +13,9 @@ from benchmarks.expected import expected_drop as expected
 from benchmarks.metrics import ClassDrop, Drop, Metric
 from benchmarks.stats import mcnemar_exact, ratio_difference_interval, ratio_interval
 from benchmarks.tasks import text_classification
+from benchmarks.tasks.text_classification import changed
 
-__all__ = ["drop", "drop_by_class", "expected_drop", "metric"]
+__all__ = ["changed", "drop", "drop_by_class", "expected_drop", "metric"]
 
 Logits = NDArray[np.float32]
 Entities = list[set[tuple[str, int, int]]]

@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.data.table import Table, listed, require_present
+from compress.data.table import Table, is_missing, listed, require_present
 from compress.errors import DataError
 
-__all__ = ["is_unlabelled", "match_labels"]
+__all__ = ["is_unlabelled", "match_label_sets", "match_labels", "problem_type_of", "read_scores"]
 
 DEFAULT_NAME = re.compile(r"LABEL_\d+")
 INTEGER = re.compile(r"[+-]?\d+")
@@ -20,6 +21,67 @@ def is_unlabelled(table: Table, column: str) -> bool:
     """Whether a split hides its labels, as the test splits of GLUE do: none, or all -1."""
     values = table.columns.get(column)
     return values is None or all(value in (None, -1, "-1", "") for value in values)
+
+
+def problem_type_of(tables: Sequence[Table], column: str) -> str:
+    """What kind of labels a column holds, as Hugging Face configs call it."""
+    values = [value for table in tables for value in table.columns[column]]
+    if any(isinstance(value, list | tuple | np.ndarray) for value in values):
+        return "multi_label_classification"
+    numbers = [_number(value) for value in values if not is_missing(value)]
+    known = [number for number in numbers if number is not None]
+    if known and len(known) == len(numbers) and any(not number.is_integer() for number in known):
+        return "regression"
+    return "single_label_classification"
+
+
+def match_label_sets(
+    tables: Sequence[Table], column: str, label_names: Sequence[str] | None
+) -> tuple[list[NDArray[np.int64]], tuple[str, ...], list[str]]:
+    """Which labels each text has: (N, C) of 0 and 1 a table, the C names, and notes.
+
+    A cell is a list of names or of indices; an empty one is a text without labels.
+
+    Raises:
+        DataError: As `match_labels`.
+    """
+    flat, counts = [], []
+    for table in tables:
+        cells = [
+            cell if isinstance(cell, list | tuple | np.ndarray) else [cell]
+            for cell in table.columns[column]
+        ]
+        members = [value for cell in cells for value in cell]
+        counts.append([len(cell) for cell in cells])
+        flat.append(replace(table, columns={column: members}, length=len(members)))
+    arrays, names, notes = match_labels(flat, column, label_names)
+    found = []
+    for array, own in zip(arrays, counts, strict=True):
+        hot = np.zeros((len(own), len(names)), dtype=np.int64)
+        hot[np.repeat(np.arange(len(own)), own), array] = 1
+        found.append(hot)
+    return found, names, notes
+
+
+def read_scores(tables: Sequence[Table], column: str) -> list[NDArray[np.float64]]:
+    """(N,) scores a table.
+
+    Raises:
+        DataError: A cell is empty or no number.
+    """
+    found = []
+    for table in tables:
+        require_present(table, column)
+        scores = [_number(value) for value in table.columns[column]]
+        for row, score in enumerate(scores, start=1):
+            if score is None:
+                raise DataError(
+                    f"{table.where}: data row {row}, column '{column}': "
+                    f"{table.columns[column][row - 1]!r} is no number, and the model gives scores.",
+                    hint="Name a column of numbers with --label-column.",
+                )
+        found.append(np.array(scores, dtype=np.float64))
+    return found
 
 
 def match_labels(
@@ -63,6 +125,13 @@ def match_labels(
     return arrays, names, notes
 
 
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
 def _clean(table: Table, column: str) -> list[str]:
     """Every label as text, numbers in their shortest form."""
     declared = table.class_names.get(column)
@@ -79,8 +148,9 @@ def _text_of(
     place = f"{where}: data row {row}, column '{column}'"
     if isinstance(value, list | dict):
         raise DataError(
-            f"{place}: several labels in one row ({value}) are not supported.",
-            hint="Give one label a row, or name another column with --label-column.",
+            f"{place}: several labels in one row ({value}), and the model gives one.",
+            hint="Give one label a row, name another column with --label-column, or fine-tune the "
+            "model for several: compress train.",
         )
     if declared is not None and isinstance(value, int):
         if not 0 <= value < len(declared):
@@ -92,8 +162,9 @@ def _text_of(
     if isinstance(value, float):
         if not value.is_integer():
             raise DataError(
-                f"{place}: {value} is a score, not a class; regression is not supported.",
-                hint="Name a column of classes with --label-column.",
+                f"{place}: {value} is a score, and the model gives classes.",
+                hint="Name a column of classes with --label-column, or fine-tune the model for "
+                "scores: compress train.",
             )
         return str(int(value))
     return str(value).strip()

@@ -22,6 +22,7 @@ def load_splits(
     *,
     label_names: Sequence[str] | None,
     task: str = "text-classification",
+    problem_type: str | None = None,
     text_column: str | None = None,
     pair_column: str | None = None,
     label_column: str | None = None,
@@ -36,6 +37,8 @@ def load_splits(
         label_names: The model's class names in the order of its outputs (`id2label`); None takes
             them from the data.
         task: What the labels are for, by its name in `runtimes.tasks`.
+        problem_type: What kind of labels the model gives, as in Hugging Face configs; None takes
+            it from the data.
         text_column: Column of the text; None finds it by convention.
         pair_column: Column of the second sentence; None finds it by convention, unless
             `text_column` is given.
@@ -55,6 +58,7 @@ def load_splits(
         tables,
         NamedColumns(text=text_column, pair=pair_column, label=label_column),
         label_names,
+        problem_type,
     )
     train, selection, report, carved = carve(given, seed, source)
     train, selection, leaks = without_leaks(train, selection, report, source)

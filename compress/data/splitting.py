@@ -118,7 +118,8 @@ def stratified(examples: Examples, fractions: Sequence[float], seed: int) -> lis
 
     Each class is shuffled and spread evenly over [0, 1); cutting that line gives parts of exact
     size whose classes differ from their share by less than one example per cut. Every part keeps
-    the order of the data. Where every word has a label, a text counts for the rarest of its own.
+    the order of the data. Of several labels, a text counts for the rarest; scores are cut in
+    tenths.
     """
     rng = np.random.default_rng(seed)
     position = np.empty(len(examples))
@@ -133,6 +134,13 @@ def stratified(examples: Examples, fractions: Sequence[float], seed: int) -> lis
 
 def _strata(examples: Examples) -> NDArray[np.int64]:
     """(N,) the label that each text is cut by."""
+    if examples.problem_type == "regression":  # tenths of the texts, by their score
+        ranks = np.argsort(np.argsort(examples.labels, kind="stable"), kind="stable")
+        return np.asarray(10 * ranks // len(examples), dtype=np.int64)
+    if examples.problem_type == "multi_label_classification":
+        frequency = examples.labels.sum(axis=0)
+        rare = np.where(examples.labels == 1, frequency, np.iinfo(np.int64).max)
+        return np.asarray(rare.argmin(axis=1), dtype=np.int64)
     if examples.words is None:
         return examples.labels
     counts = np.bincount(examples.labels, minlength=len(examples.label_names))
@@ -198,7 +206,8 @@ def fingerprint(parts: Sequence[Examples]) -> str:
         feed(f"{len(part)} {len(part.label_names)} {part.pairs is not None}")
         for text in (*part.label_names, *part.texts, *(part.pairs or ())):
             feed(text)
-        digest.update(np.ascontiguousarray(part.labels, dtype="<i8").tobytes())
+        kind = "<f8" if part.labels.dtype.kind == "f" else "<i8"
+        digest.update(np.ascontiguousarray(part.labels, dtype=kind).tobytes())
         if part.words is not None:
             digest.update(np.ascontiguousarray(part.words, dtype="<i8").tobytes())
     return digest.hexdigest()

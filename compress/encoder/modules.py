@@ -40,6 +40,7 @@ from compress.encoder.layers import (
     TokenHead,
 )
 from compress.encoder.masks import EncoderMasks
+from compress.objectives import Objective, objective_of
 
 __all__ = [
     "MASKED_SCORE",
@@ -169,6 +170,11 @@ class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
 
     encoder: LeanEncoderModel
     classifier: Any
+
+    @property
+    def objective(self) -> Objective:
+        """What the model is taught and compared by."""
+        return objective_of(self.config.problem_type, self.config.num_labels)
 
     def forward(
         self,

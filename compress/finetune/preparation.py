@@ -99,9 +99,7 @@ def _without_duplicates(examples: Examples) -> tuple[Examples, int, int]:
     for index, key in enumerate(inputs):
         places[key].append(index)
     agreeing = [
-        own
-        for own in places.values()
-        if len({tuple(examples.labels_of(i).tolist()) for i in own}) == 1
+        own for own in places.values() if len({examples.labels_of(i).tobytes() for i in own}) == 1
     ]
     twice = sum(len(own) - 1 for own in agreeing)
     return examples.take([own[0] for own in agreeing]), twice, len(places) - len(agreeing)
@@ -127,7 +125,7 @@ def _with_copies(examples: Examples, settings: TrainingSettings) -> Examples:
         examples,
         texts=examples.texts
         + tuple(varied(text) for _ in range(settings.augment) for text in examples.texts),
-        labels=np.tile(examples.labels, copies),
+        labels=np.tile(examples.labels, (copies, *[1] * (examples.labels.ndim - 1))),
         pairs=None if pairs is None else pairs * copies,
     )
 

@@ -100,11 +100,12 @@ def train(
     names = splits.train.label_names
     key = digest(tool_version(), base, task, splits.fingerprint, settings.model_dump(mode="json"))
     _check_out(out, key)
-    model, tokenizer = _load(base, task, names, settings.seed)
-    training_task = get_training_task(task)
+    problem_type = splits.train.problem_type
+    model, tokenizer = _load(base, task, names, problem_type, settings.seed)
+    training_task = get_training_task(splits.train)
     if settings.metric not in (None, *training_task.FIGURES):
         raise UsageError(
-            f"metric={settings.metric} is no figure of {task}",
+            f"metric={settings.metric} is not measured of {task}, {problem_type}",
             hint=f"there are: {', '.join(training_task.FIGURES)}",
         )
     length = kept_length(settings.max_length, model.config, tokenizer)
@@ -117,6 +118,10 @@ def train(
     scratch = _scratch(out, key)
     weights = None
     if settings.class_weights == "balanced":
+        if problem_type != "single_label_classification":
+            raise UsageError(
+                f"class_weights=balanced is for classes, and the data is {problem_type}"
+            )
         weights = class_weights(examples.labels, len(names))
     trainer = build_trainer(
         model,
@@ -137,13 +142,14 @@ def train(
         logits, labelled = training_task.decided(answers.predictions, answers.label_ids, names)
         found[name] = training_task.figures(logits, labelled)
         if name == "report":
-            metric = get_measure(task).metric(logits, labelled)
+            metric = get_measure(labelled).metric(logits, labelled)
     if main_process:
         _save(trainer.model, tokenizer, length, out)
         record = {
             "base": base,
             "data": data,
             "task": task,
+            "problem_type": problem_type,
             "fingerprint": splits.fingerprint,
             "settings": settings.model_dump(mode="json"),
             "metrics": found,
@@ -192,7 +198,9 @@ def _scratch(out: Path, key: str) -> Path:
     return scratch
 
 
-def _load(base: str, task: str, names: tuple[str, ...], seed: int) -> tuple[Any, Any]:
+def _load(
+    base: str, task: str, names: tuple[str, ...], problem_type: str, seed: int
+) -> tuple[Any, Any]:
     import transformers
 
     transformers.set_seed(seed)  # of a new classifier's weights
@@ -205,7 +213,7 @@ def _load(base: str, task: str, names: tuple[str, ...], seed: int) -> tuple[Any,
                 num_labels=len(names),
                 id2label=labels,
                 label2id={name: index for index, name in labels.items()},
-                problem_type="single_label_classification",
+                problem_type=problem_type,
                 ignore_mismatched_sizes=True,  # a classifier of other classes is replaced
                 use_safetensors=True,
             )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import (
@@ -99,7 +99,7 @@ def build_trainer(
         eval_dataset=validation,
         data_collator=task.collator(tokenizer),
         processing_class=tokenizer,
-        compute_loss_func=_Loss(weights, settings.label_smoothing),
+        compute_loss_func=_Loss(weights, settings.label_smoothing, model.config.problem_type),
         compute_metrics=lambda found: task.figures(
             *task.decided(found.predictions, found.label_ids, names)
         ),
@@ -178,12 +178,21 @@ class _Trainer(Trainer):
 
 
 class _Loss:
-    """Cross-entropy over all labels of a step, whatever batches they come in."""
+    """The loss over all labels of a step, whatever batches they come in."""
 
-    def __init__(self, weights: Tensor | None, smoothing: float) -> None:
+    def __init__(self, weights: Tensor | None, smoothing: float, problem_type: str | None) -> None:
         self._weights, self._smoothing = weights, smoothing
+        self._problem_type = problem_type
 
     def __call__(self, outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
+        if self._problem_type in ("multi_label_classification", "regression"):
+            # The library counts labels, all C of a text, or one.
+            count = labels.numel() if num_items_in_batch is None else num_items_in_batch
+            logits = outputs.logits.float()
+            if self._problem_type == "regression":
+                return mse_loss(logits.flatten(), labels.float().flatten(), reduction="sum") / count
+            apart = binary_cross_entropy_with_logits(logits, labels.float(), reduction="sum")
+            return apart * labels.shape[-1] / count
         weights = None if self._weights is None else self._weights.to(outputs.logits.device)
         total = cross_entropy(
             outputs.logits.float().flatten(0, -2),

@@ -36,6 +36,8 @@ class Prune:
             RecipeError: `prune.layers` would leave no layer.
         """
         depth = len(encoder.module.config.layers)
+        if context.recipe.prune.scores == "teacher" and not encoder.module.objective.of_classes:
+            raise RecipeError("prune.scores=teacher is for one class a decision; leave it out")
         if context.recipe.prune.layers >= depth:
             raise RecipeError(
                 f"prune.layers={context.recipe.prune.layers}: the model has {depth} layers here, "

@@ -53,7 +53,7 @@ GUESS = ["B-city O O", "O B-day", "O B-day O", "B-city O B-day"]
 
 
 def test_f1_counts_whole_entities() -> None:
-    metric = get_measure("token-classification").metric(logits(GUESS), examples(TRUE))
+    metric = get_measure(examples(TRUE)).metric(logits(GUESS), examples(TRUE))
     # right: day, city, day; predicted 5, true 4
     assert metric.name == "F1"
     assert metric.value == pytest.approx(100 * 2 * 3 / 9)
@@ -62,7 +62,7 @@ def test_f1_counts_whole_entities() -> None:
 
 
 def test_the_drop_is_paired_and_falls_on_kinds() -> None:
-    measure = get_measure("token-classification")
+    measure = get_measure(examples(TRUE))
     true = examples(TRUE)
     drop = measure.drop(logits(TRUE), logits(GUESS), true, seed=0)
     assert drop.value == pytest.approx(100 - 100 * 2 * 3 / 9)
@@ -77,7 +77,7 @@ def test_the_drop_is_paired_and_falls_on_kinds() -> None:
 
 
 def test_the_expected_drop_is_in_points_of_f1() -> None:
-    measure = get_measure("token-classification")
+    measure = get_measure(examples(TRUE))
     rng = np.random.default_rng(0)
     rows = [" ".join(rng.choice(NAMES, size=8)) for _ in range(200)]
     true = examples(rows)
@@ -98,7 +98,7 @@ def test_tags_that_mark_no_entities_are_classes_of_words() -> None:
         task="token-classification",
     )
     found = np.eye(2, dtype=np.float32)[[0, 0, 1]]
-    metric = get_measure("token-classification").metric(found, true)
+    metric = get_measure(examples(TRUE)).metric(found, true)
     assert (metric.name, metric.n) == ("accuracy", 3)
     assert metric.value == pytest.approx(200 / 3)
 

@@ -49,6 +49,74 @@ def tagged(count: int, seed: int) -> list[dict[str, Any]]:
     return found
 
 
+def opinions(count: int, seed: int) -> list[tuple[str, list[str]]]:
+    """Texts with the labels "city" and "day", either, both or none, told by their words."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    while len(found) < count:
+        words, labels = [str(word) for word in rng.choice(FILLERS, size=rng.integers(3, 8))], []
+        for name, own in (("city", CITIES), ("day", DAYS)):
+            if rng.random() < 0.5:
+                words.insert(int(rng.integers(len(words))), str(rng.choice(own)))
+                labels.append(name)
+        found[" ".join(words)] = labels
+    return list(found.items())
+
+
+def write_splits(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    lines = [json.dumps(row) for row in rows]
+    for name, part in (
+        ("train", lines[:360]),
+        ("validation", lines[360:460]),
+        ("test", lines[460:]),
+    ):
+        (folder / f"{name}.jsonl").write_text("\n".join(part) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["several labels", "scores"])
+def test_several_labels_and_scores(kind: str, task: Any, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]]
+    if kind == "several labels":
+        rows = [{"text": text, "labels": labels} for text, labels in opinions(620, seed=0)]
+        metric, problem = "F1", "multi_label_classification"
+    else:
+        # a score of what is good less what is bad, with a little noise
+        rng = np.random.default_rng(0)
+        rows = [
+            {"text": text, "score": ("city" in own) - ("day" in own) + rng.normal() / 10}
+            for text, own in opinions(620, seed=0)
+        ]
+        metric, problem = "Pearson", "regression"
+    data = write_splits(tmp_path, rows)
+    label_column = "labels" if kind == "several labels" else "score"
+    teacher, out = tmp_path / "teacher", tmp_path / "out"
+    base = task.save_bert(tmp_path / "base")
+    shared = ["--data", str(data), "--label-column", label_column]
+    command = ["train", str(base), *shared, "--out", str(teacher)]
+    assert main([*command, "learning_rate=3e-3", "epochs=6"]) == 0
+    record = json.loads((teacher / "training.json").read_text())
+    assert record["problem_type"] == problem
+    assert record["metric"]["name"] == metric
+    assert record["metric"]["value"] > 85
+
+    assert main([str(teacher), *shared, "--out", str(out), "--max-drop", "20", *QUICK]) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert {row["metric"]["name"] for row in report["rows"]} == {metric}
+    assert all(row["error"] is None for row in report["rows"])
+    recommended = next(row for row in report["rows"] if row["id"] == report["recommended"])
+    assert recommended["metric"]["value"] > 70
+    texts = [text for text, _ in opinions(60, seed=9)]
+    with open_checkpoint(teacher) as original:
+        expected, logits = original(texts, top_k=None), original.logits(texts)
+    for runtime in ("onnxruntime", "openvino"):
+        with load(out / "family" / "full", runtime=runtime) as deployed:
+            own = deployed.logits(texts, batch_size=1)
+            assert np.abs(own - logits).max() < 0.1 * np.abs(logits).max()
+            for one, other in zip(deployed(texts[:5], top_k=None), expected[:5], strict=True):
+                assert [e["label"] for e in one] == [e["label"] for e in other]
+
+
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("words")

@@ -2,10 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
 from compress.data.columns import Columns, NamedColumns, choose_columns, column_in
-from compress.data.labels import is_unlabelled, match_labels
+from compress.data.labels import (
+    is_unlabelled,
+    match_label_sets,
+    match_labels,
+    problem_type_of,
+    read_scores,
+)
 from compress.data.table import Table, require_present
 from compress.errors import DataError
 
@@ -13,7 +22,10 @@ __all__ = ["read"]
 
 
 def read(
-    tables: Mapping[str, Table], named: NamedColumns, label_names: Sequence[str] | None
+    tables: Mapping[str, Table],
+    named: NamedColumns,
+    label_names: Sequence[str] | None,
+    problem_type: str | None = None,
 ) -> tuple[dict[str, Examples], list[str]]:
     """See `compress.data.tasks`."""
     reference = next(iter(tables.values()))
@@ -30,9 +42,19 @@ def read(
         name: None if columns.pair is None else _texts(table, columns.pair, "--pair-column")
         for name, table in tables.items()
     }
-    labels, names, label_notes = match_labels(list(tables.values()), columns.label, label_names)
+    labelled = list(tables.values())
+    problem = problem_type or problem_type_of(labelled, columns.label)
+    labels: Sequence[NDArray[Any]]
+    label_notes: list[str]
+    if problem == "regression":
+        labels, label_notes = read_scores(labelled, columns.label), []
+        names = tuple(label_names or ("score",))
+    else:
+        several = problem == "multi_label_classification"
+        match = match_label_sets if several else match_labels
+        labels, names, label_notes = match(labelled, columns.label, label_names)
     examples = {
-        name: Examples(texts[name], array, names, pairs[name])
+        name: Examples(texts[name], array, names, pairs[name], problem_type=problem)
         for name, array in zip(tables, labels, strict=True)
     }
     return examples, notes + label_notes

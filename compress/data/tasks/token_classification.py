@@ -19,7 +19,10 @@ _TAG = "tag"  # the column of the tables that tags are matched in, a row each
 
 
 def read(
-    tables: Mapping[str, Table], named: NamedColumns, label_names: Sequence[str] | None
+    tables: Mapping[str, Table],
+    named: NamedColumns,
+    label_names: Sequence[str] | None,
+    problem_type: str | None = None,  # noqa: ARG001 - the same for all tasks
 ) -> tuple[dict[str, Examples], list[str]]:
     """See `compress.data.tasks`; words and tags are lists, or strings split at white space."""
     if named.pair is not None:

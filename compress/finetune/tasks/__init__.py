@@ -3,11 +3,16 @@
 from importlib import import_module
 from typing import cast
 
+from benchmarks.examples import Examples
 from compress.finetune.tasks.base import TrainingTask
 
 __all__ = ["TrainingTask", "get_training_task"]
 
 
-def get_training_task(task: str) -> TrainingTask:
-    """The training side of a task of `runtimes.tasks`."""
-    return cast(TrainingTask, import_module(f"{__name__}.{task.replace('-', '_')}"))
+_OF_PROBLEM = {"multi_label_classification": "multi_label", "regression": "regression"}
+
+
+def get_training_task(examples: Examples) -> TrainingTask:
+    """The training side of what these examples are labelled for."""
+    name = _OF_PROBLEM.get(examples.problem_type, examples.task.replace("-", "_"))
+    return cast(TrainingTask, import_module(f"{__name__}.{name}"))

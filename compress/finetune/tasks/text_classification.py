@@ -8,13 +8,20 @@ from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
 
-__all__ = ["FIGURES", "collator", "decided", "features", "figures"]
+__all__ = ["FIGURES", "collator", "decided", "features", "figures", "labelled"]
 
 FIGURES = ("accuracy", "macro_f1", "mcc")
 
 
 def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[str, Any]]:
     """See `compress.finetune.tasks.base`."""
+    return labelled(examples, tokenizer, length, [int(label) for label in examples.labels])
+
+
+def labelled(
+    examples: Examples, tokenizer: Any, length: int, labels: Sequence[Any]
+) -> list[dict[str, Any]]:
+    """The texts as the model takes them, with these labels."""
     encoded = tokenizer(
         list(examples.texts),
         None if examples.pairs is None else list(examples.pairs),
@@ -22,8 +29,8 @@ def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[s
         max_length=length,
     )
     return [
-        {**{name: rows[index] for name, rows in encoded.items()}, "labels": int(label)}
-        for index, label in enumerate(examples.labels)
+        {**{name: rows[index] for name, rows in encoded.items()}, "labels": label}
+        for index, label in enumerate(labels)
     ]
 
 

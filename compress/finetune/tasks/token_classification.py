@@ -57,6 +57,6 @@ def figures(logits: NDArray[np.float32], examples: Examples) -> dict[str, float]
     """Entity-level F1 (or accuracy, where tags mark no entities) and accuracy of words, in
     points."""
     return {
-        "f1": get_measure(examples.task).metric(logits, examples).value,
+        "f1": get_measure(examples).metric(logits, examples).value,
         "accuracy": 100 * float((logits.argmax(axis=-1) == examples.labels).mean()),
     }

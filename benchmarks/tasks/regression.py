@@ -1,0 +1,88 @@
+"""Scores instead of classes: Pearson's correlation with the true ones."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.examples import Examples
+from benchmarks.expected import ExpectedDrop
+from benchmarks.metrics import ClassDrop, Drop, Metric
+
+__all__ = ["changed", "drop", "drop_by_class", "expected_drop", "metric"]
+
+Logits = NDArray[np.float32]
+
+_RESAMPLES, _CHUNK = 2000, 4_000_000
+
+
+def metric(logits: Logits, examples: Examples) -> Metric:
+    """Correlation in points (100 is perfect); its interval resamples texts."""
+    own, true = logits[:, 0].astype(np.float64), examples.labels.astype(np.float64)
+    value = float(_pearson(own[None], true[None])[0])
+    drawn = np.concatenate([_pearson(own[rows], true[rows]) for rows in _resamples(len(own), 0)])
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Metric(
+        "Pearson",
+        100 * value,
+        100 * min(float(low), value),
+        100 * max(float(high), value),
+        len(examples),
+    )
+
+
+def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) -> Drop:
+    """Points of correlation lost; the p-value is of the bootstrap (two-sided)."""
+    before, after = reference[:, 0].astype(np.float64), logits[:, 0].astype(np.float64)
+    true = examples.labels.astype(np.float64)
+    value = float((_pearson(before[None], true[None]) - _pearson(after[None], true[None]))[0])
+    drawn = np.concatenate(
+        [
+            _pearson(before[rows], true[rows]) - _pearson(after[rows], true[rows])
+            for rows in _resamples(len(true), seed)
+        ]
+    )
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    tail = min(float((drawn <= 0).mean()), float((drawn >= 0).mean()))
+    return Drop(
+        value=100 * value,
+        low=100 * min(float(low), value),
+        high=100 * max(float(high), value),
+        p_value=min(1.0, 2 * tail),
+    )
+
+
+def drop_by_class(
+    reference: Logits,  # noqa: ARG001 - the same for all tasks
+    logits: Logits,  # noqa: ARG001
+    examples: Examples,  # noqa: ARG001
+) -> tuple[ClassDrop, ...]:
+    """Nothing: there are no classes."""
+    return ()
+
+
+def changed(one: Logits, other: Logits) -> NDArray[np.bool_]:
+    """(N,) where scores differ by more than a tenth of their spread."""
+    return np.asarray(np.abs(one - other)[:, 0] > 0.1 * one.std())
+
+
+def expected_drop(reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:
+    """The measured drop, and the spread of what other texts would have given."""
+    measured = drop(reference, logits, examples, seed=0)
+    return ExpectedDrop(measured.value, (measured.high - measured.low) / (2 * 1.96))
+
+
+def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlations of the rows of (B, N) and (B, N); 0 where one of the two does not vary."""
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+    scale = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    products: NDArray[np.float64] = (a * b).sum(axis=1)
+    return np.asarray(products / np.where(scale > 0, scale, np.inf), dtype=np.float64)
+
+
+def _resamples(rows: int, seed: int) -> list[NDArray[np.int64]]:
+    """Rows drawn with replacement, (b, N) at once, 2000 in all."""
+    rng = np.random.default_rng(seed)
+    step = max(1, _CHUNK // rows)
+    return [
+        rng.integers(0, rows, size=(min(step, _RESAMPLES - start), rows))
+        for start in range(0, _RESAMPLES, step)
+    ]

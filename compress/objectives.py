@@ -1,0 +1,120 @@
+"""How near a student's answers are to its teacher's, or to the labels, by the kind of answer."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from compress.losses import label_loss, soft_target_loss
+
+__all__ = ["Objective", "objective_of"]
+
+
+class Objective(Protocol):
+    """Losses over m decisions of C outputs; every one is a scalar, a mean over decisions.
+
+    Attributes:
+        of_classes: Whether a decision is one of C classes.
+    """
+
+    of_classes: bool
+
+    def soft(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+        """How far (m, C) of the student are from (m, C) of the teacher."""
+        ...
+
+    def hard(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """How far (m, C) are from the labels; a decision without one does not count."""
+        ...
+
+    def figures(self, logits: NDArray[np.float32], labels: NDArray[np.generic]) -> dict[str, float]:
+        """What is shown while a student learns, in points."""
+        ...
+
+    def drawn(self, logits: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.generic]:
+        """Labels as the model itself would have them."""
+        ...
+
+
+def objective_of(problem_type: str | None, outputs: int) -> Objective:
+    """The objective of a Hugging Face problem type; None is guessed as Transformers does."""
+    if problem_type == "regression" or (problem_type is None and outputs == 1):
+        return _Scores()
+    return _Labels() if problem_type == "multi_label_classification" else _Classes()
+
+
+class _Classes:
+    """One of C classes: softmax and Kullback-Leibler divergence."""
+
+    of_classes = True
+
+    def soft(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+        return soft_target_loss(student, teacher, temperature)
+
+    def hard(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return label_loss(logits, labels)
+
+    def figures(self, logits: NDArray[np.float32], labels: NDArray[np.generic]) -> dict[str, float]:
+        return {"accuracy": 100.0 * float((logits.argmax(axis=1) == labels).mean())}
+
+    def drawn(self, logits: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.generic]:
+        exact = logits.astype(np.float64)
+        chances = np.exp(exact - exact.max(axis=1, keepdims=True))
+        chances /= chances.sum(axis=1, keepdims=True)
+        below = chances.cumsum(axis=1) < rng.random((len(exact), 1))
+        return below.sum(axis=1).clip(max=logits.shape[1] - 1)
+
+
+class _Labels:
+    """Any of C labels: a sigmoid and a divergence each, their sum."""
+
+    of_classes = False
+
+    def soft(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+        wanted = (teacher.float() / temperature).sigmoid()
+        given = student.float() / temperature
+        apart = F.binary_cross_entropy_with_logits(given, wanted, reduction="none")
+        least = F.binary_cross_entropy(wanted, wanted, reduction="none")
+        return (apart - least).sum(dim=-1).mean() * temperature**2
+
+    def hard(self, logits: Tensor, labels: Tensor) -> Tensor:
+        known = labels[:, 0] >= 0
+        own = logits[known].float()
+        total = F.binary_cross_entropy_with_logits(own, labels[known].float(), reduction="sum")
+        return total / known.sum().clamp(min=1)
+
+    def figures(self, logits: NDArray[np.float32], labels: NDArray[np.generic]) -> dict[str, float]:
+        predicted, true = logits > 0, labels == 1
+        of = predicted.sum() + true.sum()
+        return {"f1": 100.0 * 2 * float((predicted & true).sum()) / max(1.0, float(of))}
+
+    def drawn(self, logits: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.generic]:
+        chances = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        return (rng.random(logits.shape) < chances).astype(np.int64)
+
+
+class _Scores:
+    """Regression: half the squared difference, which is the divergence of normal distributions of
+    variance 1."""
+
+    of_classes = False
+
+    def soft(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:  # noqa: ARG002
+        return 0.5 * (student.float() - teacher.float()).square().sum(dim=-1).mean()
+
+    def hard(self, logits: Tensor, labels: Tensor) -> Tensor:
+        known = ~torch.isnan(labels)
+        apart = logits[known, 0].float() - labels[known].float()
+        return 0.5 * apart.square().sum() / known.sum().clamp(min=1)
+
+    def figures(self, logits: NDArray[np.float32], labels: NDArray[np.generic]) -> dict[str, float]:
+        own, true = logits[:, 0].astype(np.float64), labels.astype(np.float64)
+        if len(own) < 2 or own.std() == 0 or true.std() == 0:
+            return {"pearson": 0.0}
+        return {"pearson": 100.0 * float(np.corrcoef(own, true)[0, 1])}
+
+    def drawn(self, logits: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.generic]:
+        return logits[:, 0] + rng.normal(size=len(logits))
