@@ -19,13 +19,15 @@ class Examples:
         texts: N strings (the first sentence of a pair).
         labels: (N,) int64 class indices into `label_names`; where every word has a label, (M,) of
             all words, text after text; of several labels a text (N, C) int64, 1 for those it has;
-            of regression (N,) float64.
+            of regression (N,) float64; of answers (N, 2) int64, where the first one starts and
+            ends in its context, in characters (0 and 0: there is none).
         label_names: The C class names, in the order of the model's outputs.
         pairs: N second sentences, or None for single-sentence tasks.
         words: (N,) labelled words of each text, where every word has a label. A text's words are
             what white space separates.
         task: What the labels are for, by its name in `runtimes.tasks`.
         problem_type: What kind of labels they are, as in Hugging Face configs.
+        answers: Of questions (whose contexts are the pairs), all texts that are right.
     """
 
     texts: tuple[str, ...]
@@ -35,6 +37,7 @@ class Examples:
     words: NDArray[np.int64] | None = None
     task: str = "text-classification"
     problem_type: str = "single_label_classification"
+    answers: tuple[tuple[str, ...], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -57,6 +60,7 @@ class Examples:
             words=None if self.words is None else self.words[chosen],
             task=self.task,
             problem_type=self.problem_type,
+            answers=None if self.answers is None else tuple(self.answers[i] for i in chosen),
         )
 
     def labels_of(self, index: int) -> NDArray[Any]:

@@ -22,7 +22,8 @@ def texts_of_lengths(
     """An input of about each length, as (its tokens, the input).
 
     Args:
-        examples: Whose words are used, as often as needed; of pairs, the first sentence grows.
+        examples: Whose words are used, as often as needed; of pairs the first sentence grows, of
+            questions the context.
         folder: Holds the `tokenizer.json` that lengths are counted with.
         lengths: In tokens; those beyond what the tokenizer keeps are left out.
     """
@@ -41,6 +42,8 @@ def texts_of_lengths(
 
     def made(count: int) -> str | tuple[str, str]:
         text = " ".join(words[:count])
+        if examples.answers is not None:
+            return min(examples.texts, key=len), text
         return text if second is None else (text, second)
 
     def tokens(count: int) -> int:

@@ -370,7 +370,10 @@ class _Bench:
             throughput_sessions=best["sessions"],
         )
         if size > 1 and _evaluation_batch(self._rows[worker.id].precision) == 1:
-            together = align_logits(logits, self._labels[worker.id], self.examples.label_names)
+            together = logits
+            if self.examples.answers is None:
+                names = self.examples.label_names
+                together = align_logits(logits, self._labels[worker.id], names)
             changed = get_measure(self.examples).changed(together, alone[: len(together)])
             self._update(worker.id, batch_label_changes=float(changed.mean()))
 

@@ -157,7 +157,7 @@ def train(
     ] = None,
     data: Annotated[str | None, typer.Option(help="Labelled text, as for `compress run`.")] = None,
     task: Annotated[
-        str, typer.Option(help="text-classification, or token-classification for tags of words.")
+        str, typer.Option(help="text-classification, token-classification or question-answering.")
     ] = "text-classification",
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint.")] = Path("teacher"),
     epochs: Annotated[float | None, typer.Option(help="Passes over the training text.")] = None,
@@ -208,6 +208,7 @@ def train(
     for note in trained.notes:
         sys.stderr.write(f"note: {note}\n")
     metric = trained.metric
+    assert metric is not None  # of the main process
     others = ", ".join(
         f"{name.replace('_', ' ')} {value:.1f}"
         for name, value in trained.metrics["report"].items()
@@ -352,12 +353,13 @@ def predict(
 
     from runtimes import load
 
-    inputs = texts or _lines()
-    if not inputs:
+    given = texts or _lines()
+    if not given:
         raise UsageError("there is no text", hint=f'try: compress predict {artifact} "some text"')
     with load(artifact, runtime=runtime, device=device) as classify:
         task = classify.task
-        for text, result in zip(inputs, classify(inputs, **task.SHOWN), strict=True):
+        inputs = [task.from_line(line) for line in given]
+        for text, result in zip(given, classify(inputs, **task.SHOWN), strict=True):
             if as_json:
                 lines = [json.dumps(task.record(text, result), ensure_ascii=False)]
             else:

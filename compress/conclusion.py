@@ -134,6 +134,7 @@ def _alternatives(
         encoder, max_drop = following.encoder, job.recipe.max_drop
         if (
             encoder.plan is not None
+            and context.material.selection_examples.answers is None  # of answers, see `drop_of`
             and probable(float_drop(encoder, context), context) <= max_drop
             and rounding_matters(
                 encoder.module,

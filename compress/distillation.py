@@ -130,8 +130,8 @@ def match_teacher(
             output_qkv=relation_layer is not None,
         )
         loss = settings.soft_weight * objective.soft(
-            all_answers(own.logits, padding),
-            all_answers(target.logits, padding),
+            all_answers(own.logits, padding, student.config.head),
+            all_answers(target.logits, padding, student.config.head),
             settings.temperature,
         )
         if uses_hidden:

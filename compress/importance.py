@@ -107,11 +107,12 @@ def divergence_importance(
         seed: Of the signs.
 
     Raises:
-        ValueError: The teacher's answers are not one to a decision, or of other classes.
+        ValueError: The teacher's answers are not one to a decision.
     """
-    expected = (texts.decision_count, model.config.num_labels)
-    if teacher_logits.shape != expected:
-        raise ValueError(f"the teacher's logits are {teacher_logits.shape}, not {expected}")
+    if len(teacher_logits) != texts.decision_count:
+        raise ValueError(
+            f"the teacher gave {len(teacher_logits)} answers to {texts.decision_count} questions"
+        )
     rng = np.random.default_rng(seed)
     chances = torch.from_numpy(teacher_logits).double().softmax(dim=1)
     roots, likeliest = (t[:, :classes] for t in chances.sqrt().sort(dim=1, descending=True))
@@ -119,7 +120,9 @@ def divergence_importance(
 
     def losses(logits: Tensor, places: NDArray[np.int64]) -> list[Tensor]:
         factors = (signs[places] * roots[places]).to(logits)  # (m, classes)
-        logs = logits.log_softmax(dim=1).gather(1, likeliest[places].to(logits.device))
+        # A batch may be narrower than the whole: what is not in it has no chance.
+        among = likeliest[places].clamp(max=logits.shape[1] - 1).to(logits.device)
+        logs = logits.log_softmax(dim=1).gather(1, among)
         return list((factors * logs).sum(dim=0))
 
     return _squared_gradients(model, texts, losses, batch_size, progress)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compress.decisions import decided
+from compress.decisions import NOWHERE, decided
 from compress.objectives import Objective
 from compress.tokenized import TokenizedTexts, collate
 from compress.train import Evaluation
@@ -36,7 +36,10 @@ def predict_logits(
     device = next(model.parameters()).device
     pad = model.config.pad_token_id or 0
     order = np.argsort(texts.lengths, kind="stable")
-    logits = np.zeros((texts.decision_count, model.config.num_labels), dtype=np.float32)
+    width = model.config.num_labels
+    if texts.allowed is not None:  # a decision among the tokens of the longest text
+        width = int(texts.lengths.max())
+    logits = np.full((texts.decision_count, width), NOWHERE, dtype=np.float32)
     training = model.training
     model.eval()
     with torch.inference_mode():
@@ -44,7 +47,7 @@ def predict_logits(
             members = order[start : start + batch_size]
             output = model(**collate(texts, members, pad, device), masks=masks)
             own = decided(output.logits, texts, members)
-            logits[texts.decisions(members)] = own.float().cpu().numpy()
+            logits[texts.decisions(members), : own.shape[1]] = own.float().cpu().numpy()
     model.train(training)
     return logits
 

@@ -157,7 +157,9 @@ def _prepare(job: Job, config: Any) -> _Start:
         module = fold_token_types(module)
         notes.append("token types folded, the texts are single sentences")
     encoder = Encoder(module=module, tokenizer=imported.tokenizer)
-    max_length = kept_length(job.recipe.max_length, module.config, imported.tokenizer)
+    max_length = kept_length(
+        job.recipe.max_length, module.config, imported.tokenizer, job.splits.train.task
+    )
     context = Context(
         recipe=job.recipe,
         teacher=encoder,

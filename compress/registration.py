@@ -54,12 +54,14 @@ def _register_models() -> None:
         return  # transformers without torch can still tokenize; there is no model to offer it
     from transformers.models.auto.modeling_auto import (
         AutoModel,
+        AutoModelForQuestionAnswering,
         AutoModelForSequenceClassification,
         AutoModelForTokenClassification,
     )
 
     from compress.encoder.config import LeanEncoderConfig
     from compress.encoder.modules import (
+        LeanEncoderForQuestionAnswering,
         LeanEncoderForSequenceClassification,
         LeanEncoderForTokenClassification,
         LeanEncoderModel,
@@ -71,6 +73,9 @@ def _register_models() -> None:
     )
     AutoModelForTokenClassification.register(
         LeanEncoderConfig, LeanEncoderForTokenClassification, exist_ok=True
+    )
+    AutoModelForQuestionAnswering.register(
+        LeanEncoderConfig, LeanEncoderForQuestionAnswering, exist_ok=True
     )
 
 

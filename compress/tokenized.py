@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
 from compress.errors import UsageError
+from runtimes.tasks.question_answering import context_tokens
 from runtimes.tasks.token_classification import word_tokens
+from runtimes.tokenization import window_overlap
 
 if TYPE_CHECKING:
     import torch
@@ -27,13 +29,17 @@ __all__ = [
 
 _LONGEST = 512  # tokens kept of a text where the tokenizer states no limit of its own
 
+_WINDOW = 384  # of question answering, as everybody has it since SQuAD
+
 NO_LABEL = -1
 """The label of a text that has none; losses ignore it."""
 
 
-def kept_length(wanted: int | None, config: Any, tokenizer: Any) -> int:
+def kept_length(
+    wanted: int | None, config: Any, tokenizer: Any, task: str = "text-classification"
+) -> int:
     """Tokens kept of a text: what was asked for, as far as the model goes; else what model and
-    tokenizer allow.
+    tokenizer allow, and of questions no more than is usual for a window.
 
     Raises:
         UsageError: More is asked for than the model has positions.
@@ -41,7 +47,8 @@ def kept_length(wanted: int | None, config: Any, tokenizer: Any) -> int:
     positions = getattr(config, "max_position_embeddings", _LONGEST)
     if wanted is not None and wanted > positions:
         raise UsageError(f"max_length={wanted}, but the model has {positions} positions")
-    return int(wanted or min(positions, tokenizer.model_max_length, _LONGEST))
+    longest = _WINDOW if task == "question-answering" else _LONGEST
+    return int(wanted or min(positions, tokenizer.model_max_length, longest))
 
 
 @dataclass(frozen=True)
@@ -56,12 +63,16 @@ class TokenizedTexts:
             (N, C) int64; of regression (N,) float64, NaN where a text has none.
         word_tokens: N arrays, the index of each labelled word's first token, -1 where it was cut
             off; None where texts have labels, not words.
+        allowed: Of questions, N arrays (T_i,) of where an answer may start and end (in the context,
+            and at the first token: no answer); a long context is several texts. Labels are then (2
+            N,), the tokens at which each answer starts and ends.
     """
 
     ids: Sequence[NDArray[np.int32]]
     type_ids: Sequence[NDArray[np.int8]] | None = None
     labels: NDArray[Any] | None = None
     word_tokens: Sequence[NDArray[np.int64]] | None = None
+    allowed: Sequence[NDArray[np.bool_]] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -72,7 +83,11 @@ class TokenizedTexts:
         return np.fromiter((len(ids) for ids in self.ids), dtype=np.int64, count=len(self.ids))
 
     def decisions(self, indices: Iterable[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-        """Which of all decisions are those of the texts at `indices`: one a text, or one a word."""
+        """Which of all decisions are those of the texts at `indices`: one a text, one a word, or
+        start and end of an answer."""
+        if self.allowed is not None:
+            first = 2 * np.fromiter(indices, dtype=np.int64)
+            return np.stack([first, first + 1], axis=1).ravel()
         if self.word_tokens is None:
             return np.fromiter(indices, dtype=np.int64)
         parts = [np.arange(self._starts[int(i)], self._starts[int(i) + 1]) for i in indices]
@@ -80,7 +95,9 @@ class TokenizedTexts:
 
     @cached_property
     def decision_count(self) -> int:
-        """All decisions: N, or M where every word has a label."""
+        """All decisions: N, M where every word has a label, or 2 N of questions."""
+        if self.allowed is not None:
+            return 2 * len(self)
         return len(self) if self.word_tokens is None else int(self._starts[-1])
 
     @cached_property
@@ -98,6 +115,7 @@ class TokenizedTexts:
             type_ids=None if self.type_ids is None else [self.type_ids[i] for i in chosen],
             labels=None if self.labels is None else self.labels[self.decisions(chosen)],
             word_tokens=None if words is None else [words[i] for i in chosen],
+            allowed=None if self.allowed is None else [self.allowed[i] for i in chosen],
         )
 
     def without_labels(self) -> "TokenizedTexts":
@@ -114,6 +132,8 @@ class TokenizedTexts:
             words = [*_words(self), *_words(other)]
         labels: NDArray[Any] | None = None
         known = other.labels if self.labels is None else self.labels
+        if self.allowed is not None or other.allowed is not None:
+            known = None  # of generated questions nobody knows where answers stand
         if known is not None:
             labels = np.concatenate(
                 [_labels(part, known, of_words=words is not None) for part in (self, other)]
@@ -161,6 +181,8 @@ def tokenize(
         max_length: Tokens kept of a text, special tokens included; pairs lose tokens of the
             longer sentence first.
     """
+    if examples.answers is not None:
+        return _questions(examples, tokenizer, max_length)
     columns: list[list[str]] = [list(examples.texts)]
     if examples.pairs is not None:
         columns.append(list(examples.pairs))
@@ -186,6 +208,43 @@ def tokenize(
         type_ids=None if types is None else [np.asarray(row, dtype=np.int8) for row in types],
         labels=examples.labels,
         word_tokens=words,
+    )
+
+
+def _questions(
+    examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int
+) -> TokenizedTexts:
+    """Questions and contexts in windows that overlap, and where in each the answer stands."""
+    assert examples.pairs is not None  # questions have contexts
+    encoded: Any = tokenizer(
+        list(examples.texts),
+        list(examples.pairs),
+        truncation="only_second",
+        max_length=max_length,
+        stride=window_overlap(max_length),
+        return_overflowing_tokens=True,
+        padding=False,
+        return_attention_mask=False,
+        return_token_type_ids=True,
+    )
+    allowed, labels = [], []
+    items = encoded["overflow_to_sample_mapping"]
+    for row, item in zip(encoded.encodings, items, strict=True):
+        inside = context_tokens(row)
+        start, end = (int(place) for place in examples.labels[item])
+        first = [
+            i for i in np.flatnonzero(inside) if row.offsets[i][0] <= start < row.offsets[i][1]
+        ]
+        last = [i for i in np.flatnonzero(inside) if row.offsets[i][0] < end <= row.offsets[i][1]]
+        labels += [int(first[0]), int(last[0])] if first and last else [0, 0]
+        inside[0] = True
+        allowed.append(inside)
+    types = encoded["token_type_ids"] if any(any(r) for r in encoded["token_type_ids"]) else None
+    return TokenizedTexts(
+        ids=[np.asarray(row, dtype=np.int32) for row in encoded["input_ids"]],
+        type_ids=None if types is None else [np.asarray(row, dtype=np.int8) for row in types],
+        labels=np.array(labels, dtype=np.int64),
+        allowed=allowed,
     )
 
 

@@ -30,7 +30,11 @@ RUNTIMES = ("onnxruntime", "openvino")
 
 _ONNX, _UNPADDED, _OPENVINO = "onnx/model.onnx", "onnx/unpadded.onnx", "openvino/model.xml"
 
-_TASKS = {"sequence": "text-classification", "token": "token-classification"}
+_TASKS = {
+    "sequence": "text-classification",
+    "token": "token-classification",
+    "span": "question-answering",
+}
 
 Inputs = Mapping[str, NDArray[np.int64]]
 

@@ -26,6 +26,7 @@ _OFFSET_POSITIONS = {
 MODELS = {
     "text-classification": "AutoModelForSequenceClassification",
     "token-classification": "AutoModelForTokenClassification",
+    "question-answering": "AutoModelForQuestionAnswering",
 }
 """By task, the class of Transformers that opens its checkpoints."""
 

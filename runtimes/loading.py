@@ -98,7 +98,10 @@ def load(
     elif tune:
         raise UsageError("tune finds the settings: it cannot be asked for together with some")
     tokenizer = Tokenizer.from_folder(
-        folder, max_length=manifest.max_length, pad_token_id=manifest.pad_token_id
+        folder,
+        max_length=manifest.max_length,
+        pad_token_id=manifest.pad_token_id,
+        windows=task.WINDOWS,
     )
     failures: list[EdgepressError] = []
     for entry, entry_threads, entry_options in [
@@ -213,14 +216,15 @@ def open_model_folder(
     if not config.labels:
         raise ArtifactError(f"{folder / 'config.json'} does not state the labels (id2label).")
     name, path = found[0]
-    tokenizer = Tokenizer.from_folder(folder)
+    found_task = get_task(task or config.task)
+    tokenizer = Tokenizer.from_folder(folder, windows=found_task.WINDOWS)
     session = get_runtime(name).open_model(
         path, device=device, threads=threads, precision=precision, options=options
     )
     return Predictor(
         session,
         tokenizer,
-        get_task(task or config.task),
+        found_task,
         labels=config.labels,
         problem_type=config.problem_type,
     )

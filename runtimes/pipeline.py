@@ -116,6 +116,7 @@ class Predictor:
     def _of_tokens(self, inputs: Sequence[TextInput], batch_size: int) -> Outputs:
         encodings: list[Encoding] = []
         logits: list[Array] = []
+        items: list[int] = []
         for start in range(0, len(inputs), _CHUNK):
             rows = self.tokenizer.rows(inputs[start : start + _CHUNK], offsets=True)
             lengths = rows.lengths
@@ -125,6 +126,7 @@ class Predictor:
                 for index, row in zip(batch, answer, strict=True):
                     found[index] = row[: lengths[index]]
             encodings += rows.encodings
+            items += (start + item for item in rows.items)
             logits += (found[index] for index in range(len(lengths)))
         tokenizer = self.tokenizer
         return Outputs(
@@ -132,6 +134,7 @@ class Predictor:
             logits,
             encodings,
             tokenizer.decode,
+            items,
             tokenizer.subword_prefix,
             tokenizer.unknown_token,
         )
@@ -203,10 +206,12 @@ class Predictor:
         return answer
 
     def _run(self, arrays: dict[str, NDArray[np.int64]]) -> Array:
-        """The model's logits (B, C) for one batch."""
+        """The model's logits (B, C) or (B, T, C) for one batch."""
         outputs = self.session.run(arrays)
-        # A stock export may call its only output something else.
-        logits = outputs["logits"] if "logits" in outputs else next(iter(outputs.values()))
+        if "start_logits" in outputs:  # as stock exports of question answering have it
+            logits = np.stack([outputs["start_logits"], outputs["end_logits"]], axis=-1)
+        else:  # a stock export may call its only output something else
+            logits = outputs["logits"] if "logits" in outputs else next(iter(outputs.values()))
         if logits.shape[-1] != len(self.labels):
             raise ArtifactError(
                 f"The model has {logits.shape[-1]} outputs but {len(self.labels)} labels: "

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
     from tokenizers import Tokenizer as Backend
 
-__all__ = ["INPUT_NAMES", "Rows", "TextInput", "TextTokenizer", "Tokenizer"]
+__all__ = ["INPUT_NAMES", "Rows", "TextInput", "TextTokenizer", "Tokenizer", "window_overlap"]
 
 TextInput = str | tuple[str, str]
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
@@ -77,11 +77,13 @@ class Rows:
         padding: By name, what fills shorter rows on the right.
         encodings: What the library knows of each row, such as where in the text each token stands;
             only where it was asked for.
+        items: By row, the input that it belongs to, where that was asked for.
     """
 
     columns: Mapping[str, Sequence[Sequence[int]]]
     padding: Mapping[str, int]
     encodings: "Sequence[Encoding]" = ()
+    items: Sequence[int] = ()
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
@@ -114,6 +116,8 @@ class Tokenizer:
         pad_token_id: Fills `input_ids` of shorter rows.
         pad_type_id: Fills `token_type_ids` of shorter rows.
         truncation_side: `"right"` drops the end of a text, `"left"` its beginning.
+        windows: Cut the second text of a long pair into windows that overlap, a row each, instead
+            of cutting texts off.
     """
 
     def __init__(
@@ -124,6 +128,7 @@ class Tokenizer:
         pad_token_id: int,
         pad_type_id: int = 0,
         truncation_side: str = "right",
+        windows: bool = False,
     ) -> None:
         self.backend = backend
         self.max_length = max_length
@@ -131,7 +136,14 @@ class Tokenizer:
         self.pad_type_id = pad_type_id
         # Padding is done here, in numpy: in the backend it would be state that two threads share.
         backend.no_padding()
-        backend.enable_truncation(max_length, strategy="longest_first", direction=truncation_side)
+        self._windows = windows
+        if windows:
+            stride = window_overlap(max_length)
+            backend.enable_truncation(max_length, strategy="only_second", stride=stride)
+        else:
+            backend.enable_truncation(
+                max_length, strategy="longest_first", direction=truncation_side
+            )
         self.subword_prefix = getattr(backend.model, "continuing_subword_prefix", None)
         self.unknown_token = getattr(backend.model, "unk_token", None)
         self._words = WordCache.of(backend, max_length) if truncation_side == "right" else None
@@ -143,6 +155,7 @@ class Tokenizer:
         *,
         max_length: int | None = None,
         pad_token_id: int | None = None,
+        windows: bool = False,
     ) -> "Tokenizer":
         """Read `tokenizer.json`, and what is not given from the configuration files beside it.
 
@@ -183,6 +196,7 @@ class Tokenizer:
             truncation_side=str(
                 config.tokenizer.get("truncation_side", truncation.get("direction", "right"))
             ).lower(),
+            windows=windows,
         )
 
     def encode(
@@ -237,6 +251,10 @@ class Tokenizer:
         else:
             backend = self.backend
             rows = (backend.encode_batch if offsets else backend.encode_batch_fast)(list(inputs))
+        items = range(len(rows))
+        if offsets and self._windows:
+            items = [i for i, row in enumerate(rows) for _ in (row, *row.overflowing)]
+            rows = [part for row in rows for part in (row, *row.overflowing)]
         return Rows(
             {
                 "input_ids": [row.ids for row in rows],
@@ -249,12 +267,18 @@ class Tokenizer:
                 "token_type_ids": self.pad_type_id,
             },
             rows if offsets else (),
+            items,
         )
 
     def decode(self, tokens: list[str]) -> str:
         """Tokens as text."""
         decoder = self.backend.decoder
         return " ".join(tokens) if decoder is None else str(decoder.decode(tokens))
+
+
+def window_overlap(max_length: int) -> int:
+    """Tokens that neighbouring windows share: what Transformers takes."""
+    return min(max_length // 2, 128)
 
 
 def _pad_token_id(backend: "Backend", config: HfConfig, padding: dict[str, Any]) -> int:

@@ -42,7 +42,7 @@ TEXTS = (
     "input",
     "title",
 )
-LABELS = ("label", "labels", "intent", "class", "target", "category", "sentiment", "topic")
+LABELS = ("label", "labels", "intent", "class", "target", "category", "sentiment", "topic", "score")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     )
     from compress.encoder.masks import EncoderMasks
     from compress.encoder.modules import (
+        LeanEncoderForQuestionAnswering,
         LeanEncoderForSequenceClassification,
         LeanEncoderForTokenClassification,
         LeanEncoderModel,
@@ -36,6 +37,7 @@ __all__ = [
     "Imported",
     "LayerSizes",
     "LeanEncoderConfig",
+    "LeanEncoderForQuestionAnswering",
     "LeanEncoderForSequenceClassification",
     "LeanEncoderForTokenClassification",
     "LeanEncoderModel",
@@ -57,6 +59,7 @@ _HOME = {
     "Imported": "importing",
     "LayerSizes": "config",
     "LeanEncoderConfig": "config",
+    "LeanEncoderForQuestionAnswering": "modules",
     "LeanEncoderForSequenceClassification": "modules",
     "LeanEncoderForTokenClassification": "modules",
     "LeanEncoderWithHead": "modules",

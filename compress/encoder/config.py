@@ -50,8 +50,9 @@ class LeanEncoderConfig(PreTrainedConfig):
         first_token_last_layer: Compute only the first token's query and feed-forward network in
             the last layer when a classifier asks for nothing but logits (lossless); False of a
             token classifier.
-        head: What reads the last layer: `"sequence"`, a classifier of the text, or `"token"`, one
-            of every token.
+        head: What reads the last layer: `"sequence"`, a classifier of the text, `"token"`, one of
+            every token, or `"span"`, which says of every token whether an answer starts and ends
+            there.
         source_family: `model_type` of the checkpoint this encoder was imported from.
         initializer_range: Standard deviation of freshly initialised matrices.
         pad_token_id: Id of the padding token.

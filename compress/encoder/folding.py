@@ -98,6 +98,7 @@ def assemble(
     layers: list[LayerParts],
     output: nn.Linear,
     dense: nn.Linear | None = None,
+    head: str = "sequence",
     projection: nn.Linear | None = None,
     first_position: int = 0,
     **settings: Any,
@@ -109,7 +110,8 @@ def assemble(
             possibly `token_type_embeddings`.
         layers: The encoder's layers.
         output: Last matrix of the classification head.
-        dense: First matrix of the classification head; None of a token classifier, which has none.
+        dense: First matrix of the classification head; None of heads that have none.
+        head: As in `LeanEncoderConfig`.
         projection: From embedding size to hidden size, where the two differ.
         first_position: Row of the position table that the first token uses (RoBERTa: padding
             id + 1); the rows before it are dropped.
@@ -145,8 +147,8 @@ def assemble(
         layer_norm_eps=embeddings.LayerNorm.eps,
         max_position_embeddings=positions.shape[0],
         type_vocab_size=type_vocab_size,
-        first_token_last_layer=dense is not None,
-        head="token" if dense is None else "sequence",
+        first_token_last_layer=head == "sequence",
+        head=head,
         **settings,
     )
     with torch.device("meta"):  # the weights below replace whatever would be drawn here
@@ -157,10 +159,14 @@ def assemble(
 
 
 def token_head(model: Any) -> dict[str, Any]:
-    """The head of a transformers model for token classification, as `assemble` takes it; nothing
-    for any other model. All families keep it in the same place."""
-    is_token = type(model).__name__.endswith("ForTokenClassification")
-    return {"output": model.classifier} if is_token else {}
+    """The head of a transformers model for token classification or question answering, as
+    `assemble` takes it; nothing for any other model. All families keep it in the same place."""
+    name = type(model).__name__
+    if name.endswith("ForTokenClassification"):
+        return {"output": model.classifier, "head": "token"}
+    if name.endswith("ForQuestionAnswering"):
+        return {"output": model.qa_outputs, "head": "span"}
+    return {}
 
 
 def label_settings(config: Any) -> dict[str, Any]:

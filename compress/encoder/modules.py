@@ -44,6 +44,7 @@ from compress.objectives import Objective, objective_of
 
 __all__ = [
     "MASKED_SCORE",
+    "LeanEncoderForQuestionAnswering",
     "LeanEncoderForSequenceClassification",
     "LeanEncoderForTokenClassification",
     "LeanEncoderModel",
@@ -193,7 +194,8 @@ class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
         Args:
             labels: For a classifier of texts (B,) integers for single-label classification, (B, C)
                 floats for multi-label classification, (B,) or (B, C) floats for regression; for
-                one of tokens (B, T) integers, -100 where a token has none. Gives `loss`.
+                one of tokens (B, T) integers, -100 where a token has none; for answers (B, 2)
+                tokens at which they start and end. Gives `loss`.
         """
         needs_all_tokens = output_hidden_states or output_qkv
         encoded = self.encoder(
@@ -235,11 +237,22 @@ class LeanEncoderForTokenClassification(LeanEncoderWithHead):
         self.post_init()
 
 
+class LeanEncoderForQuestionAnswering(LeanEncoderWithHead):
+    """The lean encoder with two numbers for each of its tokens: start and end of an answer."""
+
+    def __init__(self, config: LeanEncoderConfig) -> None:
+        super().__init__(config)
+        self.encoder = LeanEncoderModel(config)
+        self.classifier = TokenHead(config)
+        self.post_init()
+
+
 def build(config: LeanEncoderConfig) -> LeanEncoderWithHead:
     """A model with the head that the config names, with fresh weights."""
     kinds = {
         "sequence": LeanEncoderForSequenceClassification,
         "token": LeanEncoderForTokenClassification,
+        "span": LeanEncoderForQuestionAnswering,
     }
     return kinds[config.head](config)
 
@@ -254,6 +267,8 @@ def _loss(config: LeanEncoderConfig, logits: Tensor, labels: Tensor) -> Tensor:
             problem = "multi_label_classification"
         else:
             problem = "single_label_classification"
+    if config.head == "span":
+        return F.cross_entropy(logits.transpose(1, 2).flatten(0, 1), labels.flatten())
     if logits.ndim == 3:
         return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
     if problem == "regression":

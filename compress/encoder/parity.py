@@ -41,8 +41,13 @@ def max_logit_delta(original: Any, lean: LeanEncoderWithHead, tokenizer: Any) ->
     with torch.inference_mode():
         for batch in probe_batches(lean, tokenizer, types=types):
             mask = batch.get("attention_mask")
-            difference = all_answers(original(**batch).logits, mask) - all_answers(
-                lean(**batch).logits, mask
+            expected = original(**batch)
+            if lean.config.head == "span":
+                logits = torch.stack([expected.start_logits, expected.end_logits], dim=-1)
+            else:
+                logits = expected.logits
+            difference = all_answers(logits, mask, lean.config.head) - all_answers(
+                lean(**batch).logits, mask, lean.config.head
             )
             delta = torch.maximum(delta, difference.abs().max())  # keeps NaN
     return float(delta)

@@ -79,6 +79,8 @@ def _normalized(examples: Examples, settings: TrainingSettings) -> Examples:
             text = " ".join(normal_words)
         return _SPACE.sub(" ", text).strip() if settings.whitespace else text
 
+    if examples.answers is not None:
+        return examples  # answers stand where they stand
     pairs = examples.pairs
     return replace(
         examples,
@@ -127,6 +129,7 @@ def _with_copies(examples: Examples, settings: TrainingSettings) -> Examples:
         + tuple(varied(text) for _ in range(settings.augment) for text in examples.texts),
         labels=np.tile(examples.labels, (copies, *[1] * (examples.labels.ndim - 1))),
         pairs=None if pairs is None else pairs * copies,
+        answers=None if examples.answers is None else examples.answers * copies,
     )
 
 

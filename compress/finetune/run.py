@@ -21,6 +21,7 @@ from compress.tokenized import kept_length
 from compress.version import tool_version
 from compress.workspace import digest
 from runtimes.hf_config import MODELS
+from runtimes.loading import open_checkpoint
 from runtimes.registry import get_task
 
 __all__ = ["Trained", "train"]
@@ -36,14 +37,14 @@ class Trained:
         folder: The checkpoint, as `from_pretrained` reads it.
         metrics: On the validation texts that stopping looked at, and on those that nothing did:
             `selection` and `report`, each with the figures of the task.
-        metric: The task's on the latter, with its interval.
+        metric: The task's on the latter, with its interval; None but for the main process.
         notes: What was done to the data.
         main_process: Whether this is the process that tells of it, of several.
     """
 
     folder: Path
     metrics: dict[str, dict[str, float]]
-    metric: Metric
+    metric: Metric | None
     notes: tuple[str, ...]
     main_process: bool = True
 
@@ -108,7 +109,7 @@ def train(
             f"metric={settings.metric} is not measured of {task}, {problem_type}",
             hint=f"there are: {', '.join(training_task.FIGURES)}",
         )
-    length = kept_length(settings.max_length, model.config, tokenizer)
+    length = kept_length(settings.max_length, model.config, tokenizer, task)
     from compress.finetune.trainer import build_trainer, class_weights, freeze
 
     try:
@@ -139,12 +140,16 @@ def train(
     found = {}
     for name, part in (("selection", splits.selection), ("report", splits.report)):
         answers = trainer.predict(training_task.features(part, tokenizer, length))
-        logits, labelled = training_task.decided(answers.predictions, answers.label_ids, names)
-        found[name] = training_task.figures(logits, labelled)
-        if name == "report":
-            metric = get_measure(labelled).metric(logits, labelled)
+        decided = training_task.decided(answers.predictions, answers.label_ids, names)
+        found[name] = training_task.figures(*decided)
+    metric = None
     if main_process:
         _save(trainer.model, tokenizer, length, out)
+        # As its user opens it, from text to answer.
+        with open_checkpoint(out) as opened:
+            metric = get_measure(splits.report).metric(
+                opened.logits(splits.report.inputs()), splits.report
+            )
         record = {
             "base": base,
             "data": data,

@@ -30,8 +30,10 @@ class TrainingSettings(Settings):
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced: rare classes count as much as frequent ones"
     )
-    metric: Literal["accuracy", "macro_f1", "mcc", "f1", "pearson", "spearman"] | None = Field(
-        None, description="picks the best weights, and stops early; by default the task's own"
+    metric: Literal["accuracy", "macro_f1", "mcc", "f1", "pearson", "spearman", "exact"] | None = (
+        Field(
+            None, description="picks the best weights, and stops early; by default the task's own"
+        )
     )
     evaluations: float = Field(2.0, gt=0, description="looks at the validation split, an epoch")
     patience: int | None = Field(

@@ -83,6 +83,7 @@ def build_trainer(
         disable_tqdm=True,
         seed=settings.seed,
         remove_unused_columns=False,
+        label_names=["labels"],
         # Of grouping by length the library forgets, when it resumes, where it was.
         train_sampling_strategy="random",
         restore_callback_states_from_checkpoint=True,  # the patience that is left
@@ -185,6 +186,10 @@ class _Loss:
         self._problem_type = problem_type
 
     def __call__(self, outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
+        if "start_logits" in outputs:
+            both = torch.cat([outputs.start_logits, outputs.end_logits]).float()
+            total = cross_entropy(both, torch.cat([labels[:, 0], labels[:, 1]]), reduction="sum")
+            return total / (labels.numel() if num_items_in_batch is None else num_items_in_batch)
         if self._problem_type in ("multi_label_classification", "regression"):
             # The library counts labels, all C of a text, or one.
             count = labels.numel() if num_items_in_batch is None else num_items_in_batch

@@ -23,7 +23,13 @@ from runtimes.base import Array, DeviceInfo, Session, known_options
 from runtimes.buckets import bucket_of, filled
 from runtimes.errors import DeviceUnavailableError, MissingDependencyError, ModelError
 from runtimes.hf_config import MODELS, read_hf_config
-from runtimes.tokenization import INPUT_NAMES, Rows, TextInput, TextTokenizer
+from runtimes.tokenization import (
+    INPUT_NAMES,
+    Rows,
+    TextInput,
+    TextTokenizer,
+    window_overlap,
+)
 
 __all__ = [
     "FORMATS",
@@ -76,12 +82,21 @@ class PyTorchSession:
             name: self._from_numpy(inputs[name]).to(self.device) for name in self.input_names
         }
         with self._inference_mode():
-            logits = self.model(**tensors).logits
+            logits = _logits_of(self.model(**tensors))
             return {"logits": logits.float().cpu().numpy()}
 
     def close(self) -> None:
         """Free the model's memory."""
         self.model = None
+
+
+def _logits_of(output: Any) -> Any:
+    """(B, C) or (B, T, C); of question answering, start and end as two columns."""
+    import torch
+
+    if "start_logits" in output:
+        return torch.stack([output.start_logits, output.end_logits], dim=-1)
+    return output.logits
 
 
 class GraphedSession(PyTorchSession):
@@ -147,7 +162,7 @@ class GraphedSession(PyTorchSession):
         """
         padding = 1.0 - tensors["attention_mask"].to(self.model.dtype)
         mask = (padding * self._least)[:, None, None, :]
-        return self.model(**{**tensors, "attention_mask": mask}).logits
+        return _logits_of(self.model(**{**tensors, "attention_mask": mask}))
 
 
 class StockTokenizer:
@@ -161,7 +176,8 @@ class StockTokenizer:
         unknown_token: Likewise.
     """
 
-    def __init__(self, tokenizer: Any, max_length: int) -> None:
+    def __init__(self, tokenizer: Any, max_length: int, *, windows: bool = False) -> None:
+        self._windows = windows
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.pad_token_id = int(tokenizer.pad_token_id or 0)
@@ -186,7 +202,7 @@ class StockTokenizer:
 
     def rows(self, inputs: Sequence[TextInput], *, offsets: bool = False) -> Rows:
         """N texts or pairs tokenized once; see `runtimes.tokenization.TextTokenizer.rows`."""
-        encoded = self._call(inputs)
+        encoded = self._call(inputs, windows=offsets and self._windows)
         ids = encoded["input_ids"]
         nothing = [[0] * len(row) for row in ids]  # families without segments return no token types
         return Rows(
@@ -197,13 +213,14 @@ class StockTokenizer:
                 "token_type_ids": int(self.tokenizer.pad_token_type_id),
             },
             encoded.encodings if offsets else (),
+            encoded.get("overflow_to_sample_mapping", range(len(ids))),
         )
 
     def decode(self, tokens: list[str]) -> str:
         """Tokens as text."""
         return str(self.tokenizer.convert_tokens_to_string(tokens))
 
-    def _call(self, inputs: Sequence[TextInput], **options: Any) -> Any:
+    def _call(self, inputs: Sequence[TextInput], *, windows: bool = False, **options: Any) -> Any:
         texts = [item if isinstance(item, str) else item[0] for item in inputs]
         pairs = [item[1] for item in inputs if not isinstance(item, str)]
         if pairs and len(pairs) != len(texts):
@@ -211,11 +228,16 @@ class StockTokenizer:
         return self.tokenizer(
             texts,
             pairs or None,
-            truncation=True,
+            truncation="only_second" if self._windows else True,
             max_length=self.max_length,
             padding_side="right",
+            **(_windowed(self.max_length) if windows else {}),
             **options,
         )
+
+
+def _windowed(max_length: int) -> dict[str, Any]:
+    return {"stride": window_overlap(max_length), "return_overflowing_tokens": True}
 
 
 @dataclass(frozen=True)
@@ -308,7 +330,7 @@ def open_reference(
     by_hand = softmax and type(session) is PyTorchSession
     return Reference(
         session=session,
-        tokenizer=StockTokenizer(stock, max_length),
+        tokenizer=StockTokenizer(stock, max_length, windows=task == "question-answering"),
         task=task,
         labels=labels,
         problem_type=problem_type,

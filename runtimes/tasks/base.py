@@ -19,8 +19,9 @@ class Outputs:
 
     Attributes:
         inputs: The N texts or pairs.
-        logits: (N, C); of a task that reads every token N arrays (T_i, C), without padding.
-        encodings: Of a task that reads every token, the N tokenized inputs; else none.
+        logits: (N, C); of a task that reads every token arrays (T_i, C), a row each, unpadded.
+        encodings: Of a task that reads every token, the tokenized inputs, one a row; else none.
+        items: By row, the input that it belongs to; long inputs may have several rows.
         decode: Turns tokens into text as the tokenizer would.
         subword_prefix: What tokens begin with that continue a word, if they have such a mark.
         unknown_token: What stands for text that has no token, if anything does.
@@ -30,6 +31,7 @@ class Outputs:
     logits: Array | Sequence[Array]
     encodings: "Sequence[Encoding]" = ()
     decode: Callable[[list[str]], str] = "".join
+    items: Sequence[int] = ()
     subword_prefix: str | None = None
     unknown_token: str | None = None
 
@@ -55,11 +57,13 @@ class Task(Protocol):
     Attributes:
         NAME: The task's name as in `transformers.pipeline`.
         READS_TOKENS: Whether the model answers for every token, rather than for the whole input.
+        WINDOWS: Whether long inputs are cut into windows that overlap, rather than cut off.
         SHOWN: Options of `postprocess` for results that a person reads.
     """
 
     NAME: str
     READS_TOKENS: bool
+    WINDOWS: bool
     SHOWN: Mapping[str, Any]
 
     def parse(self, inputs: Any) -> Parsed:
@@ -78,6 +82,14 @@ class Task(Protocol):
         Raises:
             TypeError: There is no such option.
             UsageError: An option has a value that does not exist.
+        """
+        ...
+
+    def from_line(self, line: str) -> TextInput:
+        """An input as a line of text.
+
+        Raises:
+            UsageError: The line does not hold one.
         """
         ...
 

@@ -15,7 +15,9 @@ __all__ = [
     "NAME",
     "READS_TOKENS",
     "SHOWN",
+    "WINDOWS",
     "decisions",
+    "from_line",
     "lines",
     "parse",
     "postprocess",
@@ -26,6 +28,7 @@ __all__ = [
 
 NAME = "text-classification"
 READS_TOKENS = False
+WINDOWS = False
 SHOWN: Mapping[str, Any] = {}
 
 
@@ -51,6 +54,11 @@ def parse(inputs: Any) -> Parsed:
 def decisions(outputs: Outputs) -> Array:
     """(N, C): one decision a text."""
     return np.asarray(outputs.logits)
+
+
+def from_line(line: str) -> TextInput:
+    """The line."""
+    return line
 
 
 def lines(text: str, result: Any) -> list[str]:

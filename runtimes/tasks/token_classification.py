@@ -9,13 +9,15 @@ import numpy as np
 from runtimes.base import Array
 from runtimes.errors import UsageError
 from runtimes.tasks.base import Outputs, Parsed
-from runtimes.tasks.text_classification import scores
+from runtimes.tasks.text_classification import from_line, scores
 
 __all__ = [
     "NAME",
     "READS_TOKENS",
     "SHOWN",
+    "WINDOWS",
     "decisions",
+    "from_line",
     "lines",
     "parse",
     "postprocess",
@@ -25,6 +27,7 @@ __all__ = [
 
 NAME = "token-classification"
 READS_TOKENS = True
+WINDOWS = False
 SHOWN: Mapping[str, Any] = {"aggregation_strategy": "simple"}
 
 _STRATEGIES = ("none", "simple", "first", "average", "max")

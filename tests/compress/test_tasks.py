@@ -182,3 +182,63 @@ def test_a_classifier_of_tokens(
             assert [entity["entity_group"] for entity in found] == [
                 entity["entity_group"] for entity in expected[0]
             ]
+
+
+def questions(count: int, seed: int) -> list[dict[str, Any]]:
+    """Paragraphs in SQuAD's form: what is good in it, what is bad in it."""
+    found = []
+    for number, row in enumerate(tagged(count, seed)):
+        context, asked = " ".join(row["tokens"]), []
+        for kind, question in (("city", "good film"), ("day", "bad film")):
+            places = [i for i, tag in enumerate(row["tags"]) if tag.endswith(kind)]
+            if places:
+                before = " ".join(row["tokens"][: places[0]])
+                answer = " ".join(row["tokens"][places[0] : places[-1] + 1])
+                start = len(before) + 1
+                assert context[start:].startswith(answer)
+                asked.append(
+                    {
+                        "id": f"{number}-{kind}",
+                        "question": question,
+                        "answers": [{"text": answer, "answer_start": start}],
+                    }
+                )
+        found.append({"context": context, "qas": asked})
+    return found
+
+
+def test_question_answering(task: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for seed, (name, count) in enumerate({"train": 400, "validation": 60, "test": 120}.items()):
+        paragraphs = questions(count, seed)
+        squad = {"version": "1.1", "data": [{"title": name, "paragraphs": paragraphs}]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(squad))
+    base, teacher, out = task.save_bert(tmp_path / "base"), tmp_path / "teacher", tmp_path / "out"
+    command = ["train", str(base), "--task", "question-answering", "--data", str(tmp_path)]
+    assert main([*command, "--out", str(teacher), "learning_rate=3e-3", "epochs=8"]) == 0
+    record = json.loads((teacher / "training.json").read_text())
+    assert record["metric"]["name"] == "F1"
+    assert record["metric"]["value"] > 70
+    assert record["metrics"]["report"]["f1"] == pytest.approx(record["metric"]["value"], abs=10)
+
+    command = [str(teacher), "--data", str(tmp_path), "--out", str(out), "--max-drop", "30"]
+    assert main([*command, *QUICK]) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert all(row["error"] is None for row in report["rows"])
+    assert {row["metric"]["name"] for row in report["rows"]} == {"F1"}
+    asked = [
+        (each["question"], paragraph["context"])
+        for paragraph in questions(60, seed=9)
+        for each in paragraph["qas"]
+    ]
+    with open_checkpoint(teacher) as original:
+        expected = original(asked)
+    for runtime in ("onnxruntime", "openvino"):
+        with load(out / "family" / "full", runtime=runtime) as deployed:
+            found = deployed(asked, batch_size=1)
+        same = [a["answer"] == b["answer"] for a, b in zip(found, expected, strict=True)]
+        assert np.mean(same) >= 0.95
+    capfd.readouterr()
+    artifact = str(out / "artifact")
+    assert main(["predict", artifact, "good film\tthe plot was great fine ."]) == 0
+    assert capfd.readouterr().out.split("\t")[0] == "great fine"
+    assert main(["predict", artifact, "no context"]) == 2

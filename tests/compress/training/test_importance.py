@@ -54,7 +54,8 @@ def test_layers_are_named_greedily_by_divergence(toy: Any) -> None:
 
     def without(*layers: int) -> float:
         kept = [layer for layer in range(3) if layer not in layers]
-        return divergence(predict_logits(keep_layers(toy.teacher, kept), texts), reference)
+        logits = predict_logits(keep_layers(toy.teacher, kept), texts)
+        return divergence(logits, reference, toy.teacher.objective)
 
     first = min(range(3), key=without)
     second = min({0, 1, 2} - {first}, key=lambda layer: without(first, layer))

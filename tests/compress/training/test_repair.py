@@ -44,9 +44,9 @@ def pruned(toy: Any) -> Any:
 def test_repair_brings_the_answers_back_towards_the_original(toy: Any) -> None:
     reference = predict_logits(toy.teacher, toy.selection_texts)
     model = pruned(toy)
-    before = divergence(predict_logits(model, toy.selection_texts), reference)
+    before = divergence(predict_logits(model, toy.selection_texts), reference, model.objective)
     result = repair_outputs(model, toy.teacher, toy.texts, (0, 1, 2), progress=SilentProgress())
-    after = divergence(predict_logits(model, toy.selection_texts), reference)
+    after = divergence(predict_logits(model, toy.selection_texts), reference, model.objective)
     assert after < before / 2
     assert result.total == 6
     assert result.refitted >= 4
@@ -58,9 +58,9 @@ def test_a_layer_stands_in_for_the_removed_one_behind_it(toy: Any) -> None:
     reference = predict_logits(toy.teacher, toy.selection_texts)
     for kept in ((0, 2), (1, 2), (0, 1)):
         model = keep_layers(toy.teacher, kept)
-        before = divergence(predict_logits(model, toy.selection_texts), reference)
+        before = divergence(predict_logits(model, toy.selection_texts), reference, model.objective)
         result = repair_outputs(model, toy.teacher, toy.texts, kept, progress=SilentProgress())
-        after = divergence(predict_logits(model, toy.selection_texts), reference)
+        after = divergence(predict_logits(model, toy.selection_texts), reference, model.objective)
         if kept == (1, 2):  # nothing stands before the layer that is gone
             assert result.total == 4
         else:

@@ -13,7 +13,7 @@ import torch
 from compress.encoder.surgery import keep_layers
 from compress.errors import RecipeError, UsageError
 from compress.fake_quantization import fake_quantized
-from compress.inference import accuracy, divergence, predict_logits
+from compress.inference import divergence, predict_logits
 from compress.latency_table import Curve, LatencyTable, LayerCosts
 from compress.layer_map import after_removal, imitated_layers
 from compress.provenance import Provenance
@@ -27,12 +27,16 @@ HALVE = {"heads": 0.5, "neurons": 0.5, "neuron_step": 8}
 
 def selection_accuracy(toy: Any, encoder: Encoder) -> float:
     logits = predict_logits(encoder.module, toy.selection_texts)
-    return accuracy(logits, toy.selection_texts.labels)
+    return 100 * float((logits.argmax(axis=1) == toy.selection_texts.labels).mean())
 
 
 def distance(toy: Any, encoder: Encoder) -> float:
     texts = toy.selection_texts
-    return divergence(predict_logits(encoder.module, texts), predict_logits(toy.teacher, texts))
+    return divergence(
+        predict_logits(encoder.module, texts),
+        predict_logits(toy.teacher, texts),
+        toy.teacher.objective,
+    )
 
 
 def start(toy: Any) -> Encoder:

@@ -1,0 +1,111 @@
+"""Question answering: F1 of the words of an answer, as SQuAD counts it."""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.examples import Examples
+from benchmarks.expected import ExpectedDrop
+from benchmarks.metrics import ClassDrop, Drop, Metric
+from benchmarks.stats import mcnemar_exact, mean_interval, paired_difference_interval
+
+__all__ = ["changed", "drop", "drop_by_class", "exact_match", "expected_drop", "f1", "metric"]
+
+Answers = NDArray[np.float32]
+"""(N, 4): start, end, score and the chance of no answer (`runtimes.tasks.question_answering`)."""
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def metric(answers: Answers, examples: Examples) -> Metric:
+    """Mean F1 of the questions; its interval resamples them."""
+    interval = mean_interval(_scores(answers, examples), resamples=2000)
+    return Metric(
+        "F1", 100 * interval.value, 100 * interval.low, 100 * interval.high, len(examples)
+    )
+
+
+def drop(reference: Answers, answers: Answers, examples: Examples, *, seed: int) -> Drop:
+    """Points of F1 lost; the p-value is of exact matches."""
+    before, after = _scores(reference, examples), _scores(answers, examples)
+    interval = paired_difference_interval(before, after, seed=seed, resamples=2000)
+    first, second = (exact_match(each, examples) for each in (reference, answers))
+    return Drop(
+        value=100 * interval.value,
+        low=100 * interval.low,
+        high=100 * interval.high,
+        p_value=mcnemar_exact(int((first & ~second).sum()), int((second & ~first).sum())),
+    )
+
+
+def drop_by_class(
+    reference: Answers,  # noqa: ARG001 - the same for all tasks
+    answers: Answers,  # noqa: ARG001
+    examples: Examples,  # noqa: ARG001
+) -> tuple[ClassDrop, ...]:
+    """Nothing: there are no classes."""
+    return ()
+
+
+def changed(one: Answers, other: Answers) -> NDArray[np.bool_]:
+    """(N,) where another span is the answer."""
+    return np.asarray((one[:, :2] != other[:, :2]).any(axis=1))
+
+
+def expected_drop(reference: Answers, answers: Answers, examples: Examples) -> ExpectedDrop:
+    """The measured drop, and the spread of what other questions would have given."""
+    measured = drop(reference, answers, examples, seed=0)
+    return ExpectedDrop(measured.value, (measured.high - measured.low) / (2 * 1.96))
+
+
+def exact_match(answers: Answers, examples: Examples) -> NDArray[np.bool_]:
+    """(N,) whether an answer is, in normal form, one of those that are right."""
+    return np.array(
+        [
+            any(_words(given) == _words(right) for right in true)
+            for given, true in zip(_texts(answers, examples), _true(examples), strict=True)
+        ],
+        dtype=np.bool_,
+    )
+
+
+def f1(given: str, right: str) -> float:
+    """Of the words of an answer, in normal form: without case, punctuation and articles."""
+    own, true = _words(given), _words(right)
+    if not own or not true:
+        return float(own == true)
+    common = sum((Counter(own) & Counter(true)).values())
+    return 2 * common / (len(own) + len(true))
+
+
+def _scores(answers: Answers, examples: Examples) -> NDArray[np.float64]:
+    return np.array(
+        [
+            max(f1(given, right) for right in true)
+            for given, true in zip(_texts(answers, examples), _true(examples), strict=True)
+        ]
+    )
+
+
+def _texts(answers: Answers, examples: Examples) -> list[str]:
+    """What was answered; nothing where that is likelier and the data has such questions."""
+    assert examples.pairs is not None  # questions have contexts
+    may_be_none = any("" in true for true in _true(examples))
+    return [
+        "" if may_be_none and none > score else context[int(start) : int(end)]
+        for context, (start, end, score, none) in zip(examples.pairs, answers, strict=True)
+    ]
+
+
+def _true(examples: Examples) -> Sequence[tuple[str, ...]]:
+    assert examples.answers is not None  # questions have answers
+    return examples.answers
+
+
+def _words(text: str) -> list[str]:
+    return _ARTICLES.sub(" ", text.casefold().translate(_PUNCTUATION)).split()

@@ -1,0 +1,140 @@
+"""Questions about contexts, with answers that are spans of them: SQuAD's files, or its columns."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.examples import Examples
+from compress.data.columns import NamedColumns, column_in, first_column
+from compress.data.table import Table, is_missing, listed
+from compress.errors import DataError
+
+__all__ = ["read"]
+
+
+def read(
+    tables: Mapping[str, Table],
+    named: NamedColumns,
+    label_names: Sequence[str] | None,  # noqa: ARG001 - the same for all tasks
+    problem_type: str | None = None,  # noqa: ARG001
+) -> tuple[dict[str, Examples], list[str]]:
+    """See `compress.data.tasks`; `text` names the column of questions, `pair` that of contexts,
+    `label` that of answers."""
+    examples, notes = {}, list[str]()
+    for name, table in tables.items():
+        if "paragraphs" in table.columns:
+            rows = list(_articles(table))
+        else:
+            rows = list(_rows(table, named))
+        if not rows:
+            raise DataError(f"{table.where}: there is no question in it")
+        questions, contexts, spans, answers = zip(*rows, strict=True)
+        examples[name] = Examples(
+            texts=tuple(questions),
+            labels=np.array(spans, dtype=np.int64),
+            label_names=("start", "end"),
+            pairs=tuple(contexts),
+            task="question-answering",
+            answers=tuple(answers),
+        )
+        without = sum("" in own for own in answers)
+        if without:
+            notes.append(f"{without} of the {len(rows)} {name} questions have no answer.")
+    return examples, notes
+
+
+Row = tuple[str, str, tuple[int, int], tuple[str, ...]]
+
+
+def _articles(table: Table) -> list[Row]:
+    """The questions of SQuAD's own files."""
+    found = []
+    for number, paragraphs in enumerate(table.columns["paragraphs"], start=1):
+        place = f"{table.where}: article {number}"
+        for paragraph in _list(paragraphs, place, "paragraphs"):
+            context = _text(paragraph, "context", place)
+            for question in _list(paragraph.get("qas"), place, "qas"):
+                where = f"{place}, question {question.get('id', '?')}"
+                answers = question.get("answers") or []
+                found.append(_row(_text(question, "question", where), context, answers, where))
+    return found
+
+
+def _rows(table: Table, named: NamedColumns) -> list[Row]:
+    """The questions of a table as the hub has them."""
+    columns = []
+    for wanted, names, option in (
+        (named.text, ("question",), "--text-column"),
+        (named.pair, ("context", "passage", "paragraph"), "--pair-column"),
+        (named.label, ("answers", "answer"), "--label-column"),
+    ):
+        found = column_in(table, wanted, option) if wanted else first_column(table, names)
+        if found is None:
+            raise DataError(
+                f"{table.where}: there is no column {' or '.join(names)}. "
+                f"Its columns: {listed(list(table.columns))}.",
+                hint=f"Name it with {option} COLUMN.",
+            )
+        columns.append(table.columns[found])
+    rows = []
+    for row, (question, context, answers) in enumerate(zip(*columns, strict=True), start=1):
+        where = f"{table.where}: data row {row}"
+        cells = {"question": question, "context": context}
+        rows.append(
+            _row(
+                _text(cells, "question", where),
+                _text(cells, "context", where),
+                _list(_one_by_one(answers), where, "answers"),
+                where,
+            )
+        )
+    return rows
+
+
+def _one_by_one(answers: Any) -> Any:
+    """Answers as a list of `{"text", "answer_start"}`, also where a dict holds lists of each."""
+    if not isinstance(answers, dict):
+        return answers
+    if not isinstance(answers.get("text"), list):
+        return [answers]
+    pairs = zip(answers["text"], answers.get("answer_start") or [], strict=False)
+    return [{"text": text, "answer_start": start} for text, start in pairs]
+
+
+def _row(question: str, context: str, answers: list[Any], where: str) -> Row:
+    spans = []
+    for answer in answers:
+        try:
+            text, start = str(answer["text"]), int(answer["answer_start"])
+        except (TypeError, KeyError, ValueError):
+            raise DataError(
+                f"{where}: an answer is {answer!r:.60}.",
+                hint='An answer looks like {"text": "Rome", "answer_start": 12}.',
+            ) from None
+        if context[start : start + len(text)] != text:
+            raise DataError(
+                f"{where}: the answer {text!r} does not stand at character {start} of its context.",
+                hint="answer_start counts characters from 0.",
+            )
+        spans.append((start, start + len(text), text))
+    if not spans:
+        return question, context, (0, 0), ("",)
+    start, end, _ = spans[0]
+    return question, context, (start, end), tuple(dict.fromkeys(text for _, _, text in spans))
+
+
+def _list(value: Any, where: str, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise DataError(
+            f"{where}: '{name}' is no list.",
+            hint="Is it a file in SQuAD's format, version 1.1 or 2?",
+        )
+    return value
+
+
+def _text(cells: Mapping[str, Any], name: str, where: str) -> str:
+    value = cells.get(name)
+    if is_missing(value) or not isinstance(value, str):
+        raise DataError(f"{where}: '{name}' is empty or no text.")
+    return value

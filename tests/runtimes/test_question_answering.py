@@ -1,0 +1,121 @@
+"""Spans of contexts: by hand from PyTorch's logits, in windows, and with no answer."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runtimes.errors import UsageError
+from runtimes.loading import open_checkpoint
+
+WORDS = ("who", "is", "ada", "the", "first", "of", "all", "she", "was", "born", "in", "london")
+ASKED = [
+    ("who is she", "ada was born in london"),
+    ("who was first", "she is the first of all"),
+    ("who", " ".join(WORDS * 12)),
+]
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Path:
+    """A BERT with random weights whose answers depend on the token; windows of 48 tokens."""
+    import torch
+    from transformers import BertConfig, BertForQuestionAnswering, BertTokenizer
+
+    special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    tokenizer = BertTokenizer(vocab={word: i for i, word in enumerate((*special, *WORDS))})
+    torch.manual_seed(0)
+    model = BertForQuestionAnswering(
+        BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=48,
+        )
+    )
+    with torch.no_grad():
+        model.qa_outputs.weight *= 20
+    model.save_pretrained(tmp_path)
+    tokenizer.model_max_length = 48
+    tokenizer.save_pretrained(tmp_path)
+    return tmp_path
+
+
+def by_hand(reader: Path, question: str, context: str) -> tuple[float, str]:
+    """The best span of one window, over all pairs of tokens."""
+    import torch
+    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(reader)
+    model = AutoModelForQuestionAnswering.from_pretrained(reader).eval()
+    inputs = tokenizer(question, context, return_tensors="pt", return_offsets_mapping=True)
+    offsets = inputs.pop("offset_mapping")[0].tolist()
+    with torch.inference_mode():
+        output = model(**inputs)
+    inside = [i for i, sequence in enumerate(inputs.sequence_ids(0)) if sequence == 1]
+    kept = [0, *inside]
+    starts = dict(zip(kept, output.start_logits[0, kept].softmax(-1).tolist(), strict=True))
+    ends = dict(zip(kept, output.end_logits[0, kept].softmax(-1).tolist(), strict=True))
+    score, start, end = max(
+        (starts[a] * ends[b], a, b) for a in inside for b in inside if a <= b < a + 15
+    )
+    return score, context[offsets[start][0] : offsets[end][1]]
+
+
+def test_the_best_span_is_the_answer(reader: Path) -> None:
+    with open_checkpoint(reader) as ask:
+        assert ask.task.NAME == "question-answering"
+        for question, context in ASKED[:2]:
+            score, answer = by_hand(reader, question, context)
+            found = ask({"question": question, "context": context})
+            assert found["answer"] == answer
+            assert found["score"] == pytest.approx(score, rel=1e-4)
+            assert context[found["start"] : found["end"]] == answer
+
+
+def test_long_contexts_are_read_in_windows(reader: Path) -> None:
+    with open_checkpoint(reader) as ask:
+        outputs = ask.outputs(ASKED)
+        assert list(outputs.items)[:3] == [0, 1, 2]
+        assert outputs.items.count(2) > 4
+        covered = np.zeros(len(ASKED[2][1]), dtype=bool)
+        for item, encoding in zip(outputs.items, outputs.encodings, strict=True):
+            assert len(encoding.ids) <= 48
+            for (start, end), part in zip(encoding.offsets, encoding.sequence_ids, strict=True):
+                if item == 2 and part == 1:
+                    covered[start:end] = True
+        assert all(covered[i] for i, letter in enumerate(ASKED[2][1]) if letter != " ")
+        answers = ask(ASKED[2], top_k=5)
+        assert len({(a["start"], a["end"]) for a in answers}) == 5
+        assert [a["score"] for a in answers] == sorted((a["score"] for a in answers), reverse=True)
+
+
+def test_batches_and_single_questions_agree(reader: Path) -> None:
+    with open_checkpoint(reader) as ask:
+        together, alone = ask(ASKED), [ask(one) for one in ASKED]
+        assert [a["answer"] for a in together] == [a["answer"] for a in alone]
+        decisions = ask.logits(ASKED)
+        assert decisions.shape == (3, 4)
+        assert [[a["start"], a["end"]] for a in together] == decisions[:, :2].astype(int).tolist()
+
+
+def test_there_may_be_no_answer(reader: Path) -> None:
+    with open_checkpoint(reader) as ask:
+        every = ask(ASKED[0], top_k=50, handle_impossible_answer=True)
+        none = [a for a in every if a["answer"] == ""]
+        assert len(none) == 1
+        assert none[0]["score"] == pytest.approx(float(ask.logits([ASKED[0]])[0, 3]))
+
+
+@pytest.mark.parametrize("wrong", ["who", 3, {"question": "who"}, [("a", "b", "c")]])
+def test_other_inputs_are_refused(reader: Path, wrong: Any) -> None:
+    with open_checkpoint(reader) as ask, pytest.raises(TypeError, match="question"):
+        ask(wrong)
+
+
+def test_options_that_do_not_exist_are_refused(reader: Path) -> None:
+    with open_checkpoint(reader) as ask, pytest.raises(UsageError, match="at least 1"):
+        ask(ASKED[0], top_k=0)
