@@ -126,9 +126,9 @@ class Workspace:
             return None
         from dataclasses import replace
 
-        from compress.encoder import LeanEncoderWithHead
+        from compress.encoder.modules import read
 
-        module = LeanEncoderWithHead.from_pretrained(folder).eval()
+        module = read(folder)
         lineage = json.loads((folder / "lineage.json").read_text(encoding="utf-8"))
         return replace(like, module=module, lineage=tuple(lineage))
 

@@ -22,6 +22,7 @@ C labels; in layer N: h heads of size d, I neurons):
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -52,6 +53,7 @@ __all__ = [
     "LeanEncoderWithHead",
     "LeanOutput",
     "build",
+    "read",
 ]
 
 # Added to the score of a padded key. Large enough that exp() underflows to exactly zero in every
@@ -247,14 +249,23 @@ class LeanEncoderForQuestionAnswering(LeanEncoderWithHead):
         self.post_init()
 
 
+_HEADS: dict[str, type[LeanEncoderWithHead]] = {
+    "sequence": LeanEncoderForSequenceClassification,
+    "token": LeanEncoderForTokenClassification,
+    "span": LeanEncoderForQuestionAnswering,
+}
+
+
 def build(config: LeanEncoderConfig) -> LeanEncoderWithHead:
     """A model with the head that the config names, with fresh weights."""
-    kinds = {
-        "sequence": LeanEncoderForSequenceClassification,
-        "token": LeanEncoderForTokenClassification,
-        "span": LeanEncoderForQuestionAnswering,
-    }
-    return kinds[config.head](config)
+    return _HEADS[config.head](config)
+
+
+def read(folder: Path) -> LeanEncoderWithHead:
+    """The model that `save_pretrained` wrote, in evaluation mode."""
+    kind = _HEADS[LeanEncoderConfig.from_pretrained(folder).head]
+    model: LeanEncoderWithHead = kind.from_pretrained(folder)
+    return model.eval()
 
 
 def _loss(config: LeanEncoderConfig, logits: Tensor, labels: Tensor) -> Tensor:
