@@ -143,8 +143,9 @@ def run(
         unlabelled=unlabelled,
         command=context.obj,
     )
-    _show(result.report, as_json=as_json)
-    _finish(result, out)
+    if result is not None:  # this is the first of several processes, or the only one
+        _show(result.report, as_json=as_json)
+        _finish(result, out)
 
 
 @app.command()
@@ -252,8 +253,9 @@ def demo(
         progress=progress,
         command=context.obj,
     )
-    _show(result.report, as_json=as_json)
-    _finish(result, out)
+    if result is not None:  # this is the first of several processes, or the only one
+        _show(result.report, as_json=as_json)
+        _finish(result, out)
 
 
 @app.command()

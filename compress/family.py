@@ -111,8 +111,10 @@ def run_stages(
         The members, the imported one first, all with the plan of the `quantize` stage if the
         recipe has it.
     """
+    from compress.distributed import is_main
+
     recipe = context.recipe
-    if not workspace.encoder(key).is_dir():
+    if is_main() and not workspace.encoder(key).is_dir():
         workspace.save_encoder(key, encoder)
     members = [Staged("full", key, encoder)]
     # `quantize` is a plan, not a change of weights: it is attached to every member below
@@ -122,7 +124,7 @@ def run_stages(
     else:
         for name in stages:
             members.append(_staged(replace(members[-1], name=name), name, context, workspace))
-    if "quantize" not in recipe.stages:
+    if "quantize" not in recipe.stages or not is_main():
         return members
     quantize = get_stage("quantize")
     return [replace(member, encoder=quantize.apply(member.encoder, context)) for member in members]
@@ -138,6 +140,7 @@ def _by_speedups(
     """A member for each speed-up, further ones while the budget is not used up, and until the
     deadline more of them where it ends."""
     from compress.boundary import Candidate, close_in, go_beyond
+    from compress.distributed import from_main
     from compress.prospects import quantized_drop
     from compress.search import probable_drop
     from compress.shrink import OutOfReachError
@@ -158,7 +161,7 @@ def _by_speedups(
             _log.warning("%s left out: %s", made.name, error.message)
             return None
         reached = full_ms / latency.predict(made.encoder.module.config.layer_sizes)
-        lost = quantized_drop(made.encoder, context)
+        lost = from_main(quantized_drop(made.encoder, context))
         return Candidate(
             reached,
             made,
@@ -186,7 +189,8 @@ def _by_speedups(
             make,
             max_drop=recipe.max_drop,
             deadline=deadline,
-            longest_s=longest_s,
+            longest_s=from_main(longest_s),
+            clock=lambda: from_main(time.monotonic()),
         )
     return [candidate.member for candidate in candidates]
 
@@ -209,6 +213,7 @@ def _speedups(recipe: Recipe, full_ms: float) -> list[float]:
 
 def _staged(before: "Staged", stage: str, context: "Context", workspace: Workspace) -> "Staged":
     """After one more stage."""
+    from compress.distributed import from_main
     from compress.stages.quantize import quantization_plan
 
     recipe = context.recipe
@@ -217,15 +222,38 @@ def _staged(before: "Staged", stage: str, context: "Context", workspace: Workspa
         # It trains with the rounding of the quantization to come, where the budget makes it train.
         settings += [quantization_plan(recipe).to_json(), recipe.max_drop]
     key = digest(before.key, stage, settings, recipe.seed, recipe.stages, context.target_ms)
-    done = workspace.load_encoder(key, like=before.encoder)
-    if done is None:
-        _log.info("%s: stage %s starts", before.name, stage)
-        done = get_stage(stage).apply(before.encoder, context)
-        workspace.save_encoder(key, done)
-        _log.info("%s: stage %s: %s", before.name, stage, dict(done.lineage[-1]))
-    else:
+    if from_main(workspace.encoder(key).is_dir()):
         _log.info("%s: stage %s: resumed from its checkpoint", before.name, stage)
+    else:
+        _log.info("%s: stage %s starts", before.name, stage)
+        _apply(stage, key, before, context, workspace)
+    done = workspace.load_encoder(key, like=before.encoder)
+    assert done is not None  # it was there, or has just been saved
     return replace(before, key=key, encoder=done)
+
+
+def _apply(name: str, key: str, before: "Staged", context: "Context", workspace: Workspace) -> None:
+    """Save what a stage makes; of several processes all take part in one that trains.
+
+    Raises:
+        OutOfReachError: The stage cannot make the encoder as fast as is asked; in all processes.
+    """
+    from compress.distributed import from_main, is_main
+    from compress.shrink import OutOfReachError
+
+    out_of_reach = None
+    if is_main() or name == "distill":
+        try:
+            done = get_stage(name).apply(before.encoder, context)
+        except OutOfReachError as error:
+            out_of_reach = error
+        else:
+            if is_main():
+                workspace.save_encoder(key, done)
+                _log.info("%s: stage %s: %s", before.name, name, dict(done.lineage[-1]))
+    # Waits for the first process, too.
+    if (failed := from_main(out_of_reach)) is not None:
+        raise failed
 
 
 def export_member(

@@ -23,7 +23,7 @@ from compress.family import (
 from compress.hub import hub_if_reachable
 from compress.job import Family, Job
 from compress.logs import logging_to, quiet_transformers
-from compress.progress import Progress
+from compress.progress import Progress, SilentProgress
 from compress.recipe import Recipe, render_recipe
 from compress.tokenized import kept_length
 from compress.workspace import Workspace, digest
@@ -60,10 +60,11 @@ def run(
     columns: Columns | None = None,
     unlabelled: Path | None = None,
     command: str | None = None,
-) -> Result:
+) -> Result | None:
     """Compress `model` inside the recipe's accuracy budget.
 
-    Every finished stage is kept in `out`; the same call resumes after the last one.
+    Every finished stage is kept in `out`; the same call resumes after the last one. Of several
+    processes (`accelerate launch`) all train, and the first one does the rest; the others get None.
 
     Args:
         model: Checkpoint folder or hub id.
@@ -91,9 +92,21 @@ def run(
             unlabelled, splits, text_column=columns.text, pair_column=columns.pair
         )
     checkpoint = _local(model)
+    from compress.distributed import (
+        is_main,
+        wait,
+    )  # torch: not before the input is known to be good
+
+    if not is_main():
+        progress = SilentProgress()
     job = Job(model, data, checkpoint, splits, more, recipe, workspace, progress, command)
-    start = _prepare(job, config)
-    workspace.create()
+    start, deadline = _prepare(job, config), _deadline(recipe, started)
+    if is_main():
+        workspace.create()
+    wait()
+    if not is_main():
+        _help(job, start, deadline)
+        return None
     with logging_to(workspace.log):
         _log.info("run: %s", command or f"{model} on {data}")
         (out / "recipe.yaml").write_text(
@@ -105,7 +118,7 @@ def run(
             _log.info("data: %d unlabelled texts from %s", len(more), unlabelled)
         for note in start.notes:
             _log.info("import: %s", note)
-        result = conclude(job, _family(job, start, _deadline(recipe, started)), start.remarks)
+        result = conclude(job, _family(job, start, deadline), start.remarks)
         workspace.close()
         _log.info("done")
     return result
@@ -171,7 +184,7 @@ def _prepare(job: Job, config: Any) -> _Start:
             unlabelled=job.unlabelled,
             max_length=max_length,
             seed=job.recipe.seed,
-            scratch=job.workspace.scratch,
+            scratch=_scratch(job),
         ),
         max_length=max_length,
         progress=job.progress,
@@ -185,6 +198,20 @@ def _deadline(recipe: Recipe, started: float) -> float | None:
     if recipe.time_budget_minutes is None:
         return None
     return started + 60 * (recipe.time_budget_minutes - _CONCLUSION_MINUTES)
+
+
+def _help(job: Job, start: _Start, deadline: float | None) -> None:
+    """What a process does that is not the first one: it takes part in training."""
+    if start.encoder is not None and start.context is not None:
+        _scratch(job).mkdir(parents=True, exist_ok=True)
+        _staged(job, start.encoder, start.context, deadline)
+
+
+def _scratch(job: Job) -> Path:
+    """Where this process keeps what the teacher says."""
+    from compress.distributed import rank
+
+    return job.workspace.scratch / f"process-{rank()}" if rank() else job.workspace.scratch
 
 
 def _family(job: Job, start: _Start, deadline: float | None) -> Family:
@@ -223,6 +250,12 @@ def _latency_table(job: Job, encoder: "Encoder", context: "Context") -> "Latency
     """What sizes cost on this machine; None where nothing is pruned by it."""
     if not job.recipe.speedups or "prune" not in job.recipe.stages:
         return None
+    from compress.distributed import from_main, is_main
+
+    return from_main(_measured_table(job, encoder, context) if is_main() else None)
+
+
+def _measured_table(job: Job, encoder: "Encoder", context: "Context") -> "LatencyTable":
     from compress.latency_measurement import cached_latency_table, default_cache_folder
     from compress.stages.quantize import quantization_plan
 

@@ -15,6 +15,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from compress.distributed import average_gradients, from_main, own_share
 from compress.progress import Progress
 
 __all__ = ["Evaluation", "FitResult", "fit", "has_bfloat16", "training_device"]
@@ -135,8 +136,9 @@ def fit(
                     best = _Best(model, evaluate)
                     best.consider()
                 with accelerator.autocast():
-                    loss = step_loss(batch)
+                    loss = step_loss(own_share(batch))
                 accelerator.backward(loss)
+                average_gradients(trained)
                 accelerator.clip_grad_norm_(trained, max_gradient_norm)
                 optimizer.step()
                 schedule.step()
@@ -173,7 +175,7 @@ class _Best:
             evaluation = self._evaluate()
         self._model.train(training)
         self.figures = evaluation.figures
-        if self.evaluation is None or evaluation.score > self.evaluation.score:
+        if from_main(self.evaluation is None or evaluation.score > self.evaluation.score):
             self.evaluation = evaluation
             # Frozen tensors (the word table is most of a small model) never change.
             self._weights = {
