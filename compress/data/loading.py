@@ -6,6 +6,7 @@ from importlib import import_module
 import numpy as np
 
 from compress.data.columns import NamedColumns
+from compress.data.missing import Missing
 from compress.data.reading import read_tables
 from compress.data.sources import locate
 from compress.data.splitting import Splits, carve, fingerprint, without_leaks
@@ -26,6 +27,7 @@ def load_splits(
     text_column: str | None = None,
     pair_column: str | None = None,
     label_column: str | None = None,
+    missing: Missing = "refuse",
     seed: int = 0,
 ) -> Splits:
     """Reads labelled text and decides what is trained on, selected with and reported on.
@@ -43,6 +45,8 @@ def load_splits(
         pair_column: Column of the second sentence; None finds it by convention, unless
             `text_column` is given.
         label_column: Column of the label; None finds it by convention.
+        missing: What becomes of rows with empty cells: `"refuse"` raises, `"drop"` leaves them out,
+            `"fill"` fills those of the training split (`compress.data.missing`).
         seed: Seed of every cut; the same data and seed give the same splits.
 
     Returns:
@@ -59,6 +63,7 @@ def load_splits(
         NamedColumns(text=text_column, pair=pair_column, label=label_column),
         label_names,
         problem_type,
+        missing,
     )
     train, selection, report, carved = carve(given, seed, source)
     train, selection, leaks = without_leaks(train, selection, report, source)

@@ -95,6 +95,7 @@ def train(
         text_column=columns.text,
         pair_column=columns.pair,
         label_column=columns.label,
+        missing=settings.missing,
         seed=settings.seed,
     )
     examples, notes = prepare(splits, settings)

@@ -46,6 +46,9 @@ class TrainingSettings(Settings):
     )
     unicode: Literal["none", "NFC", "NFKC"] = Field("NFC", description="normal form of the text")
     whitespace: bool = Field(True, description="runs of white space become one space")
+    missing: Literal["refuse", "drop", "fill"] = Field(
+        "refuse", description="rows with empty cells; only training text is ever filled"
+    )
     duplicates: Literal["drop", "keep"] = Field(
         "drop", description="training texts that are there twice; contradicting ones go altogether"
     )

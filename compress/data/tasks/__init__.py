@@ -2,9 +2,9 @@
 
 Each provides
 
-    read(tables, columns, label_names, problem_type) -> (examples by split, notes)
+    read(tables, columns, label_names, problem_type, missing) -> (examples by split, notes)
 
 with the tables by split, the columns that the person named (`compress.data.columns.NamedColumns`),
-and the model's class names and problem type, or None for those of the data. It raises DataError,
-naming the place.
+the model's class names and problem type, or None for those of the data, and what becomes of rows
+with empty cells (`compress.data.missing`). It raises DataError, naming the place.
 """

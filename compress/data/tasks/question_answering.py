@@ -7,6 +7,7 @@ import numpy as np
 
 from benchmarks.examples import Examples
 from compress.data.columns import NamedColumns, column_in, first_column
+from compress.data.missing import Missing
 from compress.data.table import Table, is_missing, listed
 from compress.errors import DataError
 
@@ -18,9 +19,12 @@ def read(
     named: NamedColumns,
     label_names: Sequence[str] | None,  # noqa: ARG001 - the same for all tasks
     problem_type: str | None = None,  # noqa: ARG001
+    missing: Missing = "refuse",
 ) -> tuple[dict[str, Examples], list[str]]:
     """See `compress.data.tasks`; `text` names the column of questions, `pair` that of contexts,
     `label` that of answers."""
+    if missing != "refuse":
+        raise DataError(f"missing={missing}: a question without its context cannot be used")
     examples, notes = {}, list[str]()
     for name, table in tables.items():
         if "paragraphs" in table.columns:

@@ -15,6 +15,7 @@ from compress.data.labels import (
     problem_type_of,
     read_scores,
 )
+from compress.data.missing import Missing, without_missing
 from compress.data.table import Table, require_present
 from compress.errors import DataError
 
@@ -26,6 +27,7 @@ def read(
     named: NamedColumns,
     label_names: Sequence[str] | None,
     problem_type: str | None = None,
+    missing: Missing = "refuse",
 ) -> tuple[dict[str, Examples], list[str]]:
     """See `compress.data.tasks`."""
     reference = next(iter(tables.values()))
@@ -36,6 +38,9 @@ def read(
         if is_unlabelled(tables[name], columns.label):
             notes.append(f"The {name} split ({len(tables[name])}) has no labels: left out.")
             del tables[name]
+    cells = [columns.text] if columns.pair is None else [columns.text, columns.pair]
+    tables, gaps = without_missing(tables, cells, columns.label, missing)
+    notes += gaps
 
     texts = {name: _texts(table, columns.text, "--text-column") for name, table in tables.items()}
     pairs = {

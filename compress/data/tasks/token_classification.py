@@ -8,6 +8,7 @@ import numpy as np
 from benchmarks.examples import Examples
 from compress.data.columns import NamedColumns, column_in, first_column
 from compress.data.labels import match_labels
+from compress.data.missing import Missing, without_missing
 from compress.data.table import Table, listed
 from compress.errors import DataError
 
@@ -23,6 +24,7 @@ def read(
     named: NamedColumns,
     label_names: Sequence[str] | None,
     problem_type: str | None = None,  # noqa: ARG001 - the same for all tasks
+    missing: Missing = "refuse",
 ) -> tuple[dict[str, Examples], list[str]]:
     """See `compress.data.tasks`; words and tags are lists, or strings split at white space."""
     if named.pair is not None:
@@ -30,7 +32,10 @@ def read(
     first = next(iter(tables.values()))
     words_in = _column(first, named.text, WORDS, "words", "--text-column")
     tags_in = _column(first, named.label, TAGS, "tags", "--label-column")
-    notes = [f"Words from column '{words_in}', tags from '{tags_in}'."]
+    if missing == "fill":
+        raise DataError("missing=fill: words and their tags cannot be made up", hint="missing=drop")
+    tables, gaps = without_missing(tables, [words_in], tags_in, missing)
+    notes = [*gaps, f"Words from column '{words_in}', tags from '{tags_in}'."]
     texts: dict[str, tuple[str, ...]] = {}
     counts: dict[str, list[int]] = {}
     tags: list[Table] = []
