@@ -137,7 +137,7 @@ def test_an_importer_proves_its_import(family: str, encoder: Encoder, tmp_path: 
             "num_attention_heads": 2,
             "intermediate_size": 24,
             "max_position_embeddings": 40,
-            "embedding_size": 16,
+            "embedding_size": 8,
             "pad_token_id": 0,
             "num_labels": 3,
             "initializer_range": 0.4,

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
+    AlbertConfig,
     BertConfig,
     CamembertConfig,
     DistilBertConfig,
@@ -81,6 +82,10 @@ FAMILIES: dict[str, Any] = {
     ),
     "electra, embeddings as wide as layers": ElectraConfig(**BERT, embedding_size=32),
     "electra, narrow embeddings": ElectraConfig(**BERT, embedding_size=16),
+    "albert": AlbertConfig(**BERT, embedding_size=16),
+    "albert, two groups of layers": AlbertConfig(
+        **{**BERT, "num_hidden_layers": 4}, embedding_size=16, num_hidden_groups=2
+    ),
 }
 
 
