@@ -160,6 +160,9 @@ def train(
     task: Annotated[
         str, typer.Option(help="text-classification, token-classification or question-answering.")
     ] = "text-classification",
+    objective: Annotated[
+        str, typer.Option(help="task; or mlm, mlm+nsp: pre-training on plain text.")
+    ] = "task",
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint.")] = Path("teacher"),
     epochs: Annotated[float | None, typer.Option(help="Passes over the training text.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Examples a step.")] = None,
@@ -188,6 +191,9 @@ def train(
             "seed": seed,
         },
     )
+    if objective != "task":
+        _pretrain(base, data, out, settings, objective, text_column, context.obj, as_json, quiet)
+        return
     from compress.finetune.run import train as run_training
     from compress.pipeline import Columns
 
@@ -504,6 +510,45 @@ def _progress(quiet: bool) -> Any:
 def _say(text: str, quiet: bool) -> None:
     if not quiet:
         sys.stderr.write(f"{text}\n")
+
+
+def _pretrain(
+    base: str,
+    data: str,
+    out: Path,
+    settings: Any,
+    objective: str,
+    text_column: str | None,
+    command: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from typing import get_args
+
+    from compress.finetune.pretraining import Objective, pretrain
+
+    if objective not in get_args(Objective):
+        known = ", ".join(("task", *get_args(Objective)))
+        raise UsageError(f"there is no objective {objective!r}", hint=f"there are: {known}")
+    done = pretrain(
+        base,
+        data,
+        out,
+        settings,
+        objective=objective,  # type: ignore[arg-type]
+        text_column=text_column,
+        progress=_progress(quiet),
+        command=command,
+    )
+    if not done.main_process:
+        return
+    before, after = done.perplexity
+    if as_json:
+        _write_json({"folder": str(out), "perplexity": {"before": before, "after": after}})
+    else:
+        sys.stdout.write(
+            f"perplexity of masked tokens {after:.1f}, {before:.1f} before; {done.texts:,} texts\n"
+        )
 
 
 def _show(report: Any, *, as_json: bool) -> None:

@@ -4,17 +4,16 @@ They need one file system: what the first process saves, the others read.
 """
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
-from numpy.typing import NDArray
 
 __all__ = ["average_gradients", "from_main", "is_main", "own_share", "processes", "rank", "wait"]
 
 T = TypeVar("T")
+B = TypeVar("B", bound=Any)
 
 
 def processes() -> int:
@@ -46,10 +45,13 @@ def from_main(value: T) -> T:
     return box[0]
 
 
-def own_share(batch: NDArray[np.int64]) -> NDArray[np.int64]:
+def own_share(batch: B) -> B:
     """This process's part of a batch; all of it, where there is not one for each."""
     count = processes()
-    return batch if count == 1 or len(batch) < count else batch[rank() :: count]
+    if count == 1 or len(batch) < count:
+        return batch
+    share: B = batch[rank() :: count]
+    return share
 
 
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:

@@ -251,7 +251,7 @@ class Tokenizer:
         else:
             backend = self.backend
             rows = (backend.encode_batch if offsets else backend.encode_batch_fast)(list(inputs))
-        items = range(len(rows))
+        items: Sequence[int] = range(len(rows))
         if offsets and self._windows:
             items = [i for i, row in enumerate(rows) for _ in (row, *row.overflowing)]
             rows = [part for row in rows for part in (row, *row.overflowing)]

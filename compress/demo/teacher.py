@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from compress.demo.grammar import Utterance
 from compress.demo.settings import TeacherSettings
+from compress.finetune.scratch import train_tokenizer
 from compress.progress import Progress
 from compress.train import fit, training_device
 
@@ -24,7 +25,6 @@ __all__ = ["train_teacher"]
 
 # Batches are cut from pools sorted by length: little padding, and still a random order.
 BATCHES_PER_POOL = 32
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def train_teacher(
     from transformers import BertConfig, BertForSequenceClassification
 
     names = sorted({utterance.intent for utterance in splits["train"]})
-    tokenizer = _tokenizer([u.text for u in splits["train"]], settings)
+    texts = [u.text for u in splits["train"]]
+    tokenizer = train_tokenizer(texts, settings.vocabulary, settings.max_length)
     train, test = (_encode(splits[name], tokenizer, names) for name in ("train", "test"))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -107,49 +108,6 @@ def train_teacher(
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     return _accuracy(model, test, device)
-
-
-def _tokenizer(texts: Sequence[str], settings: TeacherSettings) -> Any:
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
-    from tokenizers.processors import TemplateProcessing
-    from transformers import PreTrainedTokenizerFast
-
-    vocabulary = _vocabulary(texts, settings.vocabulary)
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    tokenizer.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        model_max_length=settings.max_length,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    )
-
-
-def _vocabulary(texts: Sequence[str], size: int) -> dict[str, int]:
-    """A WordPiece vocabulary, the same for the same texts."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-
-    letters = sorted({letter for text in texts for letter in text if not letter.isspace()})
-    # The trainer numbers "##a", "##b", ... in the order of a hash map and breaks ties by number,
-    # so they are given numbers beforehand; as the real tokenizer must not take them for special
-    # tokens, it is built from the vocabulary alone.
-    fixed = [*SPECIAL_TOKENS, *letters, *(f"##{letter}" for letter in letters)]
-    trained = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    trained.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=fixed, show_progress=False)
-    trained.train_from_iterator(texts, trainer)
-    return dict(trained.get_vocab())
 
 
 def _encode(utterances: Sequence[Utterance], tokenizer: Any, names: Sequence[str]) -> _Encoded:

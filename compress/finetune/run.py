@@ -1,7 +1,7 @@
 """A whole training: from a base model and labelled data to a checkpoint and how good it is."""
 
 import json
-import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,9 @@ from benchmarks.metrics import Metric
 from benchmarks.tasks import get_measure
 from compress.data import load_splits
 from compress.errors import ModelError, UsageError
+from compress.finetune.output import RECORD, check_out, last_checkpoint, make_scratch, save
 from compress.finetune.preparation import prepare
+from compress.finetune.scratch import is_size, new_config, train_tokenizer
 from compress.finetune.settings import TrainingSettings
 from compress.finetune.tasks import get_training_task
 from compress.hub import hub_if_reachable
@@ -26,7 +28,8 @@ from runtimes.registry import get_task
 
 __all__ = ["Trained", "train"]
 
-_RECORD, _SCRATCH = "training.json", ".training"
+# Tokens of a new encoder's inputs, where nothing else is asked for.
+_NEW_LENGTH = 128
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def train(
     same base, data and settings, to the weights that it would have come to undisturbed.
 
     Args:
-        base: Encoder checkpoint folder or hub id, with or without a classifier.
+        base: Encoder checkpoint folder or hub id, with or without a classifier; or a size of
+            `compress.finetune.scratch` to start from nothing.
         data: As for a run, see `compress.data.load_splits`.
         out: Folder for the checkpoint; it is new, empty, or of an earlier training.
         settings: How to train.
@@ -101,9 +105,12 @@ def train(
     examples, notes = prepare(splits, settings)
     names = splits.train.label_names
     key = digest(tool_version(), base, task, splits.fingerprint, settings.model_dump(mode="json"))
-    _check_out(out, key)
+    check_out(out, key)
     problem_type = splits.train.problem_type
-    model, tokenizer = _load(base, task, names, problem_type, settings.seed)
+    texts = [
+        text for row in examples.inputs() for text in ((row,) if isinstance(row, str) else row)
+    ]
+    model, tokenizer = _load(base, task, names, problem_type, settings, texts)
     training_task = get_training_task(splits.train)
     if settings.metric not in (None, *training_task.FIGURES):
         raise UsageError(
@@ -117,7 +124,7 @@ def train(
         freeze(model, embeddings=settings.freeze_embeddings, layers=settings.freeze_layers)
     except ValueError as error:
         raise UsageError(f"freeze_layers={settings.freeze_layers}: {error}") from error
-    scratch = _scratch(out, key)
+    scratch = make_scratch(out, key)
     weights = None
     if settings.class_weights == "balanced":
         if problem_type != "single_label_classification":
@@ -137,7 +144,7 @@ def train(
         weights=weights,
         progress=progress,
     )
-    trainer.train(resume_from_checkpoint=_last_checkpoint(scratch))
+    trainer.train(resume_from_checkpoint=last_checkpoint(scratch))
     found = {}
     for name, part in (("selection", splits.selection), ("report", splits.report)):
         answers = trainer.predict(training_task.features(part, tokenizer, length))
@@ -145,7 +152,7 @@ def train(
         found[name] = training_task.figures(*decided)
     metric = None
     if main_process:
-        _save(trainer.model, tokenizer, length, out)
+        save(trainer.model, tokenizer, length, out, scratch)
         # As its user opens it, from text to answer.
         with open_checkpoint(out) as opened:
             metric = get_measure(splits.report).metric(
@@ -166,51 +173,34 @@ def train(
             "key": key,
         }
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-        (out / _RECORD).write_text(text, encoding="utf-8")
-        for checkpoint in scratch.glob("checkpoint-*"):
-            shutil.rmtree(checkpoint)
+        (out / RECORD).write_text(text, encoding="utf-8")
     return Trained(out, found, metric, (*splits.notes, *notes), main_process)
 
 
-def _check_out(out: Path, key: str) -> None:
-    """Refuse a folder of something else, before anything is written."""
-    mark = out / _SCRATCH / "key"
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file", hint="name a folder")
-    if out.is_dir() and any(out.iterdir()):
-        if not mark.is_file():
-            raise UsageError(
-                f"--out {out} is not empty and was not written by a training; nothing was touched",
-                hint="name a new folder, or one of an earlier training (which then resumes)",
-            )
-        if mark.read_text(encoding="utf-8") != key:
-            raise UsageError(
-                f"--out {out} holds a training of another base, data or settings",
-                hint="name a new folder, or remove this one first",
-            )
-
-
-def _scratch(out: Path, key: str) -> Path:
-    """Where checkpoints of this training go."""
-    scratch = out / _SCRATCH
-    try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        (scratch / "key").write_text(key, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"--out {out} cannot be written to: {error.strerror or error}",
-            hint="name a folder that can be",
-        ) from error
-    return scratch
-
-
 def _load(
-    base: str, task: str, names: tuple[str, ...], problem_type: str, seed: int
+    base: str,
+    task: str,
+    names: tuple[str, ...],
+    problem_type: str,
+    settings: TrainingSettings,
+    texts: Sequence[str],
 ) -> tuple[Any, Any]:
     import transformers
 
-    transformers.set_seed(seed)  # of a new classifier's weights
+    transformers.set_seed(settings.seed)  # of new weights
     labels = dict(enumerate(names))
+    if is_size(base):
+        length = settings.max_length or _NEW_LENGTH
+        tokenizer = train_tokenizer(texts, settings.vocabulary, length)
+        config = new_config(
+            base,
+            tokenizer,
+            num_labels=len(names),
+            id2label=labels,
+            label2id={name: index for index, name in labels.items()},
+            problem_type=problem_type,
+        )
+        return getattr(transformers, MODELS[task]).from_config(config), tokenizer
     try:
         with hub_if_reachable():
             tokenizer = transformers.AutoTokenizer.from_pretrained(base)
@@ -227,16 +217,3 @@ def _load(
         first = str(error).strip().splitlines()[0]
         raise ModelError(f"{base} cannot be loaded as a classifier: {first}") from error
     return model, tokenizer
-
-
-def _last_checkpoint(scratch: Path) -> str | None:
-    from transformers.trainer_utils import get_last_checkpoint
-
-    found: str | None = get_last_checkpoint(str(scratch))
-    return found
-
-
-def _save(model: Any, tokenizer: Any, length: int, out: Path) -> None:
-    model.save_pretrained(out)
-    tokenizer.model_max_length = length
-    tokenizer.save_pretrained(out)

@@ -44,6 +44,9 @@ class TrainingSettings(Settings):
     max_length: int | None = Field(
         None, ge=8, description="tokens kept of a text; by default what the tokenizer allows"
     )
+    vocabulary: int = Field(
+        8000, ge=100, description="entries of the vocabulary, where an encoder starts from nothing"
+    )
     unicode: Literal["none", "NFC", "NFKC"] = Field("NFC", description="normal form of the text")
     whitespace: bool = Field(True, description="runs of white space become one space")
     missing: Literal["refuse", "drop", "fill"] = Field(

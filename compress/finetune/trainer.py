@@ -28,7 +28,7 @@ from compress.finetune.settings import TrainingSettings
 from compress.finetune.tasks import TrainingTask
 from compress.progress import Progress, Task
 
-__all__ = ["build_trainer", "class_weights", "freeze"]
+__all__ = ["build_pretrainer", "build_trainer", "class_weights", "freeze"]
 
 
 def build_trainer(
@@ -58,7 +58,66 @@ def build_trainer(
         weights: (C,) of the classes in the loss; None: equal.
         progress: Told of each step.
     """
-    arguments = TrainingArguments(
+    trainer = _Trainer(
+        model=model,
+        args=_arguments(folder, settings, len(train), settings.metric or task.FIGURES[0]),
+        train_dataset=train,
+        eval_dataset=validation,
+        data_collator=task.collator(tokenizer),
+        processing_class=tokenizer,
+        compute_loss_func=_Loss(weights, settings.label_smoothing, model.config.problem_type),
+        compute_metrics=lambda found: task.figures(
+            *task.decided(found.predictions, found.label_ids, names)
+        ),
+        callbacks=_callbacks(settings, progress),
+    )
+    return _quiet(trainer, settings)
+
+
+def build_pretrainer(
+    model: Any,
+    tokenizer: Any,
+    train: Sequence[dict[str, Any]],
+    validation: Sequence[dict[str, Any]],
+    folder: Path,
+    settings: TrainingSettings,
+    *,
+    collator: Any,
+    progress: Progress,
+) -> Trainer:
+    """A trainer by the model's own loss, which also picks the best weights.
+
+    Args:
+        model: A Transformers model that gives a loss.
+        tokenizer: Its tokenizer.
+        train: Inputs of their own lengths.
+        validation: Likewise, with labels.
+        folder: Where checkpoints and TensorBoard logs go.
+        settings: How to train.
+        collator: Puts inputs into batches.
+        progress: Told of each step.
+    """
+    trainer = _Trainer(
+        model=model,
+        args=_arguments(folder, settings, len(train), "loss", greater_is_better=False),
+        train_dataset=train,
+        eval_dataset=validation,
+        data_collator=collator,
+        processing_class=tokenizer,
+        callbacks=_callbacks(settings, progress),
+    )
+    return _quiet(trainer, settings)
+
+
+def _arguments(
+    folder: Path,
+    settings: TrainingSettings,
+    examples: int,
+    metric: str,
+    *,
+    greater_is_better: bool = True,
+) -> TrainingArguments:
+    return TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=settings.batch_size,
         per_device_eval_batch_size=64,
@@ -70,13 +129,13 @@ def build_trainer(
         gradient_accumulation_steps=settings.accumulate,
         max_grad_norm=settings.clip,
         eval_strategy="steps",
-        eval_steps=_interval(len(train), settings),
+        eval_steps=_interval(examples, settings),
         save_strategy="steps",
-        save_steps=_interval(len(train), settings),
+        save_steps=_interval(examples, settings),
         save_total_limit=2,  # the best and the last
         load_best_model_at_end=True,
-        metric_for_best_model=settings.metric or task.FIGURES[0],
-        greater_is_better=True,
+        metric_for_best_model=metric,
+        greater_is_better=greater_is_better,
         logging_strategy="steps",
         logging_steps=10,
         report_to=["tensorboard"],
@@ -84,28 +143,24 @@ def build_trainer(
         seed=settings.seed,
         remove_unused_columns=False,
         label_names=["labels"],
+        prediction_loss_only=not greater_is_better,
         # Of grouping by length the library forgets, when it resumes, where it was.
         train_sampling_strategy="random",
         restore_callback_states_from_checkpoint=True,  # the patience that is left
         dataloader_pin_memory=torch.cuda.is_available(),
         bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
     )
+
+
+def _callbacks(settings: TrainingSettings, progress: Progress) -> list[TrainerCallback]:
     callbacks: list[TrainerCallback] = [_Reporting(progress)]
     if settings.patience is not None:
         callbacks.append(EarlyStoppingCallback(settings.patience))
-    trainer = _Trainer(
-        model=model,
-        args=arguments,
-        train_dataset=train,
-        eval_dataset=validation,
-        data_collator=task.collator(tokenizer),
-        processing_class=tokenizer,
-        compute_loss_func=_Loss(weights, settings.label_smoothing, model.config.problem_type),
-        compute_metrics=lambda found: task.figures(
-            *task.decided(found.predictions, found.label_ids, names)
-        ),
-        callbacks=callbacks,
-    )
+    return callbacks
+
+
+def _quiet(trainer: "_Trainer", settings: TrainingSettings) -> Trainer:
+    """Without the library's own printing."""
     trainer.settings = settings
     for printer in ("PrinterCallback", "ProgressCallback"):
         for callback in list(trainer.callback_handler.callbacks):

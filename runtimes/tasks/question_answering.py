@@ -1,7 +1,7 @@
 """Extractive question answering: a question and a context to the span that answers it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -80,7 +80,7 @@ def postprocess(
     results: list[Any] = []
     for index, found in enumerate(_answers(outputs, top_k, max_answer_len)):
         spans = found if handle_impossible_answer else [span for span in found if span[2] > span[1]]
-        context = outputs.inputs[index][1]
+        _, context = cast(tuple[str, str], outputs.inputs[index])
         answers = [
             {"score": score, "start": start, "end": end, "answer": context[start:end]}
             for score, start, end in sorted(spans, reverse=True)[:top_k]

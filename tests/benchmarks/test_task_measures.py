@@ -56,7 +56,7 @@ def test_pearson_is_the_librarys() -> None:
 def test_drops_are_paired(make: object) -> None:
     examples, logits = make()  # type: ignore[operator]
     measure = get_measure(examples)
-    worse = logits + np.random.default_rng(1).normal(size=logits.shape).astype(np.float32)
+    worse = logits + 3 * np.random.default_rng(1).normal(size=logits.shape).astype(np.float32)
     drop = measure.drop(logits, worse, examples, seed=0)
     difference = measure.metric(logits, examples).value - measure.metric(worse, examples).value
     assert drop.value == pytest.approx(difference)

@@ -347,15 +347,15 @@ def test_a_family_without_importer_is_exported_as_it_is(
     task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     import torch
-    from transformers import AlbertConfig, AlbertForSequenceClassification
+    from transformers import MPNetConfig, MPNetForSequenceClassification
 
     torch.manual_seed(0)
-    model = tmp_path / "albert"
+    model = tmp_path / "mpnet"
     shutil.copytree(task.model, model)
     (model / "model.safetensors").unlink()
-    config = AlbertConfig(
+    config = MPNetConfig(
         vocab_size=len(task.vocabulary),
-        embedding_size=16,
+        pad_token_id=0,
         hidden_size=16,
         num_hidden_layers=1,
         num_attention_heads=2,
@@ -365,13 +365,13 @@ def test_a_family_without_importer_is_exported_as_it_is(
         id2label={0: "worse", 1: "better"},
         label2id={"worse": 0, "better": 1},
     )
-    AlbertForSequenceClassification(config).save_pretrained(model)
+    MPNetForSequenceClassification(config).save_pretrained(model)
     out = tmp_path / "out"
     arguments = [str(model), "--data", str(task.data), "--out", str(out), "--max-drop", "50"]
     with lightly(monkeypatch, runtimes=("onnxruntime",)):
         assert main([*arguments, *QUICK]) == 0
     captured = capfd.readouterr()
-    remark = "no importer for architecture 'albert'"
+    remark = "no importer for architecture 'mpnet'"
     assert remark in " ".join((captured.out + captured.err).split())
     assert remark in (out / "report.md").read_text()
     assert remark in log(out)

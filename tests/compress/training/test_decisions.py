@@ -36,9 +36,12 @@ def test_of_texts_the_logits_are_the_decisions() -> None:
 def test_every_token_but_padding_is_an_answer() -> None:
     logits = torch.arange(12, dtype=torch.float32).view(2, 3, 2)
     mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
-    assert all_answers(logits, mask).shape == (5, 2)
-    assert all_answers(logits, None).shape == (6, 2)
-    assert all_answers(logits[:, 0], mask).shape == (2, 2)
+    assert all_answers(logits, mask, "token").shape == (5, 2)
+    assert all_answers(logits, None, "token").shape == (6, 2)
+    assert all_answers(logits[:, 0], mask, "sequence").shape == (2, 2)
+    spans = all_answers(logits, mask, "span")
+    assert spans.shape == (4, 3)
+    assert (spans[:2, 2] < -10000).all()
 
 
 def test_words_stay_with_their_texts() -> None:

@@ -1,0 +1,290 @@
+"""Continued pre-training on plain text: masked words, and whether a sentence follows another.
+
+Text of the domain makes a better teacher, and a student that has read it is a better start. BERT's
+rule (Devlin et al. 2019, https://arxiv.org/abs/1810.04805): 15% of the tokens are asked for, and of
+these 80% are masked, 10% are another token and 10% are left as they are.
+"""
+
+import json
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from compress.data.reading import read_tables
+from compress.data.sources import locate
+from compress.data.table import is_missing
+from compress.errors import DataError, ModelError
+from compress.finetune.output import RECORD, check_out, last_checkpoint, make_scratch, save
+from compress.finetune.scratch import is_size, new_config, train_tokenizer
+from compress.finetune.settings import TrainingSettings
+from compress.hub import hub_if_reachable
+from compress.logs import quiet_transformers
+from compress.progress import Progress, SilentProgress
+from compress.tokenized import kept_length
+from compress.version import tool_version
+from compress.workspace import digest
+
+__all__ = ["Objective", "Pretrained", "pretrain", "read_documents"]
+
+Objective = Literal["mlm", "mlm+nsp"]
+
+_HELD_OUT = 0.05
+_MASKED = 0.15
+_NEW_LENGTH = 128
+_IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What pre-training gave.
+
+    Attributes:
+        folder: The checkpoint.
+        perplexity: Of the masked tokens of held-out text, before and after.
+        texts: Texts that were learnt from.
+        main_process: Whether this is the process that tells of it, of several.
+    """
+
+    folder: Path
+    perplexity: tuple[float, float]
+    texts: int
+    main_process: bool = True
+
+
+def pretrain(
+    base: str,
+    data: str,
+    out: Path,
+    settings: TrainingSettings,
+    *,
+    objective: Objective,
+    text_column: str | None = None,
+    progress: Progress,
+    command: str | None = None,
+) -> Pretrained:
+    """Train `base` on plain text; a training that was stopped goes on when it is started again.
+
+    Args:
+        base: Encoder checkpoint folder or hub id, or a size of `compress.finetune.scratch`.
+        data: A .txt file with a sentence a line and an empty line between documents, or a table
+            with a column of texts.
+        out: Folder for the checkpoint; it is new, empty, or of an earlier training.
+        settings: How to train.
+        objective: `"mlm"`, or `"mlm+nsp"` with BERT's next-sentence prediction.
+        text_column: Column of the texts, where convention does not find it.
+        progress: Where to report progress.
+        command: What the user typed, for the record.
+
+    Raises:
+        DataError: The data cannot be read, or is too little.
+        ModelError: The base model has no head for the objective.
+        UsageError: `out` holds something else.
+    """
+    quiet_transformers()
+    from accelerate import PartialState
+
+    main_process = PartialState().is_main_process
+    if not main_process:
+        progress = SilentProgress()
+    documents = read_documents(data, text_column)
+    key = digest(tool_version(), base, objective, documents, settings.model_dump(mode="json"))
+    check_out(out, key)
+    texts = [sentence for document in documents for sentence in document]
+    model, tokenizer = _load(base, objective, settings, texts)
+    length = kept_length(settings.max_length, model.config, tokenizer)
+    scratch = make_scratch(out, key)
+    train, held_out = _features(documents, tokenizer, length, objective, settings.seed)
+    from compress.finetune.trainer import build_pretrainer
+
+    torch.manual_seed(settings.seed)
+    masking = _Masking(tokenizer, settings.seed)
+    fixed = [masking.masked(feature) for feature in held_out]
+    trainer = build_pretrainer(
+        model, tokenizer, train, fixed, scratch, settings, collator=masking, progress=progress
+    )
+    before = math.exp(trainer.evaluate()["eval_loss"])
+    trainer.train(resume_from_checkpoint=last_checkpoint(scratch))
+    after = math.exp(trainer.evaluate()["eval_loss"])
+    if main_process:
+        save(trainer.model, tokenizer, length, out, scratch)
+        record = {
+            "base": base,
+            "data": data,
+            "objective": objective,
+            "texts": len(train),
+            "settings": settings.model_dump(mode="json"),
+            "perplexity": {"before": before, "after": after},
+            "history": trainer.state.log_history,
+            "command": command,
+            "key": key,
+        }
+        text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+        (out / RECORD).write_text(text, encoding="utf-8")
+    return Pretrained(out, (before, after), len(train), main_process)
+
+
+def read_documents(data: str, text_column: str | None = None) -> list[list[str]]:
+    """Documents as lists of sentences; a row of a table is a document of one.
+
+    Raises:
+        DataError: There is too little text, or no column of it.
+    """
+    path = Path(data).expanduser()
+    if path.suffix.lower() == ".txt" and path.is_file():
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from error
+        documents: list[list[str]] = [[]]
+        for line in lines:
+            if line.strip():
+                documents[-1].append(line.strip())
+            elif documents[-1]:
+                documents.append([])
+        found = [document for document in documents if document]
+    else:
+        from compress.data.columns import TEXTS, column_in, first_column
+
+        tables = read_tables(locate(data))
+        table = tables.get("train") or next(iter(tables.values()))
+        column = (
+            first_column(table, TEXTS)
+            if text_column is None
+            else column_in(table, text_column, "--text-column")
+        )
+        if column is None:
+            raise DataError(f"{table.where}: no column of texts; name it with --text-column")
+        found = [[str(text)] for text in table.columns[column] if not is_missing(text)]
+    if sum(map(len, found)) < 20:
+        raise DataError(f"{data}: {sum(map(len, found))} texts are too few to learn from")
+    return found
+
+
+def _load(
+    base: str, objective: Objective, settings: TrainingSettings, texts: Sequence[str]
+) -> tuple[Any, Any]:
+    import transformers
+
+    transformers.set_seed(settings.seed)
+    if is_size(base):
+        length = settings.max_length or _NEW_LENGTH
+        tokenizer = train_tokenizer(texts, settings.vocabulary, length)
+        config = new_config(base, tokenizer)
+        if objective == "mlm":
+            return transformers.BertForMaskedLM(config), tokenizer
+        return transformers.BertForPreTraining(config), tokenizer
+    try:
+        with hub_if_reachable():
+            tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+            config = transformers.AutoConfig.from_pretrained(base)
+            if objective == "mlm":
+                opener = transformers.AutoModelForMaskedLM
+            elif config.model_type == "bert":
+                opener = transformers.BertForPreTraining
+            else:
+                raise ModelError(
+                    f"{base}: a {config.model_type} has no next-sentence prediction",
+                    hint="use --objective mlm",
+                )
+            model = opener.from_pretrained(base, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ModelError(f"{base} cannot be loaded for {objective}: {first}") from error
+    return model, tokenizer
+
+
+def _features(
+    documents: Sequence[Sequence[str]],
+    tokenizer: Any,
+    length: int,
+    objective: Objective,
+    seed: int,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Inputs to learn from, and held out; of whole documents, so that neither knows the other's."""
+    rng = random.Random(seed)
+    order = list(documents)
+    rng.shuffle(order)
+    count = max(1, round(_HELD_OUT * len(order)))
+    parts = (order[count:] or order, order[:count])
+    found = []
+    for part in parts:
+        if objective == "mlm":
+            texts = [sentence for document in part for sentence in document]
+            encoded = tokenizer(texts, truncation=True, max_length=length)
+            features = [{"input_ids": ids} for ids in encoded["input_ids"]]
+        else:
+            features = _pairs(part, tokenizer, length, rng)
+        found.append(features)
+    return found[0], found[1]
+
+
+def _pairs(
+    documents: Sequence[Sequence[str]], tokenizer: Any, length: int, rng: random.Random
+) -> list[dict[str, Any]]:
+    """Sentences with the one that follows (0), or, half of the time, with any other (1).
+
+    Raises:
+        DataError: No document has two sentences.
+    """
+    everything = [sentence for document in documents for sentence in document]
+    first, second, labels = [], [], []
+    for document in documents:
+        for one, other in pairwise(document):
+            follows = rng.random() < 0.5
+            first.append(one)
+            second.append(other if follows else rng.choice(everything))
+            labels.append(0 if follows else 1)
+    if not first:
+        raise DataError(
+            "next-sentence prediction needs documents of two sentences or more",
+            hint="a .txt file has a sentence a line, and an empty line between documents",
+        )
+    encoded = tokenizer(first, second, truncation=True, max_length=length)
+    return [
+        {
+            "input_ids": encoded["input_ids"][i],
+            "token_type_ids": encoded["token_type_ids"][i],
+            "next_sentence_label": label,
+        }
+        for i, label in enumerate(labels)
+    ]
+
+
+class _Masking:
+    """Puts inputs into batches, masked anew each time, unless they are masked already."""
+
+    def __init__(self, tokenizer: Any, seed: int) -> None:
+        from transformers import DataCollatorForLanguageModeling
+
+        self._tokenizer = tokenizer
+        self._mask = DataCollatorForLanguageModeling(tokenizer, mlm_probability=_MASKED)
+        self._once = DataCollatorForLanguageModeling(tokenizer, mlm_probability=_MASKED, seed=seed)
+
+    def masked(self, feature: dict[str, Any]) -> dict[str, Any]:
+        """One input, masked once and for all; at least one token is asked for."""
+        while True:
+            batch = self._once([{"input_ids": feature["input_ids"]}])
+            if (batch["labels"] != _IGNORED).any():
+                break
+        return {
+            **feature,
+            "input_ids": batch["input_ids"][0].tolist(),
+            "labels": batch["labels"][0].tolist(),
+        }
+
+    def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
+        labels = [feature.get("labels") for feature in features]
+        plain = [{k: v for k, v in f.items() if k != "labels"} for f in features]
+        if labels[0] is None:
+            return dict(self._mask(plain))
+        batch = dict(self._tokenizer.pad(plain, return_tensors="pt"))
+        width = batch["input_ids"].shape[1]
+        rows = [[*own, *[_IGNORED] * (width - len(own))] for own in labels if own is not None]
+        batch["labels"] = torch.tensor(rows)
+        return batch
