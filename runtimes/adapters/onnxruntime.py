@@ -1,6 +1,7 @@
 """ONNX Runtime: `.onnx` files on the CPU, CUDA and the library's other execution providers."""
 
 import importlib.metadata
+import mmap
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,14 @@ _PACKAGES = {
     "openvino": "onnxruntime-openvino",
 }
 
+
+_INTEGER_OPERATORS = (
+    b"MatMulInteger",
+    b"DynamicQuantizeMatMul",
+    b"QLinearMatMul",
+    b"QAttention",
+    b"DequantizeLinear",
+)
 
 # The first that knows the operators of our graphs (export.dialects).
 _OLDEST = (1, 31)
@@ -95,6 +104,8 @@ def open_model(
     A provider that is present but does not start (a driver that does not fit, say) lets the library
     fall back to the CPU; that is warned of, and the session's `device` says so.
 
+    `precision` `"auto"` looks into the file.
+
     Options: `spinning` (whether threads wait for the next call at full speed), `arena` (whether
     memory is kept for the next call).
     """
@@ -135,7 +146,13 @@ def open_model(
             RuntimeWarning,
             stacklevel=2,
         )
-    return OnnxRuntimeSession(session, actual, "fp32" if precision == "auto" else precision)
+    return OnnxRuntimeSession(session, actual, _held(path) if precision == "auto" else precision)
+
+
+def _held(path: Path) -> str:
+    """The precision of the products in a file that nobody vouches for, by its operators' names."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return "int8" if any(data.find(name) >= 0 for name in _INTEGER_OPERATORS) else "fp32"
 
 
 def _version(library: ModuleType) -> tuple[int, ...]:

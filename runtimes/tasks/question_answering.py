@@ -8,7 +8,6 @@ import numpy as np
 from runtimes.base import Array
 from runtimes.errors import UsageError
 from runtimes.tasks.base import Outputs, Parsed
-from runtimes.tokenization import TextInput
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -107,7 +106,7 @@ def decisions(outputs: Outputs) -> Array:
     return rows
 
 
-def from_line(line: str) -> TextInput:
+def from_line(line: str) -> tuple[str, str]:
     """Question and context, between them a tab.
 
     Raises:

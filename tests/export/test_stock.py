@@ -60,6 +60,9 @@ def test_stock_exports_open_and_agree(
         if name == "onnx-fp32":
             assert np.abs(logits - expected).max() < 1e-3
         assert (logits.argmax(-1) == expected.argmax(-1)).mean() >= 0.85, name
+        if runtime == "onnxruntime":  # what is not stated is read from the file
+            with open_model_folder(tmp_path / name, runtime=runtime, precision="auto") as model:
+                assert model.session.precision == precision
     assert not list(tmp_path.glob(".*"))
 
 
