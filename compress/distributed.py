@@ -18,22 +18,22 @@ B = TypeVar("B", bound=Any)
 
 def processes() -> int:
     """How many there are; 1 without `accelerate launch`."""
-    return int(PartialState().num_processes)
+    return int(_state().num_processes)
 
 
 def rank() -> int:
     """Which of them this is, from 0."""
-    return int(PartialState().process_index)
+    return int(_state().process_index)
 
 
 def is_main() -> bool:
     """Whether this is the one that writes and reports."""
-    return bool(PartialState().is_main_process)
+    return bool(_state().is_main_process)
 
 
 def wait() -> None:
     """Go on when all are here."""
-    PartialState().wait_for_everyone()
+    _state().wait_for_everyone()
 
 
 def from_main(value: T) -> T:
@@ -64,3 +64,9 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
             parameter.grad = torch.zeros_like(parameter)
         torch.distributed.all_reduce(parameter.grad)
         parameter.grad /= count
+
+
+def _state() -> PartialState:
+    """What the library knows of the other processes; the first look connects to them."""
+    # Without an accelerator it has to be told that CPUs may work together.
+    return PartialState(cpu=not torch.accelerator.is_available())

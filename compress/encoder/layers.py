@@ -15,6 +15,7 @@ __all__ = [
     "FeedForward",
     "OutputBias",
     "SelfAttention",
+    "TokenHead",
 ]
 
 QKV = tuple[Tensor, Tensor, Tensor]

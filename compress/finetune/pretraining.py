@@ -87,9 +87,9 @@ def pretrain(
         UsageError: `out` holds something else.
     """
     quiet_transformers()
-    from accelerate import PartialState
+    from compress.distributed import is_main
 
-    main_process = PartialState().is_main_process
+    main_process = is_main()
     if not main_process:
         progress = SilentProgress()
     documents = read_documents(data, text_column)

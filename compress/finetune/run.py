@@ -85,9 +85,9 @@ def train(
         UsageError: `out` holds something else, or a training with other settings.
     """
     quiet_transformers()
-    from accelerate import PartialState
+    from compress.distributed import is_main
 
-    main_process = PartialState().is_main_process
+    main_process = is_main()
     if not main_process:
         progress = SilentProgress()
     get_task(task)  # an unknown one is refused by name

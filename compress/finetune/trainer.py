@@ -148,6 +148,7 @@ def _arguments(
         train_sampling_strategy="random",
         restore_callback_states_from_checkpoint=True,  # the patience that is left
         dataloader_pin_memory=torch.cuda.is_available(),
+        use_cpu=not torch.accelerator.is_available(),
         bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
     )
 

@@ -124,9 +124,9 @@ RUNS: dict[str, tuple[Case, int, list[str]]] = {
         pickled, 1, ["only pickled weights (pytorch_model.bin)", "convert it: python -c"],
     ),
     "torn weights": (truncated, 1, ["torn: cannot be loaded"]),
-    "a model without a classifier": (without_head, 1, ["not a fine-tuned sequence classifier"]),
+    "a model without a classifier": (without_head, 1, ["not fine-tuned for text-classification"]),
     "the same of a family without importer": (
-        unknown_family_without_head, 1, ["not a fine-tuned sequence classifier"],
+        unknown_family_without_head, 1, ["not fine-tuned for text-classification"],
     ),
     "no data": (
         lambda t, f, o: [str(t.model), "--out", str(o)], 2, ["--data is missing", "try: compress"],

@@ -116,7 +116,7 @@ def test_classes_without_examples_are_said() -> None:
         (["good", "bad"], ["negative", "positive"], ["bad, good", "negative, positive"]),
         (["pos", "neg"], ["LABEL_0", "LABEL_1"], ["neg, pos", "LABEL_0, LABEL_1"]),
         ([0, 1, 2], ["negative", "positive"], ["0, 1, 2", "negative, positive"]),
-        ([0.5, 1.0], ["a", "b"], ["0.5", "data row 1", "regression"]),
+        ([0.5, 1.0], ["a", "b"], ["0.5", "data row 1", "is a score"]),
         ([["a"], ["b"]], ["a", "b"], ["data row 1", "several labels"]),
         (["a", None, "b", " "], ["a", "b"], ["2 of 4 rows", "data row 2, 4"]),
         ([float("nan"), 1.0], ["a", "b"], ["1 of 2 rows", "data row 1"]),
