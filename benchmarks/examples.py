@@ -28,6 +28,8 @@ class Examples:
         task: What the labels are for, by its name in `runtimes.tasks`.
         problem_type: What kind of labels they are, as in Hugging Face configs.
         answers: Of questions (whose contexts are the pairs), all texts that are right.
+        questions: Of multiple choice, where a text and its pair are a prompt and one of its
+            choices: (N,) which question each belongs to. Labels are 1.0 for the right one.
     """
 
     texts: tuple[str, ...]
@@ -38,6 +40,7 @@ class Examples:
     task: str = "text-classification"
     problem_type: str = "single_label_classification"
     answers: tuple[tuple[str, ...], ...] | None = None
+    questions: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -61,6 +64,7 @@ class Examples:
             task=self.task,
             problem_type=self.problem_type,
             answers=None if self.answers is None else tuple(self.answers[i] for i in chosen),
+            questions=None if self.questions is None else self.questions[chosen],
         )
 
     def labels_of(self, index: int) -> NDArray[Any]:

@@ -158,7 +158,10 @@ def train(
     ] = None,
     data: Annotated[str | None, typer.Option(help="Labelled text, as for `compress run`.")] = None,
     task: Annotated[
-        str, typer.Option(help="text-classification, token-classification or question-answering.")
+        str,
+        typer.Option(
+            help="text-classification, token-classification, question-answering or multiple-choice."
+        ),
     ] = "text-classification",
     objective: Annotated[
         str, typer.Option(help="task; or mlm, mlm+nsp: pre-training on plain text.")

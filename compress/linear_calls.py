@@ -53,7 +53,7 @@ def linear_layers(model: "LeanEncoderWithHead") -> dict[str, nn.Linear]:
         for name, module in model.encoder.named_modules()
         if isinstance(module, nn.Linear)
     }
-    if model.config.head != "sequence":
+    if model.config.reads_tokens:
         return encoder
     return {**encoder, "classifier.dense": model.classifier.dense}
 

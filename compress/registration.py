@@ -54,6 +54,7 @@ def _register_models() -> None:
         return  # transformers without torch can still tokenize; there is no model to offer it
     from transformers.models.auto.modeling_auto import (
         AutoModel,
+        AutoModelForMultipleChoice,
         AutoModelForQuestionAnswering,
         AutoModelForSequenceClassification,
         AutoModelForTokenClassification,
@@ -61,6 +62,7 @@ def _register_models() -> None:
 
     from compress.encoder.config import LeanEncoderConfig
     from compress.encoder.modules import (
+        LeanEncoderForMultipleChoice,
         LeanEncoderForQuestionAnswering,
         LeanEncoderForSequenceClassification,
         LeanEncoderForTokenClassification,
@@ -76,6 +78,9 @@ def _register_models() -> None:
     )
     AutoModelForQuestionAnswering.register(
         LeanEncoderConfig, LeanEncoderForQuestionAnswering, exist_ok=True
+    )
+    AutoModelForMultipleChoice.register(
+        LeanEncoderConfig, LeanEncoderForMultipleChoice, exist_ok=True
     )
 
 

@@ -70,7 +70,7 @@ class TeacherOutputs:
         self._device = next(teacher.parameters()).device
         self._limit_bytes = limit_bytes
         # Answers for every token are as much as a layer's output: they go to the file.
-        self._of_tokens = teacher.config.head != "sequence"
+        self._of_tokens = teacher.config.reads_tokens
         self._logits = np.full(
             (len(texts), 1 if self._of_tokens else teacher.config.num_labels),
             np.nan,

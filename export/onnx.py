@@ -73,7 +73,7 @@ def _build(
     for index in range(len(config.layers)):
         first_only = index == last and folds.first_token and bool(config.first_token_last_layer)
         x = _layer(weights, dialect, folds, index, x, padding, first_only=first_only)
-    if config.head != "sequence":
+    if config.reads_tokens:
         logits = _affine(dialect, weights, x, "classifier.output")
         return graph.model(inputs, logits, ["batch", "sequence", int(config.num_labels)])
     first_token = graph.node("Gather", x, graph.constant("first", np.array(0, np.int64)), axis=1)

@@ -34,6 +34,7 @@ _TASKS = {
     "sequence": "text-classification",
     "token": "token-classification",
     "span": "question-answering",
+    "choice": "multiple-choice",
 }
 
 Inputs = Mapping[str, NDArray[np.int64]]

@@ -66,12 +66,16 @@ def _export(checkpoint: Path, target: Path, name: StockName, calibration: Sequen
     import transformers
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
-    opener = getattr(transformers, MODELS[read_hf_config(checkpoint).task])
+    task = read_hf_config(checkpoint).task
+    opener = getattr(transformers, MODELS[task])
     model = opener.from_pretrained(checkpoint, use_safetensors=True)
     # Two texts of different lengths: batch and sequence stay dynamic in the traced graph.
     texts = ["the quick brown fox jumps over the lazy dog", "hello"]
     inputs = dict(tokenizer(texts, padding=True, return_tensors="pt"))
     samples = [{key: torch.from_numpy(v) for key, v in batch.items()} for batch in calibration]
+    if task == "multiple-choice":  # one choice of a question after the other
+        inputs = {key: value[:, None] for key, value in inputs.items()}
+        samples = [{key: v[:, None] for key, v in batch.items()} for batch in samples]
     exporter, config = _recipe(name, samples)
     exporter.export(model.eval(), inputs, config=config).save_pretrained(target)
     tokenizer.save_pretrained(target)

@@ -9,7 +9,15 @@ from typing import Any
 
 from runtimes.errors import ModelError
 
-__all__ = ["MODELS", "HfConfig", "problem_type_of", "read_hf_config", "read_json", "task_of"]
+__all__ = [
+    "MODELS",
+    "HfConfig",
+    "labels_of",
+    "problem_type_of",
+    "read_hf_config",
+    "read_json",
+    "task_of",
+]
 
 # Families whose first position is `pad_token_id + 1`, so that fewer are usable than the table has.
 _OFFSET_POSITIONS = {
@@ -27,6 +35,7 @@ MODELS = {
     "text-classification": "AutoModelForSequenceClassification",
     "token-classification": "AutoModelForTokenClassification",
     "question-answering": "AutoModelForQuestionAnswering",
+    "multiple-choice": "AutoModelForMultipleChoice",
 }
 """By task, the class of Transformers that opens its checkpoints."""
 
@@ -78,10 +87,11 @@ def read_hf_config(folder: str | os.PathLike[str]) -> HfConfig:
     length = tokenizer.get("model_max_length")
     if isinstance(length, int | float) and 0 < length < _NO_LIMIT:
         limits.append(int(length))
+    task = task_of(config.get("architectures"))
     return HfConfig(
         model_type=model_type,
-        task=task_of(config.get("architectures")),
-        labels=_labels(config),
+        task=task,
+        labels=labels_of(task, _labels(config)),
         problem_type=str(config.get("problem_type") or "single_label_classification"),
         max_length=min(limits, default=_DEFAULT_MAX_LENGTH),
         pad_token_id=pad if isinstance(pad, int) else None,
@@ -97,6 +107,12 @@ def task_of(architectures: Sequence[str] | None) -> str:
             if name.endswith(opener.removeprefix("AutoModel")):
                 return task
     return "text-classification"
+
+
+def labels_of(task: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Names of a model's outputs, by those in its config: of choices it gives one, whatever the
+    config says."""
+    return ("score",) if task == "multiple-choice" else tuple(names)
 
 
 def problem_type_of(problem_type: str | None, outputs: int) -> str:

@@ -11,6 +11,9 @@ import pytest
 
 # Tests never ask the network: what is not on this machine is an error, and a quick one.
 os.environ["HF_HUB_OFFLINE"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Side by side, tests and what they start leave each other their cores.
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 GOOD = ("good", "great", "fine", "lovely")
 BAD = ("bad", "awful", "poor", "dull")

@@ -13,5 +13,7 @@ _OF_PROBLEM = {"multi_label_classification": "multi_label", "regression": "regre
 
 def get_measure(examples: Examples) -> Measure:
     """The measure for what these examples are labelled for."""
-    name = _OF_PROBLEM.get(examples.problem_type, examples.task.replace("-", "_"))
+    name = examples.task.replace("-", "_")
+    if examples.task == "text-classification":
+        name = _OF_PROBLEM.get(examples.problem_type, name)
     return cast(Measure, import_module(f"{__name__}.{name}"))

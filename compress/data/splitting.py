@@ -122,6 +122,8 @@ def stratified(examples: Examples, fractions: Sequence[float], seed: int) -> lis
     tenths.
     """
     rng = np.random.default_rng(seed)
+    if examples.questions is not None:
+        return _by_question(examples, fractions, rng)
     position = np.empty(len(examples))
     labels = _strata(examples)
     for label in np.unique(labels):
@@ -130,6 +132,20 @@ def stratified(examples: Examples, fractions: Sequence[float], seed: int) -> lis
     order = np.argsort(position, kind="stable")
     bounds = np.rint(np.cumsum(fractions)[:-1] * len(examples)).astype(int)
     return [examples.take(np.sort(part)) for part in np.split(order, bounds)]
+
+
+def _by_question(
+    examples: Examples, fractions: Sequence[float], rng: np.random.Generator
+) -> list[Examples]:
+    """Parts of whole questions."""
+    assert examples.questions is not None  # the caller has looked
+    questions = np.unique(examples.questions)
+    order = rng.permutation(questions)
+    bounds = np.rint(np.cumsum(fractions)[:-1] * len(questions)).astype(int)
+    return [
+        examples.take(np.flatnonzero(np.isin(examples.questions, part)))
+        for part in np.split(order, bounds)
+    ]
 
 
 def _strata(examples: Examples) -> NDArray[np.int64]:
@@ -220,6 +236,11 @@ def _keys(examples: Examples) -> list[tuple[str, ...]]:
     if examples.pairs is None:
         return [(text,) for text in texts]
     pairs = [" ".join(text.casefold().split()) for text in examples.pairs]
+    if examples.questions is not None:  # of a question, with all of its choices
+        whole: dict[int, tuple[str, ...]] = {}
+        for question, text, pair in zip(examples.questions, texts, pairs, strict=True):
+            whole[question] = (*whole.get(question, (text,)), pair)
+        return [whole[question] for question in examples.questions]
     return list(zip(texts, pairs, strict=True))
 
 

@@ -51,8 +51,8 @@ class LeanEncoderConfig(PreTrainedConfig):
             the last layer when a classifier asks for nothing but logits (lossless); False of a
             token classifier.
         head: What reads the last layer: `"sequence"`, a classifier of the text, `"token"`, one of
-            every token, or `"span"`, which says of every token whether an answer starts and ends
-            there.
+            every token, `"span"`, which says of every token whether an answer starts and ends
+            there, or `"choice"`, which gives a text and one of its endings a score.
         source_family: `model_type` of the checkpoint this encoder was imported from.
         initializer_range: Standard deviation of freshly initialised matrices.
         pad_token_id: Id of the padding token.
@@ -78,6 +78,11 @@ class LeanEncoderConfig(PreTrainedConfig):
     initializer_range: float = 0.02
     pad_token_id: int | None = 0
     tie_word_embeddings: bool = False
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the head answers for every token, rather than for the whole text."""
+        return self.head in ("token", "span")
 
     @property
     def num_hidden_layers(self) -> int:

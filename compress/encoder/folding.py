@@ -147,7 +147,7 @@ def assemble(
         layer_norm_eps=embeddings.LayerNorm.eps,
         max_position_embeddings=positions.shape[0],
         type_vocab_size=type_vocab_size,
-        first_token_last_layer=head == "sequence",
+        first_token_last_layer=head not in ("token", "span"),
         head=head,
         **settings,
     )
@@ -169,12 +169,16 @@ def token_head(model: Any) -> dict[str, Any]:
     return {}
 
 
-def label_settings(config: Any) -> dict[str, Any]:
+def label_settings(model: Any) -> dict[str, Any]:
     """Fields that mean the same in every family: labels, task, padding and where it came from."""
+    config = model.config
+    labels, task = dict(config.id2label), {"problem_type": config.problem_type}
+    if type(model).__name__.endswith("ForMultipleChoice"):
+        labels, task = {0: "score"}, {"problem_type": "regression", "head": "choice"}
     return {
-        "id2label": dict(config.id2label),
-        "label2id": dict(config.label2id),
-        "problem_type": config.problem_type,
+        **task,
+        "id2label": labels,
+        "label2id": {name: index for index, name in labels.items()},
         "pad_token_id": config.pad_token_id,
         "initializer_range": config.initializer_range,
         "source_family": config.model_type,

@@ -45,6 +45,7 @@ from compress.objectives import Objective, objective_of
 
 __all__ = [
     "MASKED_SCORE",
+    "LeanEncoderForMultipleChoice",
     "LeanEncoderForQuestionAnswering",
     "LeanEncoderForSequenceClassification",
     "LeanEncoderForTokenClassification",
@@ -249,10 +250,43 @@ class LeanEncoderForQuestionAnswering(LeanEncoderWithHead):
         self.post_init()
 
 
+class LeanEncoderForMultipleChoice(LeanEncoderWithHead):
+    """The lean encoder with a score on its first token: how well a choice fits its prompt."""
+
+    def __init__(self, config: LeanEncoderConfig) -> None:
+        super().__init__(config)
+        self.encoder = LeanEncoderModel(config)
+        self.classifier = ClassificationHead(config)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        *,
+        return_dict: bool = True,
+        **options: Any,
+    ) -> LeanOutput | tuple[Any, ...]:
+        """Score pairs (B, T), giving (B, 1); or, as Transformers has it, all K choices of each
+        question (B, K, T), giving (B, K), with `labels` (B,) the right ones."""
+        inputs: list[Any] = [input_ids, attention_mask, token_type_ids]
+        choices = input_ids.shape[1] if input_ids.ndim == 3 else 1
+        if input_ids.ndim == 3:
+            inputs = [None if rows is None else rows.flatten(0, 1) for rows in inputs]
+        output: Any = super().forward(*inputs, **options)
+        output.logits = output.logits.view(-1, choices)
+        if labels is not None:
+            output.loss = F.cross_entropy(output.logits, labels)
+        return output if return_dict else output.to_tuple()
+
+
 _HEADS: dict[str, type[LeanEncoderWithHead]] = {
     "sequence": LeanEncoderForSequenceClassification,
     "token": LeanEncoderForTokenClassification,
     "span": LeanEncoderForQuestionAnswering,
+    "choice": LeanEncoderForMultipleChoice,
 }
 
 

@@ -41,7 +41,10 @@ def max_logit_delta(original: Any, lean: LeanEncoderWithHead, tokenizer: Any) ->
     with torch.inference_mode():
         for batch in probe_batches(lean, tokenizer, types=types):
             mask = batch.get("attention_mask")
-            expected = original(**batch)
+            if lean.config.head == "choice":  # one choice a question
+                expected = original(**{name: rows[:, None] for name, rows in batch.items()})
+            else:
+                expected = original(**batch)
             if lean.config.head == "span":
                 logits = torch.stack([expected.start_logits, expected.end_logits], dim=-1)
             else:

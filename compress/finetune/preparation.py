@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.examples import Examples
 from compress.data import Splits
-from compress.errors import DataError
+from compress.errors import DataError, UsageError
 from compress.finetune.settings import TrainingSettings
 
 __all__ = ["prepare"]
@@ -36,11 +36,16 @@ def prepare(splits: Splits, settings: TrainingSettings) -> tuple[Examples, list[
 
     Raises:
         DataError: Nothing is left to learn from.
+        UsageError: Copies are asked for of something that cannot be varied.
     """
     train = _normalized(splits.train, settings)
     notes = []
     if (changed := sum(a != b for a, b in zip(train.texts, splits.train.texts, strict=True))) > 0:
         notes.append(f"{changed} training texts were brought to normal form.")
+    if train.questions is not None:  # with all of their choices or not at all
+        if settings.augment:
+            raise UsageError("augment: copies of questions with choices cannot be made")
+        return train, notes
     seen = {
         key
         for part in (splits.selection, splits.report)

@@ -64,12 +64,16 @@ class OnnxRuntimeSession:
         self._session = session
         self._run = session.run  # type: ignore[attr-defined]
         self.input_names = tuple(i.name for i in session.get_inputs())  # type: ignore[attr-defined]
+        # Stock exports of multiple choice take all choices of a question at once: (B, K, T).
+        self._nested = len(session.get_inputs()[0].shape) == 3  # type: ignore[attr-defined]
         self._outputs = [o.name for o in session.get_outputs()]  # type: ignore[attr-defined]
 
     def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
         """Run one batch of int64 (B, T) arrays; returns every output by name."""
         if len(inputs) != len(self.input_names):  # the library refuses names it does not know
             inputs = {name: inputs[name] for name in self.input_names}
+        if self._nested:
+            inputs = {name: array[:, None] for name, array in inputs.items()}
         return dict(zip(self._outputs, self._run(self._outputs, inputs), strict=True))
 
     def close(self) -> None:

@@ -59,6 +59,8 @@ class OpenVinoSession:
             port.any_name if port.names else f"output_{index}"
             for index, port in enumerate(compiled.outputs)
         ]
+        # Stock exports of multiple choice take all choices of a question at once: (B, K, T).
+        self._nested = len(compiled.inputs[0].get_partial_shape()) == 3
         self._tensor = import_openvino().Tensor
         self._request = compiled.create_infer_request()
         self._lock = threading.Lock()
@@ -71,6 +73,8 @@ class OpenVinoSession:
             # several times as much.
             for index, name in enumerate(self.input_names):
                 array = np.ascontiguousarray(inputs[name], dtype=self._types[index])
+                if self._nested:
+                    array = array[:, None]
                 request.set_input_tensor(index, self._tensor(array, shared_memory=True))
             request.infer(share_outputs=True)
             # Copied, because the next call writes to the same memory.

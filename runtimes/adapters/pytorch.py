@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from runtimes.base import Array, DeviceInfo, Session, known_options
 from runtimes.buckets import bucket_of, filled
 from runtimes.errors import DeviceUnavailableError, MissingDependencyError, ModelError
-from runtimes.hf_config import MODELS, read_hf_config
+from runtimes.hf_config import MODELS, labels_of, read_hf_config
 from runtimes.tokenization import (
     INPUT_NAMES,
     Rows,
@@ -75,12 +75,16 @@ class PyTorchSession:
         self.input_names = _input_names(model)
         self._from_numpy = torch.from_numpy
         self._inference_mode = torch.inference_mode
+        # Transformers has such models take all choices of a question at once: (B, K, T).
+        self._nested = type(model).__name__.endswith("ForMultipleChoice")
 
     def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
         """Run one batch of int64 (B, T) arrays; returns `logits`, float32 (B, C) or (B, T, C)."""
         tensors = {
             name: self._from_numpy(inputs[name]).to(self.device) for name in self.input_names
         }
+        if self._nested:
+            tensors = {name: tensor[:, None] for name, tensor in tensors.items()}
         with self._inference_mode():
             logits = _logits_of(self.model(**tensors))
             return {"logits": logits.float().cpu().numpy()}
@@ -321,10 +325,11 @@ def open_reference(
     except Exception as error:
         raise ModelError(f"The tokenizer of {path} cannot be loaded: {error}") from error
     config = session.model.config
-    labels = tuple(config.id2label[index] for index in range(config.num_labels))
+    task = read_hf_config(path).task
+    names = [config.id2label[index] for index in range(config.num_labels)]
+    labels = labels_of(task, names)
     problem_type = config.problem_type or "single_label_classification"
     max_length = read_hf_config(path).max_length
-    task = read_hf_config(path).task
     one_label = problem_type == "single_label_classification" and len(labels) > 1
     softmax = task == "text-classification" and one_label
     by_hand = softmax and type(session) is PyTorchSession
@@ -373,12 +378,15 @@ def _open(
         raise ModelError("PyTorch has no INT8 linear layers on CUDA.", hint="ask for fp16 or bf16")
     if device == "cpu" and graphs:
         raise DeviceUnavailableError("CUDA graphs need the device cuda.")
+    task = read_hf_config(path).task
+    if graphs and task == "multiple-choice":
+        raise ModelError("CUDA graphs are not made of models of multiple choice.")
     _check_checkpoint(path)
     if threads is not None:
         torch.set_num_threads(threads)
     try:
         with _no_progress_bar(transformers):
-            model = getattr(transformers, MODELS[read_hf_config(path).task]).from_pretrained(
+            model = getattr(transformers, MODELS[task]).from_pretrained(
                 str(path),
                 dtype=getattr(torch, _DTYPES[precision]),
                 use_safetensors=True,

@@ -46,7 +46,8 @@ QUICK = [
     "threads=1",
 ]
 FILLERS = ("a", "the", "film", "plot", "was", "very", "and", "its")
-CITIES, DAYS = ("good", "great", "fine", "lovely"), ("bad", "awful", "poor", "dull")
+GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "awful", "poor", "dull")
+CITIES, DAYS = GOOD, BAD
 
 
 def unpruned(out: Path) -> Path:
@@ -267,3 +268,47 @@ def test_question_answering(task: Any, tmp_path: Path, capfd: pytest.CaptureFixt
     assert main(["predict", artifact, "good film\tthe plot was great fine ."]) == 0
     assert capfd.readouterr().out.split("\t")[0] == "great fine"
     assert main(["predict", artifact, "no context"]) == 2
+
+
+def choices(count: int, seed: int) -> list[dict[str, Any]]:
+    """Which of three endings is of the kind that the prompt asks for."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        kind, other = ((GOOD, BAD), (BAD, GOOD))[int(rng.integers(2))]
+        prompt = f"the {rng.choice(FILLERS)} film was {rng.choice(kind)}"
+        endings = [f"{rng.choice(FILLERS)} {word}" for word in rng.choice(other, size=3)]
+        place = int(rng.integers(3))
+        endings[place] = f"{rng.choice(FILLERS)} {rng.choice(kind)}"
+        found.append({"prompt": prompt, "choices": endings, "label": place})
+    return found
+
+
+def test_multiple_choice(task: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = write_splits(tmp_path, choices(620, seed=0))
+    base, teacher, out = task.save_bert(tmp_path / "base"), tmp_path / "teacher", tmp_path / "out"
+    command = ["train", str(base), "--task", "multiple-choice", "--data", str(data)]
+    assert main([*command, "--out", str(teacher), "learning_rate=3e-3", "epochs=6"]) == 0
+    record = json.loads((teacher / "training.json").read_text())
+    assert record["metric"]["name"] == "accuracy"
+    assert record["metric"]["value"] > 80
+    assert record["metrics"]["report"]["accuracy"] == pytest.approx(record["metric"]["value"])
+
+    command = [str(teacher), "--data", str(data), "--out", str(out), "--max-drop", "20"]
+    assert main([*command, *QUICK]) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert all(row["error"] is None for row in report["rows"])
+    recommended = next(row for row in report["rows"] if row["id"] == report["recommended"])
+    assert recommended["metric"]["value"] > 70
+    asked = [(row["prompt"], row["choices"]) for row in choices(60, seed=9)]
+    with open_checkpoint(teacher) as original:
+        expected = original(asked)
+    for runtime in ("onnxruntime", "openvino"):
+        with load(unpruned(out), runtime=runtime) as deployed:
+            found = deployed(asked, batch_size=1)
+        same = [a["index"] == b["index"] for a, b in zip(found, expected, strict=True)]
+        assert np.mean(same) >= 0.95
+    capfd.readouterr()
+    line = "the film was good\ta bad\tits lovely\tvery dull"
+    assert main(["predict", str(out / "artifact"), line]) == 0
+    assert capfd.readouterr().out.split("\t")[0] == "its lovely"

@@ -42,7 +42,12 @@ def model_path(
 
 def test_runtimes_are_found_by_file_with_the_preferred_first() -> None:
     assert RUNTIMES == ("onnxruntime", "openvino", "pytorch")
-    assert task_names() == ("question-answering", "text-classification", "token-classification")
+    assert task_names() == (
+        "multiple-choice",
+        "question-answering",
+        "text-classification",
+        "token-classification",
+    )
     assert get_task("text-classification").NAME == "text-classification"
     with pytest.raises(UsageError, match="onnxruntime, openvino, pytorch") as caught:
         get_runtime("openvno")

@@ -51,7 +51,7 @@ def convert(model: Any) -> LeanEncoderWithHead:
         attention_dropout=config.attention_probs_dropout_prob,
         classifier_dropout=config.classifier_dropout_prob,
         **head,
-        **label_settings(config),
+        **label_settings(model),
     )
 
 

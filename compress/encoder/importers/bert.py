@@ -31,5 +31,5 @@ def convert(model: Any) -> LeanEncoderWithHead:
         dropout=config.hidden_dropout_prob,
         attention_dropout=config.attention_probs_dropout_prob,
         classifier_dropout=config.hidden_dropout_prob if dropout is None else dropout,
-        **label_settings(config),
+        **label_settings(model),
     )

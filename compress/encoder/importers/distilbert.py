@@ -38,5 +38,5 @@ def convert(model: Any) -> LeanEncoderWithHead:
         dropout=config.dropout,
         attention_dropout=config.attention_dropout,
         classifier_dropout=config.seq_classif_dropout,
-        **label_settings(config),
+        **label_settings(model),
     )

@@ -21,10 +21,11 @@ def convert(model: Any) -> LeanEncoderWithHead:
     config = model.config
     check_options(config, config.hidden_act)
     dropout = config.classifier_dropout
-    head = token_head(model) or {
-        "dense": model.classifier.dense,
-        "output": model.classifier.out_proj,
-    }
+    head = token_head(model)
+    if type(model).__name__.endswith("ForMultipleChoice"):
+        head = {"dense": model.sequence_summary.summary, "output": model.classifier}
+    elif not head:
+        head = {"dense": model.classifier.dense, "output": model.classifier.out_proj}
     return assemble(
         embeddings=model.electra.embeddings,
         projection=getattr(model.electra, "embeddings_project", None),
@@ -35,5 +36,5 @@ def convert(model: Any) -> LeanEncoderWithHead:
         dropout=config.hidden_dropout_prob,
         attention_dropout=config.attention_probs_dropout_prob,
         classifier_dropout=config.hidden_dropout_prob if dropout is None else dropout,
-        **label_settings(config),
+        **label_settings(model),
     )

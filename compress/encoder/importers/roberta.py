@@ -27,10 +27,11 @@ def convert(model: Any) -> LeanEncoderWithHead:
     check_options(config, config.hidden_act)
     encoder = model.base_model
     dropout = config.classifier_dropout
-    head = token_head(model) or {
-        "dense": model.classifier.dense,
-        "output": model.classifier.out_proj,
-    }
+    head = token_head(model)
+    if type(model).__name__.endswith("ForMultipleChoice"):
+        head = {"dense": encoder.pooler.dense, "output": model.classifier}
+    elif not head:
+        head = {"dense": model.classifier.dense, "output": model.classifier.out_proj}
     return assemble(
         embeddings=encoder.embeddings,
         layers=bert_layers(encoder.encoder.layer, config.num_attention_heads),
@@ -41,5 +42,5 @@ def convert(model: Any) -> LeanEncoderWithHead:
         dropout=config.hidden_dropout_prob,
         attention_dropout=config.attention_probs_dropout_prob,
         classifier_dropout=config.hidden_dropout_prob if dropout is None else dropout,
-        **label_settings(config),
+        **label_settings(model),
     )

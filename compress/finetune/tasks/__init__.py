@@ -14,5 +14,7 @@ _OF_PROBLEM = {"multi_label_classification": "multi_label", "regression": "regre
 
 def get_training_task(examples: Examples) -> TrainingTask:
     """The training side of what these examples are labelled for."""
-    name = _OF_PROBLEM.get(examples.problem_type, examples.task.replace("-", "_"))
+    name = examples.task.replace("-", "_")
+    if examples.task == "text-classification":
+        name = _OF_PROBLEM.get(examples.problem_type, name)
     return cast(TrainingTask, import_module(f"{__name__}.{name}"))

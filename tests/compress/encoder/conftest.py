@@ -19,6 +19,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 from transformers.models.auto.modeling_auto import (
+    AutoModelForMultipleChoice,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
 )
@@ -100,10 +101,16 @@ def scramble(model: Any, seed: int = 0) -> Any:
     return model.eval()
 
 
-def build_original(config: Any, seed: int = 0, *, of_tokens: bool = False) -> Any:
+KINDS = {
+    "sequence": AutoModelForSequenceClassification,
+    "token": AutoModelForTokenClassification,
+    "choice": AutoModelForMultipleChoice,
+}
+
+
+def build_original(config: Any, seed: int = 0, *, head: str = "sequence") -> Any:
     """The stock transformers model of a config, with weights that matter."""
-    kind = AutoModelForTokenClassification if of_tokens else AutoModelForSequenceClassification
-    return scramble(kind.from_config(config), seed)
+    return scramble(KINDS[head].from_config(config), seed)
 
 
 def build_tokenizer(padding_id: int) -> PreTrainedTokenizerFast:

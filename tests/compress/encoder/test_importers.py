@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from transformers import (
+    AutoModelForMultipleChoice,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     BertConfig,
@@ -23,6 +24,7 @@ from compress.encoder.importers import (
 from compress.encoder.importing import TOLERANCE
 from compress.encoder.masks import EncoderMasks
 from compress.encoder.modules import (
+    LeanEncoderForMultipleChoice,
     LeanEncoderForSequenceClassification,
     LeanEncoderForTokenClassification,
 )
@@ -60,7 +62,7 @@ def test_import_is_lossless(family: Any, tiny: Any, save_checkpoint: Save) -> No
 def test_a_classifier_of_tokens_is_imported_without_loss(
     family: Any, tiny: Any, save_checkpoint: Save
 ) -> None:
-    original = tiny.original(family, of_tokens=True)
+    original = tiny.original(family, head="token")
     imported = import_checkpoint(save_checkpoint(original))
     assert imported.max_abs_delta <= TOLERANCE
     assert type(imported.model) is LeanEncoderForTokenClassification
@@ -76,6 +78,30 @@ def test_a_classifier_of_tokens_is_imported_without_loss(
     torch.testing.assert_close(actual[real], expected[real], atol=TOLERANCE, rtol=0)
     folder = save_checkpoint(imported.model, "again")
     again = AutoModelForTokenClassification.from_pretrained(folder)
+    with torch.no_grad():
+        torch.testing.assert_close(again(**inputs).logits, actual)
+
+
+def test_a_model_of_choices_is_imported_without_loss(
+    family: Any, tiny: Any, save_checkpoint: Save
+) -> None:
+    original = tiny.original(family, head="choice")
+    imported = import_checkpoint(save_checkpoint(original))
+    assert type(imported.model) is LeanEncoderForMultipleChoice
+    prompts, choices = zip(*tiny.pairs, strict=True)
+    rows = imported.tokenizer(list(prompts), list(choices), padding=True, return_tensors="pt")
+    if getattr(original.config, "type_vocab_size", 0) < 2:
+        rows.pop("token_type_ids", None)
+    one_by_one = imported.model(**rows).logits
+    inputs = {name: row[None] for name, row in rows.items()}  # both are choices of one question
+    with torch.no_grad():
+        expected, actual = original(**inputs).logits, imported.model(**inputs).logits
+    assert expected.shape == (1, 2)
+    assert expected.std() > 100 * TOLERANCE
+    torch.testing.assert_close(actual, expected, atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(one_by_one.T, actual)
+    folder = save_checkpoint(imported.model, "again")
+    again = AutoModelForMultipleChoice.from_pretrained(folder)
     with torch.no_grad():
         torch.testing.assert_close(again(**inputs).logits, actual)
 

@@ -1,0 +1,67 @@
+"""Multiple choice: the share of questions whose right answer has the highest score."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import metrics
+from benchmarks.examples import Examples
+from benchmarks.expected import ExpectedDrop
+from benchmarks.expected import expected_drop as expected
+from benchmarks.metrics import ClassDrop, Drop, Metric
+
+__all__ = ["by_question", "changed", "drop", "drop_by_class", "expected_drop", "metric"]
+
+Logits = NDArray[np.float32]
+"""(N, 1): the score of each pair of prompt and choice."""
+
+_NOT_THERE = -30000.0  # where a question has fewer choices than others
+
+
+def metric(logits: Logits, examples: Examples) -> Metric:
+    """Share of the questions that are answered right."""
+    scores, right = by_question(logits, examples)
+    return metrics.accuracy(scores.argmax(axis=1), right)
+
+
+def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) -> Drop:
+    """Points of accuracy lost against the reference."""
+    before, right = by_question(reference, examples)
+    after, _ = by_question(logits, examples)
+    return metrics.drop(before.argmax(axis=1), after.argmax(axis=1), right, seed=seed)
+
+
+def drop_by_class(
+    reference: Logits,  # noqa: ARG001 - the same for all tasks
+    logits: Logits,  # noqa: ARG001
+    examples: Examples,  # noqa: ARG001
+) -> tuple[ClassDrop, ...]:
+    """Nothing: which place the right choice has does not matter."""
+    return ()
+
+
+def changed(one: Logits, other: Logits) -> NDArray[np.bool_]:
+    """(N,) where a score differs by more than a tenth of their spread."""
+    return np.asarray(np.abs(one - other)[:, 0] > 0.1 * one.std())
+
+
+def expected_drop(reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:
+    """The drop of accuracy that is to be expected on other questions."""
+    before, right = by_question(reference, examples)
+    after, _ = by_question(logits, examples)
+    return expected(before, after, right)
+
+
+def by_question(
+    logits: Logits, examples: Examples
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """(Q, K) scores, a row a question, and (Q,) the right choices."""
+    assert examples.questions is not None  # examples of this task have them
+    _, rows, counts = np.unique(examples.questions, return_inverse=True, return_counts=True)
+    places = np.empty(len(rows), dtype=np.int64)
+    order = np.argsort(rows, kind="stable")
+    places[order] = np.concatenate([np.arange(count) for count in counts])
+    scores = np.full((len(counts), counts.max()), _NOT_THERE, dtype=np.float32)
+    scores[rows, places] = logits[:, 0]
+    right = np.zeros(scores.shape)
+    right[rows, places] = examples.labels
+    return scores, right.argmax(axis=1)

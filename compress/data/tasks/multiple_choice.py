@@ -1,0 +1,111 @@
+"""Questions with several answers to choose from, of which one is right."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.examples import Examples
+from compress.data.columns import NamedColumns, column_in, first_column
+from compress.data.missing import Missing
+from compress.data.table import Table, is_missing, listed
+from compress.errors import DataError
+
+__all__ = ["read"]
+
+_PROMPTS = ("prompt", "question", "sent1", "context", "premise", "startphrase", "text")
+_CHOICES = ("choices", "options", "endings", "answers")
+_NUMBERED = re.compile(r"(?:ending|choice|option|answer|sol)_?(\d)", re.IGNORECASE)
+_LABELS = ("label", "answer", "answerkey", "correct", "gold")
+_LETTERS = "ABCDEFGHIJ"
+
+
+def read(
+    tables: Mapping[str, Table],
+    named: NamedColumns,
+    label_names: Sequence[str] | None,  # noqa: ARG001 - the same for all tasks
+    problem_type: str | None = None,  # noqa: ARG001
+    missing: Missing = "refuse",
+) -> tuple[dict[str, Examples], list[str]]:
+    """See `compress.data.tasks`; `text` names the column of prompts, `pair` that of lists of
+    choices (without it, columns such as `ending0`, `ending1` are found), `label` the right one's:
+    its place from 0, its letter, or its text."""
+    if missing != "refuse":
+        raise DataError(f"missing={missing}: a question without a choice cannot be used")
+    return {name: _examples(table, named) for name, table in tables.items()}, []
+
+
+def _examples(table: Table, named: NamedColumns) -> Examples:
+    prompts = _column(table, named.text, _PROMPTS, "--text-column")
+    labels = _column(table, named.label, _LABELS, "--label-column")
+    texts, pairs, right, questions = list[str](), list[str](), list[float](), list[int]()
+    rows = zip(prompts, _choices(table, named.pair), labels, strict=True)
+    for row, (prompt, choices, label) in enumerate(rows, start=1):
+        where = f"{table.where}: data row {row}"
+        if not isinstance(prompt, str) or is_missing(prompt):
+            raise DataError(f"{where}: there is no prompt.")
+        if len(choices) < 2 or any(is_missing(choice) for choice in choices):
+            raise DataError(
+                f"{where}: a question needs two choices or more, each of them text; it has "
+                f"{choices!r:.80}."
+            )
+        answers = [str(choice) for choice in choices]
+        place = _place(label, answers, where)
+        texts += [prompt] * len(answers)
+        pairs += answers
+        right += [float(index == place) for index in range(len(answers))]
+        questions += [row - 1] * len(answers)
+    return Examples(
+        texts=tuple(texts),
+        labels=np.array(right, dtype=np.float64),
+        label_names=("score",),
+        pairs=tuple(pairs),
+        task="multiple-choice",
+        problem_type="regression",
+        questions=np.array(questions, dtype=np.int64),
+    )
+
+
+def _column(table: Table, wanted: str | None, names: tuple[str, ...], option: str) -> list[Any]:
+    found = column_in(table, wanted, option) if wanted else first_column(table, names)
+    if found is None:
+        raise DataError(
+            f"{table.where}: there is no column {' or '.join(names)}. "
+            f"Its columns: {listed(list(table.columns))}.",
+            hint=f"Name it with {option} COLUMN.",
+        )
+    return list(table.columns[found])
+
+
+def _choices(table: Table, wanted: str | None) -> list[list[Any]]:
+    """A list of choices a row."""
+    numbered = sorted(name for name in table.columns if _NUMBERED.fullmatch(name))
+    if wanted is None and len(numbered) > 1:
+        return [list(row) for row in zip(*(table.columns[n] for n in numbered), strict=True)]
+    found = []
+    for row, cell in enumerate(_column(table, wanted, _CHOICES, "--pair-column"), start=1):
+        choices = cell.get("text") if isinstance(cell, dict) else cell
+        if not isinstance(choices, list | tuple | np.ndarray):
+            raise DataError(
+                f"{table.where}: data row {row}: {cell!r:.60} is no list of choices.",
+                hint='In JSON lines, a row looks like {"prompt": "...", "choices": ["...", "..."], '
+                '"label": 0}.',
+            )
+        found.append(list(choices))
+    return found
+
+
+def _place(label: Any, choices: Sequence[str], where: str) -> int:
+    """Which choice is right, from 0."""
+    text = str(label).strip()
+    if text in choices:
+        return choices.index(text)
+    if text.isdigit() and int(text) < len(choices):
+        return int(text)
+    if len(text) == 1 and text.upper() in _LETTERS[: len(choices)]:
+        return _LETTERS.index(text.upper())
+    raise DataError(
+        f"{where}: the label {label!r} is none of its {len(choices)} choices.",
+        hint="A label is a choice's place from 0, its letter from A, or its text.",
+    )

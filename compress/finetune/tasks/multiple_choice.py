@@ -1,0 +1,54 @@
+"""Training models that choose one of several endings."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.examples import Examples
+from benchmarks.tasks.multiple_choice import by_question
+from compress.errors import DataError
+from compress.finetune.tasks.text_classification import figures, labelled
+
+__all__ = ["FIGURES", "collator", "decided", "features", "figures"]
+
+FIGURES = ("accuracy",)
+
+
+def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[str, Any]]:
+    """See `compress.finetune.tasks.base`; one a question, with K rows each.
+
+    Raises:
+        DataError: Questions have different numbers of choices: they do not fit into a batch.
+    """
+    assert examples.questions is not None  # examples of this task have them
+    _, starts, counts = np.unique(examples.questions, return_index=True, return_counts=True)
+    if len(set(counts.tolist())) > 1:
+        raise DataError(
+            f"questions have {counts.min()} to {counts.max()} choices; a batch takes one number"
+        )
+    rows = labelled(examples, tokenizer, length, [None] * len(examples))
+    _, right = by_question(examples.labels[:, None].astype(np.float32), examples)
+    names = [name for name in rows[0] if name != "labels"]
+    return [
+        {
+            **{name: [row[name] for row in rows[start : start + count]] for name in names},
+            "labels": int(label),
+        }
+        for start, count, label in zip(starts, counts, right, strict=True)
+    ]
+
+
+def collator(tokenizer: Any) -> Any:
+    """See `compress.finetune.tasks.base`."""
+    from transformers import DataCollatorForMultipleChoice
+
+    return DataCollatorForMultipleChoice(tokenizer)
+
+
+def decided(
+    predictions: NDArray[np.float32], labels: NDArray[np.int64], names: tuple[str, ...]
+) -> tuple[NDArray[np.float32], Examples]:
+    """See `compress.finetune.tasks.base`; a decision is a question here."""
+    return predictions, Examples(("",) * len(labels), labels, names)
