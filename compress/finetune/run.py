@@ -127,9 +127,9 @@ def train(
     scratch = make_scratch(out, key)
     weights = None
     if settings.class_weights == "balanced":
-        if problem_type != "single_label_classification":
+        if problem_type != "single_label_classification" or splits.train.questions is not None:
             raise UsageError(
-                f"class_weights=balanced is for classes, and the data is {problem_type}"
+                f"class_weights=balanced is for classes; the data is {task}, {problem_type}"
             )
         weights = class_weights(examples.labels, len(names))
     trainer = build_trainer(
@@ -188,28 +188,25 @@ def _load(
     import transformers
 
     transformers.set_seed(settings.seed)  # of new weights
-    labels = dict(enumerate(names))
+    labels: dict[str, Any] = {}
+    if task != "multiple-choice":  # which gives one score, whatever a config says
+        labels = {
+            "num_labels": len(names),
+            "id2label": dict(enumerate(names)),
+            "label2id": {name: index for index, name in enumerate(names)},
+            "problem_type": problem_type,
+        }
     if is_size(base):
         length = settings.max_length or _NEW_LENGTH
         tokenizer = train_tokenizer(texts, settings.vocabulary, length)
-        config = new_config(
-            base,
-            tokenizer,
-            num_labels=len(names),
-            id2label=labels,
-            label2id={name: index for index, name in labels.items()},
-            problem_type=problem_type,
-        )
+        config = new_config(base, tokenizer, **labels)
         return getattr(transformers, MODELS[task]).from_config(config), tokenizer
     try:
         with hub_if_reachable():
             tokenizer = transformers.AutoTokenizer.from_pretrained(base)
             model = getattr(transformers, MODELS[task]).from_pretrained(
                 base,
-                num_labels=len(names),
-                id2label=labels,
-                label2id={name: index for index, name in labels.items()},
-                problem_type=problem_type,
+                **labels,
                 ignore_mismatched_sizes=True,  # a classifier of other classes is replaced
                 use_safetensors=True,
             )

@@ -271,15 +271,14 @@ def test_question_answering(task: Any, tmp_path: Path, capfd: pytest.CaptureFixt
 
 
 def choices(count: int, seed: int) -> list[dict[str, Any]]:
-    """Which of three endings is of the kind that the prompt asks for."""
+    """Which of three endings is a good one."""
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(count):
-        kind, other = ((GOOD, BAD), (BAD, GOOD))[int(rng.integers(2))]
-        prompt = f"the {rng.choice(FILLERS)} film was {rng.choice(kind)}"
-        endings = [f"{rng.choice(FILLERS)} {word}" for word in rng.choice(other, size=3)]
+        prompt = f"the {rng.choice(FILLERS)} film {rng.choice(FILLERS)} {rng.choice(FILLERS)}"
+        endings = [f"{rng.choice(FILLERS)} {word}" for word in rng.choice(BAD, size=3)]
         place = int(rng.integers(3))
-        endings[place] = f"{rng.choice(FILLERS)} {rng.choice(kind)}"
+        endings[place] = f"{rng.choice(FILLERS)} {rng.choice(GOOD)}"
         found.append({"prompt": prompt, "choices": endings, "label": place})
     return found
 
@@ -309,6 +308,6 @@ def test_multiple_choice(task: Any, tmp_path: Path, capfd: pytest.CaptureFixture
         same = [a["index"] == b["index"] for a, b in zip(found, expected, strict=True)]
         assert np.mean(same) >= 0.95
     capfd.readouterr()
-    line = "the film was good\ta bad\tits lovely\tvery dull"
+    line = "the plot was very\ta bad\tits lovely\tvery dull"
     assert main(["predict", str(out / "artifact"), line]) == 0
     assert capfd.readouterr().out.split("\t")[0] == "its lovely"

@@ -241,6 +241,7 @@ def test_the_card_opens_with_valid_yaml(name: str) -> None:
 
     card = render_card(
         name=name,
+        task="text-classification",
         labels=["good: very", "bad"],
         summary="It is 7 times as fast.",
         table="| a |\n| - |\n",
@@ -264,7 +265,14 @@ def test_a_card_without_a_figure_claims_none() -> None:
     import yaml
 
     card = render_card(
-        name="m", labels=["a"], summary="", table="", lineage=[], metric=None, data="d"
+        name="m",
+        task="token-classification",
+        labels=["a"],
+        summary="",
+        table="",
+        lineage=[],
+        metric=None,
+        data="d",
     )
     assert "model-index" not in yaml.safe_load(card.split("---\n")[1])
     assert "- none" in card

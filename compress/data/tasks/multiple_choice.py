@@ -62,7 +62,6 @@ def _examples(table: Table, named: NamedColumns) -> Examples:
         label_names=("score",),
         pairs=tuple(pairs),
         task="multiple-choice",
-        problem_type="regression",
         questions=np.array(questions, dtype=np.int64),
     )
 
