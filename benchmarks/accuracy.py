@@ -70,7 +70,7 @@ def predict(
         SubjectError: The model fails, or has other labels than the examples.
     """
     logits, seconds = worker.predict(count=len(examples), batch_size=batch_size)
-    if examples.answers is None:  # spans of text have no classes
+    if examples.answers is None and examples.label_names:  # spans and vectors have no classes
         logits = align_logits(logits, labels, examples.label_names)
     if len(logits) != len(examples.labels):
         raise SubjectError(f"it gave {len(logits)} answers for {len(examples.labels)} labels")

@@ -28,8 +28,9 @@ class Examples:
         task: What the labels are for, by its name in `runtimes.tasks`.
         problem_type: What kind of labels they are, as in Hugging Face configs.
         answers: Of questions (whose contexts are the pairs), all texts that are right.
-        questions: Of multiple choice, where a text and its pair are a prompt and one of its
-            choices: (N,) which question each belongs to. Labels are 1.0 for the right one.
+        questions: (N,) which texts belong together. Of multiple choice a text and its pair are a
+            prompt and one of its choices, with the label 1.0 for the right one; of sentence
+            embedding two texts are a pair, both with the pair's score as their label.
     """
 
     texts: tuple[str, ...]

@@ -229,7 +229,7 @@ def _labels(model: "LeanEncoderWithHead", texts: TokenizedTexts, seed: int) -> N
         return known
     rng = np.random.default_rng(seed)
     drawn: NDArray[Any] = model.objective.drawn(predict_logits(model, texts), rng)
-    if known is None or unknown is None:
+    if known is None or unknown is None or unknown.all():
         return drawn
     labels = known.copy()
     labels[unknown] = drawn[unknown]

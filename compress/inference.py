@@ -36,7 +36,7 @@ def predict_logits(
     device = next(model.parameters()).device
     pad = model.config.pad_token_id or 0
     order = np.argsort(texts.lengths, kind="stable")
-    width = model.config.num_labels
+    width = model.config.outputs
     if texts.allowed is not None:  # a decision among the tokens of the longest text
         width = int(texts.lengths.max())
     logits = np.full((texts.decision_count, width), NOWHERE, dtype=np.float32)

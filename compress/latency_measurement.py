@@ -44,6 +44,8 @@ _DECIDING = (
     "classifier_activation",
     "first_token_last_layer",
     "head",
+    "pooling",
+    "normalized",
 )
 
 

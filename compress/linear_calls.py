@@ -53,9 +53,8 @@ def linear_layers(model: "LeanEncoderWithHead") -> dict[str, nn.Linear]:
         for name, module in model.encoder.named_modules()
         if isinstance(module, nn.Linear)
     }
-    if model.config.reads_tokens:
-        return encoder
-    return {**encoder, "classifier.dense": model.classifier.dense}
+    dense = getattr(model.classifier, "dense", None)
+    return encoder if dense is None else {**encoder, "classifier.dense": dense}
 
 
 @contextmanager

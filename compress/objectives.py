@@ -12,6 +12,8 @@ from compress.losses import label_loss, soft_target_loss
 
 __all__ = ["Objective", "objective_of"]
 
+_RELATED = 1024  # vectors whose cosines are compared at most: their number is squared
+
 
 class Objective(Protocol):
     """Losses over m decisions of C outputs; every one is a scalar, a mean over decisions.
@@ -40,7 +42,10 @@ class Objective(Protocol):
 
 
 def objective_of(problem_type: str | None, outputs: int) -> Objective:
-    """The objective of a Hugging Face problem type; None is guessed as Transformers does."""
+    """The objective of a Hugging Face problem type, or of `"embedding"`; None is guessed as
+    Transformers does."""
+    if problem_type == "embedding":
+        return _Vectors()
     if problem_type == "regression" or (problem_type is None and outputs == 1):
         return _Scores()
     return _Labels() if problem_type == "multi_label_classification" else _Classes()
@@ -118,3 +123,31 @@ class _Scores:
 
     def drawn(self, logits: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.generic]:
         return logits[:, 0] + rng.normal(size=len(logits))
+
+
+class _Vectors:
+    """Sentence vectors: their direction, and how they stand to each other (cosines within a batch).
+
+    Reimers & Gurevych 2020 (https://arxiv.org/abs/2004.09813) copy a teacher's vectors; relations
+    are those of Park et al. 2019 (https://arxiv.org/abs/1904.05068), with cosines.
+    """
+
+    of_classes = False
+
+    def soft(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:  # noqa: ARG002
+        own, other = (F.normalize(vectors.float(), dim=-1) for vectors in (student, teacher))
+        apart = (1 - (own * other).sum(dim=-1)).mean()
+        own, other = own[:_RELATED], other[:_RELATED]
+        return apart + (own @ own.T - other @ other.T).square().mean()
+
+    def hard(self, logits: Tensor, labels: Tensor) -> Tensor:
+        wanted = labels.to(logits).float()
+        scale = wanted.square().sum(dim=-1).mean().clamp(min=1e-12)
+        return 0.5 * (logits.float() - wanted).square().sum(dim=-1).mean() / scale
+
+    def figures(self, logits: NDArray[np.float32], labels: NDArray[np.generic]) -> dict[str, float]:  # noqa: ARG002
+        return {}
+
+    def drawn(self, logits: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.generic]:
+        noise = rng.normal(size=logits.shape) * logits.std()
+        return np.asarray(logits + noise, dtype=np.float32)

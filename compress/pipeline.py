@@ -27,7 +27,7 @@ from compress.progress import Progress, SilentProgress
 from compress.recipe import Recipe, render_recipe
 from compress.tokenized import kept_length
 from compress.workspace import Workspace, digest
-from runtimes.hf_config import problem_type_of, task_of
+from runtimes.hf_config import problem_type_of
 
 if TYPE_CHECKING:
     from compress.latency_table import LatencyTable
@@ -291,11 +291,13 @@ def _read_config(model: str) -> Any:
 
 
 def _read_data(data: str, config: Any, columns: Columns, seed: int) -> Splits:
+    from compress.encoder.checkpoint import task_of_checkpoint
+
     labels = [config.id2label[index] for index in range(config.num_labels)]
     return load_splits(
         data,
         label_names=labels,
-        task=task_of(config.architectures),
+        task=task_of_checkpoint(config),
         problem_type=problem_type_of(config.problem_type, config.num_labels),
         text_column=columns.text,
         pair_column=columns.pair,

@@ -72,7 +72,7 @@ class TeacherOutputs:
         # Answers for every token are as much as a layer's output: they go to the file.
         self._of_tokens = teacher.config.reads_tokens
         self._logits = np.full(
-            (len(texts), 1 if self._of_tokens else teacher.config.num_labels),
+            (len(texts), 1 if self._of_tokens else teacher.config.outputs),
             np.nan,
             dtype=np.float32,
         )
@@ -195,7 +195,7 @@ class TeacherOutputs:
         kind, layer = column
         config = self.teacher.config
         if kind == "logits":
-            return int(config.num_labels)
+            return int(config.outputs)
         sizes = config.layer_sizes[layer]
         return int(config.hidden_size) if kind == "hidden" else 3 * sizes.heads * sizes.head_size
 

@@ -206,9 +206,16 @@ def tokenize(
     return TokenizedTexts(
         ids=[np.asarray(row, dtype=np.int32) for row in encoded["input_ids"]],
         type_ids=None if types is None else [np.asarray(row, dtype=np.int8) for row in types],
-        labels=examples.labels,
+        labels=_of_texts(examples),
         word_tokens=words,
     )
+
+
+def _of_texts(examples: Examples) -> NDArray[Any]:
+    """The labels of texts; a score that belongs to two of them is none of either."""
+    if examples.task == "sentence-embedding":
+        return np.full(len(examples), np.nan)
+    return examples.labels
 
 
 def _questions(

@@ -7,6 +7,9 @@ import yaml
 
 __all__ = ["render_card"]
 
+# What the hub calls tasks where that differs.
+_HUB_TAGS = {"sentence-embedding": "sentence-similarity"}
+
 
 def render_card(
     *,
@@ -33,7 +36,7 @@ def render_card(
     """
     front: dict[str, Any] = {
         "library_name": "edgepress",
-        "pipeline_tag": task,
+        "pipeline_tag": _HUB_TAGS.get(task, task),
         "tags": ["edgepress", "onnx", "openvino", "int8"],
     }
     if metric is not None:
@@ -52,7 +55,7 @@ def render_card(
 
 {summary}
 
-Labels: {", ".join(labels)}.
+{f"Labels: {', '.join(labels)}." if labels else ""}
 
 ## Run it
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.stock import StockName, export_stock
+from export.stock import StockName, copy_modules, export_stock
 from runtimes.artifact import Manifest, ModelEntry, write_artifact
 from runtimes.hf_config import read_hf_config
 from runtimes.registry import get_runtime
@@ -65,6 +65,7 @@ def export_fallback_artifact(
     def populate(partial: Path) -> None:
         for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(stock / name, partial / name)
+        copy_modules(stock, partial)
         for name, (_, _, file, folder) in _MODELS.items():
             (partial / folder).mkdir()
             for source in (scratch / name).glob(f"{Path(file).stem}.*"):

@@ -14,6 +14,7 @@ from onnx import TensorProto
 
 from export.dialects import Dialect, OnnxRuntimeDialect, PortableDialect
 from export.folds import Folds
+from export.graph import GraphBuilder
 from export.quantization import QuantizationPlan, quantize_rows
 from export.weights import LeanWeights
 
@@ -75,13 +76,40 @@ def _build(
         x = _layer(weights, dialect, folds, index, x, padding, first_only=first_only)
     if config.reads_tokens:
         logits = _affine(dialect, weights, x, "classifier.output")
-        return graph.model(inputs, logits, ["batch", "sequence", int(config.num_labels)])
-    first_token = graph.node("Gather", x, graph.constant("first", np.array(0, np.int64)), axis=1)
+        return graph.model(inputs, logits, ["batch", "sequence", int(config.outputs)])
+    if config.head == "embedding":
+        vectors = _pooled(dialect, x, config, "attention_mask" if padded else None)
+        return graph.model(inputs, vectors, ["batch", int(config.outputs)])
+    first_token = _first(graph, x)
     hidden = dialect.linear(first_token, weights.linear("classifier.dense"))
     if config.classifier_activation is not None:
         hidden = dialect.activation(hidden, config.classifier_activation)
     logits = _gemm(dialect, weights, hidden, "classifier.output")
-    return graph.model(inputs, logits, ["batch", int(config.num_labels)])
+    return graph.model(inputs, logits, ["batch", int(config.outputs)])
+
+
+def _first(graph: GraphBuilder, x: str) -> str:
+    """The first token's row: (B, T, H) -> (B, H)."""
+    return graph.node("Gather", x, graph.constant("first", np.array(0, np.int64)), axis=1)
+
+
+def _pooled(dialect: Dialect, x: str, config: Any, mask: str | None) -> str:
+    """The text's vector: (B, T, H) -> (B, H)."""
+    graph = dialect.graph
+    if config.pooling == "cls":
+        vectors = _first(graph, x)
+    elif mask is None:
+        vectors = graph.node("ReduceMean", x, graph.shape(1), keepdims=0)
+    else:
+        weights = graph.node("Cast", mask, to=TensorProto.FLOAT)
+        weights = graph.node("Unsqueeze", weights, graph.shape(2))  # (B, T, 1)
+        summed = graph.node("ReduceSum", graph.node("Mul", x, weights), graph.shape(1), keepdims=0)
+        count = graph.node("ReduceSum", weights, graph.shape(1), keepdims=0)
+        vectors = graph.node("Div", summed, count)
+    if config.normalized:
+        length = graph.node("ReduceL2", vectors, graph.shape(1), keepdims=1)
+        vectors = graph.node("Div", vectors, length)
+    return vectors
 
 
 def _embeddings(weights: LeanWeights, dialect: Dialect, *, int8_words: bool) -> str:

@@ -21,6 +21,7 @@ from export.quantization import QuantizationPlan
 from export.quiet import quiet_libraries
 from export.vocabulary import without_dead_tokens
 from runtimes.artifact import Manifest, ModelEntry, write_artifact
+from runtimes.hf_config import labels_of
 from runtimes.tokenization import TextInput, Tokenizer
 
 __all__ = ["RUNTIMES", "Exported", "export_artifact", "republish"]
@@ -35,6 +36,7 @@ _TASKS = {
     "token": "token-classification",
     "span": "question-answering",
     "choice": "multiple-choice",
+    "embedding": "sentence-embedding",
 }
 
 Inputs = Mapping[str, NDArray[np.int64]]
@@ -111,9 +113,10 @@ def export_artifact(
                 _Tokenized(text_encoder, calibration, names),
                 runtimes,
             )
+        task, id2label = _TASKS[module.config.head], module.config.id2label
         manifest = Manifest(
-            task=_TASKS[module.config.head],
-            labels=tuple(module.config.id2label[i] for i in range(module.config.num_labels)),
+            task=task,
+            labels=labels_of(task, [id2label[index] for index in sorted(id2label)]),
             problem_type=module.config.problem_type or "single_label_classification",
             max_length=max_length,
             pad_token_id=text_encoder.pad_token_id,

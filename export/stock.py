@@ -16,8 +16,9 @@ from export.quiet import quiet_libraries
 from runtimes.adapters.openvino import import_openvino
 from runtimes.errors import ModelError
 from runtimes.hf_config import MODELS, read_hf_config
+from runtimes.pooling import MODULES
 
-__all__ = ["STOCK_EXPORTS", "StockName", "export_stock"]
+__all__ = ["STOCK_EXPORTS", "StockName", "copy_modules", "export_stock"]
 
 StockName = Literal["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-int8"]
 
@@ -60,6 +61,15 @@ def export_stock(
     partial.rename(target)
 
 
+def copy_modules(checkpoint: Path, target: Path) -> None:
+    """Copy what says how sentence vectors are made, where they are."""
+    for path in (checkpoint / MODULES, *checkpoint.glob("*_Pooling/config.json")):
+        if path.is_file():
+            copy = target / path.relative_to(checkpoint)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, copy)
+
+
 def _export(checkpoint: Path, target: Path, name: StockName, calibration: Sequence[Inputs]) -> None:
     import_openvino()  # before transformers.exporters imports it: nothing is to be reported home
     import torch
@@ -79,6 +89,7 @@ def _export(checkpoint: Path, target: Path, name: StockName, calibration: Sequen
     exporter, config = _recipe(name, samples)
     exporter.export(model.eval(), inputs, config=config).save_pretrained(target)
     tokenizer.save_pretrained(target)
+    copy_modules(checkpoint, target)
     model.config.save_pretrained(target)
 
 

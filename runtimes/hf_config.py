@@ -1,13 +1,13 @@
 """What the configuration files of a Hugging Face folder say about inputs and labels."""
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runtimes.errors import ModelError
+from runtimes.json_files import read_json
+from runtimes.pooling import Pooling, read_pooling
 
 __all__ = [
     "MODELS",
@@ -15,7 +15,6 @@ __all__ = [
     "labels_of",
     "problem_type_of",
     "read_hf_config",
-    "read_json",
     "task_of",
 ]
 
@@ -36,6 +35,7 @@ MODELS = {
     "token-classification": "AutoModelForTokenClassification",
     "question-answering": "AutoModelForQuestionAnswering",
     "multiple-choice": "AutoModelForMultipleChoice",
+    "sentence-embedding": "AutoModel",
 }
 """By task, the class of Transformers that opens its checkpoints."""
 
@@ -52,6 +52,7 @@ class HfConfig:
         model_type: Architecture name (`"bert"`), `""` if the folder has no `config.json`.
         task: What the model was fine-tuned for, by the name of its class.
         labels: Class names in the order of the outputs; empty if not stated.
+        pooling: How sentence vectors are made of the outputs; None of all other models.
         problem_type: `"single_label_classification"` unless stated otherwise.
         max_length: Longest input in tokens: the tokenizer's limit or the number of usable
             positions, whichever is smaller.
@@ -63,6 +64,7 @@ class HfConfig:
     model_type: str
     task: str
     labels: tuple[str, ...]
+    pooling: Pooling | None
     problem_type: str
     max_length: int
     pad_token_id: int | None
@@ -87,11 +89,16 @@ def read_hf_config(folder: str | os.PathLike[str]) -> HfConfig:
     length = tokenizer.get("model_max_length")
     if isinstance(length, int | float) and 0 < length < _NO_LIMIT:
         limits.append(int(length))
-    task = task_of(config.get("architectures"))
+    pooling = read_pooling(Path(folder))
+    if pooling is not None:
+        length = read_json(Path(folder) / "sentence_bert_config.json").get("max_seq_length")
+        limits += [length] if isinstance(length, int) else []
+    task = task_of(config.get("architectures"), pooling)
     return HfConfig(
         model_type=model_type,
         task=task,
         labels=labels_of(task, _labels(config)),
+        pooling=pooling,
         problem_type=str(config.get("problem_type") or "single_label_classification"),
         max_length=min(limits, default=_DEFAULT_MAX_LENGTH),
         pad_token_id=pad if isinstance(pad, int) else None,
@@ -100,42 +107,28 @@ def read_hf_config(folder: str | os.PathLike[str]) -> HfConfig:
     )
 
 
-def task_of(architectures: Sequence[str] | None) -> str:
-    """A task by the names of model classes, such as `["BertForTokenClassification"]`."""
+def task_of(architectures: Sequence[str] | None, pooling: Pooling | None) -> str:
+    """A task by the names of model classes, such as `["BertForTokenClassification"]`, and by how
+    sentence vectors are made, where they are."""
+    if pooling is not None:
+        return "sentence-embedding"
     for name in architectures or ():
         for task, opener in MODELS.items():
-            if name.endswith(opener.removeprefix("AutoModel")):
+            if opener != "AutoModel" and name.endswith(opener.removeprefix("AutoModel")):
                 return task
     return "text-classification"
 
 
 def labels_of(task: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Names of a model's outputs, by those in its config: of choices it gives one, whatever the
-    config says."""
-    return ("score",) if task == "multiple-choice" else tuple(names)
+    """Names of a model's outputs, by those in its config: of choices it gives one, and the numbers
+    of a vector have none, whatever the config says."""
+    return {"multiple-choice": ("score",), "sentence-embedding": ()}.get(task, tuple(names))
 
 
 def problem_type_of(problem_type: str | None, outputs: int) -> str:
     """What kind of labels a classifier of texts gives; not stated, it is what Transformers takes it
     for in training."""
     return problem_type or ("regression" if outputs == 1 else "single_label_classification")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty if the file is absent.
-
-    Raises:
-        ModelError: The file is not a JSON object.
-    """
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except ValueError as error:
-        raise ModelError(f"{path} is not readable as JSON ({error}).") from error
-    if not isinstance(raw, dict):
-        raise ModelError(f"{path} holds no JSON object.")
-    return raw
 
 
 def _labels(config: dict[str, Any]) -> tuple[str, ...]:

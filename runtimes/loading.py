@@ -20,6 +20,7 @@ from runtimes.fingerprint import usable_cores
 from runtimes.hf_config import read_hf_config
 from runtimes.pipeline import Predictor
 from runtimes.pool import SessionPool
+from runtimes.pooling import read_pooling
 from runtimes.registry import get_runtime, get_task, runtime_names
 from runtimes.tokenization import TextInput, Tokenizer
 from runtimes.tuning import Setting, read_tuning
@@ -122,6 +123,7 @@ def load(
             task,
             labels=manifest.labels,
             problem_type=manifest.problem_type,
+            pooling=read_pooling(Path(folder)),
         )
         arrays = predictor.encode([_WARMING])
         for session in opened:
@@ -213,7 +215,7 @@ def open_model_folder(
         wanted = ", ".join(file for name in names for file in MODEL_FILES.get(name, ()))
         raise ArtifactError(f"{folder} holds no model file; looked for: {wanted or 'none'}.")
     config = read_hf_config(folder)
-    if not config.labels:
+    if not config.labels and config.pooling is None:
         raise ArtifactError(f"{folder / 'config.json'} does not state the labels (id2label).")
     name, path = found[0]
     found_task = get_task(task or config.task)
@@ -227,6 +229,7 @@ def open_model_folder(
         found_task,
         labels=config.labels,
         problem_type=config.problem_type,
+        pooling=config.pooling,
     )
 
 
@@ -266,6 +269,7 @@ def open_checkpoint(
         get_task(reference.task),
         labels=reference.labels,
         problem_type=reference.problem_type,
+        pooling=read_pooling(Path(folder)),
         answer_one=reference.answer_one,
     )
 

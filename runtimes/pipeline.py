@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from runtimes.base import Array, Session
 from runtimes.errors import ArtifactError
 from runtimes.pool import SessionPool
+from runtimes.pooling import Pooling, pooled
 from runtimes.tasks.base import Outputs, Task
 from runtimes.tokenization import Rows, TextInput, TextTokenizer
 from runtimes.variants import TwoVariants
@@ -34,6 +35,8 @@ class Predictor:
         task: Module of `runtimes.tasks` that reads inputs and shapes results.
         labels: The C class names, in the order of the model's outputs.
         problem_type: As in Hugging Face configs.
+        pooling: How a sentence's vector is made of a session's token vectors; None where the
+            model itself does that, or makes none.
         answer_one: Overrides how a single text is answered (the PyTorch reference passes the few
             lines that its users would write); None composes tokenizer, session and task.
 
@@ -51,6 +54,7 @@ class Predictor:
         *,
         labels: Sequence[str],
         problem_type: str = "single_label_classification",
+        pooling: Pooling | None = None,
         answer_one: Callable[[str], dict[str, Any]] | None = None,
     ) -> None:
         self.session = session
@@ -58,6 +62,7 @@ class Predictor:
         self.task = task
         self.labels = tuple(labels)
         self.problem_type = problem_type
+        self._pooling = pooling
         self._answer_one = answer_one or self._shortest_way()
         # A single input is not padded, and needs no mask where the session has a file without one.
         lean = session.unpadded_names if isinstance(session, TwoVariants) else None
@@ -110,6 +115,8 @@ class Predictor:
         for start in range(0, len(inputs), _CHUNK):
             batches, answer = self._work(inputs[start : start + _CHUNK], batch_size)
             for batch, logits in zip(batches, self._map(answer, batches), strict=True):
+                if result.shape[1] != logits.shape[1]:  # of vectors the model says how long
+                    result = np.empty((len(inputs), logits.shape[1]), dtype=np.float32)
                 result[[start + index for index in batch]] = logits
         return Outputs(inputs, result)
 
@@ -212,7 +219,9 @@ class Predictor:
             logits = np.stack([outputs["start_logits"], outputs["end_logits"]], axis=-1)
         else:  # a stock export may call its only output something else
             logits = outputs["logits"] if "logits" in outputs else next(iter(outputs.values()))
-        if logits.shape[-1] != len(self.labels):
+        if self._pooling is not None and logits.ndim == 3:
+            return pooled(logits, arrays.get("attention_mask"), self._pooling)
+        if logits.shape[-1] != len(self.labels) and self.labels:
             raise ArtifactError(
                 f"The model has {logits.shape[-1]} outputs but {len(self.labels)} labels: "
                 f"{', '.join(self.labels)}."

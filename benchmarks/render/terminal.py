@@ -145,7 +145,7 @@ def _legend(report: Report) -> str:
     """What the marks, columns and intervals mean, and where it was measured."""
     reference = report.row(report.reference)
     timed = [row.end_to_end_ms.n for row in report.rows if row.end_to_end_ms is not None]
-    tested = [row.metric.n for row in report.rows if row.metric is not None]
+    tested = [row.metric for row in report.rows if row.metric is not None]
     sentences = [
         f"{_RECOMMENDED} recommended, {_REFERENCE} reference.",
         "ms: one input, text to label."
@@ -153,7 +153,8 @@ def _legend(report: Report) -> str:
         "Speed-up and drop (points lost) are paired with the reference; intervals are 95%.",
     ]
     if tested:
-        sentences.append(f"Accuracy on {max(tested):,} examples.")
+        name = tested[0].name
+        sentences.append(f"{name[0].upper()}{name[1:]} on {max(m.n for m in tested):,} examples.")
     if reference.end_to_end_ms is None:
         sentences.append("The reference was not timed, so there is no speed-up.")
     return " ".join(sentences) + f"\n{describe_cpu(report.environment)}"

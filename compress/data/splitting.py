@@ -233,15 +233,14 @@ def fingerprint(parts: Sequence[Examples]) -> str:
 
 def _keys(examples: Examples) -> list[tuple[str, ...]]:
     texts = [" ".join(text.casefold().split()) for text in examples.texts]
-    if examples.pairs is None:
-        return [(text,) for text in texts]
-    pairs = [" ".join(text.casefold().split()) for text in examples.pairs]
-    if examples.questions is not None:  # of a question, with all of its choices
-        whole: dict[int, tuple[str, ...]] = {}
-        for question, text, pair in zip(examples.questions, texts, pairs, strict=True):
-            whole[question] = (*whole.get(question, (text,)), pair)
-        return [whole[question] for question in examples.questions]
-    return list(zip(texts, pairs, strict=True))
+    pairs = [" ".join(text.casefold().split()) for text in examples.pairs or ()]
+    keys = [(text,) for text in texts] if not pairs else list(zip(texts, pairs, strict=True))
+    if examples.questions is None:
+        return list(keys)
+    whole: dict[int, tuple[str, ...]] = {}  # what belongs together is the same as a whole
+    for question, key in zip(examples.questions, keys, strict=True):
+        whole[question] = (*whole.get(question, ()), *key)
+    return [whole[question] for question in examples.questions]
 
 
 def _require(count: int, least: int, where: str) -> None:

@@ -5,16 +5,20 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from compress.errors import ModelError
 from compress.hub import hub_if_reachable
 from runtimes.hf_config import MODELS, task_of
+from runtimes.json_files import read_json_list
+from runtimes.pooling import MODULES, Pooling, read_pooling
 
-__all__ = ["Checkpoint", "load_checkpoint", "read_config"]
+__all__ = ["Checkpoint", "load_checkpoint", "pooling_of", "read_config", "task_of_checkpoint"]
 
+# Where a config in memory carries what its folder says beside it.
+_POOLING = "sentence_pooling"
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _SAFE = ("model.safetensors", "model.safetensors.index.json")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -22,7 +26,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A classifier of texts or of tokens as transformers loads it, float32, in evaluation mode."""
+    """A fine-tuned model as transformers loads it, float32, in evaluation mode."""
 
     model: Any
     tokenizer: Any
@@ -47,9 +51,9 @@ def read_config(source: str | Path) -> Any:
 
     try:
         if path.exists():
-            return AutoConfig.from_pretrained(str(path))
+            return _noted(AutoConfig.from_pretrained(str(path)), path)
         with hub_if_reachable():
-            return AutoConfig.from_pretrained(str(source))
+            return _noted(AutoConfig.from_pretrained(str(source)), _pooling_files(str(source)))
     except (OSError, ValueError, KeyError) as error:
         if path.exists():
             raise ModelError(
@@ -61,6 +65,19 @@ def read_config(source: str | Path) -> Any:
             f"{_first_line(error)}",
             hint="Check the spelling and the network, or pass a checkpoint folder.",
         ) from error
+
+
+def task_of_checkpoint(config: Any) -> str:
+    """A model's task, by its name in `runtimes.tasks`; `read_config` gave `config`."""
+    return task_of(config.architectures, pooling_of(config))
+
+
+def pooling_of(config: Any) -> Pooling | None:
+    """How a checkpoint makes sentence vectors; None: it makes none."""
+    if getattr(config, "head", None) == "embedding":  # a lean encoder
+        return Pooling(config.pooling, config.normalized)
+    noted = getattr(config, _POOLING, None)
+    return None if noted is None else Pooling(**noted)
 
 
 def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
@@ -79,11 +96,11 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
 
     path = Path(source).expanduser()
     name = str(path) if path.exists() else str(source)
-    task = task_of(config.architectures)
+    task = task_of_checkpoint(config)
     try:
         with _quiet():
             tokenizer = transformers.AutoTokenizer.from_pretrained(name)
-            model, info = getattr(transformers, MODELS[task]).from_pretrained(
+            model, info = _opener(task, config).from_pretrained(
                 name,
                 config=config,
                 dtype=torch.float32,
@@ -93,7 +110,10 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
             )
     except Exception as error:  # transformers and safetensors raise of every kind
         raise ModelError(f"{source}: cannot be loaded: {_first_line(error)}") from error
-    if missing := sorted(info["missing_keys"]):
+    missing = sorted(info["missing_keys"])
+    if task == "sentence-embedding":  # which do not go through a pooler of the model's own
+        missing = [key for key in missing if not key.startswith("pooler.")]
+    if missing:
         architecture = ", ".join(config.architectures or ["unknown"])
         raise ModelError(
             f"{source}: not fine-tuned for {task}: it is a {architecture} and lacks "
@@ -114,6 +134,41 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
             hint="Convert the tokenizer to the `tokenizers` format and save it beside the model.",
         )
     return Checkpoint(model=model.eval(), tokenizer=tokenizer)
+
+
+def _opener(task: str, config: Any) -> Any:
+    import transformers
+
+    if task == "sentence-embedding" and config.model_type == "lean-encoder":
+        from compress.encoder.modules import LeanEncoderForSentenceEmbedding
+
+        return LeanEncoderForSentenceEmbedding
+    return getattr(transformers, MODELS[task])
+
+
+def _noted(config: Any, folder: Path) -> Any:
+    """The config, which says from here on how sentence vectors are made, if they are."""
+    pooling = read_pooling(folder)
+    if pooling is not None and getattr(config, "head", None) is None:
+        setattr(config, _POOLING, asdict(pooling))
+    return config
+
+
+def _pooling_files(source: str) -> Path:
+    """Where the hub's cache has what says how sentence vectors are made."""
+    from transformers.utils import cached_file
+
+    def file(name: str) -> str | None:
+        found: str | None = cached_file(source, name, _raise_exceptions_for_missing_entries=False)
+        return found
+
+    modules = file(MODULES)
+    if modules is None:
+        return Path("nowhere")
+    for module in read_json_list(Path(modules)):
+        if module.get("path"):
+            file(f"{module['path']}/config.json")
+    return Path(modules).parent
 
 
 @contextmanager

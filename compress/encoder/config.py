@@ -52,7 +52,10 @@ class LeanEncoderConfig(PreTrainedConfig):
             token classifier.
         head: What reads the last layer: `"sequence"`, a classifier of the text, `"token"`, one of
             every token, `"span"`, which says of every token whether an answer starts and ends
-            there, or `"choice"`, which gives a text and one of its endings a score.
+            there, `"choice"`, which gives a text and one of its endings a score, or `"embedding"`,
+            the text's vector.
+        pooling: How that vector is made of the tokens': `"mean"` or `"cls"`.
+        normalized: Whether it is made one of length 1.
         source_family: `model_type` of the checkpoint this encoder was imported from.
         initializer_range: Standard deviation of freshly initialised matrices.
         pad_token_id: Id of the padding token.
@@ -74,6 +77,8 @@ class LeanEncoderConfig(PreTrainedConfig):
     classifier_dropout: float | int = 0.1
     first_token_last_layer: bool = True
     head: str = "sequence"
+    pooling: str = "mean"
+    normalized: bool = False
     source_family: str | None = None
     initializer_range: float = 0.02
     pad_token_id: int | None = 0
@@ -83,6 +88,11 @@ class LeanEncoderConfig(PreTrainedConfig):
     def reads_tokens(self) -> bool:
         """Whether the head answers for every token, rather than for the whole text."""
         return self.head in ("token", "span")
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the head gives, for a text or for each token."""
+        return self.hidden_size if self.head == "embedding" else int(self.num_labels)
 
     @property
     def num_hidden_layers(self) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
+from compress.encoder.checkpoint import pooling_of
 from compress.encoder.config import LeanEncoderConfig
 from compress.encoder.modules import LeanEncoderWithHead, build
 from compress.errors import ModelError
@@ -96,7 +97,7 @@ def assemble(
     *,
     embeddings: Any,
     layers: list[LayerParts],
-    output: nn.Linear,
+    output: nn.Linear | None = None,
     dense: nn.Linear | None = None,
     head: str = "sequence",
     projection: nn.Linear | None = None,
@@ -109,7 +110,7 @@ def assemble(
         embeddings: Module with `word_embeddings`, `position_embeddings`, `LayerNorm` and
             possibly `token_type_embeddings`.
         layers: The encoder's layers.
-        output: Last matrix of the classification head.
+        output: Last matrix of the classification head; None of sentence vectors.
         dense: First matrix of the classification head; None of heads that have none.
         head: As in `LeanEncoderConfig`.
         projection: From embedding size to hidden size, where the two differ.
@@ -137,17 +138,19 @@ def assemble(
             weights[f"encoder.layers.{index}.{name}"] = tensor
     if dense is not None:
         weights.update(_parameters("classifier.dense", dense))
-    weights.update(_parameters("classifier.output", output))
+    if output is not None:
+        weights.update(_parameters("classifier.output", output))
 
     config = LeanEncoderConfig(
         vocab_size=words.shape[0],
         embedding_size=words.shape[1],
-        hidden_size=output.in_features,
+        hidden_size=layers[0].attention_norm.weight.shape[0],
         layers=[layer.sizes() for layer in layers],
         layer_norm_eps=embeddings.LayerNorm.eps,
         max_position_embeddings=positions.shape[0],
         type_vocab_size=type_vocab_size,
-        first_token_last_layer=head not in ("token", "span"),
+        first_token_last_layer=head not in ("token", "span")
+        and (head != "embedding" or settings["pooling"] == "cls"),
         head=head,
         **settings,
     )
@@ -159,8 +162,12 @@ def assemble(
 
 
 def token_head(model: Any) -> dict[str, Any]:
-    """The head of a transformers model for token classification or question answering, as
-    `assemble` takes it; nothing for any other model. All families keep it in the same place."""
+    """The head of a transformers model for token classification, question answering or sentence
+    vectors, as `assemble` takes it; nothing for any other model. All families keep it in the same
+    place."""
+    pooling = pooling_of(model.config)
+    if pooling is not None:
+        return {"head": "embedding", "pooling": pooling.mode, "normalized": pooling.normalized}
     name = type(model).__name__
     if name.endswith("ForTokenClassification"):
         return {"output": model.classifier, "head": "token"}

@@ -14,6 +14,7 @@ __all__ = [
     "EncoderLayer",
     "FeedForward",
     "OutputBias",
+    "PoolingHead",
     "SelfAttention",
     "TokenHead",
 ]
@@ -194,6 +195,25 @@ class ClassificationHead(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, T, H) -> (B, C)."""
         return self.output(self.dropout(self.activation(self.dense(hidden[:, 0]))))
+
+
+class PoolingHead(nn.Module):
+    """One vector for the text from those of its tokens; without parameters."""
+
+    def __init__(self, config: LeanEncoderConfig) -> None:
+        super().__init__()
+        self.mode, self.normalized = config.pooling, config.normalized
+
+    def forward(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """(B, T, H), and (B, T) with 0 for padding or None -> (B, H)."""
+        if self.mode == "cls":
+            vectors = hidden[:, 0]
+        elif attention_mask is None:
+            vectors = hidden.mean(dim=1)
+        else:
+            weights = attention_mask[..., None].to(hidden.dtype)
+            vectors = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+        return F.normalize(vectors, dim=-1) if self.normalized else vectors
 
 
 class TokenHead(nn.Module):

@@ -16,7 +16,7 @@ C labels; in layer N: h heads of size d, I neurons):
     encoder.layers.N.feed_forward.down.{weight,bias}      (H, I), (H,)   only bias when I = 0
     encoder.layers.N.feed_forward_norm.{weight,bias}      (H,)
     classifier.dense.{weight,bias}                        (H, H), (H,)   not of a token classifier
-    classifier.output.{weight,bias}                       (C, H), (C,)
+    classifier.output.{weight,bias}                       (C, H), (C,)   not of sentence vectors
 
 `LeanEncoderModel` alone has the same names without `encoder.`. There are no buffers.
 """
@@ -38,6 +38,7 @@ from compress.encoder.layers import (
     Embeddings,
     EncoderLayer,
     OutputBias,
+    PoolingHead,
     TokenHead,
 )
 from compress.encoder.masks import EncoderMasks
@@ -47,6 +48,7 @@ __all__ = [
     "MASKED_SCORE",
     "LeanEncoderForMultipleChoice",
     "LeanEncoderForQuestionAnswering",
+    "LeanEncoderForSentenceEmbedding",
     "LeanEncoderForSequenceClassification",
     "LeanEncoderForTokenClassification",
     "LeanEncoderModel",
@@ -178,7 +180,8 @@ class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
     @property
     def objective(self) -> Objective:
         """What the model is taught and compared by."""
-        return objective_of(self.config.problem_type, self.config.num_labels)
+        kind = "embedding" if self.config.head == "embedding" else self.config.problem_type
+        return objective_of(kind, self.config.outputs)
 
     def forward(
         self,
@@ -210,7 +213,7 @@ class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
             output_qkv=output_qkv,
             first_only=self.config.first_token_last_layer and not needs_all_tokens,
         )
-        logits = self.classifier(encoded.last_hidden_state)
+        logits = self._answers(encoded.last_hidden_state, attention_mask)
         output = LeanOutput(
             loss=None if labels is None else _loss(self.config, logits, labels),
             logits=logits,
@@ -218,6 +221,11 @@ class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
             qkv=encoded.qkv,
         )
         return output if return_dict else output.to_tuple()
+
+    def _answers(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:  # noqa: ARG002
+        """What the head says of (B, T, H)."""
+        answers: Tensor = self.classifier(hidden)
+        return answers
 
 
 class LeanEncoderForSequenceClassification(LeanEncoderWithHead):
@@ -282,11 +290,26 @@ class LeanEncoderForMultipleChoice(LeanEncoderWithHead):
         return output if return_dict else output.to_tuple()
 
 
+class LeanEncoderForSentenceEmbedding(LeanEncoderWithHead):
+    """The lean encoder with one vector for the text, (B, H)."""
+
+    def __init__(self, config: LeanEncoderConfig) -> None:
+        super().__init__(config)
+        self.encoder = LeanEncoderModel(config)
+        self.classifier = PoolingHead(config)
+        self.post_init()
+
+    def _answers(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
+        vectors: Tensor = self.classifier(hidden, attention_mask)
+        return vectors
+
+
 _HEADS: dict[str, type[LeanEncoderWithHead]] = {
     "sequence": LeanEncoderForSequenceClassification,
     "token": LeanEncoderForTokenClassification,
     "span": LeanEncoderForQuestionAnswering,
     "choice": LeanEncoderForMultipleChoice,
+    "embedding": LeanEncoderForSentenceEmbedding,
 }
 
 

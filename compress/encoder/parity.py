@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from compress.decisions import all_answers
+from compress.encoder.checkpoint import pooling_of
 from compress.encoder.modules import LeanEncoderWithHead
+from runtimes.pooling import pooled
 
 __all__ = ["max_logit_delta", "probe_batches"]
 
@@ -45,7 +47,14 @@ def max_logit_delta(original: Any, lean: LeanEncoderWithHead, tokenizer: Any) ->
                 expected = original(**{name: rows[:, None] for name, rows in batch.items()})
             else:
                 expected = original(**batch)
-            if lean.config.head == "span":
+            if isinstance(original, LeanEncoderWithHead):
+                logits = expected.logits
+            elif (pooling := pooling_of(original.config)) is not None:
+                vectors = expected.last_hidden_state.numpy()
+                logits = torch.from_numpy(
+                    pooled(vectors, None if mask is None else mask.numpy(), pooling)
+                )
+            elif lean.config.head == "span":
                 logits = torch.stack([expected.start_logits, expected.end_logits], dim=-1)
             else:
                 logits = expected.logits

@@ -79,7 +79,8 @@ class PyTorchSession:
         self._nested = type(model).__name__.endswith("ForMultipleChoice")
 
     def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
-        """Run one batch of int64 (B, T) arrays; returns `logits`, float32 (B, C) or (B, T, C)."""
+        """Run one batch of int64 (B, T) arrays; returns `logits`, float32 (B, C) or (B, T, C), of a
+        model without a head the vectors of the tokens (B, T, H)."""
         tensors = {
             name: self._from_numpy(inputs[name]).to(self.device) for name in self.input_names
         }
@@ -95,9 +96,12 @@ class PyTorchSession:
 
 
 def _logits_of(output: Any) -> Any:
-    """(B, C) or (B, T, C); of question answering, start and end as two columns."""
+    """(B, C) or (B, T, C); of question answering, start and end as two columns; without a head, the
+    tokens' vectors."""
     import torch
 
+    if "logits" not in output and "last_hidden_state" in output:
+        return output.last_hidden_state
     if "start_logits" in output:
         return torch.stack([output.start_logits, output.end_logits], dim=-1)
     return output.logits

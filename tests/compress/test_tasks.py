@@ -311,3 +311,81 @@ def test_multiple_choice(task: Any, tmp_path: Path, capfd: pytest.CaptureFixture
     line = "the plot was very\ta bad\tits lovely\tvery dull"
     assert main(["predict", str(out / "artifact"), line]) == 0
     assert capfd.readouterr().out.split("\t")[0] == "its lovely"
+
+
+def alike(count: int, seed: int) -> list[dict[str, Any]]:
+    """Pairs of opinions, and how far they say the same: both good, both bad, or not."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        kinds = rng.integers(2, size=2)
+        one, other = (
+            " ".join(
+                [*rng.choice(FILLERS, size=int(rng.integers(2, 6))), rng.choice((GOOD, BAD)[k])]
+            )
+            for k in kinds
+        )
+        score = float(kinds[0] == kinds[1]) + float(rng.normal()) / 10
+        found.append({"text": one, "text_pair": other, "score": score})
+    return found
+
+
+def save_embedder(folder: Path, base: Path, rows: list[dict[str, Any]]) -> Path:
+    """A folder as sentence-transformers writes it, its cosines trained to the scores."""
+    import torch
+    from torch.nn import functional as F
+    from transformers import AutoModel, AutoTokenizer
+
+    model, tokenizer = AutoModel.from_pretrained(base), AutoTokenizer.from_pretrained(base)
+
+    def vectors(texts: list[str]) -> torch.Tensor:
+        batch = tokenizer(texts, padding=True, return_tensors="pt")
+        weights = batch["attention_mask"][..., None]
+        hidden = model(**batch).last_hidden_state
+        return F.normalize((hidden * weights).sum(1) / weights.sum(1), dim=-1)
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    for step in range(60):
+        own = [rows[i % len(rows)] for i in range(32 * step, 32 * step + 32)]
+        cosines = (vectors([r["text"] for r in own]) * vectors([r["text_pair"] for r in own])).sum(
+            1
+        )
+        F.mse_loss(cosines, torch.tensor([r["score"] for r in own])).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    modules = [("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize")]
+    (folder / "modules.json").write_text(
+        json.dumps([{"type": f"sentence_transformers.models.{k}", "path": p} for k, p in modules])
+    )
+    return folder
+
+
+def test_sentence_embedding(task: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rows = alike(620, seed=0)
+    data, out = write_splits(tmp_path, rows), tmp_path / "out"
+    teacher = save_embedder(tmp_path / "teacher", task.save_bert(tmp_path / "base"), rows[:360])
+    command = [str(teacher), "--data", str(data), "--out", str(out), "--max-drop", "20"]
+    assert main([*command, *QUICK]) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert all(row["error"] is None for row in report["rows"])
+    assert {row["metric"]["name"] for row in report["rows"]} == {"Spearman"}
+    values = {row["id"]: row["metric"]["value"] for row in report["rows"]}
+    assert values[report["reference"]] > 70
+    assert values[report["recommended"]] > 55
+    card = (out / "artifact" / "README.md").read_text()
+    assert "pipeline_tag: sentence-similarity" in card
+    texts = [row["text"] for row in alike(60, seed=9)]
+    with open_checkpoint(teacher) as original:
+        expected = original(texts)
+    for runtime in ("onnxruntime", "openvino"):
+        with load(unpruned(out), runtime=runtime) as deployed:
+            found = deployed(texts, batch_size=1)
+        assert (found * expected).sum(axis=1).min() > 0.98
+        assert np.linalg.norm(found, axis=1) == pytest.approx(1, abs=1e-5)
+    capfd.readouterr()
+    assert main(["predict", str(out / "artifact"), "the film was good", "--json"]) == 0
+    assert len(json.loads(capfd.readouterr().out)["embedding"]) == expected.shape[1]

@@ -45,6 +45,7 @@ def test_runtimes_are_found_by_file_with_the_preferred_first() -> None:
     assert task_names() == (
         "multiple-choice",
         "question-answering",
+        "sentence-embedding",
         "text-classification",
         "token-classification",
     )

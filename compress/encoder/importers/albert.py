@@ -26,7 +26,7 @@ def convert(model: Any) -> LeanEncoderWithHead:
             "albert with embeddings as wide as its layers cannot be imported: the lean encoder has "
             "no matrix between the two"
         )
-    albert = model.albert
+    albert = model.base_model
     head = token_head(model) or {"dense": albert.pooler, "output": model.classifier}
     return assemble(
         embeddings=albert.embeddings,

@@ -21,10 +21,10 @@ def convert(model: Any) -> LeanEncoderWithHead:
     config = model.config
     check_options(config, config.hidden_act)
     dropout = config.classifier_dropout
-    head = token_head(model) or {"dense": model.bert.pooler.dense, "output": model.classifier}
+    head = token_head(model) or {"dense": model.base_model.pooler.dense, "output": model.classifier}
     return assemble(
-        embeddings=model.bert.embeddings,
-        layers=bert_layers(model.bert.encoder.layer, config.num_attention_heads),
+        embeddings=model.base_model.embeddings,
+        layers=bert_layers(model.base_model.encoder.layer, config.num_attention_heads),
         **head,
         hidden_act=config.hidden_act,
         classifier_activation="tanh",

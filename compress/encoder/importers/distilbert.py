@@ -26,11 +26,11 @@ def convert(model: Any) -> LeanEncoderWithHead:
             feed_forward_norm=layer.output_layer_norm,
             heads=config.n_heads,
         )
-        for layer in model.distilbert.transformer.layer
+        for layer in model.base_model.transformer.layer
     ]
     head = token_head(model) or {"dense": model.pre_classifier, "output": model.classifier}
     return assemble(
-        embeddings=model.distilbert.embeddings,
+        embeddings=model.base_model.embeddings,
         layers=layers,
         **head,
         hidden_act=config.activation,

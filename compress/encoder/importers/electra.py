@@ -27,9 +27,9 @@ def convert(model: Any) -> LeanEncoderWithHead:
     elif not head:
         head = {"dense": model.classifier.dense, "output": model.classifier.out_proj}
     return assemble(
-        embeddings=model.electra.embeddings,
-        projection=getattr(model.electra, "embeddings_project", None),
-        layers=bert_layers(model.electra.encoder.layer, config.num_attention_heads),
+        embeddings=model.base_model.embeddings,
+        projection=getattr(model.base_model, "embeddings_project", None),
+        layers=bert_layers(model.base_model.encoder.layer, config.num_attention_heads),
         **head,
         hidden_act=config.hidden_act,
         classifier_activation="gelu",

@@ -19,6 +19,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 from transformers.models.auto.modeling_auto import (
+    AutoModel,
     AutoModelForMultipleChoice,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -105,6 +106,7 @@ KINDS = {
     "sequence": AutoModelForSequenceClassification,
     "token": AutoModelForTokenClassification,
     "choice": AutoModelForMultipleChoice,
+    "embedding": AutoModel,
 }
 
 

@@ -1,10 +1,12 @@
 """Every family is folded without loss, or refused by name."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import (
@@ -25,12 +27,14 @@ from compress.encoder.importing import TOLERANCE
 from compress.encoder.masks import EncoderMasks
 from compress.encoder.modules import (
     LeanEncoderForMultipleChoice,
+    LeanEncoderForSentenceEmbedding,
     LeanEncoderForSequenceClassification,
     LeanEncoderForTokenClassification,
 )
 from compress.encoder.parity import max_logit_delta
 from compress.encoder.surgery import keep_heads
 from compress.errors import ModelError
+from runtimes.pooling import Pooling, pooled, read_pooling
 
 Save = Callable[..., Path]
 
@@ -104,6 +108,39 @@ def test_a_model_of_choices_is_imported_without_loss(
     again = AutoModelForMultipleChoice.from_pretrained(folder)
     with torch.no_grad():
         torch.testing.assert_close(again(**inputs).logits, actual)
+
+
+@pytest.mark.parametrize("pooling", [Pooling("mean", True), Pooling("cls", False)])
+def test_sentence_vectors_are_imported_without_loss(
+    family: Any, pooling: Pooling, tiny: Any, save_checkpoint: Save
+) -> None:
+    original = tiny.original(family, head="embedding")
+    folder = save_checkpoint(original)
+    (folder / "1_Pooling").mkdir()
+    modes = {"pooling_mode_mean_tokens": pooling.mode == "mean"}
+    modes["pooling_mode_cls_token"] = pooling.mode == "cls"
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(modes))
+    kinds = ["Transformer", "Pooling", *(["Normalize"] if pooling.normalized else [])]
+    modules = [
+        {"type": f"sentence_transformers.models.{kind}", "path": f"{i}_{kind}" if i else ""}
+        for i, kind in enumerate(kinds)
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    assert read_pooling(folder) == pooling
+    imported = import_checkpoint(folder)
+    assert type(imported.model) is LeanEncoderForSentenceEmbedding
+    assert imported.model.config.first_token_last_layer == (pooling.mode == "cls")
+    inputs = imported.tokenizer(tiny.texts, padding=True, return_tensors="pt")
+    if getattr(original.config, "type_vocab_size", 0) < 2:
+        inputs.pop("token_type_ids", None)
+    with torch.no_grad():
+        hidden, actual = original(**inputs).last_hidden_state, imported.model(**inputs).logits
+    expected = pooled(hidden.numpy(), inputs["attention_mask"].numpy(), pooling)
+    assert np.std(expected) > 0.05
+    np.testing.assert_allclose(actual, expected, atol=TOLERANCE)
+    again = import_checkpoint(save_checkpoint(imported.model, "again"))
+    with torch.no_grad():
+        torch.testing.assert_close(again.model(**inputs).logits, actual)
 
 
 def test_hidden_states_are_the_originals(family: Any, tiny: Any) -> None:

@@ -1,0 +1,71 @@
+"""Sentence embedding: how the cosines of pairs rank, against their scores (Spearman)."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from benchmarks.examples import Examples
+from benchmarks.expected import ExpectedDrop
+from benchmarks.metrics import ClassDrop, Drop, Metric
+from benchmarks.tasks import regression
+
+__all__ = ["changed", "cosines", "drop", "drop_by_class", "expected_drop", "metric"]
+
+Vectors = NDArray[np.float32]
+
+_ALIKE = 0.99  # the cosine from which two vectors of a text count as the same
+
+
+def metric(vectors: Vectors, examples: Examples) -> Metric:
+    """Spearman's correlation in points; its interval resamples pairs, by the ranks of them all."""
+    found = regression.metric(*_ranks(vectors, examples))
+    return replace(found, name="Spearman")
+
+
+def drop(reference: Vectors, vectors: Vectors, examples: Examples, *, seed: int) -> Drop:
+    """Points of correlation lost; the p-value is of the bootstrap (two-sided)."""
+    before, pairs = _ranks(reference, examples)
+    after, _ = _ranks(vectors, examples)
+    return regression.drop(before, after, pairs, seed=seed)
+
+
+def drop_by_class(
+    reference: Vectors,  # noqa: ARG001 - the same for all tasks
+    vectors: Vectors,  # noqa: ARG001
+    examples: Examples,  # noqa: ARG001
+) -> tuple[ClassDrop, ...]:
+    """Nothing: there are no classes."""
+    return ()
+
+
+def changed(one: Vectors, other: Vectors) -> NDArray[np.bool_]:
+    """(N,) where two vectors of a text do not point the same way."""
+    return np.asarray((_directions(one) * _directions(other)).sum(axis=1) < _ALIKE)
+
+
+def expected_drop(reference: Vectors, vectors: Vectors, examples: Examples) -> ExpectedDrop:
+    """The measured drop, and the spread of what other pairs would have given."""
+    before, pairs = _ranks(reference, examples)
+    after, _ = _ranks(vectors, examples)
+    return regression.expected_drop(before, after, pairs)
+
+
+def cosines(vectors: Vectors) -> NDArray[np.float64]:
+    """(P,) of each pair's two vectors (2 P, H), which stand one after the other."""
+    directions = _directions(vectors)
+    return np.asarray((directions[::2] * directions[1::2]).sum(axis=1))
+
+
+def _ranks(vectors: Vectors, examples: Examples) -> tuple[NDArray[np.float32], Examples]:
+    """Ranks of the pairs by cosine, (P, 1), and the pairs with those of their scores."""
+    own = rankdata(cosines(vectors)).astype(np.float32)[:, None]
+    true = rankdata(examples.labels[::2])
+    pairs = Examples(examples.texts[::2], true, ("score",), problem_type="regression")
+    return own, pairs
+
+
+def _directions(vectors: Vectors) -> NDArray[np.float64]:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float64)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float64)

@@ -1,0 +1,45 @@
+"""Pairs of sentences with a score of how much they mean the same."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from benchmarks.examples import Examples
+from compress.data.columns import NamedColumns
+from compress.data.missing import Missing
+from compress.data.table import Table
+from compress.data.tasks import text_classification
+from compress.errors import DataError
+
+__all__ = ["read"]
+
+
+def read(
+    tables: Mapping[str, Table],
+    named: NamedColumns,
+    label_names: Sequence[str] | None,  # noqa: ARG001 - the same for all tasks
+    problem_type: str | None = None,  # noqa: ARG001
+    missing: Missing = "refuse",
+) -> tuple[dict[str, Examples], list[str]]:
+    """See `compress.data.tasks`; `text` and `pair` name the sentences, `label` the score."""
+    examples, notes = text_classification.read(tables, named, None, "regression", missing)
+    return {name: _alternating(part, name) for name, part in examples.items()}, notes
+
+
+def _alternating(examples: Examples, name: str) -> Examples:
+    """Each pair as two texts, one after the other."""
+    if examples.pairs is None:
+        raise DataError(
+            f"the {name} split has no pairs of sentences, by which vectors are judged",
+            hint='A row looks like {"text": "...", "text_pair": "...", "score": 0.8}; name columns '
+            "with --text-column, --pair-column and --label-column.",
+        )
+    both = zip(examples.texts, examples.pairs, strict=True)
+    return Examples(
+        texts=tuple(text for pair in both for text in pair),
+        labels=np.repeat(examples.labels, 2),
+        label_names=(),
+        task="sentence-embedding",
+        problem_type="regression",
+        questions=np.repeat(np.arange(len(examples)), 2),
+    )
