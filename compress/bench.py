@@ -10,6 +10,7 @@ from benchmarks.render.files import write_report
 from benchmarks.report import Report
 from benchmarks.subjects import Subject
 from compress.data import load_splits
+from compress.data.vocabulary import vocabulary_of
 from compress.errors import ModelError, UsageError
 from compress.measure import run_benchmark
 from compress.peaks import peaks_by_threads
@@ -138,7 +139,7 @@ def tune_artifact(
     manifest = read_manifest(folder)
     splits = load_splits(
         data,
-        label_names=manifest.labels,
+        label_names=_labels(folder),
         task=manifest.task,
         problem_type=_problem_type(folder),
         text_column=columns.text,
@@ -296,6 +297,8 @@ def _task(path: Path) -> str:
 
 
 def _labels(path: Path) -> Sequence[str]:
+    if _task(path) == "fill-mask":
+        return vocabulary_of(path)
     if (path / MANIFEST_NAME).is_file():
         return read_manifest(path).labels
     return read_hf_config(path).labels

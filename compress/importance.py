@@ -114,9 +114,14 @@ def divergence_importance(
             f"the teacher gave {len(teacher_logits)} answers to {texts.decision_count} questions"
         )
     rng = np.random.default_rng(seed)
-    chances = torch.from_numpy(teacher_logits).double().softmax(dim=1)
-    roots, likeliest = (t[:, :classes] for t in chances.sqrt().sort(dim=1, descending=True))
-    signs = torch.from_numpy(rng.choice([-1.0, 1.0], size=(len(chances), 1)))
+    # Part by part: of masked words, all chances at once would be gigabytes.
+    parts = [
+        part.double().softmax(dim=1).sqrt().sort(dim=1, descending=True)
+        for part in torch.from_numpy(teacher_logits).split(256)
+    ]
+    roots = torch.cat([part.values[:, :classes] for part in parts])
+    likeliest = torch.cat([part.indices[:, :classes] for part in parts])
+    signs = torch.from_numpy(rng.choice([-1.0, 1.0], size=(len(roots), 1)))
 
     def losses(logits: Tensor, places: NDArray[np.int64]) -> list[Tensor]:
         factors = (signs[places] * roots[places]).to(logits)  # (m, classes)

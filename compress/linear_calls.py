@@ -46,15 +46,20 @@ class LinearCall:
 def linear_layers(model: "LeanEncoderWithHead") -> dict[str, nn.Linear]:
     """The matrices that exporters quantize, by the names that plans use (`layers.0.attention.qkv`).
 
-    The classifier's last one, a row a class, does not pay for it and stays in float.
+    The classifier's last one, a row a class, does not pay for it and stays in float, unless its
+    classes are the vocabulary.
     """
     encoder = {
         name: module
         for name, module in model.encoder.named_modules()
         if isinstance(module, nn.Linear)
     }
-    dense = getattr(model.classifier, "dense", None)
-    return encoder if dense is None else {**encoder, "classifier.dense": dense}
+    head = {
+        f"classifier.{name}": module
+        for name, module in model.classifier.named_modules()
+        if isinstance(module, nn.Linear) and (name == "dense" or model.config.head == "mask")
+    }
+    return {**encoder, **head}
 
 
 @contextmanager

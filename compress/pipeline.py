@@ -12,6 +12,7 @@ import numpy as np
 from compress.conclusion import Result, conclude
 from compress.data import Splits, load_splits, load_unlabelled
 from compress.data.splitting import fingerprint
+from compress.data.vocabulary import vocabulary_of
 from compress.family import (
     Member,
     Staged,
@@ -85,7 +86,7 @@ def run(
     workspace = Workspace(out)
     config = _read_config(model)
     columns = columns or Columns()
-    splits = _read_data(data, config, columns, recipe.seed)
+    splits = _read_data(model, data, config, columns, recipe.seed)
     more = None
     if unlabelled is not None:
         more = load_unlabelled(
@@ -290,14 +291,17 @@ def _read_config(model: str) -> Any:
     return read_config(model)
 
 
-def _read_data(data: str, config: Any, columns: Columns, seed: int) -> Splits:
+def _read_data(model: str, data: str, config: Any, columns: Columns, seed: int) -> Splits:
     from compress.encoder.checkpoint import task_of_checkpoint
 
-    labels = [config.id2label[index] for index in range(config.num_labels)]
+    task = task_of_checkpoint(config)
+    labels: Sequence[str] = [config.id2label[index] for index in range(config.num_labels)]
+    if task == "fill-mask":
+        labels = vocabulary_of(_local(model))
     return load_splits(
         data,
         label_names=labels,
-        task=task_of_checkpoint(config),
+        task=task,
         problem_type=problem_type_of(config.problem_type, config.num_labels),
         text_column=columns.text,
         pair_column=columns.pair,

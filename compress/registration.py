@@ -54,6 +54,7 @@ def _register_models() -> None:
         return  # transformers without torch can still tokenize; there is no model to offer it
     from transformers.models.auto.modeling_auto import (
         AutoModel,
+        AutoModelForMaskedLM,
         AutoModelForMultipleChoice,
         AutoModelForQuestionAnswering,
         AutoModelForSequenceClassification,
@@ -62,6 +63,7 @@ def _register_models() -> None:
 
     from compress.encoder.config import LeanEncoderConfig
     from compress.encoder.modules import (
+        LeanEncoderForMaskedLM,
         LeanEncoderForMultipleChoice,
         LeanEncoderForQuestionAnswering,
         LeanEncoderForSequenceClassification,
@@ -79,6 +81,7 @@ def _register_models() -> None:
     AutoModelForQuestionAnswering.register(
         LeanEncoderConfig, LeanEncoderForQuestionAnswering, exist_ok=True
     )
+    AutoModelForMaskedLM.register(LeanEncoderConfig, LeanEncoderForMaskedLM, exist_ok=True)
     AutoModelForMultipleChoice.register(
         LeanEncoderConfig, LeanEncoderForMultipleChoice, exist_ok=True
     )

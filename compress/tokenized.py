@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
 from compress.errors import UsageError
+from runtimes.tasks.fill_mask import places
 from runtimes.tasks.question_answering import context_tokens
 from runtimes.tasks.token_classification import word_tokens
 from runtimes.tokenization import window_overlap
@@ -195,7 +196,12 @@ def tokenize(
         return_token_type_ids=examples.pairs is not None,
     )
     words = None
-    if examples.words is not None:
+    if examples.task == "fill-mask":
+        words = [
+            _masked(row, int(count))
+            for row, count in zip(encoded.encodings, examples.words, strict=True)
+        ]
+    elif examples.words is not None:
         words = [
             word_tokens(text, row.offsets, row.special_tokens_mask)
             for text, row in zip(examples.texts, encoded.encodings, strict=True)
@@ -209,6 +215,14 @@ def tokenize(
         labels=_of_texts(examples),
         word_tokens=words,
     )
+
+
+def _masked(encoding: Any, count: int) -> NDArray[np.int64]:
+    """(count,) where a text's masked tokens are; -1 of those that were cut off."""
+    found = np.full(count, -1, dtype=np.int64)
+    own = places(encoding)[:count]
+    found[: len(own)] = own
+    return found
 
 
 def _of_texts(examples: Examples) -> NDArray[Any]:

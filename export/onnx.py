@@ -74,6 +74,13 @@ def _build(
     for index in range(len(config.layers)):
         first_only = index == last and folds.first_token and bool(config.first_token_last_layer)
         x = _layer(weights, dialect, folds, index, x, padding, first_only=first_only)
+    if config.head == "mask":
+        x = dialect.linear(x, weights.linear("classifier.dense"))
+        if config.classifier_activation is not None:
+            x = dialect.activation(x, config.classifier_activation)
+        x = dialect.layer_norm(x, "classifier.norm")
+        logits = dialect.linear(x, weights.linear("classifier.output"))
+        return graph.model(inputs, logits, ["batch", "sequence", int(config.outputs)])
     if config.reads_tokens:
         logits = _affine(dialect, weights, x, "classifier.output")
         return graph.model(inputs, logits, ["batch", "sequence", int(config.outputs)])

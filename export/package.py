@@ -37,6 +37,7 @@ _TASKS = {
     "span": "question-answering",
     "choice": "multiple-choice",
     "embedding": "sentence-embedding",
+    "mask": "fill-mask",
 }
 
 Inputs = Mapping[str, NDArray[np.int64]]

@@ -36,6 +36,7 @@ MODELS = {
     "question-answering": "AutoModelForQuestionAnswering",
     "multiple-choice": "AutoModelForMultipleChoice",
     "sentence-embedding": "AutoModel",
+    "fill-mask": "AutoModelForMaskedLM",
 }
 """By task, the class of Transformers that opens its checkpoints."""
 
@@ -120,9 +121,14 @@ def task_of(architectures: Sequence[str] | None, pooling: Pooling | None) -> str
 
 
 def labels_of(task: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Names of a model's outputs, by those in its config: of choices it gives one, and the numbers
-    of a vector have none, whatever the config says."""
-    return {"multiple-choice": ("score",), "sentence-embedding": ()}.get(task, tuple(names))
+    """Names of a model's outputs, by those in its config: of choices it gives one; the numbers of a
+    vector have none, and tokens are not repeated here, whatever the config says."""
+    own: dict[str, tuple[str, ...]] = {
+        "multiple-choice": ("score",),
+        "sentence-embedding": (),
+        "fill-mask": (),
+    }
+    return own.get(task, tuple(names))
 
 
 def problem_type_of(problem_type: str | None, outputs: int) -> str:

@@ -215,7 +215,7 @@ def open_model_folder(
         wanted = ", ".join(file for name in names for file in MODEL_FILES.get(name, ()))
         raise ArtifactError(f"{folder} holds no model file; looked for: {wanted or 'none'}.")
     config = read_hf_config(folder)
-    if not config.labels and config.pooling is None:
+    if not config.labels and config.task not in ("sentence-embedding", "fill-mask"):
         raise ArtifactError(f"{folder / 'config.json'} does not state the labels (id2label).")
     name, path = found[0]
     found_task = get_task(task or config.task)

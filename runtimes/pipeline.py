@@ -121,6 +121,7 @@ class Predictor:
         return Outputs(inputs, result)
 
     def _of_tokens(self, inputs: Sequence[TextInput], batch_size: int) -> Outputs:
+        places = getattr(self.task, "places", None)
         encodings: list[Encoding] = []
         logits: list[Array] = []
         items: list[int] = []
@@ -131,7 +132,9 @@ class Predictor:
             found: dict[int, Array] = {}
             for batch, answer in zip(batches, self._map(self._rows_of(rows), batches), strict=True):
                 for index, row in zip(batch, answer, strict=True):
-                    found[index] = row[: lengths[index]]
+                    own = row[: lengths[index]]
+                    # A copy, or a few rows would keep all of a batch's answers in memory.
+                    found[index] = own if places is None else own[places(rows.encodings[index])]
             encodings += rows.encodings
             items += (start + item for item in rows.items)
             logits += (found[index] for index in range(len(lengths)))
@@ -144,6 +147,7 @@ class Predictor:
             items,
             tokenizer.subword_prefix,
             tokenizer.unknown_token,
+            tokenizer.token,
         )
 
     def _rows_of(self, rows: Rows) -> Callable[[list[int]], Array]:

@@ -67,6 +67,10 @@ class TextTokenizer(Protocol):
         """Tokens as text."""
         ...
 
+    def token(self, index: int) -> str:
+        """The token with an id."""
+        ...
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -274,6 +278,10 @@ class Tokenizer:
         """Tokens as text."""
         decoder = self.backend.decoder
         return " ".join(tokens) if decoder is None else str(decoder.decode(tokens))
+
+    def token(self, index: int) -> str:
+        """The token with an id."""
+        return self.backend.id_to_token(index) or ""
 
 
 def window_overlap(max_length: int) -> int:

@@ -52,8 +52,8 @@ class LeanEncoderConfig(PreTrainedConfig):
             token classifier.
         head: What reads the last layer: `"sequence"`, a classifier of the text, `"token"`, one of
             every token, `"span"`, which says of every token whether an answer starts and ends
-            there, `"choice"`, which gives a text and one of its endings a score, or `"embedding"`,
-            the text's vector.
+            there, `"choice"`, which gives a text and one of its endings a score, `"embedding"`, the
+            text's vector, or `"mask"`, which says of every token what may stand there.
         pooling: How that vector is made of the tokens': `"mean"` or `"cls"`.
         normalized: Whether it is made one of length 1.
         source_family: `model_type` of the checkpoint this encoder was imported from.
@@ -87,12 +87,13 @@ class LeanEncoderConfig(PreTrainedConfig):
     @property
     def reads_tokens(self) -> bool:
         """Whether the head answers for every token, rather than for the whole text."""
-        return self.head in ("token", "span")
+        return self.head in ("token", "span", "mask")
 
     @property
     def outputs(self) -> int:
         """Numbers that the head gives, for a text or for each token."""
-        return self.hidden_size if self.head == "embedding" else int(self.num_labels)
+        own = {"embedding": self.hidden_size, "mask": self.vocab_size}
+        return own.get(self.head, int(self.num_labels))
 
     @property
     def num_hidden_layers(self) -> int:

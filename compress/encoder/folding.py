@@ -10,6 +10,7 @@ from transformers.activations import ACT2FN
 
 from compress.encoder.checkpoint import pooling_of
 from compress.encoder.config import LeanEncoderConfig
+from compress.encoder.masked_head import masked_head
 from compress.encoder.modules import LeanEncoderWithHead, build
 from compress.errors import ModelError
 
@@ -99,6 +100,7 @@ def assemble(
     layers: list[LayerParts],
     output: nn.Linear | None = None,
     dense: nn.Linear | None = None,
+    norm: nn.LayerNorm | None = None,
     head: str = "sequence",
     projection: nn.Linear | None = None,
     first_position: int = 0,
@@ -112,6 +114,7 @@ def assemble(
         layers: The encoder's layers.
         output: Last matrix of the classification head; None of sentence vectors.
         dense: First matrix of the classification head; None of heads that have none.
+        norm: LayerNorm in the head of a masked-language model.
         head: As in `LeanEncoderConfig`.
         projection: From embedding size to hidden size, where the two differ.
         first_position: Row of the position table that the first token uses (RoBERTa: padding
@@ -138,6 +141,8 @@ def assemble(
             weights[f"encoder.layers.{index}.{name}"] = tensor
     if dense is not None:
         weights.update(_parameters("classifier.dense", dense))
+    if norm is not None:
+        weights.update(_parameters("classifier.norm", norm))
     if output is not None:
         weights.update(_parameters("classifier.output", output))
 
@@ -149,7 +154,7 @@ def assemble(
         layer_norm_eps=embeddings.LayerNorm.eps,
         max_position_embeddings=positions.shape[0],
         type_vocab_size=type_vocab_size,
-        first_token_last_layer=head not in ("token", "span")
+        first_token_last_layer=head not in ("token", "span", "mask")
         and (head != "embedding" or settings["pooling"] == "cls"),
         head=head,
         **settings,
@@ -162,13 +167,14 @@ def assemble(
 
 
 def token_head(model: Any) -> dict[str, Any]:
-    """The head of a transformers model for token classification, question answering or sentence
-    vectors, as `assemble` takes it; nothing for any other model. All families keep it in the same
-    place."""
+    """The head of a transformers model that is no classifier of texts, as `assemble` takes it;
+    nothing for a classifier, which each family has in a place of its own."""
     pooling = pooling_of(model.config)
     if pooling is not None:
         return {"head": "embedding", "pooling": pooling.mode, "normalized": pooling.normalized}
     name = type(model).__name__
+    if name.endswith("ForMaskedLM"):
+        return masked_head(model)
     if name.endswith("ForTokenClassification"):
         return {"output": model.classifier, "head": "token"}
     if name.endswith("ForQuestionAnswering"):

@@ -13,6 +13,7 @@ __all__ = [
     "Embeddings",
     "EncoderLayer",
     "FeedForward",
+    "MaskedWordHead",
     "OutputBias",
     "PoolingHead",
     "SelfAttention",
@@ -195,6 +196,25 @@ class ClassificationHead(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, T, H) -> (B, C)."""
         return self.output(self.dropout(self.activation(self.dense(hidden[:, 0]))))
+
+
+class MaskedWordHead(nn.Module):
+    """Dense, activation, LayerNorm and a decoder to the vocabulary, on every token.
+
+    The decoder is as wide as the word embeddings, whose weights many families give it.
+    """
+
+    def __init__(self, config: LeanEncoderConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.embedding_size)
+        name = config.classifier_activation
+        self.activation = nn.Identity() if name is None else ACT2FN[name]
+        self.norm = nn.LayerNorm(config.embedding_size, eps=config.layer_norm_eps)
+        self.output = nn.Linear(config.embedding_size, config.vocab_size)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(B, T, H) -> (B, T, V)."""
+        return self.output(self.norm(self.activation(self.dense(hidden))))
 
 
 class PoolingHead(nn.Module):

@@ -18,6 +18,9 @@ C labels; in layer N: h heads of size d, I neurons):
     classifier.dense.{weight,bias}                        (H, H), (H,)   not of a token classifier
     classifier.output.{weight,bias}                       (C, H), (C,)   not of sentence vectors
 
+A masked-language model has classifier.dense (E, H), classifier.norm (E,) and classifier.output
+(V, E).
+
 `LeanEncoderModel` alone has the same names without `encoder.`. There are no buffers.
 """
 
@@ -37,6 +40,7 @@ from compress.encoder.layers import (
     ClassificationHead,
     Embeddings,
     EncoderLayer,
+    MaskedWordHead,
     OutputBias,
     PoolingHead,
     TokenHead,
@@ -46,6 +50,7 @@ from compress.objectives import Objective, objective_of
 
 __all__ = [
     "MASKED_SCORE",
+    "LeanEncoderForMaskedLM",
     "LeanEncoderForMultipleChoice",
     "LeanEncoderForQuestionAnswering",
     "LeanEncoderForSentenceEmbedding",
@@ -304,12 +309,23 @@ class LeanEncoderForSentenceEmbedding(LeanEncoderWithHead):
         return vectors
 
 
+class LeanEncoderForMaskedLM(LeanEncoderWithHead):
+    """The lean encoder with a number for each entry of the vocabulary, for each of its tokens."""
+
+    def __init__(self, config: LeanEncoderConfig) -> None:
+        super().__init__(config)
+        self.encoder = LeanEncoderModel(config)
+        self.classifier = MaskedWordHead(config)
+        self.post_init()
+
+
 _HEADS: dict[str, type[LeanEncoderWithHead]] = {
     "sequence": LeanEncoderForSequenceClassification,
     "token": LeanEncoderForTokenClassification,
     "span": LeanEncoderForQuestionAnswering,
     "choice": LeanEncoderForMultipleChoice,
     "embedding": LeanEncoderForSentenceEmbedding,
+    "mask": LeanEncoderForMaskedLM,
 }
 
 

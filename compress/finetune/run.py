@@ -14,7 +14,7 @@ from compress.finetune.output import RECORD, check_out, last_checkpoint, make_sc
 from compress.finetune.preparation import prepare
 from compress.finetune.scratch import is_size, new_config, train_tokenizer
 from compress.finetune.settings import TrainingSettings
-from compress.finetune.tasks import get_training_task
+from compress.finetune.tasks import check_trainable, get_training_task
 from compress.hub import hub_if_reachable
 from compress.logs import quiet_transformers
 from compress.pipeline import Columns
@@ -91,6 +91,7 @@ def train(
     if not main_process:
         progress = SilentProgress()
     get_task(task)  # an unknown one is refused by name
+    check_trainable(task)
     columns = columns or Columns()
     splits = load_splits(
         data,

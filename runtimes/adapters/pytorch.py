@@ -228,6 +228,10 @@ class StockTokenizer:
         """Tokens as text."""
         return str(self.tokenizer.convert_tokens_to_string(tokens))
 
+    def token(self, index: int) -> str:
+        """The token with an id."""
+        return str(self.tokenizer.convert_ids_to_tokens(index))
+
     def _call(self, inputs: Sequence[TextInput], *, windows: bool = False, **options: Any) -> Any:
         texts = [item if isinstance(item, str) else item[0] for item in inputs]
         pairs = [item[1] for item in inputs if not isinstance(item, str)]

@@ -25,6 +25,7 @@ class Outputs:
         decode: Turns tokens into text as the tokenizer would.
         subword_prefix: What tokens begin with that continue a word, if they have such a mark.
         unknown_token: What stands for text that has no token, if anything does.
+        token: The token with an id.
     """
 
     inputs: Sequence[TextInput]
@@ -34,6 +35,7 @@ class Outputs:
     items: Sequence[int] = ()
     subword_prefix: str | None = None
     unknown_token: str | None = None
+    token: Callable[[int], str] = str
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,9 @@ class Task(Protocol):
         READS_TOKENS: Whether the model answers for every token, rather than for the whole input.
         WINDOWS: Whether long inputs are cut into windows that overlap, rather than cut off.
         SHOWN: Options of `postprocess` for results that a person reads.
+
+    A task that reads some tokens only says which by `places(encoding)`; the answers for the others
+    are not kept.
     """
 
     NAME: str

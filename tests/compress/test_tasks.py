@@ -389,3 +389,62 @@ def test_sentence_embedding(task: Any, tmp_path: Path, capfd: pytest.CaptureFixt
     capfd.readouterr()
     assert main(["predict", str(out / "artifact"), "the film was good", "--json"]) == 0
     assert len(json.loads(capfd.readouterr().out)["embedding"]) == expected.shape[1]
+
+
+def agreeing(count: int, seed: int) -> list[dict[str, Any]]:
+    """Texts whose last word is of the kind of their first: what is masked can be told."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    while len(found) < count:
+        kind = int(rng.integers(2))
+        words = [str(rng.choice((GOOD, BAD)[kind])), *map(str, rng.choice(FILLERS, size=4))]
+        found[" ".join([*words, "[MASK]"])] = (GOOD, BAD)[kind][0]
+    return [{"text": text, "label": label} for text, label in found.items()]
+
+
+def save_guesser(folder: Path, base: Path, rows: list[dict[str, Any]]) -> Path:
+    """A masked-language model that has learnt the rows."""
+    import torch
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    model = AutoModelForMaskedLM.from_pretrained(base)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for step in range(80):
+        own = [rows[i % len(rows)] for i in range(32 * step, 32 * step + 32)]
+        batch = tokenizer([row["text"] for row in own], padding=True, return_tensors="pt")
+        labels = torch.full_like(batch["input_ids"], -100)
+        wanted = torch.tensor([tokenizer.convert_tokens_to_ids(row["label"]) for row in own])
+        labels[batch["input_ids"] == tokenizer.mask_token_id] = wanted
+        model(**batch, labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_fill_mask(task: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rows = agreeing(620, seed=0)
+    data, out = write_splits(tmp_path, rows), tmp_path / "out"
+    teacher = save_guesser(tmp_path / "teacher", task.save_bert(tmp_path / "base"), rows[:360])
+    command = [str(teacher), "--data", str(data), "--out", str(out), "--max-drop", "20"]
+    assert main([*command, *QUICK]) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert all(row["error"] is None for row in report["rows"])
+    values = {row["id"]: row["metric"]["value"] for row in report["rows"]}
+    assert values[report["reference"]] > 80
+    assert values[report["recommended"]] > 60
+    texts = [row["text"] for row in agreeing(60, seed=9)]
+    with open_checkpoint(teacher) as original:
+        expected = [found[0]["token"] for found in original(texts)]
+    for runtime in ("onnxruntime", "openvino"):
+        with load(unpruned(out), runtime=runtime) as deployed:
+            found = [found[0]["token"] for found in deployed(texts, batch_size=1)]
+        assert np.mean(np.array(found) == np.array(expected)) >= 0.98
+    capfd.readouterr()
+    assert main(["predict", str(out / "artifact"), "great a film the plot [MASK]"]) == 0
+    assert capfd.readouterr().out.split()[0] == "good"
+    done = main(["train", str(teacher), "--task", "fill-mask", "--data", str(data)])
+    assert done == 2
+    assert "--objective mlm" in capfd.readouterr().err

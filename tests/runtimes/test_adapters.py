@@ -43,6 +43,7 @@ def model_path(
 def test_runtimes_are_found_by_file_with_the_preferred_first() -> None:
     assert RUNTIMES == ("onnxruntime", "openvino", "pytorch")
     assert task_names() == (
+        "fill-mask",
         "multiple-choice",
         "question-answering",
         "sentence-embedding",

@@ -46,11 +46,10 @@ def convert(model: Any) -> LeanEncoderWithHead:
             for layer in _in_order(albert.encoder.albert_layer_groups, config.num_hidden_layers)
         ],
         hidden_act=config.hidden_act,
-        classifier_activation="tanh",
+        **{"classifier_activation": "tanh", **head},
         dropout=config.hidden_dropout_prob,
         attention_dropout=config.attention_probs_dropout_prob,
         classifier_dropout=config.classifier_dropout_prob,
-        **head,
         **label_settings(model),
     )
 

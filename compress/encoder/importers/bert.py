@@ -25,9 +25,8 @@ def convert(model: Any) -> LeanEncoderWithHead:
     return assemble(
         embeddings=model.base_model.embeddings,
         layers=bert_layers(model.base_model.encoder.layer, config.num_attention_heads),
-        **head,
         hidden_act=config.hidden_act,
-        classifier_activation="tanh",
+        **{"classifier_activation": "tanh", **head},
         dropout=config.hidden_dropout_prob,
         attention_dropout=config.attention_probs_dropout_prob,
         classifier_dropout=config.hidden_dropout_prob if dropout is None else dropout,

@@ -32,9 +32,8 @@ def convert(model: Any) -> LeanEncoderWithHead:
     return assemble(
         embeddings=model.base_model.embeddings,
         layers=layers,
-        **head,
         hidden_act=config.activation,
-        classifier_activation="relu",
+        **{"classifier_activation": "relu", **head},
         dropout=config.dropout,
         attention_dropout=config.attention_dropout,
         classifier_dropout=config.seq_classif_dropout,

@@ -35,10 +35,9 @@ def convert(model: Any) -> LeanEncoderWithHead:
     return assemble(
         embeddings=encoder.embeddings,
         layers=bert_layers(encoder.encoder.layer, config.num_attention_heads),
-        **head,
         first_position=encoder.embeddings.padding_idx + 1,
         hidden_act=config.hidden_act,
-        classifier_activation="tanh",
+        **{"classifier_activation": "tanh", **head},
         dropout=config.hidden_dropout_prob,
         attention_dropout=config.attention_probs_dropout_prob,
         classifier_dropout=config.hidden_dropout_prob if dropout is None else dropout,

@@ -20,6 +20,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import (
     AutoModel,
+    AutoModelForMaskedLM,
     AutoModelForMultipleChoice,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -107,6 +108,7 @@ KINDS = {
     "token": AutoModelForTokenClassification,
     "choice": AutoModelForMultipleChoice,
     "embedding": AutoModel,
+    "mask": AutoModelForMaskedLM,
 }
 
 

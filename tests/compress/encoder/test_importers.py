@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
+    AutoModelForMaskedLM,
     AutoModelForMultipleChoice,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -26,6 +27,7 @@ from compress.encoder.importers import (
 from compress.encoder.importing import TOLERANCE
 from compress.encoder.masks import EncoderMasks
 from compress.encoder.modules import (
+    LeanEncoderForMaskedLM,
     LeanEncoderForMultipleChoice,
     LeanEncoderForSentenceEmbedding,
     LeanEncoderForSequenceClassification,
@@ -106,6 +108,26 @@ def test_a_model_of_choices_is_imported_without_loss(
     torch.testing.assert_close(one_by_one.T, actual)
     folder = save_checkpoint(imported.model, "again")
     again = AutoModelForMultipleChoice.from_pretrained(folder)
+    with torch.no_grad():
+        torch.testing.assert_close(again(**inputs).logits, actual)
+
+
+def test_a_masked_language_model_is_imported_without_loss(
+    family: Any, tiny: Any, save_checkpoint: Save
+) -> None:
+    original = tiny.original(family, head="mask")
+    imported = import_checkpoint(save_checkpoint(original))
+    assert type(imported.model) is LeanEncoderForMaskedLM
+    inputs = imported.tokenizer(tiny.texts, padding=True, return_tensors="pt")
+    if getattr(original.config, "type_vocab_size", 0) < 2:
+        inputs.pop("token_type_ids", None)
+    with torch.no_grad():
+        expected, actual = original(**inputs).logits, imported.model(**inputs).logits
+    real = inputs["attention_mask"].bool()
+    assert expected[real].std() > 0.05
+    torch.testing.assert_close(actual[real], expected[real], atol=TOLERANCE, rtol=0)
+    folder = save_checkpoint(imported.model, "again")
+    again = AutoModelForMaskedLM.from_pretrained(folder)
     with torch.no_grad():
         torch.testing.assert_close(again(**inputs).logits, actual)
 
