@@ -196,7 +196,7 @@ def tokenize(
         return_token_type_ids=examples.pairs is not None,
     )
     words = None
-    if examples.task == "fill-mask":
+    if examples.task == "fill-mask" and examples.words is not None:
         words = [
             _masked(row, int(count))
             for row, count in zip(encoded.encodings, examples.words, strict=True)

@@ -104,13 +104,15 @@ def _filled(
     chances = scores(logits, "softmax")
     best = np.argsort(-logits, kind="stable")[:top_k]
     special = encoding.special_tokens_mask
+    # As the pipeline has it, also where a special token is the answer.
+    unwritten = {*MASKS, *(t for t, own in zip(encoding.tokens, special, strict=True) if own)}
     found = []
     for index in best.tolist():
         token = outputs.token(index)
         tokens = [
             token if i == place else other
             for i, other in enumerate(encoding.tokens)
-            if i == place or not special[i] or other in MASKS
+            if (token not in unwritten if i == place else not special[i] or other in MASKS)
         ]
         found.append(
             {
