@@ -28,6 +28,7 @@ _SELECTION = LatencySettings(
     rounds=6, sentences=20, seconds=60.0, min_rounds=3, throughput_inputs=0
 )
 _SENTENCES = 25
+_COLD_STARTS = 1
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ def _final_report(
             sentences=_SENTENCES,
             seconds=240.0,
             throughput_inputs=512 if job.recipe.throughput else 0,
-            cold_starts=1,
+            cold_starts=_COLD_STARTS,
         ),
         cold=[REFERENCE, *([] if chosen is None else [chosen.id])],
         seed=job.recipe.seed,

@@ -25,6 +25,7 @@ def _lightly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rivals, "STOCK_EXPORTS", one)
     monkeypatch.setattr(conclusion, "_SELECTION", selection)
     monkeypatch.setattr(conclusion, "_SENTENCES", 5)
+    monkeypatch.setattr(conclusion, "_COLD_STARTS", 0)
     monkeypatch.setattr(conclusion, "_runtimes_present", lambda: ["onnxruntime"])
 
 
