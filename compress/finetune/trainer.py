@@ -23,6 +23,7 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
+from transformers.integrations import TensorBoardCallback
 
 from compress.finetune.settings import TrainingSettings
 from compress.finetune.tasks import TrainingTask
@@ -161,8 +162,12 @@ def _callbacks(settings: TrainingSettings, progress: Progress) -> list[TrainerCa
 
 
 def _quiet(trainer: "_Trainer", settings: TrainingSettings) -> Trainer:
-    """Without the library's own printing."""
+    """Without the library's own printing, and with all logs in the training's folder: an evaluation
+    before the first step would otherwise begin one where the command is called."""
     trainer.settings = settings
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, TensorBoardCallback):
+            callback.logging_dir = str(Path(trainer.args.output_dir) / "runs")
     for printer in ("PrinterCallback", "ProgressCallback"):
         for callback in list(trainer.callback_handler.callbacks):
             if type(callback).__name__ == printer:

@@ -54,15 +54,19 @@ def text(tmp_path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", ["mlm", "mlm+nsp"])
 def test_an_encoder_from_nothing_learns_the_text(
-    objective: str, text: Path, task: Any, tmp_path: Path
+    objective: str, text: Path, task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = tmp_path / "out"
+    out, here = tmp_path / "out", tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     command = ["train", "bert-tiny", "--objective", objective, "--data", str(text)]
     command += ["--out", str(out), "--epochs", "4", "--learning-rate", "3e-3"]
     assert main([*command, "vocabulary=100", "max_length=32"]) == 0
     record = json.loads((out / "training.json").read_text())
     found = record["perplexity"]
     assert found["after"] < 0.5 * found["before"]
+    assert list((out / ".training" / "runs").iterdir())
+    assert not list(here.iterdir()), "nothing is written where the command is called"
     assert main([*command, "vocabulary=100", "max_length=32"]) == 0, "it resumes, and is done"
     if objective == "mlm":
         return
