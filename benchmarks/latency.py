@@ -49,8 +49,8 @@ class LatencySettings:
             out.
         throughput_batches: Batch sizes that are tried.
         throughput_sessions: Whether artifacts are tried with a session a thread as well.
-        cold_starts: Fresh processes that the time to the first answer is the median of; 0 leaves
-            it out.
+        cold_starts: Fresh processes that the time to the first answer is the median of, at least;
+            0 leaves it out.
         lengths: Tokens of the inputs that latency by length is measured on.
     """
 

@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-import numpy as np
-
 from compress.depth import removal_path
 from compress.encoder.surgery import SlicePlan, keep_layers, slice_model
 from compress.errors import RecipeError
@@ -106,13 +104,13 @@ def shrink(
     """
     probe = material.sample(PROBE_TEXTS, Purpose.PROBE)
     probe_logits = predict_logits(material.teacher, probe)
-    half = np.arange(0, len(probe), 2)  # enough to tell layers apart, which is tried often
+    few = probe.take(range(0, len(probe), 2))  # enough to tell layers apart, which is tried often
     shallowest = _shallowest(model, table, target_ms)
     paths = removal_path(
         model,
         material.sample(LAYER_TEXTS, Purpose.DRAFT),
-        probe.take(half),
-        probe_logits[half],
+        few,
+        predict_logits(material.teacher, few),
         shallowest,
         progress=progress,
     )

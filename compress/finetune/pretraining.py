@@ -35,6 +35,7 @@ __all__ = ["Objective", "Pretrained", "pretrain", "read_documents"]
 Objective = Literal["mlm", "mlm+nsp"]
 
 _HELD_OUT = 0.05
+_FEW = 20  # documents
 _MASKED = 0.15
 _NEW_LENGTH = 128
 _IGNORED = -100
@@ -208,7 +209,7 @@ def _features(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Inputs to learn from, and held out; of whole documents, so that neither knows the other's."""
     rng = random.Random(seed)
-    order = list(documents)
+    order = _pieces(documents)
     rng.shuffle(order)
     count = max(1, round(_HELD_OUT * len(order)))
     parts = (order[count:] or order, order[:count])
@@ -222,6 +223,14 @@ def _features(
             features = _pairs(part, tokenizer, length, rng)
         found.append(features)
     return found[0], found[1]
+
+
+def _pieces(documents: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """The documents; a few long ones are cut, so that some of their text can be held out."""
+    if len(documents) >= _FEW:
+        return list(documents)
+    size = max(2, sum(map(len, documents)) // (2 * _FEW))
+    return [own[i : i + size] for own in documents for i in range(0, len(own), size)]
 
 
 def _pairs(

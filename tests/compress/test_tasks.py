@@ -16,10 +16,18 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
-def _lightly(monkeypatch: pytest.MonkeyPatch) -> None:
+def _lightly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One rival and few rounds; nothing is faked."""
-    from compress import conclusion, rivals
+    from compress import conclusion, latency_measurement, rivals
 
+    measured_in_earnest = latency_measurement.cached_latency_table
+    monkeypatch.setattr(
+        latency_measurement,
+        "cached_latency_table",
+        lambda _, *rest, **options: measured_in_earnest(
+            tmp_path / "tables", *rest, **{**options, "seconds": 1.0}
+        ),
+    )
     one = {name: value for name, value in rivals.STOCK_EXPORTS.items() if name == "onnx-fp32"}
     selection = replace(conclusion._SELECTION, rounds=2, min_rounds=2, sentences=5)
     monkeypatch.setattr(rivals, "STOCK_EXPORTS", one)
@@ -33,13 +41,13 @@ QUICK = [
     "distill.epochs=1",
     "distill.augment=1",
     "distill.learning_rate=1e-3",
-    "distill.layers=2",
     "distill.enough=0",
     "prune.steps=1",
     "prune.neuron_step=8",
     "quantize.calibration_texts=8",
-    "stages=[distill, prune, quantize]",
-    "speedups=[]",
+    "stages=[prune, distill, quantize]",
+    "speedups=[1.1]",
+    "beyond=false",
     "quantize.alternatives=false",
     "every_runtime=false",
     "throughput=false",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from compress.encoder.importing import UnsupportedArchitectureError, import_checkpoint
 from export.fallback import export_fallback_artifact
 from export.stock import STOCK_EXPORTS, export_stock
 from runtimes import load, open_checkpoint, open_model_folder
@@ -66,25 +67,44 @@ def test_stock_exports_open_and_agree(
     assert not list(tmp_path.glob(".*"))
 
 
+_OWN = {
+    "deberta-v2": {  # as DeBERTa v3 has it
+        "relative_attention": True,
+        "position_buckets": 16,
+        "pos_att_type": ["p2c", "c2p"],
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+        "position_biased_input": False,
+    },
+    "modernbert": {"local_attention": 8, "global_attn_every_n_layers": 2},
+}
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("family", ["deberta-v2", "modernbert"])
 def test_a_family_without_importer_becomes_an_artifact(
-    tokenizer: Any, texts: list[str], calibration: list[Any], tmp_path: Path
+    family: str, tokenizer: Any, texts: list[str], calibration: list[Any], tmp_path: Path
 ) -> None:
-    from transformers import AlbertConfig, AlbertForSequenceClassification
+    from transformers import AutoConfig, AutoModelForSequenceClassification
 
     torch.manual_seed(0)
-    config = AlbertConfig(
+    config = AutoConfig.for_model(
+        family,
         vocab_size=60,
-        embedding_size=16,
         hidden_size=32,
-        num_hidden_layers=1,
+        num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=48,
         max_position_embeddings=40,
         initializer_range=0.3,
+        pad_token_id=0,
         id2label={0: "no", 1: "yes"},
+        **_OWN[family],
     )
-    source = save(AlbertForSequenceClassification(config), tokenizer, tmp_path / "albert")
+    model = AutoModelForSequenceClassification.from_config(config)
+    source = save(model, tokenizer, tmp_path / family)
+    with pytest.raises(UnsupportedArchitectureError, match=f"no importer .*{family}"):
+        import_checkpoint(source)
     (tmp_path / "scratch").mkdir()
     manifest = export_fallback_artifact(
         source,

@@ -9,7 +9,7 @@ import pytest
 
 from compress.cli import main
 from compress.errors import DataError
-from compress.finetune.pretraining import _Masking, read_documents
+from compress.finetune.pretraining import _features, _Masking, read_documents
 from compress.finetune.scratch import train_tokenizer
 
 WORDS = [
@@ -104,6 +104,18 @@ def test_held_out_text_is_masked_once() -> None:
     assert any(label != -100 for label in one["labels"])
     batch = _Masking(tokenizer, seed=4)([one, one])
     assert batch["labels"].tolist() == [one["labels"]] * 2
+
+
+def test_of_one_long_document_a_part_is_held_out() -> None:
+    tokenizer = train_tokenizer(sentences(50, seed=1), 100, 32)
+    numbered = [f"the cat {'sat ' * i}on a mat" for i in range(200)]
+    for objective in ("mlm", "mlm+nsp"):
+        train, held_out = _features([numbered], tokenizer, 512, objective, seed=0)
+        learnt = {tuple(feature["input_ids"]) for feature in train}
+        assert held_out
+        if objective == "mlm":
+            assert len(train) + len(held_out) == 200
+        assert not any(tuple(feature["input_ids"]) in learnt for feature in held_out)
 
 
 def test_documents_are_read(text: Path, tmp_path: Path) -> None:
