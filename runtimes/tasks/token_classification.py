@@ -81,21 +81,19 @@ def postprocess(
         )
     results = []
     for place in range(len(outputs.inputs)):
-        found = list(_tokens(outputs, place))
-        if strategy in ("none", "simple"):
+        if strategy == "none":
+            wanted = _wanted(np.asarray(outputs.logits[place]), labels, ignore_labels)
+            found = list(_tokens(outputs, place, wanted))
+            results.append([_tagged(token, labels) for token in found])
+            continue
+        found = list(_tokens(outputs, place, range(len(outputs.logits[place]))))
+        if strategy == "simple":
             found = [_tagged(token, labels) for token in found]
         else:
             words = _runs(found, lambda _, token: token["is_subword"])
             found = [_word(run, labels, strategy, outputs.decode) for run in words]
-        if strategy != "none":
-            found = [_group(run, outputs.decode) for run in _runs(found, _continues)]
-        kept = [
-            entity
-            for entity in found
-            if entity.get("entity") not in ignore_labels
-            and entity.get("entity_group") not in ignore_labels
-        ]
-        results.append(kept)
+        groups = [_group(run, outputs.decode) for run in _runs(found, _continues)]
+        results.append([each for each in groups if each["entity_group"] not in ignore_labels])
     return results
 
 
@@ -157,14 +155,25 @@ def word_tokens(
     return tokens
 
 
-def _tokens(outputs: Outputs, place: int) -> Iterator[dict[str, Any]]:
-    """The tokens of an input with their chances, special ones left out."""
+def _wanted(logits: Array, labels: Sequence[str], ignored: Sequence[str]) -> list[int]:
+    """Tokens whose tag is none of those that are left out: usually few of them."""
+    best = logits.argmax(axis=-1).tolist()
+    return [index for index, tag in enumerate(best) if labels[tag] not in ignored]
+
+
+def _tokens(outputs: Outputs, place: int, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Tokens of an input with their chances, special ones left out."""
     text, encoding = str(outputs.inputs[place]), outputs.encodings[place]
-    chances = scores(np.asarray(outputs.logits[place]), "softmax")
-    for index, (start, end) in enumerate(encoding.offsets):
-        if encoding.special_tokens_mask[index]:
+    if not indices:
+        return
+    chances = scores(np.asarray(outputs.logits[place])[indices], "softmax")
+    # Each look at these makes a list.
+    offsets, special, tokens = encoding.offsets, encoding.special_tokens_mask, encoding.tokens
+    for row, index in enumerate(indices):
+        if special[index]:
             continue
-        word, written = encoding.tokens[index], text[start:end]
+        start, end = offsets[index]
+        word, written = tokens[index], text[start:end]
         if word == outputs.unknown_token:
             word, is_subword = written, False
         elif outputs.subword_prefix:
@@ -173,7 +182,7 @@ def _tokens(outputs: Outputs, place: int) -> Iterator[dict[str, Any]]:
             is_subword = start > 0 and " " not in text[start - 1 : start + 1]
         yield {
             "word": word,
-            "scores": chances[index],
+            "scores": chances[row],
             "start": start,
             "end": end,
             "index": index,
