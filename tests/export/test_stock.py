@@ -69,6 +69,7 @@ def test_stock_exports_open_and_agree(
 
 _OWN = {
     "deberta-v2": {  # as DeBERTa v3 has it
+        "num_hidden_layers": 1,
         "relative_attention": True,
         "position_buckets": 16,
         "pos_att_type": ["p2c", "c2p"],
@@ -76,7 +77,11 @@ _OWN = {
         "share_att_key": True,
         "position_biased_input": False,
     },
-    "modernbert": {"local_attention": 8, "global_attn_every_n_layers": 2},
+    "modernbert": {
+        "num_hidden_layers": 2,
+        "local_attention": 8,
+        "global_attn_every_n_layers": 2,
+    },
 }
 
 
@@ -92,7 +97,6 @@ def test_a_family_without_importer_becomes_an_artifact(
         family,
         vocab_size=60,
         hidden_size=32,
-        num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=48,
         max_position_embeddings=40,
