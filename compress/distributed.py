@@ -10,7 +10,16 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-__all__ = ["average_gradients", "from_main", "is_main", "own_share", "processes", "rank", "wait"]
+__all__ = [
+    "average_gradients",
+    "from_main",
+    "is_main",
+    "local_device",
+    "own_share",
+    "processes",
+    "rank",
+    "wait",
+]
 
 T = TypeVar("T")
 B = TypeVar("B", bound=Any)
@@ -29,6 +38,11 @@ def rank() -> int:
 def is_main() -> bool:
     """Whether this is the one that writes and reports."""
     return bool(_state().is_main_process)
+
+
+def local_device() -> torch.device:
+    """Where this process computes: its GPU, or the CPU."""
+    return torch.device(_state().device)
 
 
 def wait() -> None:

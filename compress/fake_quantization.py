@@ -90,8 +90,10 @@ def fake_quantized(model: "LeanEncoderWithHead", plan: QuantizationPlan) -> Iter
         if plan.keeps_in_float(call.layer):
             return F.linear(call.x, call.weight, call.bias)
         limits = plan.static_range(call.layer) if plan.onnxruntime == "static" else None
-        x = quantize_activations(call.x, call.mask, limits)
-        return F.linear(x, quantize_weights(call.weight, plan.weight_levels), call.bias)
+        # bfloat16 would round once more, as coarsely as 8 bits do.
+        with torch.autocast(call.x.device.type, enabled=False):
+            x = quantize_activations(call.x.float(), call.mask, limits)
+            return F.linear(x, quantize_weights(call.weight, plan.weight_levels), call.bias)
 
     def rounded_words(x: Tensor) -> Tensor:
         return quantize_weights(x.flatten(0, 1)).view_as(x)  # a row of the table is a row here

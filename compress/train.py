@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
-from compress.distributed import average_gradients, from_main, own_share
+from compress.distributed import average_gradients, from_main, local_device, own_share
 from compress.progress import Progress
 
 __all__ = ["Evaluation", "FitResult", "fit", "has_bfloat16", "training_device"]
@@ -64,8 +63,8 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def training_device() -> torch.device:
-    """Where `fit` trains: the first GPU, or the CPU."""
-    return Accelerator().device
+    """Where `fit` trains: this process's GPU, or the CPU."""
+    return local_device()
 
 
 def fit(
@@ -119,14 +118,10 @@ def fit(
     steps = round(epochs * len(first))
     losses: list[float] = []
     if steps:
-        accelerator = Accelerator(
-            mixed_precision="bf16" if has_bfloat16(device) else "no", cpu=device.type == "cpu"
-        )
         optimizer = torch.optim.AdamW(
             _parameter_groups(model, weight_decay), lr=learning_rate, fused=True
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _linear(steps, warmup))
-        optimizer = accelerator.prepare(optimizer)
         trained = [p for p in model.parameters() if p.requires_grad]
         moments = {round(steps * (i + 1) / evaluations) for i in range(evaluations)}
         turning_point = None if last_phase is None else round(steps * last_phase[0])
@@ -135,11 +130,11 @@ def fit(
                 if last_phase and step - 1 == turning_point and last_phase[1]():
                     best = _Best(model, evaluate)
                     best.consider()
-                with accelerator.autocast():
+                with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
                     loss = step_loss(own_share(batch))
-                accelerator.backward(loss)
+                loss.backward()
                 average_gradients(trained)
-                accelerator.clip_grad_norm_(trained, max_gradient_norm)
+                nn.utils.clip_grad_norm_(trained, max_gradient_norm)
                 optimizer.step()
                 schedule.step()
                 optimizer.zero_grad(set_to_none=True)

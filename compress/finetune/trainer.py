@@ -28,6 +28,7 @@ from transformers.integrations import TensorBoardCallback
 from compress.finetune.settings import TrainingSettings
 from compress.finetune.tasks import TrainingTask
 from compress.progress import Progress, Task
+from compress.train import has_bfloat16, training_device
 
 __all__ = ["build_pretrainer", "build_trainer", "class_weights", "freeze"]
 
@@ -150,7 +151,7 @@ def _arguments(
         restore_callback_states_from_checkpoint=True,  # the patience that is left
         dataloader_pin_memory=torch.cuda.is_available(),
         use_cpu=not torch.accelerator.is_available(),
-        bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+        bf16=has_bfloat16(training_device()),
     )
 
 

@@ -231,7 +231,8 @@ def test_lean_checkpoint_is_imported_as_it_is(
     lean: LeanEncoderForSequenceClassification, save_checkpoint: Save
 ) -> None:
     imported = import_checkpoint(save_checkpoint(lean))
-    assert imported.max_abs_delta == 0.0
+    # The same weights at another place in memory may be summed in another order.
+    assert imported.max_abs_delta <= 1e-6
     assert imported.model.config.layers == lean.config.layers
 
 

@@ -121,13 +121,20 @@ def test_another_model_in_the_block_is_untouched(lean: Any, texts: TokenizedText
         np.testing.assert_array_equal(predict_logits(teacher, texts), before)
 
 
-def test_gradients_flow_to_the_float_weights(lean: Any, texts: TokenizedTexts) -> None:
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_gradients_flow_to_the_float_weights(
+    lean: Any, texts: TokenizedTexts, bfloat16: bool
+) -> None:
     batch = collate(texts, range(8), 0)
     lean(**batch).logits.square().sum().backward()
     exact = {name: parameter.grad.clone() for name, parameter in lean.named_parameters()}
     lean.zero_grad()
-    with fake_quantized(lean, QuantizationPlan()):
-        lean(**batch).logits.square().sum().backward()
+    with (
+        fake_quantized(lean, QuantizationPlan()),
+        torch.autocast("cpu", torch.bfloat16, enabled=bfloat16),
+    ):
+        logits = lean(**batch).logits
+    logits.float().square().sum().backward()
     for name, parameter in lean.named_parameters():
         a, b = parameter.grad.flatten(), exact[name].flatten()
         if float(b.norm()) > 1e-3:

@@ -1,5 +1,7 @@
 """A toy task with a teacher that has learnt it: which of two kinds of words comes first?"""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 import torch
 from transformers import BertTokenizer
 
+import compress.train
 from benchmarks.examples import Examples
 from compress.encoder.config import LeanEncoderConfig
 from compress.encoder.modules import LeanEncoderForSequenceClassification
@@ -97,6 +100,20 @@ class Toy:
         )
 
 
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """What these models learn should not hang on whether this processor has bfloat16."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compress.train, "has_bfloat16", lambda device: False)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _full_precision() -> Iterator[None]:
+    with full_precision():
+        yield
+
+
 @pytest.fixture(scope="session")
 def toy() -> Toy:
     """A three-layer teacher that answers nearly every text correctly."""
@@ -110,13 +127,14 @@ def toy() -> Toy:
         logits = teacher(**collate(texts, indices, 0)).logits
         return label_loss(logits, torch.from_numpy(texts.labels[indices]))
 
-    fit(
-        teacher,
-        loss,
-        lambda epoch: length_grouped_batches(texts.lengths, 32, np.random.default_rng(epoch)),
-        epochs=8,
-        learning_rate=3e-3,
-        progress=SilentProgress(),
-        description="teacher",
-    )
+    with full_precision():
+        fit(
+            teacher,
+            loss,
+            lambda epoch: length_grouped_batches(texts.lengths, 32, np.random.default_rng(epoch)),
+            epochs=8,
+            learning_rate=3e-3,
+            progress=SilentProgress(),
+            description="teacher",
+        )
     return Toy(train, selection, tokenizer, teacher, texts, tokenize(selection, tokenizer, 24))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import compress.train
 from compress.progress import SilentProgress
 from compress.train import Evaluation, fit
 
@@ -36,6 +37,31 @@ def test_learns_and_repeats_itself() -> None:
     assert result.steps == 240
     assert result.loss < 1e-3
     assert torch.equal(model.weight, again.weight)  # type: ignore[arg-type]
+
+
+def test_bfloat16_trains_weights_that_stay_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compress.train, "has_bfloat16", lambda device: True)
+    model, x, y = line()
+    multiplied = []
+
+    def loss(rows: torch.Tensor) -> torch.Tensor:
+        answers = model(x[rows])
+        multiplied.append(answers.dtype)
+        return (answers.float() - y[rows]).square().mean()
+
+    result = fit(
+        model,
+        loss,
+        lambda epoch: torch.arange(64).split(16),
+        epochs=60,
+        learning_rate=0.1,
+        weight_decay=0.0,
+        progress=SilentProgress(),
+        description="line",
+    )
+    assert set(multiplied) == {torch.bfloat16}
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert result.loss < 1e-2
 
 
 def test_a_fraction_of_an_epoch() -> None:
