@@ -19,7 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ExpectedDrop", "expected_drop"]
+from benchmarks.metrics import Drop
+
+__all__ = ["ExpectedDrop", "as_measured", "expected_drop"]
 
 FloatArray = NDArray[np.float64]
 
@@ -40,6 +42,11 @@ class ExpectedDrop:
 
     value: float
     standard_error: float
+
+
+def as_measured(drop: Drop) -> ExpectedDrop:
+    """The measured drop, and the spread of what other texts would have given."""
+    return ExpectedDrop(drop.value, (drop.high - drop.low) / (2 * 1.96))
 
 
 def expected_drop(

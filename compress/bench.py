@@ -16,9 +16,9 @@ from compress.measure import run_benchmark
 from compress.peaks import peaks_by_threads
 from compress.pipeline import Columns
 from compress.progress import Progress
-from runtimes.artifact import MANIFEST_NAME, read_manifest
+from runtimes.artifact import MANIFEST_NAME, Manifest, read_manifest
 from runtimes.fingerprint import usable_cores
-from runtimes.hf_config import read_hf_config
+from runtimes.hf_config import HfConfig, read_hf_config
 from runtimes.loading import MODEL_FILES
 from runtimes.registry import get_runtime
 from runtimes.tuning import Tuning, tune
@@ -77,7 +77,7 @@ def bench_models(
     splits = load_splits(
         data,
         label_names=_labels(models[0]) or None,
-        task=_task(models[0]),
+        task=_known(models[0]).task,
         problem_type=_problem_type(models[0]),
         text_column=columns.text,
         pair_column=columns.pair,
@@ -285,20 +285,16 @@ def _with_fewer_threads(subject: Subject) -> list[Subject]:
 
 
 def _problem_type(path: Path) -> str:
-    known = read_manifest(path) if (path / MANIFEST_NAME).is_file() else read_hf_config(path)
+    known = _known(path)
     alone = len(known.labels) == 1  # which Transformers trains as regression, if nothing is stated
     return "regression" if alone else known.problem_type
 
 
-def _task(path: Path) -> str:
-    if (path / MANIFEST_NAME).is_file():
-        return read_manifest(path).task
-    return read_hf_config(path).task
-
-
 def _labels(path: Path) -> Sequence[str]:
-    if _task(path) == "fill-mask":
-        return vocabulary_of(path)
-    if (path / MANIFEST_NAME).is_file():
-        return read_manifest(path).labels
-    return read_hf_config(path).labels
+    known = _known(path)
+    return vocabulary_of(path) if known.task == "fill-mask" else known.labels
+
+
+def _known(path: Path) -> Manifest | HfConfig:
+    """What an artifact, or any other folder, says of itself."""
+    return read_manifest(path) if (path / MANIFEST_NAME).is_file() else read_hf_config(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runtimes.json_files import read_json
-from runtimes.pooling import Pooling, read_pooling
+from runtimes.pooling import Pooling, pooling_of
 
 __all__ = [
     "MODELS",
@@ -90,7 +90,7 @@ def read_hf_config(folder: str | os.PathLike[str]) -> HfConfig:
     length = tokenizer.get("model_max_length")
     if isinstance(length, int | float) and 0 < length < _NO_LIMIT:
         limits.append(int(length))
-    pooling = read_pooling(Path(folder))
+    pooling = pooling_of(Path(folder), config)
     if pooling is not None:
         length = read_json(Path(folder) / "sentence_bert_config.json").get("max_seq_length")
         limits += [length] if isinstance(length, int) else []

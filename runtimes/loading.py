@@ -123,7 +123,7 @@ def load(
             task,
             labels=manifest.labels,
             problem_type=manifest.problem_type,
-            pooling=read_pooling(Path(folder)),
+            pooling=read_pooling(Path(folder)) if task.NAME == "sentence-embedding" else None,
         )
         arrays = predictor.encode([_WARMING])
         for session in opened:
@@ -269,7 +269,7 @@ def open_checkpoint(
         get_task(reference.task),
         labels=reference.labels,
         problem_type=reference.problem_type,
-        pooling=read_pooling(Path(folder)),
+        pooling=reference.pooling,
         answer_one=reference.answer_one,
     )
 

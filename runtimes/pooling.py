@@ -1,5 +1,6 @@
 """How a sentence's vector is made from those of its tokens, as sentence-transformers notes it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from runtimes.base import Array
 from runtimes.errors import ModelError
 from runtimes.json_files import read_json, read_json_list
 
-__all__ = ["MODULES", "Pooling", "pooled", "read_pooling"]
+__all__ = ["MODULES", "Pooling", "pooled", "pooling_of", "read_pooling"]
 
 MODULES = "modules.json"
 """The file by which a folder says that it embeds sentences."""
@@ -38,7 +39,11 @@ def read_pooling(folder: Path) -> Pooling | None:
     Raises:
         ModelError: The vectors are made in a way that is not known here; names it.
     """
-    config = read_json(folder / "config.json")
+    return pooling_of(folder, read_json(folder / "config.json"))
+
+
+def pooling_of(folder: Path, config: Mapping[str, Any]) -> Pooling | None:
+    """The same, where the folder's `config.json` has been read already."""
     if config.get("head") == "embedding":  # a lean encoder
         return Pooling(str(config["pooling"]), bool(config["normalized"]))
     pooling, normalized = None, False

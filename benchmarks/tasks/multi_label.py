@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
-from benchmarks.expected import ExpectedDrop
+from benchmarks.expected import ExpectedDrop, as_measured
 from benchmarks.metrics import ClassDrop, Drop, Metric
 from benchmarks.stats import mcnemar_exact, ratio_difference_interval, ratio_interval
 
@@ -54,8 +54,7 @@ def changed(one: Logits, other: Logits) -> NDArray[np.bool_]:
 
 def expected_drop(reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:
     """The measured drop, and the spread of what other texts would have given."""
-    measured = drop(reference, logits, examples, seed=0)
-    return ExpectedDrop(measured.value, (measured.high - measured.low) / (2 * 1.96))
+    return as_measured(drop(reference, logits, examples, seed=0))
 
 
 def _f1_parts(

@@ -7,7 +7,8 @@ from benchmarks import metrics
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop
 from benchmarks.expected import expected_drop as expected
-from benchmarks.metrics import ClassDrop, Drop, Metric
+from benchmarks.metrics import Drop, Metric
+from benchmarks.tasks.regression import changed, drop_by_class
 
 __all__ = ["by_question", "changed", "drop", "drop_by_class", "expected_drop", "metric"]
 
@@ -28,20 +29,6 @@ def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) ->
     before, right = by_question(reference, examples)
     after, _ = by_question(logits, examples)
     return metrics.drop(before.argmax(axis=1), after.argmax(axis=1), right, seed=seed)
-
-
-def drop_by_class(
-    reference: Logits,  # noqa: ARG001 - the same for all tasks
-    logits: Logits,  # noqa: ARG001
-    examples: Examples,  # noqa: ARG001
-) -> tuple[ClassDrop, ...]:
-    """Nothing: which place the right choice has does not matter."""
-    return ()
-
-
-def changed(one: Logits, other: Logits) -> NDArray[np.bool_]:
-    """(N,) where a score differs by more than a tenth of their spread."""
-    return np.asarray(np.abs(one - other)[:, 0] > 0.1 * one.std())
 
 
 def expected_drop(reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:

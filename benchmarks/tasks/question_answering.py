@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
-from benchmarks.expected import ExpectedDrop
-from benchmarks.metrics import ClassDrop, Drop, Metric
+from benchmarks.expected import ExpectedDrop, as_measured
+from benchmarks.metrics import Drop, Metric
 from benchmarks.stats import mcnemar_exact, mean_interval, paired_difference_interval
+from benchmarks.tasks.regression import drop_by_class
 
 __all__ = ["changed", "drop", "drop_by_class", "exact_match", "expected_drop", "f1", "metric"]
 
@@ -43,15 +44,6 @@ def drop(reference: Answers, answers: Answers, examples: Examples, *, seed: int)
     )
 
 
-def drop_by_class(
-    reference: Answers,  # noqa: ARG001 - the same for all tasks
-    answers: Answers,  # noqa: ARG001
-    examples: Examples,  # noqa: ARG001
-) -> tuple[ClassDrop, ...]:
-    """Nothing: there are no classes."""
-    return ()
-
-
 def changed(one: Answers, other: Answers) -> NDArray[np.bool_]:
     """(N,) where another span is the answer."""
     return np.asarray((one[:, :2] != other[:, :2]).any(axis=1))
@@ -59,8 +51,7 @@ def changed(one: Answers, other: Answers) -> NDArray[np.bool_]:
 
 def expected_drop(reference: Answers, answers: Answers, examples: Examples) -> ExpectedDrop:
     """The measured drop, and the spread of what other questions would have given."""
-    measured = drop(reference, answers, examples, seed=0)
-    return ExpectedDrop(measured.value, (measured.high - measured.low) / (2 * 1.96))
+    return as_measured(drop(reference, answers, examples, seed=0))
 
 
 def exact_match(answers: Answers, examples: Examples) -> NDArray[np.bool_]:

@@ -8,8 +8,9 @@ from scipy.stats import rankdata
 
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop
-from benchmarks.metrics import ClassDrop, Drop, Metric
+from benchmarks.metrics import Drop, Metric
 from benchmarks.tasks import regression
+from benchmarks.tasks.regression import drop_by_class
 
 __all__ = ["changed", "cosines", "drop", "drop_by_class", "expected_drop", "metric"]
 
@@ -29,15 +30,6 @@ def drop(reference: Vectors, vectors: Vectors, examples: Examples, *, seed: int)
     before, pairs = _ranks(reference, examples)
     after, _ = _ranks(vectors, examples)
     return regression.drop(before, after, pairs, seed=seed)
-
-
-def drop_by_class(
-    reference: Vectors,  # noqa: ARG001 - the same for all tasks
-    vectors: Vectors,  # noqa: ARG001
-    examples: Examples,  # noqa: ARG001
-) -> tuple[ClassDrop, ...]:
-    """Nothing: there are no classes."""
-    return ()
 
 
 def changed(one: Vectors, other: Vectors) -> NDArray[np.bool_]:

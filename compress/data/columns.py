@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import dataclass
+from typing import Any
 
 from compress.data.table import Table, listed
 from compress.errors import DataError
@@ -129,6 +130,22 @@ def first_column(
         return names[0]
     spelled = {name.strip().lower(): name for name in table.columns if name not in (taken or ())}
     return next((spelled[name.lower()] for name in names if name.lower() in spelled), None)
+
+
+def cells(table: Table, wanted: str | None, names: tuple[str, ...], option: str) -> list[Any]:
+    """The cells of the column that was asked for, or of the first of `names` that there is.
+
+    Raises:
+        DataError: There is no such column.
+    """
+    found = column_in(table, wanted, option) if wanted else first_column(table, names)
+    if found is None:
+        raise DataError(
+            f"{table.where}: there is no column {' or '.join(names)}. "
+            f"Its columns: {listed(list(table.columns))}.",
+            hint=f"Name it with {option} COLUMN.",
+        )
+    return list(table.columns[found])
 
 
 def _missing(table: Table, what: str, names: tuple[str, ...], option: str) -> DataError:

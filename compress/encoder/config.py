@@ -7,7 +7,10 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
 
-__all__ = ["LayerSizes", "LeanEncoderConfig"]
+__all__ = ["TOKEN_HEADS", "LayerSizes", "LeanEncoderConfig"]
+
+TOKEN_HEADS = ("token", "span", "mask")
+"""Heads that answer for every token, rather than for the whole text."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class LeanEncoderConfig(PreTrainedConfig):
     @property
     def reads_tokens(self) -> bool:
         """Whether the head answers for every token, rather than for the whole text."""
-        return self.head in ("token", "span", "mask")
+        return self.head in TOKEN_HEADS
 
     @property
     def outputs(self) -> int:

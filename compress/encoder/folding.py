@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from compress.encoder.checkpoint import pooling_of
-from compress.encoder.config import LeanEncoderConfig
+from compress.encoder.config import TOKEN_HEADS, LeanEncoderConfig
 from compress.encoder.masked_head import masked_head
 from compress.encoder.modules import LeanEncoderWithHead, build
 from compress.errors import ModelError
@@ -154,7 +154,7 @@ def assemble(
         layer_norm_eps=embeddings.LayerNorm.eps,
         max_position_embeddings=positions.shape[0],
         type_vocab_size=type_vocab_size,
-        first_token_last_layer=head not in ("token", "span", "mask")
+        first_token_last_layer=head not in TOKEN_HEADS
         and (head != "embedding" or settings["pooling"] == "cls"),
         head=head,
         **settings,

@@ -179,8 +179,13 @@ class LeanEncoderModel(LeanEncoderPreTrainedModel):
 class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
     """The lean encoder with what a task reads from it; its subclasses are the models."""
 
-    encoder: LeanEncoderModel
-    classifier: Any
+    head: type[nn.Module]
+
+    def __init__(self, config: LeanEncoderConfig) -> None:
+        super().__init__(config)
+        self.encoder = LeanEncoderModel(config)
+        self.classifier: Any = self.head(config)
+        self.post_init()
 
     @property
     def objective(self) -> Objective:
@@ -236,41 +241,25 @@ class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
 class LeanEncoderForSequenceClassification(LeanEncoderWithHead):
     """The lean encoder with a classifier on its first token."""
 
-    def __init__(self, config: LeanEncoderConfig) -> None:
-        super().__init__(config)
-        self.encoder = LeanEncoderModel(config)
-        self.classifier = ClassificationHead(config)
-        self.post_init()
+    head = ClassificationHead
 
 
 class LeanEncoderForTokenClassification(LeanEncoderWithHead):
     """The lean encoder with a classifier on each of its tokens."""
 
-    def __init__(self, config: LeanEncoderConfig) -> None:
-        super().__init__(config)
-        self.encoder = LeanEncoderModel(config)
-        self.classifier = TokenHead(config)
-        self.post_init()
+    head = TokenHead
 
 
 class LeanEncoderForQuestionAnswering(LeanEncoderWithHead):
     """The lean encoder with two numbers for each of its tokens: start and end of an answer."""
 
-    def __init__(self, config: LeanEncoderConfig) -> None:
-        super().__init__(config)
-        self.encoder = LeanEncoderModel(config)
-        self.classifier = TokenHead(config)
-        self.post_init()
+    head = TokenHead
 
 
 class LeanEncoderForMultipleChoice(LeanEncoderWithHead):
     """The lean encoder with a score on its first token: how well a choice fits its prompt."""
 
-    def __init__(self, config: LeanEncoderConfig) -> None:
-        super().__init__(config)
-        self.encoder = LeanEncoderModel(config)
-        self.classifier = ClassificationHead(config)
-        self.post_init()
+    head = ClassificationHead
 
     def forward(
         self,
@@ -298,11 +287,7 @@ class LeanEncoderForMultipleChoice(LeanEncoderWithHead):
 class LeanEncoderForSentenceEmbedding(LeanEncoderWithHead):
     """The lean encoder with one vector for the text, (B, H)."""
 
-    def __init__(self, config: LeanEncoderConfig) -> None:
-        super().__init__(config)
-        self.encoder = LeanEncoderModel(config)
-        self.classifier = PoolingHead(config)
-        self.post_init()
+    head = PoolingHead
 
     def _answers(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
         vectors: Tensor = self.classifier(hidden, attention_mask)
@@ -312,11 +297,7 @@ class LeanEncoderForSentenceEmbedding(LeanEncoderWithHead):
 class LeanEncoderForMaskedLM(LeanEncoderWithHead):
     """The lean encoder with a number for each entry of the vocabulary, for each of its tokens."""
 
-    def __init__(self, config: LeanEncoderConfig) -> None:
-        super().__init__(config)
-        self.encoder = LeanEncoderModel(config)
-        self.classifier = MaskedWordHead(config)
-        self.post_init()
+    head = MaskedWordHead
 
 
 _HEADS: dict[str, type[LeanEncoderWithHead]] = {

@@ -1,14 +1,16 @@
 """The folder that a training writes: new or its own, resumable, a checkpoint at the end."""
 
+import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from compress.errors import UsageError
 
-__all__ = ["RECORD", "check_out", "last_checkpoint", "make_scratch", "save"]
+__all__ = ["check_out", "last_checkpoint", "make_scratch", "save", "write_record"]
 
-RECORD, _SCRATCH = "training.json", ".training"
+_RECORD, _SCRATCH = "training.json", ".training"
 
 
 def check_out(out: Path, key: str) -> None:
@@ -57,6 +59,12 @@ def last_checkpoint(scratch: Path) -> str | None:
 
     found: str | None = get_last_checkpoint(str(scratch))
     return found
+
+
+def write_record(out: Path, record: Mapping[str, Any]) -> None:
+    """How the model came to be, beside it."""
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    (out / _RECORD).write_text(text, encoding="utf-8")
 
 
 def save(model: Any, tokenizer: Any, length: int, out: Path, scratch: Path) -> None:

@@ -5,7 +5,6 @@ rule (Devlin et al. 2019, https://arxiv.org/abs/1810.04805): 15% of the tokens a
 these 80% are masked, 10% are another token and 10% are left as they are.
 """
 
-import json
 import math
 import random
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from compress.data.reading import read_tables
 from compress.data.sources import locate
 from compress.data.table import is_missing
 from compress.errors import DataError, ModelError
-from compress.finetune.output import RECORD, check_out, last_checkpoint, make_scratch, save
+from compress.finetune.output import check_out, last_checkpoint, make_scratch, save, write_record
 from compress.finetune.scratch import is_size, new_config, train_tokenizer
 from compress.finetune.settings import TrainingSettings
 from compress.hub import hub_if_reachable
@@ -125,8 +124,7 @@ def pretrain(
             "command": command,
             "key": key,
         }
-        text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-        (out / RECORD).write_text(text, encoding="utf-8")
+        write_record(out, record)
     return Pretrained(out, (before, after), len(train), main_process)
 
 

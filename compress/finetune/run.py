@@ -1,16 +1,15 @@
 """A whole training: from a base model and labelled data to a checkpoint and how good it is."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.examples import Examples
 from benchmarks.metrics import Metric
 from benchmarks.tasks import get_measure
 from compress.data import load_splits
 from compress.errors import ModelError, UsageError
-from compress.finetune.output import RECORD, check_out, last_checkpoint, make_scratch, save
+from compress.finetune.output import check_out, last_checkpoint, make_scratch, save, write_record
 from compress.finetune.preparation import prepare
 from compress.finetune.scratch import is_size, new_config, train_tokenizer
 from compress.finetune.settings import TrainingSettings
@@ -108,10 +107,7 @@ def train(
     key = digest(tool_version(), base, task, splits.fingerprint, settings.model_dump(mode="json"))
     check_out(out, key)
     problem_type = splits.train.problem_type
-    texts = [
-        text for row in examples.inputs() for text in ((row,) if isinstance(row, str) else row)
-    ]
-    model, tokenizer = _load(base, task, names, problem_type, settings, texts)
+    model, tokenizer = _load(base, task, names, problem_type, settings, examples)
     training_task = get_training_task(splits.train)
     if settings.metric not in (None, *training_task.FIGURES):
         raise UsageError(
@@ -173,8 +169,7 @@ def train(
             "command": command,
             "key": key,
         }
-        text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-        (out / RECORD).write_text(text, encoding="utf-8")
+        write_record(out, record)
     return Trained(out, found, metric, (*splits.notes, *notes), main_process)
 
 
@@ -184,7 +179,7 @@ def _load(
     names: tuple[str, ...],
     problem_type: str,
     settings: TrainingSettings,
-    texts: Sequence[str],
+    examples: Examples,
 ) -> tuple[Any, Any]:
     import transformers
 
@@ -199,6 +194,8 @@ def _load(
         }
     if is_size(base):
         length = settings.max_length or _NEW_LENGTH
+        rows = examples.inputs()
+        texts = [text for row in rows for text in ((row,) if isinstance(row, str) else row)]
         tokenizer = train_tokenizer(texts, settings.vocabulary, length)
         config = new_config(base, tokenizer, **labels)
         return getattr(transformers, MODELS[task]).from_config(config), tokenizer

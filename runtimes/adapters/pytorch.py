@@ -23,6 +23,8 @@ from runtimes.base import Array, DeviceInfo, Session, known_options
 from runtimes.buckets import bucket_of, filled
 from runtimes.errors import DeviceUnavailableError, MissingDependencyError, ModelError
 from runtimes.hf_config import MODELS, labels_of, read_hf_config
+from runtimes.pooling import Pooling
+from runtimes.registry import get_task
 from runtimes.tokenization import (
     INPUT_NAMES,
     Rows,
@@ -262,6 +264,7 @@ class Reference:
         task: Name of what it was fine-tuned for.
         labels: Class names, in the order of the model's outputs.
         problem_type: As configured.
+        pooling: How sentence vectors are made of the outputs, if they are.
         answer_one: One text to `{"label", "score"}` in hand-written Transformers code; None where
             its scores are no softmax.
     """
@@ -271,6 +274,7 @@ class Reference:
     task: str
     labels: tuple[str, ...]
     problem_type: str
+    pooling: Pooling | None
     answer_one: Callable[[str], dict[str, Any]] | None
 
 
@@ -333,20 +337,21 @@ def open_reference(
     except Exception as error:
         raise ModelError(f"The tokenizer of {path} cannot be loaded: {error}") from error
     config = session.model.config
-    task = read_hf_config(path).task
+    noted = read_hf_config(path)
     names = [config.id2label[index] for index in range(config.num_labels)]
-    labels = labels_of(task, names)
+    labels = labels_of(noted.task, names)
     problem_type = config.problem_type or "single_label_classification"
-    max_length = read_hf_config(path).max_length
+    max_length = noted.max_length
     one_label = problem_type == "single_label_classification" and len(labels) > 1
-    softmax = task == "text-classification" and one_label
+    softmax = noted.task == "text-classification" and one_label
     by_hand = softmax and type(session) is PyTorchSession
     return Reference(
         session=session,
-        tokenizer=StockTokenizer(stock, max_length, windows=task == "question-answering"),
-        task=task,
+        tokenizer=StockTokenizer(stock, max_length, windows=get_task(noted.task).WINDOWS),
+        task=noted.task,
         labels=labels,
         problem_type=problem_type,
+        pooling=noted.pooling,
         answer_one=_by_hand(session.model, stock, max_length, session.device) if by_hand else None,
     )
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from runtimes.base import Array
 from runtimes.errors import UsageError
 from runtimes.tasks.base import Outputs, Parsed
-from runtimes.tasks.text_classification import scores
+from runtimes.tasks.text_classification import decisions, scores
 
 __all__ = [
     "NAME",
@@ -75,11 +74,6 @@ def postprocess(
 ) -> list[Any]:
     """The score of each pair; `parse` knows which belong to one question."""
     return [float(score) for score in np.asarray(outputs.logits)[:, 0]]
-
-
-def decisions(outputs: Outputs) -> Array:
-    """(N, 1): the score of each pair."""
-    return np.asarray(outputs.logits)
 
 
 def from_line(line: str) -> Any:

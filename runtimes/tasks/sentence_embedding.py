@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from runtimes.base import Array
 from runtimes.tasks.base import Outputs, Parsed
-from runtimes.tokenization import TextInput
+from runtimes.tasks.text_classification import decisions, from_line
 
 __all__ = [
     "NAME",
@@ -51,16 +50,6 @@ def postprocess(
 ) -> list[Any]:
     """The vectors of N texts, each float32 (H,)."""
     return list(np.asarray(outputs.logits))
-
-
-def decisions(outputs: Outputs) -> Array:
-    """(N, H): the vectors."""
-    return np.asarray(outputs.logits)
-
-
-def from_line(line: str) -> TextInput:
-    """The line."""
-    return line
 
 
 def lines(text: str, result: Any) -> list[str]:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.examples import Examples
-from compress.data.columns import NamedColumns, column_in, first_column
+from compress.data.columns import NamedColumns, cells
 from compress.data.missing import Missing
-from compress.data.table import Table, is_missing, listed
+from compress.data.table import Table, is_missing
 from compress.errors import DataError
 
 __all__ = ["read"]
@@ -37,8 +37,8 @@ def read(
 
 
 def _examples(table: Table, named: NamedColumns) -> Examples:
-    prompts = _column(table, named.text, _PROMPTS, "--text-column")
-    labels = _column(table, named.label, _LABELS, "--label-column")
+    prompts = cells(table, named.text, _PROMPTS, "--text-column")
+    labels = cells(table, named.label, _LABELS, "--label-column")
     texts, pairs, right, questions = list[str](), list[str](), list[float](), list[int]()
     rows = zip(prompts, _choices(table, named.pair), labels, strict=True)
     for row, (prompt, choices, label) in enumerate(rows, start=1):
@@ -66,24 +66,13 @@ def _examples(table: Table, named: NamedColumns) -> Examples:
     )
 
 
-def _column(table: Table, wanted: str | None, names: tuple[str, ...], option: str) -> list[Any]:
-    found = column_in(table, wanted, option) if wanted else first_column(table, names)
-    if found is None:
-        raise DataError(
-            f"{table.where}: there is no column {' or '.join(names)}. "
-            f"Its columns: {listed(list(table.columns))}.",
-            hint=f"Name it with {option} COLUMN.",
-        )
-    return list(table.columns[found])
-
-
 def _choices(table: Table, wanted: str | None) -> list[list[Any]]:
     """A list of choices a row."""
     numbered = sorted(name for name in table.columns if _NUMBERED.fullmatch(name))
     if wanted is None and len(numbered) > 1:
         return [list(row) for row in zip(*(table.columns[n] for n in numbered), strict=True)]
     found = []
-    for row, cell in enumerate(_column(table, wanted, _CHOICES, "--pair-column"), start=1):
+    for row, cell in enumerate(cells(table, wanted, _CHOICES, "--pair-column"), start=1):
         choices = cell.get("text") if isinstance(cell, dict) else cell
         if not isinstance(choices, list | tuple | np.ndarray):
             raise DataError(

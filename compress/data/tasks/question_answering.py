@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.examples import Examples
-from compress.data.columns import NamedColumns, column_in, first_column
+from compress.data.columns import NamedColumns, cells
 from compress.data.missing import Missing
-from compress.data.table import Table, is_missing, listed
+from compress.data.table import Table, is_missing
 from compress.errors import DataError
 
 __all__ = ["read"]
@@ -67,28 +67,19 @@ def _articles(table: Table) -> list[Row]:
 
 def _rows(table: Table, named: NamedColumns) -> list[Row]:
     """The questions of a table as the hub has them."""
-    columns = []
-    for wanted, names, option in (
-        (named.text, ("question",), "--text-column"),
-        (named.pair, ("context", "passage", "paragraph"), "--pair-column"),
-        (named.label, ("answers", "answer"), "--label-column"),
-    ):
-        found = column_in(table, wanted, option) if wanted else first_column(table, names)
-        if found is None:
-            raise DataError(
-                f"{table.where}: there is no column {' or '.join(names)}. "
-                f"Its columns: {listed(list(table.columns))}.",
-                hint=f"Name it with {option} COLUMN.",
-            )
-        columns.append(table.columns[found])
+    columns = (
+        cells(table, named.text, ("question",), "--text-column"),
+        cells(table, named.pair, ("context", "passage", "paragraph"), "--pair-column"),
+        cells(table, named.label, ("answers", "answer"), "--label-column"),
+    )
     rows = []
     for row, (question, context, answers) in enumerate(zip(*columns, strict=True), start=1):
         where = f"{table.where}: data row {row}"
-        cells = {"question": question, "context": context}
+        given = {"question": question, "context": context}
         rows.append(
             _row(
-                _text(cells, "question", where),
-                _text(cells, "context", where),
+                _text(given, "question", where),
+                _text(given, "context", where),
                 _list(_one_by_one(answers), where, "answers"),
                 where,
             )
