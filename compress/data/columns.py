@@ -7,7 +7,7 @@ from typing import Any
 from compress.data.table import Table, listed
 from compress.errors import DataError
 
-__all__ = ["Columns", "NamedColumns", "choose_columns", "column_in", "first_column"]
+__all__ = ["Columns", "NamedColumns", "cells", "choose_columns", "column_in", "first_column"]
 
 # Names that data sets of the field use, the most specific first.
 PAIRS = (
