@@ -50,11 +50,19 @@ class Dialect(Protocol):
         ...
 
     def attention(
-        self, q: str, k: str, v: str, padding: str | None, heads: int, head_size: int
+        self,
+        q: str,
+        k: str,
+        v: str,
+        padding: str | None,
+        distances: str | None,
+        heads: int,
+        head_size: int,
     ) -> str:
         """Attention over (B, T, heads * head_size) inputs; q is already scaled.
 
         `padding` is what the method of that name gave, or None where nothing is padded.
+        `distances`, (1, heads, T, T), is added to the scores.
         """
         ...
 
@@ -102,17 +110,25 @@ class PortableDialect:
         )
 
     def attention(
-        self, q: str, k: str, v: str, padding: str | None, heads: int, head_size: int
+        self,
+        q: str,
+        k: str,
+        v: str,
+        padding: str | None,
+        distances: str | None,
+        heads: int,
+        head_size: int,
     ) -> str:
-        """softmax(q k^T + padding) v, spelled out."""
+        """softmax(q k^T + distances + padding) v, spelled out."""
         split = self.graph.shape(0, 0, heads, head_size)
 
         def heads_of(x: str, order: list[int]) -> str:
             return self.graph.node("Transpose", self.graph.node("Reshape", x, split), perm=order)
 
         scores = self.graph.node("MatMul", heads_of(q, [0, 2, 1, 3]), heads_of(k, [0, 2, 3, 1]))
-        if padding is not None:
-            scores = self.graph.node("Add", scores, padding)
+        for added in (distances, padding):
+            if added is not None:
+                scores = self.graph.node("Add", scores, added)
         weights = self.graph.node("Softmax", scores, axis=-1)
         context = self.graph.node("MatMul", weights, heads_of(v, [0, 2, 1, 3]))
         context = self.graph.node("Transpose", context, perm=[0, 2, 1, 3])
@@ -192,6 +208,7 @@ class OnnxRuntimeDialect(PortableDialect):
         k: str,
         v: str,
         padding: str | None,
+        distances: str | None,
         heads: int,
         head_size: int,
     ) -> str:
@@ -200,10 +217,10 @@ class OnnxRuntimeDialect(PortableDialect):
         ONNX Runtime's own MultiHeadAttention takes 1.6 to 2.9 times as long (docs/log.md).
         """
         if not self._folds.attention:
-            return super().attention(q, k, v, padding, heads, head_size)
+            return super().attention(q, k, v, padding, distances, heads, head_size)
         return self.graph.node(
             "Attention",
-            *_given(q, k, v, "", "", "", padding or ""),
+            *_given(q, k, v, distances or "", "", "", padding or ""),
             q_num_heads=heads,
             kv_num_heads=heads,
             scale=1.0,

@@ -48,6 +48,7 @@ class LayerParts:
     down: nn.Linear
     feed_forward_norm: nn.LayerNorm
     heads: int
+    distances: Tensor | None = None  # (heads, 2 D + 1), where heads add numbers for distances
 
     @property
     def head_size(self) -> int:
@@ -65,7 +66,9 @@ class LayerParts:
         """The lean layer's parameters: Q, K, V fused, 1/sqrt(d) folded into Q."""
         scale = self.head_size**-0.5
         q, k, v = self.query, self.key, self.value
+        far = {} if self.distances is None else {"attention.distances": self.distances}
         return {
+            **far,
             "attention.qkv.weight": torch.cat([q.weight * scale, k.weight, v.weight]),
             "attention.qkv.bias": torch.cat([q.bias * scale, k.bias, v.bias]),
             **_parameters("attention.output", self.attention_output),

@@ -74,6 +74,10 @@ class SelfAttention(nn.Module):
         self.output: nn.Module = (
             nn.Linear(width, config.hidden_size) if width else OutputBias(config.hidden_size)
         )
+        furthest = config.max_relative_distance
+        self.distances = (
+            nn.Parameter(torch.zeros(sizes.heads, 2 * furthest + 1)) if furthest and width else None
+        )
 
     def forward(
         self,
@@ -81,6 +85,7 @@ class SelfAttention(nn.Module):
         padding: Tensor | None,
         mask: Tensor | None = None,
         first_only: bool = False,
+        distances: Tensor | None = None,
     ) -> tuple[Tensor, QKV]:
         """Attend.
 
@@ -89,6 +94,8 @@ class SelfAttention(nn.Module):
             padding: (B, 1, 1, T), added to the scores, or None when nothing is padded.
             mask: Head mask (heads,) or None.
             first_only: Compute the first token's query only.
+            distances: Which column of `self.distances` each query adds for each key, integers
+                (T, T); None where the heads have none.
 
         Returns:
             Output (B, T or 1, H) and (q, k, v), each (B, heads, T, head_size) (q: T or 1).
@@ -106,6 +113,9 @@ class SelfAttention(nn.Module):
         else:
             q, k, v = self.qkv(hidden).split(width, dim=-1)
         q, k, v = (self._split(x) for x in (q, k, v))  # (B, h, T, d)
+        if distances is not None and self.distances is not None:
+            far = self.distances[:, distances[:1] if first_only else distances]  # (h, T or 1, T)
+            padding = far[None] if padding is None else far + padding
         context = _attend(q, k, v, padding, self.dropout if self.training else 0.0)
         if mask is not None:
             context = context * mask[:, None, None]
@@ -117,7 +127,8 @@ class SelfAttention(nn.Module):
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, dropout: float) -> Tensor:
-    """softmax(q k^T + padding) v, each (B, h, T, d); q is already scaled."""
+    """softmax(q k^T + padding) v, each (B, h, T, d); q is already scaled, and padding broadcasts
+    to (B, h, T, T)."""
     if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
         # Exporters decompose SDPA and wrap K's transpose in shape arithmetic; written out, a
         # layer's attention becomes MatMul, Add, Softmax, MatMul.
@@ -163,6 +174,7 @@ class EncoderLayer(nn.Module):
         padding: Tensor | None,
         masks: tuple[Tensor, Tensor, Tensor] | None = None,
         first_only: bool = False,
+        distances: Tensor | None = None,
     ) -> tuple[Tensor, QKV]:
         """(B, T, H) -> (B, T, H), or (B, 1, H) when only the first token is wanted.
 
@@ -171,9 +183,10 @@ class EncoderLayer(nn.Module):
             padding: See `SelfAttention`.
             masks: This layer's head mask, neuron mask and gate (a scalar), or None.
             first_only: Compute the first token's output only.
+            distances: See `SelfAttention`.
         """
         head_mask, neuron_mask, gate = masks if masks is not None else (None, None, None)
-        attended, qkv = self.attention(hidden, padding, head_mask, first_only)
+        attended, qkv = self.attention(hidden, padding, head_mask, first_only, distances)
         residual = hidden[:, :1] if first_only else hidden
         x = self.attention_norm(residual + self.dropout(attended))
         x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x, neuron_mask)))

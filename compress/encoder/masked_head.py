@@ -11,7 +11,7 @@ _BERT = "cls.predictions.transform"
 _PLACES = {
     "bert": (f"{_BERT}.dense", "hidden_act", f"{_BERT}.LayerNorm", "cls.predictions.decoder"),
     **dict.fromkeys(
-        ("camembert", "roberta", "xlm-roberta"),
+        ("camembert", "mpnet", "roberta", "xlm-roberta"),
         ("lm_head.dense", "gelu", "lm_head.layer_norm", "lm_head.decoder"),
     ),
     "distilbert": ("vocab_transform", "activation", "vocab_layer_norm", "vocab_projector"),

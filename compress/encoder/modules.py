@@ -1,7 +1,7 @@
 """The lean encoder: one post-LayerNorm Transformer encoder that every family is folded into.
 
 Parameter names and shapes (V words, E embedding size, P positions, S token types, H hidden size,
-C labels; in layer N: h heads of size d, I neurons):
+C labels, D largest relative distance; in layer N: h heads of size d, I neurons):
 
     encoder.embeddings.words.weight                       (V, E)
     encoder.embeddings.positions.weight                   (P, E)   row 0 is the first token's
@@ -11,6 +11,8 @@ C labels; in layer N: h heads of size d, I neurons):
     encoder.layers.N.attention.qkv.{weight,bias}          (3 h d, H), (3 h d,)   absent when h = 0
         rows: h heads of Q, then of K, then of V; 1/sqrt(d) is folded into the rows of Q
     encoder.layers.N.attention.output.{weight,bias}       (H, h d), (H,)   only bias when h = 0
+    encoder.layers.N.attention.distances                  (h, 2 D + 1)   absent when D or h = 0
+        added to a head's scores, by how far the key stands behind the query, -D to D
     encoder.layers.N.attention_norm.{weight,bias}         (H,)
     encoder.layers.N.feed_forward.up.{weight,bias}        (I, H), (I,)   absent when I = 0
     encoder.layers.N.feed_forward.down.{weight,bias}      (H, I), (H,)   only bias when I = 0
@@ -102,9 +104,10 @@ class LeanEncoderPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        # from_pretrained builds on the meta device: a bias missing in the file would stay garbage
-        if isinstance(module, OutputBias) and not getattr(module.bias, "_is_hf_initialized", False):
-            module.bias.zero_()
+        # from_pretrained builds on the meta device: what is missing in the file would stay garbage
+        own = getattr(module, "bias" if isinstance(module, OutputBias) else "distances", None)
+        if isinstance(own, nn.Parameter) and not getattr(own, "_is_hf_initialized", False):
+            own.zero_()
 
 
 class LeanEncoderModel(LeanEncoderPreTrainedModel):
@@ -159,13 +162,16 @@ class LeanEncoderModel(LeanEncoderPreTrainedModel):
         if attention_mask is not None:
             padding = (1.0 - attention_mask.to(hidden.dtype)) * MASKED_SCORE
             padding = padding[:, None, None, :]  # (B, 1, 1, T)
+        distances = None
+        if self.config.max_relative_distance:
+            distances = _distances(hidden, self.config.max_relative_distance)
         hidden_states, qkvs = [hidden], []
         for index, layer in enumerate(self.layers):
             layer_masks = None
             if masks is not None:
                 layer_masks = (masks.heads[index], masks.neurons[index], masks.layers[index])
             last = index == len(self.layers) - 1
-            hidden, qkv = layer(hidden, padding, layer_masks, first_only and last)
+            hidden, qkv = layer(hidden, padding, layer_masks, first_only and last, distances)
             hidden_states.append(hidden)
             qkvs.append(qkv)
         output = LeanOutput(
@@ -320,6 +326,12 @@ def read(folder: Path) -> LeanEncoderWithHead:
     kind = _HEADS[LeanEncoderConfig.from_pretrained(folder).head]
     model: LeanEncoderWithHead = kind.from_pretrained(folder)
     return model.eval()
+
+
+def _distances(hidden: Tensor, furthest: int) -> Tensor:
+    """(T, T) columns of `attention.distances`, for each query and key of (B, T, H)."""
+    places = torch.arange(hidden.shape[1], device=hidden.device)
+    return (places[None, :] - places[:, None]).clamp(-furthest, furthest) + furthest
 
 
 def _loss(config: LeanEncoderConfig, logits: Tensor, labels: Tensor) -> Tensor:

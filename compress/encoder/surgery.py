@@ -141,8 +141,12 @@ def _slice_layer(
         sliced["attention.qkv.weight"] = layer["attention.qkv.weight"][rows]
         sliced["attention.qkv.bias"] = layer["attention.qkv.bias"][rows]
         sliced["attention.output.weight"] = layer["attention.output.weight"][:, columns]
+        distances = layer.get("attention.distances")
+        if distances is not None:
+            sliced["attention.distances"] = distances[list(heads)]
         if not heads:
             _drop(sliced, "attention.qkv.weight", "attention.qkv.bias", "attention.output.weight")
+            sliced.pop("attention.distances", None)
     if len(neurons) < sizes.intermediate_size:
         index = torch.tensor(
             neurons, dtype=torch.long, device=layer["feed_forward.up.weight"].device

@@ -57,14 +57,14 @@ def without_head(task: Any, folder: Path, out: Path) -> list[str]:
 
 
 def unknown_family_without_head(task: Any, folder: Path, out: Path) -> list[str]:
-    from transformers import MPNetConfig, MPNetModel
+    from transformers import RemBertConfig, RemBertModel
 
-    model = copied(task.model, folder / "mpnet")
-    config = MPNetConfig(
+    model = copied(task.model, folder / "rembert")
+    config = RemBertConfig(
         vocab_size=60, hidden_size=8, num_attention_heads=2, intermediate_size=8,
         id2label={0: "worse", 1: "better"},
     )  # fmt: skip
-    MPNetModel(config).save_pretrained(model)
+    RemBertModel(config).save_pretrained(model)
     return run(task, out, model=model)
 
 

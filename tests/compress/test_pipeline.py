@@ -347,15 +347,16 @@ def test_a_family_without_importer_is_exported_as_it_is(
     task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     import torch
-    from transformers import MPNetConfig, MPNetForSequenceClassification
+    from transformers import RemBertConfig, RemBertForSequenceClassification
 
     torch.manual_seed(0)
-    model = tmp_path / "mpnet"
+    model = tmp_path / "rembert"
     shutil.copytree(task.model, model)
     (model / "model.safetensors").unlink()
-    config = MPNetConfig(
+    config = RemBertConfig(
         vocab_size=len(task.vocabulary),
         pad_token_id=0,
+        input_embedding_size=16,
         hidden_size=16,
         num_hidden_layers=1,
         num_attention_heads=2,
@@ -365,13 +366,13 @@ def test_a_family_without_importer_is_exported_as_it_is(
         id2label={0: "worse", 1: "better"},
         label2id={"worse": 0, "better": 1},
     )
-    MPNetForSequenceClassification(config).save_pretrained(model)
+    RemBertForSequenceClassification(config).save_pretrained(model)
     out = tmp_path / "out"
     arguments = [str(model), "--data", str(task.data), "--out", str(out), "--max-drop", "50"]
     with lightly(monkeypatch, runtimes=("onnxruntime",)):
         assert main([*arguments, *QUICK]) == 0
     captured = capfd.readouterr()
-    remark = "no importer for architecture 'mpnet'"
+    remark = "no importer for architecture 'rembert'"
     assert remark in " ".join((captured.out + captured.err).split())
     assert remark in (out / "report.md").read_text()
     assert remark in log(out)

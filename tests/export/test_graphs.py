@@ -36,6 +36,12 @@ SHAPES: dict[str, dict[str, Any]] = {
     "relu": {"hidden_act": "relu", "classifier_activation": "relu"},
     "gelu_new": {"hidden_act": "gelu_new", "classifier_activation": "gelu"},
     "silu": {"hidden_act": "silu", "classifier_activation": None},
+    "distances": {"max_relative_distance": 9},
+    "distances, every token": {"max_relative_distance": 60, "first_token_last_layer": False},
+    "distances, no heads at last": {
+        "max_relative_distance": 9,
+        "layers": [{**SIZES, "heads": 3}, {**SIZES, "heads": 0}],
+    },
     "a classifier of tokens": {"head": "token", "first_token_last_layer": False},
     "two classes": {"num_labels": 2, "id2label": {0: "no", 1: "yes"}},
 }

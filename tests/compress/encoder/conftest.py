@@ -14,6 +14,7 @@ from transformers import (
     CamembertConfig,
     DistilBertConfig,
     ElectraConfig,
+    MPNetConfig,
     PreTrainedTokenizerFast,
     RobertaConfig,
     XLMRobertaConfig,
@@ -86,6 +87,10 @@ FAMILIES: dict[str, Any] = {
     "electra, embeddings as wide as layers": ElectraConfig(**BERT, embedding_size=32),
     "electra, narrow embeddings": ElectraConfig(**BERT, embedding_size=16),
     "albert": AlbertConfig(**BERT, embedding_size=16),
+    "mpnet": MPNetConfig(**ROBERTA),
+    "mpnet, further than distances are told apart": MPNetConfig(
+        **{**ROBERTA, "max_position_embeddings": 202, "num_hidden_layers": 3}
+    ),
     "albert, two groups of layers": AlbertConfig(
         **{**BERT, "num_hidden_layers": 4}, embedding_size=16, num_hidden_groups=2
     ),
@@ -185,8 +190,9 @@ def save_checkpoint(tmp_path: Path) -> Callable[[Any], Path]:
 
 
 @pytest.fixture
-def lean() -> LeanEncoderForSequenceClassification:
-    """A lean encoder with layers of different sizes."""
+def lean(request: pytest.FixtureRequest) -> LeanEncoderForSequenceClassification:
+    """A lean encoder with layers of different sizes; its parameter is how far its heads tell
+    distances apart."""
     config = LeanEncoderConfig(
         vocab_size=300,
         embedding_size=16,
@@ -197,6 +203,7 @@ def lean() -> LeanEncoderForSequenceClassification:
             {"heads": 1, "head_size": 8, "intermediate_size": 7},
         ],
         max_position_embeddings=40,
+        max_relative_distance=getattr(request, "param", 0),
         num_labels=3,
     )
     return scramble(LeanEncoderForSequenceClassification(config))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, MPNetConfig
+from transformers import AutoModel, RemBertConfig
 
 from compress.encoder.checkpoint import read_config
 from compress.encoder.importers import UnsupportedArchitectureError, import_checkpoint
@@ -124,9 +124,9 @@ def test_weights_of_other_sizes_than_the_config(folder: Path) -> None:
 def test_architecture_without_importer_is_told_what_it_misses(
     tiny: Any, save_checkpoint: Save
 ) -> None:
-    config = MPNetConfig(**tiny.bert)
+    config = RemBertConfig(**tiny.bert)
     folder = save_checkpoint(tiny.original(config))
-    with pytest.raises(UnsupportedArchitectureError, match="'mpnet'") as error:
+    with pytest.raises(UnsupportedArchitectureError, match="'rembert'") as error:
         import_checkpoint(folder)
     assert "albert, bert, camembert" in error.value.message
     assert "exported" in str(error.value.hint)

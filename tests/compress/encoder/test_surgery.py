@@ -18,6 +18,9 @@ from compress.encoder.surgery import (
 Batch = dict[str, torch.Tensor]
 Lean = LeanEncoderForSequenceClassification
 EXACT = {"atol": 1e-5, "rtol": 0}
+WITH_DISTANCES = pytest.mark.parametrize(
+    "lean", [0, 5], indirect=True, ids=["plain", "numbers for distances"]
+)
 
 
 def subsets(size: int, *, least: int = 0) -> st.SearchStrategy[list[int]]:
@@ -49,6 +52,7 @@ def masks_of(plan: SlicePlan, model: Lean) -> EncoderMasks:
     return masks
 
 
+@WITH_DISTANCES
 @settings(
     max_examples=40,
     deadline=None,
@@ -70,6 +74,7 @@ def test_removed_equals_masked(lean: Lean, batch: Batch, plan: SlicePlan) -> Non
         )
 
 
+@WITH_DISTANCES
 def test_odd_head_is_removed(lean: Lean, batch: Batch) -> None:
     smaller = keep_heads(lean, 1, [0, 2])
     assert [layer["heads"] for layer in smaller.config.layers] == [4, 2, 1]
@@ -92,6 +97,7 @@ def test_single_purpose_functions_equal_the_plan(lean: Lean, batch: Batch) -> No
     )
 
 
+@WITH_DISTANCES
 def test_empty_sublayers_leave_their_bias(lean: Lean, batch: Batch) -> None:
     bare = slice_model(lean, SlicePlan(heads={1: []}, neurons={1: []}))
     names = {name for name in bare.state_dict() if name.startswith("encoder.layers.1.")}
@@ -134,6 +140,7 @@ def test_result_keeps_mode_dtype_and_gradients(lean: Lean) -> None:
     assert not keep_layers(lean.eval(), [1]).training
 
 
+@WITH_DISTANCES
 def test_base_model_can_be_sliced_too(lean: Lean, batch: Batch) -> None:
     base = keep_heads(lean.encoder, 0, [2])
     torch.testing.assert_close(
