@@ -3,7 +3,7 @@
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -50,15 +50,12 @@ class OpenVinoSession:
 
     runtime = NAME
 
-    def __init__(self, compiled: Any, device: str, precision: str) -> None:
+    def __init__(self, compiled: Any, outputs: Sequence[str], device: str, precision: str) -> None:
         self.device = device
         self.precision = precision
         self.input_names = tuple(port.any_name for port in compiled.inputs)
         self._types = [port.element_type.to_dtype() for port in compiled.inputs]
-        self._outputs = [
-            port.any_name if port.names else f"output_{index}"
-            for index, port in enumerate(compiled.outputs)
-        ]
+        self._outputs = tuple(outputs)
         # Stock exports of multiple choice take all choices of a question at once: (B, K, T).
         self._nested = len(compiled.inputs[0].get_partial_shape()) == 3
         self._tensor = import_openvino().Tensor
@@ -198,12 +195,20 @@ def open_model(
             model = core.read_model(str(path))
             if length is not None:
                 model.reshape({port.any_name: [1, length] for port in model.inputs})
+            # As in the file: compiling gives an output the names of what it merges into it, too.
+            outputs = [
+                port.any_name if port.names else f"output_{index}"
+                for index, port in enumerate(model.outputs)
+            ]
             result = core.compile_model(model, name, config)
         except Exception as error:
             problem = "there is no such file" if not path.exists() else str(error).strip()
             raise ArtifactError(f"OpenVINO cannot open {path}: {problem}") from error
         return OpenVinoSession(
-            result, _executing(result, device, path), _executed_precision(result, precision)
+            result,
+            outputs,
+            _executing(result, device, path),
+            _executed_precision(result, precision),
         )
 
     buckets = device == "npu" if wanted["buckets"] is None else wanted["buckets"]

@@ -125,10 +125,12 @@ def test_a_stage(
 
 
 @pytest.mark.parametrize("family", supported_model_types())
-def test_an_importer_proves_its_import(family: str, encoder: Encoder, tmp_path: Path) -> None:
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+def test_an_importer_proves_its_import(
+    family: str, encoder: Encoder, task: Any, tmp_path: Path
+) -> None:
+    from transformers import AutoConfig, AutoModelForSequenceClassification, BertTokenizer
 
-    config = encoder.module.config
+    config, tokenizer = encoder.module.config, encoder.tokenizer
     if family != config.model_type:
         sizes = {
             "vocab_size": config.vocab_size,
@@ -138,7 +140,7 @@ def test_an_importer_proves_its_import(family: str, encoder: Encoder, tmp_path: 
             "intermediate_size": 24,
             "max_position_embeddings": 40,
             "embedding_size": 8,
-            "pad_token_id": 0,
+            "pad_token_id": 1,  # the only one that all families can have
             "num_labels": 3,
             "initializer_range": 0.4,
         }
@@ -148,9 +150,12 @@ def test_an_importer_proves_its_import(family: str, encoder: Encoder, tmp_path: 
             names["hidden_dim"] = names.pop("intermediate_size")
         fitting = {k: v for k, v in names.items() if hasattr(known, k) or k == "num_labels"}
         config = AutoConfig.for_model(family, **fitting)
+        tokenizer = BertTokenizer(
+            vocab={**task.vocabulary, "[UNK]": 0, "[PAD]": 1}, model_max_length=32
+        )
     torch.manual_seed(0)
     AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
-    encoder.tokenizer.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
     imported = import_checkpoint(tmp_path)
     assert isinstance(imported.model, LeanEncoderForSequenceClassification)
     assert 0 <= imported.max_abs_delta <= TOLERANCE

@@ -1,0 +1,209 @@
+"""Every task through every stage to every runtime: the artifact answers as PyTorch does.
+
+Tasks, stages and runtimes are discovered; a new task needs a line in `ROWS` and `LABELS`.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from compress.encoder.checkpoint import read_config
+from compress.job import Job
+from compress.pipeline import Columns, _prepare, _read_data
+from compress.progress import SilentProgress
+from compress.recipe import Recipe
+from compress.stages import get_stage, stage_names
+from compress.stages.base import Context, Encoder
+from compress.workspace import Workspace
+from export.package import RUNTIMES, export_artifact
+from runtimes import load
+from runtimes.hf_config import MODELS
+from runtimes.loading import open_checkpoint
+from runtimes.registry import task_names
+
+FILM = ("a", "the", "film", "plot", "is", "was", "very", "and", "its", "cast")
+OPINIONS = ("good", "great", "bad", "awful")
+QUICK: dict[str, Any] = {
+    "distill": {"epochs": 0.2, "augment": 1, "layers": 2, "enough": 0.0},
+    "prune": {"steps": 1, "neuron_step": 8},
+    "quantize": {"calibration_texts": 8},
+}
+# What INT8 may change of the logits, as a share of them, both on average.
+ROUNDED = 0.3
+
+
+def text_classification(words: list[str]) -> dict[str, Any]:
+    return {"text": " ".join(words), "label": ("worse", "better")[len(words) % 2]}
+
+
+def token_classification(words: list[str]) -> dict[str, Any]:
+    return {"tokens": words, "tags": ["B-opinion" if w in OPINIONS else "O" for w in words]}
+
+
+def question_answering(words: list[str]) -> dict[str, Any]:
+    context = " ".join(words)
+    place = next(i for i, word in enumerate(words) if word in OPINIONS)
+    start = len(" ".join(words[:place])) + (place > 0)
+    answer = {"text": words[place], "answer_start": start}
+    return {"context": context, "qas": [{"id": context, "question": "film", "answers": [answer]}]}
+
+
+def multiple_choice(words: list[str]) -> dict[str, Any]:
+    return {"prompt": " ".join(words), "choices": list(OPINIONS[:3]), "label": len(words) % 3}
+
+
+def sentence_embedding(words: list[str]) -> dict[str, Any]:
+    return {"text": " ".join(words), "text_pair": " ".join(words[::-1]), "score": len(words) / 10}
+
+
+def fill_mask(words: list[str]) -> dict[str, Any]:
+    return {"text": " ".join(words)}
+
+
+ROWS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
+    "text-classification": text_classification,
+    "token-classification": token_classification,
+    "question-answering": question_answering,
+    "multiple-choice": multiple_choice,
+    "sentence-embedding": sentence_embedding,
+    "fill-mask": fill_mask,
+}
+LABELS = {
+    "text-classification": ("worse", "better"),
+    "token-classification": ("O", "B-opinion", "I-opinion"),
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task's model in the lean encoder, and what its stages are given."""
+
+    encoder: Encoder
+    context: Context
+
+
+def save_model(folder: Path, name: str, save_bert: Callable[..., Path]) -> Path:
+    """An untrained model of the task, as its users save it."""
+    base = save_bert(folder / "base")
+    labels = LABELS.get(name, ("no", "yes"))
+    torch.manual_seed(0)
+    model = getattr(transformers, MODELS[name]).from_pretrained(
+        base,
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+        num_labels=len(labels),
+        ignore_mismatched_sizes=True,
+    )
+    model.save_pretrained(folder / "model")
+    transformers.AutoTokenizer.from_pretrained(base).save_pretrained(folder / "model")
+    if name == "sentence-embedding":
+        modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
+        (folder / "model" / "modules.json").write_text(
+            json.dumps(
+                [{"type": f"sentence_transformers.models.{kind}", "path": p} for kind, p in modules]
+            )
+        )
+        (folder / "model" / "1_Pooling").mkdir()
+        (folder / "model" / "1_Pooling" / "config.json").write_text(
+            '{"pooling_mode_mean_tokens": true}'
+        )
+    return folder / "model"
+
+
+def save_data(folder: Path, name: str) -> Path:
+    """240 different rows."""
+    rng = np.random.default_rng(0)
+    texts: dict[str, list[str]] = {}
+    while len(texts) < 240:
+        words = [str(word) for word in rng.choice(FILM, size=rng.integers(3, 9))]
+        words.insert(int(rng.integers(len(words))), str(rng.choice(OPINIONS)))
+        texts[" ".join(words)] = words
+    rows = [ROWS[name](words) for words in texts.values()]
+    if name == "question-answering":
+        path = folder / "data.json"
+        path.write_text(json.dumps({"data": [{"title": "films", "paragraphs": rows}]}))
+    else:
+        path = folder / "data.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, task: Any) -> Callable[[str], Prepared]:
+    """`prepared(task name)`: as a run begins."""
+
+    @cache
+    def make(name: str) -> Prepared:
+        folder = tmp_path_factory.mktemp(name)
+        model, data = save_model(folder, name, task.save_bert), save_data(folder, name)
+        config = read_config(str(model))
+        splits = _read_data(str(model), str(data), config, Columns(), 0)
+        workspace = Workspace(folder / "out")
+        workspace.create()
+        job = Job(
+            str(model),
+            str(data),
+            model,
+            splits,
+            None,
+            Recipe.model_validate(QUICK),
+            workspace,
+            SilentProgress(),
+            None,
+        )
+        start = _prepare(job, config)
+        assert start.encoder is not None
+        assert start.context is not None
+        return Prepared(start.encoder, start.context)
+
+    return make
+
+
+def test_every_task_is_in_the_table() -> None:
+    assert set(ROWS) == set(task_names())
+
+
+@pytest.mark.parametrize("stage", stage_names())
+@pytest.mark.parametrize("name", task_names())
+def test_the_artifact_answers_as_pytorch_does(
+    name: str, stage: str, prepared: Callable[[str], Prepared], tmp_path: Path
+) -> None:
+    encoder, context = prepared(name).encoder, prepared(name).context
+    with context.material:
+        result = get_stage(stage).apply(encoder, context)
+    assert result.lineage[-1]["stage"] == stage
+
+    inputs = context.train.inputs()
+    export_artifact(
+        tmp_path / "artifact",
+        module=result.module,
+        tokenizer=result.tokenizer,
+        plan=result.plan,
+        max_length=context.max_length,
+        calibration=inputs[:8],
+        checks=inputs[:8],
+        lineage=result.lineage,
+    )
+    result.module.save_pretrained(tmp_path / "checkpoint")
+    result.tokenizer.save_pretrained(tmp_path / "checkpoint")
+    with open_checkpoint(tmp_path / "checkpoint") as original:
+        expected = original.logits(inputs[:40], batch_size=1)
+    assert expected.std() > 1e-3, "answers that hardly vary could not tell"
+
+    for runtime in RUNTIMES:
+        with load(tmp_path / "artifact", runtime=runtime) as deployed:
+            found = deployed.logits(inputs[:40], batch_size=1)
+        assert found.shape == expected.shape
+        errors = np.abs(found - expected)
+        if result.plan is None:
+            assert errors.max() < 1e-3, runtime
+        else:
+            assert errors.mean() < ROUNDED * np.abs(expected).mean(), runtime
