@@ -1,7 +1,8 @@
 """More members than the recipe's speed-ups name, where the accuracy budget ends.
 
-Where even the fastest is inside, faster ones are made. And while there is time, one more is made
-half way (of the ratio) between the fastest inside and the next one outside.
+Where even the fastest is inside, faster ones are made. Where the fastest inside and the next one
+outside are far apart, and otherwise while there is time, one more is made half way (of the ratio)
+between them.
 """
 
 import logging
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["BEYOND", "Candidate", "close_in", "go_beyond"]
+__all__ = ["BEYOND", "Candidate", "close_in", "fill_gap", "go_beyond"]
 
 _log = logging.getLogger("edgepress")
 
@@ -21,6 +22,8 @@ M = TypeVar("M")
 _SMALLEST_STEP = 1.06
 # The next speed-up where even the fastest member is inside.
 BEYOND = 1.3
+# Members further apart than this leave much to be had between them.
+_WIDE = 1.5
 # A member may take this much longer than the longest one so far.
 _MARGIN = 1.2
 
@@ -64,6 +67,29 @@ def go_beyond(
     return found
 
 
+def fill_gap(
+    candidates: list[Candidate[M]],
+    make: Callable[[Candidate[M], float], Candidate[M] | None],
+    *,
+    max_drop: float,
+) -> list[Candidate[M]]:
+    """The candidates, and one between the fastest inside and the next one, if they are far apart.
+
+    Args:
+        candidates: By speed-up, ascending; the first one, which is unpruned, counts as inside.
+        make: A candidate of at least a speed-up, made from a slower one; None: out of reach.
+        max_drop: Budget in points.
+    """
+    place = _fastest_inside(candidates, max_drop)
+    if place + 1 == len(candidates):
+        return candidates
+    inside, outside = candidates[place : place + 2]
+    if outside.speedup < _WIDE * inside.speedup:
+        return candidates
+    made = make(inside, math.sqrt(inside.speedup * outside.speedup))
+    return candidates if made is None else _with(candidates, made)
+
+
 def close_in(
     candidates: list[Candidate[M]],
     make: Callable[[Candidate[M], float], Candidate[M] | None],
@@ -88,7 +114,7 @@ def close_in(
     """
     found = list(candidates)
     while clock() + _MARGIN * longest_s <= deadline:
-        place = max(i for i, c in enumerate(found) if i == 0 or c.bound <= max_drop)
+        place = _fastest_inside(found, max_drop)
         inside = found[place]
         if place + 1 == len(found):
             speedup = inside.speedup * BEYOND
@@ -107,5 +133,15 @@ def close_in(
             made.bound,
             "inside" if made.bound <= max_drop else "outside",
         )
-        found = sorted([*found, made], key=lambda candidate: candidate.speedup)
+        found = _with(found, made)
     return found
+
+
+def _fastest_inside(candidates: list[Candidate[M]], max_drop: float) -> int:
+    """Its place."""
+    return max(i for i, c in enumerate(candidates) if i == 0 or c.bound <= max_drop)
+
+
+def _with(candidates: list[Candidate[M]], one: Candidate[M]) -> list[Candidate[M]]:
+    """One more, at its place."""
+    return sorted([*candidates, one], key=lambda candidate: candidate.speedup)

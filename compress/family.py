@@ -139,7 +139,7 @@ def _by_speedups(
 ) -> list["Staged"]:
     """A member for each speed-up, further ones while the budget is not used up, and until the
     deadline more of them where it ends."""
-    from compress.boundary import Candidate, close_in, go_beyond
+    from compress.boundary import Candidate, close_in, fill_gap, go_beyond
     from compress.distributed import from_main
     from compress.prospects import quantized_drop
     from compress.search import probable_drop
@@ -181,8 +181,10 @@ def _by_speedups(
             out_of_reach = True  # the speed-ups grow: so are the others
             break
         candidates.append(made)
-    if not out_of_reach and recipe.beyond and recipe.target_latency_ms is None:
-        candidates = go_beyond(candidates, make, max_drop=recipe.max_drop)
+    if recipe.beyond and recipe.target_latency_ms is None:
+        if not out_of_reach:
+            candidates = go_beyond(candidates, make, max_drop=recipe.max_drop)
+        candidates = fill_gap(candidates, make, max_drop=recipe.max_drop)
     if deadline is not None:
         candidates = close_in(
             candidates,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from compress.boundary import BEYOND, Candidate, close_in, go_beyond
+from compress.boundary import BEYOND, Candidate, close_in, fill_gap, go_beyond
 
 
 def search(
@@ -81,6 +81,25 @@ def test_faster_members_while_the_last_is_inside(edge: float, expected: list[flo
         max_drop=1.0,
     )
     assert [c.speedup for c in found] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("edge", "expected"),
+    [
+        (0.0, [1.0, 2.0**0.5, 2.0, 2.8]),  # the unpruned one counts as inside
+        (1.0, [1.0, 2.0**0.5, 2.0, 2.8]),
+        (2.0, [1.0, 2.0, 2.8]),  # 2.8 is near enough
+        (9.0, [1.0, 2.0, 2.8]),
+    ],
+)
+def test_a_wide_gap_at_the_edge_is_filled(edge: float, expected: list[float]) -> None:
+    def candidate(speedup: float) -> Candidate[None]:
+        return Candidate(speedup, None, 0.5 if speedup <= edge else 1.5)
+
+    given = [candidate(1.0), candidate(2.0), candidate(2.8)]
+    found = fill_gap(given, lambda before, speedup: candidate(speedup), max_drop=1.0)
+    assert [c.speedup for c in found] == pytest.approx(expected)
+    assert fill_gap(given, lambda *_: None, max_drop=1.0) == given  # out of reach
 
 
 def test_without_any_pruned_member_there_is_nothing_to_go_beyond() -> None:
