@@ -169,7 +169,10 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint.")] = Path("teacher"),
     epochs: Annotated[float | None, typer.Option(help="Passes over the training text.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Examples a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak of the schedule.")] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Peak of the schedule; by default the narrower the encoder, the higher."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,

@@ -97,6 +97,7 @@ def pretrain(
     check_out(out, key)
     texts = [sentence for document in documents for sentence in document]
     model, tokenizer = _load(base, objective, settings, texts)
+    settings = settings.for_width(model.config.hidden_size)
     length = kept_length(settings.max_length, model.config, tokenizer)
     scratch = make_scratch(out, key)
     train, held_out = _features(documents, tokenizer, length, objective, settings.seed)

@@ -108,6 +108,7 @@ def train(
     check_out(out, key)
     problem_type = splits.train.problem_type
     model, tokenizer = _load(base, task, names, problem_type, settings, examples)
+    settings = settings.for_width(model.config.hidden_size)
     training_task = get_training_task(splits.train)
     if settings.metric not in (None, *training_task.FIGURES):
         raise UsageError(

@@ -16,7 +16,12 @@ class TrainingSettings(Settings):
     epochs: float = Field(3.0, gt=0, description="passes over the training text")
     batch_size: int = Field(32, ge=1, description="examples a step, on each device")
     accumulate: int = Field(1, ge=1, description="batches whose gradients make one step")
-    learning_rate: float = Field(5e-5, gt=0, description="peak of the schedule")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        description="peak of the schedule; by default 5e-5 for encoders as wide as BERT-base, and "
+        "more for narrower ones: 2e-4 at 384",
+    )
     schedule: Literal["linear", "cosine", "exponential", "constant"] = Field(
         "linear", description="how the learning rate goes down after the warm-up"
     )
@@ -57,6 +62,18 @@ class TrainingSettings(Settings):
     )
     augment: int = Field(0, ge=0, description="varied copies of each training text, for small sets")
     seed: int = Field(0, ge=0)
+
+    def for_width(self, hidden_size: int) -> "TrainingSettings":
+        """The same with a learning rate, where none was chosen.
+
+        What an encoder bears falls with the square of its width, about as the recipes of BERT-base
+        (5e-5) and of compact BERTs (up to 3e-4; Turc et al. 2019,
+        https://arxiv.org/abs/1908.08962) have it.
+        """
+        if self.learning_rate is not None:
+            return self
+        rate = min(3e-4, 5e-5 * (768 / hidden_size) ** 2)
+        return self.model_copy(update={"learning_rate": float(f"{rate:.1e}")})
 
 
 def load_training_settings(

@@ -119,6 +119,7 @@ def _arguments(
     *,
     greater_is_better: bool = True,
 ) -> TrainingArguments:
+    assert settings.learning_rate is not None  # see `TrainingSettings.for_width`
     return TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=settings.batch_size,

@@ -108,6 +108,12 @@ def test_frozen_parts_do_not_learn(task: Any) -> None:
         freeze(model, embeddings=False, layers=9)
 
 
+@pytest.mark.parametrize(("width", "rate"), [(1024, 2.8e-5), (768, 5e-5), (384, 2e-4), (128, 3e-4)])
+def test_narrow_encoders_learn_at_a_higher_rate(width: int, rate: float) -> None:
+    assert TrainingSettings().for_width(width).learning_rate == rate
+    assert TrainingSettings(learning_rate=1e-6).for_width(width).learning_rate == 1e-6
+
+
 @pytest.fixture
 def base(task: Any, tmp_path: Path) -> Path:
     """The task's encoder with all that it has learnt forgotten."""
