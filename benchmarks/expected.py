@@ -29,6 +29,8 @@ FloatArray = NDArray[np.float64]
 # where labels leave them open (all answers right, or both models the same).
 _PRIOR = 0.01
 _MOST_STEPS, _CONVERGED = 100, 1e-9
+# A logit below this says that the text has no such class: a question's context no such token.
+_NO_CLASS = -1e4
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def expected_drop(
     """Estimate the drop of a single-label classifier against its reference.
 
     Args:
-        reference_logits: (N, C) the full-precision model's.
+        reference_logits: (N, C) the full-precision model's; below -10,000 for classes that a row
+            does not have.
         logits: (N, C) those of the model in question, for the same texts.
         labels: (N,) true class indices.
 
@@ -73,11 +76,14 @@ def expected_drop(
             f"needs (N, C) logits twice and (N,) labels, got {shape}, {logits.shape}, "
             f"{labels.shape}"
         )
-    features = np.stack([_standardised(reference_logits), _standardised(logits)], axis=-1)
-    weights = _fitted(features, labels)
-    chances, centred = _moments(features, weights)
+    possible = ~(reference_logits < _NO_CLASS)
+    features = np.stack(
+        [_standardised(reference_logits, possible), _standardised(logits, possible)], axis=-1
+    )
+    weights = _fitted(features, possible, labels)
+    chances, centred = _moments(features, possible, weights)
     rows = np.arange(len(labels))
-    ours, theirs = logits.argmax(axis=1), reference_logits.argmax(axis=1)
+    ours, theirs = (np.where(possible, x, -np.inf).argmax(1) for x in (logits, reference_logits))
     losses = chances[rows, theirs] - chances[rows, ours]
     value = losses.mean()
     # How the mean moves with the weights, and how each label moves the weights.
@@ -92,25 +98,29 @@ def expected_drop(
     return ExpectedDrop(value=100 * float(value), standard_error=100 * float(error))
 
 
-def _standardised(logits: NDArray[np.float32]) -> FloatArray:
-    """Without each text's mean, and of unit variance: the prior is to mean the same anywhere."""
+def _standardised(logits: NDArray[np.float32], possible: NDArray[np.bool_]) -> FloatArray:
+    """Without each text's mean, and of unit variance: the prior is to mean the same anywhere.
+
+    Classes that a text does not have are 0."""
     centred = np.nan_to_num(logits).astype(np.float64)  # an answer that is no number says nothing
-    centred -= centred.mean(axis=1, keepdims=True)
-    spread = float(centred.std())
-    return centred / spread if spread > 0 else centred
+    centred -= centred.mean(axis=1, keepdims=True, where=possible)
+    spread = float(centred.std(where=possible))
+    return np.where(possible, centred / spread if spread > 0 else centred, 0.0)
 
 
-def _fitted(features: FloatArray, labels: NDArray[np.int64]) -> FloatArray:
+def _fitted(
+    features: FloatArray, possible: NDArray[np.bool_], labels: NDArray[np.int64]
+) -> FloatArray:
     """(2,) the weights of most likelihood, by Newton's method with halved steps."""
     rows, weights = np.arange(len(labels)), np.zeros(features.shape[-1])
 
     def objective(at: FloatArray) -> float:
-        logs = np.log(np.maximum(_softmax(features @ at)[rows, labels], 1e-300))
+        logs = np.log(np.maximum(_softmax(features @ at, possible)[rows, labels], 1e-300))
         return float(logs.sum() - 0.5 * _PRIOR * at @ at)
 
     best = objective(weights)
     for _ in range(_MOST_STEPS):
-        chances, centred = _moments(features, weights)
+        chances, centred = _moments(features, possible, weights)
         gradient = centred[rows, labels].sum(axis=0) - _PRIOR * weights
         step = np.linalg.solve(_curvature(chances, centred), gradient)
         while (reached := objective(weights + step)) < best and np.abs(step).max() > _CONVERGED:
@@ -121,9 +131,11 @@ def _fitted(features: FloatArray, labels: NDArray[np.int64]) -> FloatArray:
     return weights
 
 
-def _moments(features: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _moments(
+    features: FloatArray, possible: NDArray[np.bool_], weights: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Chances (N, C), and features (N, C, 2) less their mean under the chances of their text."""
-    chances = _softmax(features @ weights)
+    chances = _softmax(features @ weights, possible)
     return chances, features - (chances[..., None] * features).sum(axis=1, keepdims=True)
 
 
@@ -133,6 +145,7 @@ def _curvature(chances: FloatArray, centred: FloatArray) -> FloatArray:
     return np.asarray(outer + _PRIOR * np.eye(centred.shape[-1]), dtype=np.float64)
 
 
-def _softmax(logits: FloatArray) -> FloatArray:
+def _softmax(logits: FloatArray, possible: NDArray[np.bool_]) -> FloatArray:
+    logits = np.where(possible, logits, -np.inf)
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float64)

@@ -78,6 +78,17 @@ def test_where_all_are_right_it_stays_finite() -> None:
     assert np.isfinite(expected_drop(reference, constant, labels).standard_error)
 
 
+def test_classes_that_a_text_does_not_have_change_nothing() -> None:
+    reference, model, labels = world(np.random.default_rng(4), 400, 3, 0.8)
+    absent = np.full((400, 40), -30_000.0, dtype=np.float32)
+    padded = expected_drop(np.hstack([reference, absent]), np.hstack([model, absent]), labels)
+    plain = expected_drop(reference, model, labels)
+    assert plain.value > 1
+    assert (padded.value, padded.standard_error) == pytest.approx(
+        (plain.value, plain.standard_error), rel=1e-6
+    )
+
+
 @pytest.mark.parametrize("texts", [0, 1])
 def test_too_few_texts(texts: int) -> None:
     logits = np.zeros((texts, 2), dtype=np.float32)
