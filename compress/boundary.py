@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["BEYOND", "Candidate", "close_in", "fill_gap", "go_beyond"]
+__all__ = ["BEYOND", "Candidate", "close_in", "fill_gap", "fits", "go_beyond"]
 
 _log = logging.getLogger("edgepress")
 
@@ -45,6 +45,17 @@ class Candidate(Generic[M]):
     least: float = -math.inf
 
 
+def fits(longest_s: float, now: float, deadline: float) -> bool:
+    """Whether one more member, begun now, will probably be finished in time.
+
+    Args:
+        longest_s: Seconds that the longest one took.
+        now: Of the clock that `deadline` is a moment of.
+        deadline: What is to be finished before this moment.
+    """
+    return now + _MARGIN * longest_s <= deadline
+
+
 def go_beyond(
     candidates: list[Candidate[M]],
     make: Callable[[Candidate[M], float], Candidate[M] | None],
@@ -55,7 +66,8 @@ def go_beyond(
 
     Args:
         candidates: By speed-up, ascending; the first one is the unpruned model.
-        make: A candidate of at least a speed-up, made from a slower one; None: out of reach.
+        make: A candidate of at least a speed-up, made from a slower one; None: out of reach, or
+            of time.
         max_drop: Budget in points.
     """
     found = list(candidates)
@@ -77,7 +89,8 @@ def fill_gap(
 
     Args:
         candidates: By speed-up, ascending; the first one, which is unpruned, counts as inside.
-        make: A candidate of at least a speed-up, made from a slower one; None: out of reach.
+        make: A candidate of at least a speed-up, made from a slower one; None: out of reach, or
+            of time.
         max_drop: Budget in points.
     """
     place = _fastest_inside(candidates, max_drop)
@@ -103,7 +116,8 @@ def close_in(
 
     Args:
         candidates: By speed-up, ascending; the first one, which is unpruned, counts as inside.
-        make: A candidate of at least a speed-up, made from a slower one; None: out of reach.
+        make: A candidate of at least a speed-up, made from a slower one; None: out of reach, or
+            of time.
         max_drop: Budget in points.
         deadline: What is to be finished before this moment of `clock`.
         longest_s: Seconds that the longest of the candidates took.
@@ -113,7 +127,7 @@ def close_in(
         All of them, by speed-up, ascending.
     """
     found = list(candidates)
-    while clock() + _MARGIN * longest_s <= deadline:
+    while fits(longest_s, clock(), deadline):
         place = _fastest_inside(found, max_drop)
         inside = found[place]
         if place + 1 == len(found):
@@ -133,7 +147,10 @@ def close_in(
             made.bound,
             "inside" if made.bound <= max_drop else "outside",
         )
+        known = len(found) > place + 1 and made.speedup >= found[place + 1].speedup
         found = _with(found, made)
+        if known and made.bound > max_drop:
+            break  # no sizes lie between the two: the same would be made again
     return found
 
 

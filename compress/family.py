@@ -104,8 +104,9 @@ def run_stages(
         context: What the stages may use.
         workspace: Holds the checkpoints.
         key: Digest of the imported model and of the data.
-        deadline: Moment of `time.monotonic` until which more members are made where the budget
-            ends (`compress.boundary`); None makes those of the recipe only.
+        deadline: Moment of `time.monotonic` by which all but the first of the members have to be
+            ready, and until which more of them are made where the budget ends
+            (`compress.boundary`); None makes those of the recipe only.
 
     Returns:
         The members, the imported one first, all with the plan of the `quantize` stage if the
@@ -139,7 +140,7 @@ def _by_speedups(
 ) -> list["Staged"]:
     """A member for each speed-up, further ones while the budget is not used up, and until the
     deadline more of them where it ends."""
-    from compress.boundary import Candidate, close_in, fill_gap, go_beyond
+    from compress.boundary import Candidate, close_in, fill_gap, fits, go_beyond
     from compress.distributed import from_main
     from compress.prospects import quantized_drop
     from compress.search import probable_drop
@@ -148,8 +149,14 @@ def _by_speedups(
     latency, recipe = context.latency, context.recipe
     assert latency is not None  # the caller has looked
     full_ms = latency.predict(full.encoder.module.config.layer_sizes)
+    longest_s = 0.0
 
     def make(before: "Candidate[Staged]", speedup: float) -> "Candidate[Staged] | None":
+        nonlocal longest_s
+        start = time.monotonic()
+        if deadline is not None and longest_s and not from_main(fits(longest_s, start, deadline)):
+            _log.info("x%.3g left out: the time budget is used up", speedup)
+            return None
         turn = replace(context, target_ms=full_ms / speedup)
         if before.least > recipe.max_drop:
             turn = replace(turn, recipe=_trained_less(recipe))
@@ -160,6 +167,7 @@ def _by_speedups(
         except OutOfReachError as error:
             _log.warning("%s left out: %s", made.name, error.message)
             return None
+        longest_s = from_main(max(longest_s, time.monotonic() - start))
         reached = full_ms / latency.predict(made.encoder.module.config.layer_sizes)
         lost = from_main(quantized_drop(made.encoder, context))
         return Candidate(
@@ -169,20 +177,18 @@ def _by_speedups(
             least=probable_drop(lost, 1 - recipe.confidence),
         )
 
-    candidates, longest_s, out_of_reach = [Candidate(1.0, full, 0.0)], 0.0, False
+    candidates, ended = [Candidate(1.0, full, 0.0)], False
     speedups = _speedups(recipe, full_ms)
     for speedup in speedups:
         if speedup <= candidates[-1].speedup:
             continue  # the one before is as fast already
-        start = time.monotonic()
         made = make(candidates[-1], speedup)
-        longest_s = max(longest_s, time.monotonic() - start)
         if made is None:
-            out_of_reach = True  # the speed-ups grow: so are the others
+            ended = True  # the speed-ups grow: the others are out of reach, or of time, as well
             break
         candidates.append(made)
     if recipe.beyond and recipe.target_latency_ms is None:
-        if not out_of_reach:
+        if not ended:
             candidates = go_beyond(candidates, make, max_drop=recipe.max_drop)
         candidates = fill_gap(candidates, make, max_drop=recipe.max_drop)
     if deadline is not None:
@@ -191,7 +197,7 @@ def _by_speedups(
             make,
             max_drop=recipe.max_drop,
             deadline=deadline,
-            longest_s=from_main(longest_s),
+            longest_s=longest_s,
             clock=lambda: from_main(time.monotonic()),
         )
     return [candidate.member for candidate in candidates]

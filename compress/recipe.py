@@ -151,8 +151,8 @@ class Recipe(Settings):
     time_budget_minutes: float | None = Field(
         None,
         gt=0,
-        description="the run's length: while there is time, more members are made between the "
-        "fastest inside the budget and the next one",
+        description="the run's length: members that would not be ready in time are left out, and "
+        "while there is time more are made between the fastest inside the budget and the next one",
     )
     confidence: float = Field(
         0.7,

@@ -48,6 +48,26 @@ def test_where_all_are_inside_it_goes_beyond_until_out_of_reach() -> None:
     assert speedups == pytest.approx([1.0, 4.0, 4 * BEYOND, 4 * BEYOND**2, 4 * BEYOND**3])
 
 
+def test_it_ends_where_no_sizes_lie_between() -> None:
+    """A small encoder has few sizes: what is asked for between two of them is the faster one."""
+    made = list[float]()
+
+    def make(before: Candidate[None], speedup: float) -> Candidate[None]:
+        made.append(speedup)
+        return Candidate(3.0, None, 1.5)
+
+    found = close_in(
+        [Candidate(1.0, None, 0.0), Candidate(3.0, None, 1.5)],
+        make,
+        max_drop=1.0,
+        deadline=1e9,
+        longest_s=1.0,
+        clock=lambda: float(len(made)),
+    )
+    assert len(made) == 1
+    assert [candidate.speedup for candidate in found] == [1.0, 3.0, 3.0]
+
+
 def test_the_unpruned_model_counts_as_inside() -> None:
     speedups, made = search(0.5, [1.0, 2.0])
     assert made[0][0] == 1.0

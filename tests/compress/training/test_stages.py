@@ -13,6 +13,7 @@ import torch
 from compress.encoder.surgery import keep_layers
 from compress.errors import RecipeError, UsageError
 from compress.fake_quantization import fake_quantized
+from compress.family import run_stages
 from compress.inference import divergence, predict_logits
 from compress.latency_table import Curve, LatencyTable, LayerCosts
 from compress.layer_map import after_removal, imitated_layers
@@ -20,6 +21,7 @@ from compress.provenance import Provenance
 from compress.stages import get_stage, stage_names
 from compress.stages.base import Encoder
 from compress.stages.quantize import quantization_plan
+from compress.workspace import Workspace
 
 LEARN = {"enough": 0.0, "epochs": 2.0, "augment": 1, "batch_size": 16, "learning_rate": 2e-3}
 HALVE = {"heads": 0.5, "neurons": 0.5, "neuron_step": 8}
@@ -217,6 +219,29 @@ def test_a_latency_out_of_reach_is_refused(toy: Any, tmp_path: Path) -> None:
     context = replace(toy.context(tmp_path), latency=TABLE, target_ms=0.1)
     with pytest.raises(RecipeError, match=r"0\.10 ms"):
         get_stage("prune").apply(start(toy), context)
+
+
+@pytest.mark.parametrize("deadline", [None, 0.0])
+def test_members_that_would_be_late_are_left_out(
+    toy: Any, tmp_path: Path, deadline: float | None
+) -> None:
+    """But for the first one: a family has something faster than its teacher."""
+    context = toy.context(
+        tmp_path,
+        prune={"neuron_step": 8},
+        distill={**LEARN, "epochs": 0.2},
+        speedups=[1.3, 1.7, 2.1],
+        beyond=False,
+    )
+    workspace = Workspace(tmp_path / "out")
+    workspace.create()
+    with context.material:
+        members = run_stages(
+            start(toy), replace(context, latency=TABLE), workspace, "key", deadline=deadline
+        )
+    names = [member.name for member in members]
+    assert names[:2] == ["full", "x1.3"]
+    assert names[2:] == ([] if deadline == 0.0 else ["x1.7", "x2.1"])
 
 
 def test_pruning_all_layers_is_refused(toy: Any, tmp_path: Path) -> None:
