@@ -59,6 +59,21 @@ GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "awful", "poor", "dull"
 CITIES, DAYS = GOOD, BAD
 
 
+def compressed(
+    out: Path, *arguments: str | Path, metric: str, max_drop: int = 20
+) -> dict[str, dict[str, Any]]:
+    """The report's rows by their ids, after a run of the command; `recommended` and `reference`
+    are rows, too."""
+    command = [*map(str, arguments), "--out", str(out), "--max-drop", str(max_drop)]
+    assert main([*command, *QUICK]) == 0
+    report = json.loads((out / "report.json").read_text())
+    rows = {row["id"]: row for row in report["rows"]}
+    assert all(row["error"] is None for row in rows.values())
+    assert {row["metric"]["name"] for row in rows.values()} == {metric}
+    named = {name: rows[report[name]] for name in ("recommended", "reference")}
+    return {**rows, **named}
+
+
 def unpruned(out: Path) -> Path:
     """The model as imported, in INT8; it may be the recommended one."""
     folder = out / "family" / "full"
@@ -134,12 +149,8 @@ def test_several_labels_and_scores(kind: str, task: Any, tmp_path: Path) -> None
     assert record["metric"]["name"] == metric
     assert record["metric"]["value"] > 80
 
-    assert main([str(teacher), *shared, "--out", str(out), "--max-drop", "20", *QUICK]) == 0
-    report = json.loads((out / "report.json").read_text())
-    assert {row["metric"]["name"] for row in report["rows"]} == {metric}
-    assert all(row["error"] is None for row in report["rows"])
-    recommended = next(row for row in report["rows"] if row["id"] == report["recommended"])
-    assert recommended["metric"]["value"] > 70
+    reported = compressed(out, teacher, *shared, metric=metric)
+    assert reported["recommended"]["metric"]["value"] > 70
     texts = [text for text, _ in opinions(60, seed=9)]
     with open_checkpoint(teacher) as original:
         expected, logits = original(texts, top_k=None), original.logits(texts)
@@ -181,14 +192,9 @@ def test_a_classifier_of_tokens(
     teacher: Path, words: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    command = [str(teacher), "--data", str(words), "--out", str(out), "--max-drop", "20"]
-    assert main([*command, *QUICK]) == 0
+    rows = compressed(out, teacher, "--data", words, metric="F1")
     assert "F1" in capfd.readouterr().out
-    report = json.loads((out / "report.json").read_text())
-    rows = {row["id"]: row for row in report["rows"]}
-    assert all(row["error"] is None for row in rows.values())
-    assert {row["metric"]["name"] for row in rows.values()} == {"F1"}
-    assert {kind["label"] for kind in rows[report["recommended"]]["by_class"]} == {"city", "day"}
+    assert {kind["label"] for kind in rows["recommended"]["by_class"]} == {"city", "day"}
     assert "F1 % (95%)" in (out / "report.md").read_text()
     card = (out / "artifact" / "README.md").read_text()
     assert "pipeline_tag: token-classification" in card
@@ -255,11 +261,7 @@ def test_question_answering(task: Any, tmp_path: Path, capfd: pytest.CaptureFixt
     assert record["metric"]["value"] > 70
     assert record["metrics"]["report"]["f1"] == pytest.approx(record["metric"]["value"], abs=10)
 
-    command = [str(teacher), "--data", str(tmp_path), "--out", str(out), "--max-drop", "30"]
-    assert main([*command, *QUICK]) == 0
-    report = json.loads((out / "report.json").read_text())
-    assert all(row["error"] is None for row in report["rows"])
-    assert {row["metric"]["name"] for row in report["rows"]} == {"F1"}
+    compressed(out, teacher, "--data", tmp_path, metric="F1", max_drop=30)
     asked = [
         (each["question"], paragraph["context"])
         for paragraph in questions(60, seed=9)
@@ -302,12 +304,8 @@ def test_multiple_choice(task: Any, tmp_path: Path, capfd: pytest.CaptureFixture
     assert record["metric"]["value"] > 80
     assert record["metrics"]["report"]["accuracy"] == pytest.approx(record["metric"]["value"])
 
-    command = [str(teacher), "--data", str(data), "--out", str(out), "--max-drop", "20"]
-    assert main([*command, *QUICK]) == 0
-    report = json.loads((out / "report.json").read_text())
-    assert all(row["error"] is None for row in report["rows"])
-    recommended = next(row for row in report["rows"] if row["id"] == report["recommended"])
-    assert recommended["metric"]["value"] > 70
+    reported = compressed(out, teacher, "--data", data, metric="accuracy")
+    assert reported["recommended"]["metric"]["value"] > 70
     asked = [(row["prompt"], row["choices"]) for row in choices(60, seed=9)]
     with open_checkpoint(teacher) as original:
         expected = original(asked)
@@ -377,14 +375,9 @@ def test_sentence_embedding(task: Any, tmp_path: Path, capfd: pytest.CaptureFixt
     rows = alike(620, seed=0)
     data, out = write_splits(tmp_path, rows), tmp_path / "out"
     teacher = save_embedder(tmp_path / "teacher", task.save_bert(tmp_path / "base"), rows[:360])
-    command = [str(teacher), "--data", str(data), "--out", str(out), "--max-drop", "20"]
-    assert main([*command, *QUICK]) == 0
-    report = json.loads((out / "report.json").read_text())
-    assert all(row["error"] is None for row in report["rows"])
-    assert {row["metric"]["name"] for row in report["rows"]} == {"Spearman"}
-    values = {row["id"]: row["metric"]["value"] for row in report["rows"]}
-    assert values[report["reference"]] > 70
-    assert values[report["recommended"]] > 55
+    reported = compressed(out, teacher, "--data", data, metric="Spearman")
+    assert reported["reference"]["metric"]["value"] > 70
+    assert reported["recommended"]["metric"]["value"] > 55
     card = (out / "artifact" / "README.md").read_text()
     assert "pipeline_tag: sentence-similarity" in card
     texts = [row["text"] for row in alike(60, seed=9)]
@@ -437,13 +430,9 @@ def test_fill_mask(task: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str])
     rows = agreeing(620, seed=0)
     data, out = write_splits(tmp_path, rows), tmp_path / "out"
     teacher = save_guesser(tmp_path / "teacher", task.save_bert(tmp_path / "base"), rows[:360])
-    command = [str(teacher), "--data", str(data), "--out", str(out), "--max-drop", "20"]
-    assert main([*command, *QUICK]) == 0
-    report = json.loads((out / "report.json").read_text())
-    assert all(row["error"] is None for row in report["rows"])
-    values = {row["id"]: row["metric"]["value"] for row in report["rows"]}
-    assert values[report["reference"]] > 80
-    assert values[report["recommended"]] > 60
+    reported = compressed(out, teacher, "--data", data, metric="accuracy")
+    assert reported["reference"]["metric"]["value"] > 80
+    assert reported["recommended"]["metric"]["value"] > 60
     texts = [row["text"] for row in agreeing(60, seed=9)]
     with open_checkpoint(teacher) as original:
         expected = [found[0]["token"] for found in original(texts)]
