@@ -29,6 +29,8 @@ FloatArray = NDArray[np.float64]
 # where labels leave them open (all answers right, or both models the same).
 _PRIOR = 0.01
 _MOST_STEPS, _CONVERGED = 100, 1e-9
+# Of more classes than this, as of a vocabulary, each model's likeliest and the true one are enough.
+_MOST_CLASSES = 511
 # A logit below this says that the text has no such class: a question's context no such token.
 _NO_CLASS = -1e4
 
@@ -76,6 +78,8 @@ def expected_drop(
             f"needs (N, C) logits twice and (N,) labels, got {shape}, {logits.shape}, "
             f"{labels.shape}"
         )
+    if shape[1] > _MOST_CLASSES:
+        reference_logits, logits, labels = _likeliest(reference_logits, logits, labels)
     possible = ~(reference_logits < _NO_CLASS)
     features = np.stack(
         [_standardised(reference_logits, possible), _standardised(logits, possible)], axis=-1
@@ -96,6 +100,23 @@ def expected_drop(
     influences = losses - value + scores @ pull
     error = influences.std() / np.sqrt(len(labels))
     return ExpectedDrop(value=100 * float(value), standard_error=100 * float(error))
+
+
+def _likeliest(
+    reference_logits: NDArray[np.float32],
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """(N, K) logits of the classes that matter, the rest having next to no chance, and (N,) labels
+    among them; a class that is there twice is no class the second time."""
+    most = (_MOST_CLASSES - 1) // 2
+    columns = np.empty((len(labels), 1 + 2 * most), dtype=np.int64)
+    for row, label in enumerate(labels):
+        tops = (np.argpartition(own[row], -most)[-most:] for own in (reference_logits, logits))
+        columns[row] = np.sort(np.concatenate([[label], *tops]))
+    references, own = (np.take_along_axis(x, columns, axis=1) for x in (reference_logits, logits))
+    references[:, 1:][columns[:, 1:] == columns[:, :-1]] = 2 * _NO_CLASS
+    return references, own, (columns == labels[:, None]).argmax(axis=1)
 
 
 def _standardised(logits: NDArray[np.float32], possible: NDArray[np.bool_]) -> FloatArray:

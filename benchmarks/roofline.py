@@ -65,7 +65,7 @@ class Floor:
 
 
 def multiplications(config: Mapping[str, Any], tokens: int) -> int | None:
-    """Multiplications of a classifier for one input of `tokens` tokens.
+    """Multiplications of a classifier or masked-language model for one input of `tokens` tokens.
 
     Args:
         config: `config.json` of an artifact of ours, or of a BERT-like checkpoint.
@@ -86,8 +86,12 @@ def multiplications(config: Mapping[str, Any], tokens: int) -> int | None:
         layers = [size] * depth
     if not isinstance(hidden, int):
         return None
-    total = hidden * hidden + hidden * len(config.get("id2label") or (0, 1))
     embedding = config.get("embedding_size") or hidden
+    architectures = config.get("architectures") or ("",)
+    if config.get("head") == "mask" or str(architectures[0]).endswith("ForMaskedLM"):
+        total = tokens * embedding * (hidden + int(config.get("vocab_size") or 0))
+    else:
+        total = hidden * hidden + hidden * len(config.get("id2label") or (0, 1))
     total += tokens * embedding * hidden if embedding != hidden else 0
     for index, layer in enumerate(layers):
         # The last layer of ours computes one token's query and feed-forward network.

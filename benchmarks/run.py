@@ -227,6 +227,7 @@ class _Bench:
             )
         peaks, tokens = self.peaks.get(subject.threads), self.median_tokens
         if peaks and tokens and row.model_ms is not None and row.device == "cpu":
+            tokens = min(tokens, self._kept.get(row.id, tokens))
             floor = floor_of(subject.path, row.precision, row.model_ms.p50, tokens, peaks)
             row = replace(row, floor=floor)
         if samples is not None and self._reference in self.samples:

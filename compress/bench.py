@@ -38,7 +38,7 @@ def bench_models(
     columns: Columns,
     out: Path | None,
     rounds: int,
-    seed: int,
+    seed: int | None,
     threads: int | None,
     threads_curve: bool = False,
     devices: Sequence[str] = ("cpu",),
@@ -54,7 +54,9 @@ def bench_models(
         columns: Names of columns that convention does not find.
         out: Where the report goes, as JSON, HTML, Markdown and CSV, or None.
         rounds: Interleaved rounds.
-        seed: Seed of sampling and intervals.
+        seed: Seed of cutting the data, of sampling and of intervals; None is that of the run which
+            made the first artifact among the models, so that what is measured took no part in
+            choosing it, or 0.
         threads: CPU threads; None for all cores.
         threads_curve: Whether to measure each row with fewer threads as well: 1, 2, 4 ...
         devices: Devices to run on, each model wherever a runtime of its knows the device.
@@ -68,6 +70,7 @@ def bench_models(
         ModelError: A folder is none of the kinds.
         DataError: The data do not fit the first model.
     """
+    seed = _seed_of(models) if seed is None else seed
     # A folder given twice is measured once.
     subjects = [s for model in dict.fromkeys(models) for s in _subjects(model, threads)]
     subjects = [s for subject in subjects for s in _in_precisions(subject, precisions)]
@@ -120,7 +123,7 @@ def bench_models(
 
 
 def tune_artifact(
-    folder: Path, data: str, *, columns: Columns, seed: int, progress: Progress
+    folder: Path, data: str, *, columns: Columns, seed: int | None, progress: Progress
 ) -> Tuning:
     """Find the settings that are fastest on this device for texts like those of the data, and keep
     them beside the artifact.
@@ -129,7 +132,7 @@ def tune_artifact(
         folder: The artifact.
         data: As for a run; the reported split is what it is asked.
         columns: Names of columns that convention does not find.
-        seed: Of splitting the data.
+        seed: Of splitting the data; None is that of the artifact's run.
         progress: Where to report progress.
 
     Raises:
@@ -137,6 +140,7 @@ def tune_artifact(
         DataError: The data cannot be read or do not fit it.
     """
     manifest = read_manifest(folder)
+    seed = _seed_of([folder]) if seed is None else seed
     splits = load_splits(
         data,
         label_names=_labels(folder),
@@ -156,6 +160,14 @@ def tune_artifact(
             done = int(100 * share)
 
         return tune(folder, splits.report.inputs(), progress=advance)
+
+
+def _seed_of(models: Sequence[Path]) -> int:
+    """Of the run that made the first artifact among them; 0 where there is none."""
+    for model in models:
+        if (model / MANIFEST_NAME).is_file():
+            return int(read_manifest(model).metrics.get("seed") or 0)
+    return 0
 
 
 def _check_out(out: Path | None) -> None:

@@ -91,7 +91,7 @@ def run(
     ] = None,
     time_budget: Annotated[
         float | None,
-        typer.Option(help="Minutes: search until then for a faster member inside the budget."),
+        typer.Option(help="Minutes the run may take: fewer members, or more at the budget's edge."),
     ] = None,
     unlabelled: Annotated[
         Path | None, typer.Option(help="More text, which the model labels: txt, csv, jsonl ...")
@@ -287,7 +287,9 @@ def bench(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the report, HTML and JSON.")] = None,
     rounds: Annotated[int, typer.Option(min=2, help="Interleaved rounds.")] = 20,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="It cuts the data; by default as the artifact's run.")
+    ] = None,
     threads: Threads = None,
     threads_curve: Annotated[
         bool,
@@ -366,13 +368,22 @@ def predict(
     import json
 
     from runtimes import load
+    from runtimes.artifact import read_manifest
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # as what is read, whatever the locale says
     given = texts or _lines()
     if not given:
         raise UsageError("there is no text", hint=f'try: compress predict {artifact} "some text"')
     with load(artifact, runtime=runtime, device=device) as classify:
-        task = classify.task
-        inputs = [task.from_line(line) for line in given]
+        task, pairs = classify.task, read_manifest(artifact).pairs
+        # To a model of single texts a tab is a space.
+        inputs = [task.from_line(line if pairs else line.replace("\t", " ")) for line in given]
+        if pairs and (alone := next((i for i in inputs if isinstance(i, str)), None)) is not None:
+            raise UsageError(
+                f"{alone!r:.60} is one text, and the model was made for pairs of them",
+                hint="put a tab between the two texts of a line",
+            )
         for text, result in zip(given, classify(inputs, **task.SHOWN), strict=True):
             if as_json:
                 lines = [json.dumps(task.record(text, result), ensure_ascii=False)]
@@ -615,17 +626,25 @@ def _write_json(value: Any) -> None:
 
 def _finish(result: Any, out: Path) -> None:
     """Say what to know and where things are; exit code 4 where nothing met the budget."""
+    from export.examples import example_command
+
     for note in result.report.notes:
         sys.stderr.write(f"note: {note}\n")
     if result.artifact is None:
+        budget, report = result.report.budget, out / "report.html"
+        if budget["target_latency_ms"] is not None:
+            raise BudgetError(
+                f"no candidate answers within {budget['target_latency_ms']:g} ms; the report is in "
+                f"{report}",
+                hint="allow more with --target-latency: the report shows what was reached",
+            )
         raise BudgetError(
-            f"no candidate stays within {result.report.budget['max_drop']:g} points; "
-            f"the report is in {out / 'report.html'}",
+            f"no candidate stays within {budget['max_drop']:g} points; the report is in {report}",
             hint="allow more with --max-drop, or let it train longer with --effort best",
         )
     sys.stderr.write(
         f"\nartifact  {result.artifact}\nreport    {out / 'report.html'}\n"
-        f'try it    compress predict {result.artifact} "some text"\n'
+        f"try it    {example_command(result.artifact)}\n"
     )
 
 

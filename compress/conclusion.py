@@ -81,6 +81,7 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
             **report.data,
             "source": job.data,
             "fingerprint": job.splits.fingerprint,
+            "seed": job.recipe.seed,
             "splits": {
                 "train": len(job.splits.train),
                 "selection": len(job.splits.selection),
@@ -130,13 +131,14 @@ def _alternatives(
     place, reasons = -1, tuple[str, ...]()
     if chosen is not None:
         place = next(i for i, m in enumerate(family.members) if m.artifact == chosen.path)
-    if place + 1 < len(family.staged):
+    budget = job.recipe.budget
+    if budget is not None and place + 1 < len(family.staged):
         following = family.staged[place + 1]
-        encoder, max_drop = following.encoder, job.recipe.max_drop
+        encoder = following.encoder
         if (
             encoder.plan is not None
             and context.material.selection_examples.answers is None  # of answers, see `drop_of`
-            and probable(float_drop(encoder, context), context) <= max_drop
+            and probable(float_drop(encoder, context), context) <= budget
             and rounding_matters(
                 encoder.module,
                 encoder.plan,

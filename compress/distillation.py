@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from compress.decisions import all_answers, decided
+from compress.distributed import from_main
 from compress.fake_quantization import fake_quantized
 from compress.inference import agreement, predict_logits
 from compress.losses import hidden_state_loss, relation_loss
@@ -152,8 +153,8 @@ def match_teacher(
 
         def begin_rounding() -> bool:
             assert plan is not None  # it is begun only for a plan
-            if selection is not None and not rounding_matters(
-                student, plan, selection, settings.rounding_share
+            if selection is not None and not from_main(
+                rounding_matters(student, plan, selection, settings.rounding_share)
             ):
                 return False
             rounding.enter_context(fake_quantized(student, plan))

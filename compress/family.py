@@ -158,7 +158,7 @@ def _by_speedups(
             _log.info("x%.3g left out: the time budget is used up", speedup)
             return None
         turn = replace(context, target_ms=full_ms / speedup)
-        if before.least > recipe.max_drop:
+        if recipe.budget is not None and before.least > recipe.budget:
             turn = replace(turn, recipe=_trained_less(recipe))
         made = Staged(f"x{speedup:.3g}", before.member.key, before.member.encoder)
         try:
@@ -187,15 +187,17 @@ def _by_speedups(
             ended = True  # the speed-ups grow: the others are out of reach, or of time, as well
             break
         candidates.append(made)
-    if recipe.beyond and recipe.target_latency_ms is None:
+    if recipe.budget is None:  # there is no edge of it to look for
+        return [candidate.member for candidate in candidates]
+    if recipe.beyond:
         if not ended:
-            candidates = go_beyond(candidates, make, max_drop=recipe.max_drop)
-        candidates = fill_gap(candidates, make, max_drop=recipe.max_drop)
+            candidates = go_beyond(candidates, make, max_drop=recipe.budget)
+        candidates = fill_gap(candidates, make, max_drop=recipe.budget)
     if deadline is not None:
         candidates = close_in(
             candidates,
             make,
-            max_drop=recipe.max_drop,
+            max_drop=recipe.budget,
             deadline=deadline,
             longest_s=longest_s,
             clock=lambda: from_main(time.monotonic()),
@@ -228,7 +230,7 @@ def _staged(before: "Staged", stage: str, context: "Context", workspace: Workspa
     settings = [getattr(recipe, stage).model_dump()]
     if stage == "distill":
         # It trains with the rounding of the quantization to come, where the budget makes it train.
-        settings += [quantization_plan(recipe).to_json(), recipe.max_drop]
+        settings += [quantization_plan(recipe).to_json(), recipe.budget]
     key = digest(before.key, stage, settings, recipe.seed, recipe.stages, context.target_ms)
     if from_main(workspace.encoder(key).is_dir()):
         _log.info("%s: stage %s: resumed from its checkpoint", before.name, stage)
@@ -337,6 +339,7 @@ def fallback_member(
             target,
             scratch=workspace.scratch,
             max_length=recipe.max_length or tokenizer.max_length,
+            pairs=train.pairs is not None,
             calibration=[tokenizer.encode([text]) for text in texts],
         )
     return Member(

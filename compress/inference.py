@@ -57,7 +57,8 @@ def divergence(
 ) -> float:
     """Mean KL(teacher || student) over decisions, in nats."""
     distance = objective.soft(torch.from_numpy(logits), torch.from_numpy(teacher_logits), 1.0)
-    return max(0.0, float(distance))  # of two that agree, rounding makes a negative one
+    # Of two that agree rounding makes a negative one, and weights that have diverged make none.
+    return max(0.0, float(distance)) if torch.isfinite(distance) else float("inf")
 
 
 def agreement(

@@ -39,6 +39,8 @@ _DECIDING = (
     "hidden_size",
     "layers",
     "hidden_act",
+    "max_relative_distance",
+    "distance_vectors",
     "type_vocab_size",
     "num_labels",
     "classifier_activation",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from compress.augmentation import Vocabulary, augment, read_vocabulary
 from compress.distillation import Selection, limited
+from compress.distributed import from_main
 from compress.recipe import TrainSettings
 from compress.teacher_outputs import TeacherOutputs
 from compress.tokenized import TokenizedTexts, tokenize
@@ -137,7 +138,8 @@ class Material:
         """
         copies = settings.augment
         if copies is None:
-            copies = _COPIES_BFLOAT16 if has_bfloat16(self.device) else _COPIES
+            # Of several processes the first one says: all cut the same texts into batches.
+            copies = from_main(_COPIES_BFLOAT16 if has_bfloat16(self.device) else _COPIES)
         wanted = (settings.max_train_texts, copies)
         if self._outputs is None or self._outputs_of != wanted:
             if self._outputs is not None:

@@ -79,10 +79,12 @@ class _Labels:
     of_classes = False
 
     def soft(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-        wanted = (teacher.float() / temperature).sigmoid()
-        given = student.float() / temperature
-        apart = F.binary_cross_entropy_with_logits(given, wanted, reduction="none")
-        least = F.binary_cross_entropy(wanted, wanted, reduction="none")
+        own, given = teacher.float() / temperature, student.float() / temperature
+        wanted = own.sigmoid()
+        apart, least = (
+            F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+            for logits in (given, own)
+        )
         return (apart - least).sum(dim=-1).mean() * temperature**2
 
     def hard(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -93,15 +93,14 @@ def run(
             unlabelled, splits, text_column=columns.text, pair_column=columns.pair
         )
     checkpoint = _local(model)
-    from compress.distributed import (
-        is_main,
-        wait,
-    )  # torch: not before the input is known to be good
+    # torch: not before the input is known to be good
+    from compress.distributed import from_main, is_main, wait
 
     if not is_main():
         progress = SilentProgress()
     job = Job(model, data, checkpoint, splits, more, recipe, workspace, progress, command)
-    start, deadline = _prepare(job, config), _deadline(recipe, started)
+    # The first process's deadline: clocks of several machines have nothing in common.
+    start, deadline = _prepare(job, config), from_main(_deadline(recipe, started))
     if is_main():
         workspace.create()
     wait()
@@ -151,7 +150,7 @@ def _prepare(job: Job, config: Any) -> _Start:
     Raises:
         EdgepressError: The model cannot be used, or the recipe does not fit it.
     """
-    from compress.encoder import UnsupportedArchitectureError, fold_token_types
+    from compress.encoder import UnsupportedArchitectureError, fold_token_types, keep_positions
     from compress.encoder.checkpoint import load_checkpoint
     from compress.encoder.importing import import_checkpoint
     from compress.material import Material
@@ -170,10 +169,13 @@ def _prepare(job: Job, config: Any) -> _Start:
     if job.splits.train.pairs is None and module.config.type_vocab_size:
         module = fold_token_types(module)
         notes.append("token types folded, the texts are single sentences")
-    encoder = Encoder(module=module, tokenizer=imported.tokenizer)
     max_length = kept_length(
         job.recipe.max_length, module.config, imported.tokenizer, job.splits.train.task
     )
+    if max_length < module.config.max_position_embeddings:
+        module = keep_positions(module, max_length)
+        notes.append(f"positions past {max_length} removed, as texts are cut there")
+    encoder = Encoder(module=module, tokenizer=imported.tokenizer)
     context = Context(
         recipe=job.recipe,
         teacher=encoder,
@@ -249,7 +251,7 @@ def _exported(job: Job, staged: Sequence[Staged], context: "Context") -> list[Me
 
 def _latency_table(job: Job, encoder: "Encoder", context: "Context") -> "LatencyTable | None":
     """What sizes cost on this machine; None where nothing is pruned by it."""
-    if not job.recipe.speedups or "prune" not in job.recipe.stages:
+    if not job.recipe.by_latency:
         return None
     from compress.distributed import from_main, is_main
 

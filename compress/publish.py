@@ -13,6 +13,7 @@ from benchmarks.report import Report
 from compress.family import Member
 from compress.workspace import Workspace
 from export.card import render_card
+from export.examples import example_code
 from export.package import republish
 from runtimes.artifact import MANIFEST_NAME, read_manifest
 from runtimes.errors import ArtifactError
@@ -42,7 +43,7 @@ def publish(
         _publish(member, workspace.family / member.name, report, model_name, data_name)
     if workspace.family.is_dir():
         for folder in workspace.family.iterdir():
-            if folder.name not in {member.name for member in others}:
+            if folder.is_dir() and folder.name not in {member.name for member in others}:
                 shutil.rmtree(folder)
     artifact = None
     if recommended is None:
@@ -62,12 +63,14 @@ def _publish(member: Member, target: Path, report: Report, model_name: str, data
     metrics: dict[str, Any] = {
         "rows": [dataclasses.asdict(row) for row in rows],
         "measured_on": report.data.get("fingerprint"),
+        "seed": report.data.get("seed"),
     }
     metric = next((row.metric for row in rows if row.metric is not None), None)
     card = render_card(
         name=model_name,
         task=manifest.task,
         labels=manifest.labels,
+        example=example_code(member.artifact),
         summary=summary(report),
         table=render_table(report),
         lineage=manifest.lineage,

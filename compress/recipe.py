@@ -26,7 +26,7 @@ Effort = Literal["fast", "balanced", "best"]
 
 
 class TrainSettings(Settings):
-    """How a student is trained to match its teacher; shared by distillation and recovery."""
+    """How a student is trained to match its teacher."""
 
     epochs: float = Field(0.7, ge=0, description="passes over the (augmented) training text")
     batch_size: int = Field(32, ge=1, description="texts a step")
@@ -146,13 +146,14 @@ class Recipe(Settings):
         None,
         gt=0,
         description="the other way round: the least drop among members whose median end-to-end "
-        "latency at batch 1 is at most this; max_drop then decides nothing",
+        "latency at batch 1 is at most this, whatever max_drop is",
     )
     time_budget_minutes: float | None = Field(
         None,
         gt=0,
-        description="the run's length: members that would not be ready in time are left out, and "
-        "while there is time more are made between the fastest inside the budget and the next one",
+        description="the run's length: members that would not be ready in time are left out, all "
+        "but the first, and while there is time more are made between the fastest inside the "
+        "budget and the next one; of no effect on fast, which makes one",
     )
     confidence: float = Field(
         0.7,
@@ -191,6 +192,16 @@ class Recipe(Settings):
     distill: DistillSettings = DistillSettings()
     prune: PruneSettings = PruneSettings()
     quantize: QuantizeSettings = QuantizeSettings()
+
+    @property
+    def budget(self) -> float | None:
+        """Points that may be lost; None where a latency is given, within which each counts."""
+        return self.max_drop if self.target_latency_ms is None else None
+
+    @property
+    def by_latency(self) -> bool:
+        """Whether members are pruned to be as fast as is asked, not by shares."""
+        return "prune" in self.stages and bool(self.speedups or self.target_latency_ms)
 
     @field_validator("speedups")
     @classmethod

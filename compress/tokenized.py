@@ -13,7 +13,7 @@ from compress.errors import UsageError
 from runtimes.tasks.fill_mask import places
 from runtimes.tasks.question_answering import context_tokens
 from runtimes.tasks.token_classification import word_tokens
-from runtimes.tokenization import window_overlap
+from runtimes.tokenization import check_questions, window_overlap
 
 if TYPE_CHECKING:
     import torch
@@ -237,7 +237,9 @@ def _questions(
 ) -> TokenizedTexts:
     """Questions and contexts in windows that overlap, and where in each the answer stands."""
     assert examples.pairs is not None  # questions have contexts
-    encoded: Any = tokenizer(
+    fast: Any = tokenizer
+    check_questions(fast.backend_tokenizer, examples.texts, max_length)
+    encoded: Any = fast(
         list(examples.texts),
         list(examples.pairs),
         truncation="only_second",

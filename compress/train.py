@@ -1,4 +1,4 @@
-"""The one training loop: distillation, recovery after pruning and whatever learns later.
+"""The training loop of distillation.
 
 AdamW, a linear schedule with warm-up, clipped gradients, bfloat16 where the hardware really has
 it, the best weights by evaluation. What is learned is the caller's `step_loss`.

@@ -21,6 +21,7 @@ def render_card(
     lineage: Sequence[Mapping[str, Any]],
     metric: Mapping[str, Any] | None,
     data: str,
+    example: str,
 ) -> str:
     """Markdown with YAML front matter in the Hugging Face hub's format.
 
@@ -33,6 +34,7 @@ def render_card(
         lineage: What was done, a mapping with `stage` for each step.
         metric: `{"name", "value"}` on the reported split, for `model-index`; None leaves it out.
         data: What the metric was measured on.
+        example: An input in Python, see `export.examples`.
     """
     front: dict[str, Any] = {
         "library_name": "edgepress",
@@ -66,7 +68,7 @@ def render_card(
 from runtimes import load
 
 classify = load("artifact")
-classify("some text")
+classify({example})
 ```
 
 Neither PyTorch nor Transformers is needed. Every file is checked against its SHA-256 in

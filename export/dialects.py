@@ -62,7 +62,7 @@ class Dialect(Protocol):
         """Attention over (B, T, heads * head_size) inputs; q is already scaled.
 
         `padding` is what the method of that name gave, or None where nothing is padded.
-        `distances`, (1, heads, T, T), is added to the scores.
+        `distances`, (1 or B, heads, T or 1, T), is added to the scores.
         """
         ...
 

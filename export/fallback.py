@@ -29,6 +29,7 @@ def export_fallback_artifact(
     *,
     scratch: Path,
     max_length: int,
+    pairs: bool,
     calibration: Sequence[Mapping[str, NDArray[np.int64]]],
     lineage: Sequence[Mapping[str, Any]] = (),
 ) -> Manifest:
@@ -39,6 +40,7 @@ def export_fallback_artifact(
         target: Artifact folder.
         scratch: Folder for intermediate files.
         max_length: Tokens that the runtimes keep of a text.
+        pairs: Whether the model is for pairs of texts.
         calibration: Model inputs for static quantization.
         lineage: For the manifest.
 
@@ -78,6 +80,7 @@ def export_fallback_artifact(
         max_length=max_length,
         pad_token_id=Tokenizer.from_folder(stock).pad_token_id,
         type_ids=any("token_type_ids" in model.inputs for model in models),
+        pairs=pairs,
         models=tuple(models),
         lineage=tuple(dict(step) for step in lineage),
         quantization={"onnxruntime": "stock dynamic INT8", "openvino": "stock NNCF PTQ"},

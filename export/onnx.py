@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto
 
 from export.dialects import Dialect, OnnxRuntimeDialect, PortableDialect
+from export.distances import Distances
 from export.folds import Folds
 from export.graph import GraphBuilder
 from export.quantization import QuantizationPlan, quantize_rows
@@ -70,7 +71,7 @@ def _build(
         inputs.append("token_type_ids")
     x = _embeddings(weights, dialect, int8_words=folds.int8_words)
     padding = dialect.padding("attention_mask") if padded else None
-    distances = _distances(dialect, int(config.max_relative_distance))
+    distances = Distances(weights, graph)
     last = len(config.layers) - 1
     for index in range(len(config.layers)):
         first_only = index == last and folds.first_token and bool(config.first_token_last_layer)
@@ -145,25 +146,6 @@ def _embeddings(weights: LeanWeights, dialect: Dialect, *, int8_words: bool) -> 
     return x
 
 
-def _distances(dialect: Dialect, furthest: int) -> str | None:
-    """(T, T) columns of `attention.distances`, for each query and key; None without them."""
-    if not furthest:
-        return None
-    graph = dialect.graph
-    zero, one = (graph.constant(f"number_{n}", np.array(n, np.int64)) for n in (0, 1))
-    length = graph.node("Squeeze", graph.node("Shape", "input_ids", start=1, end=2))
-    places = graph.node("Range", zero, length, one)
-    apart = graph.node("Sub", places, graph.node("Unsqueeze", places, graph.shape(1)))
-    limits = (graph.constant(f"number_{n}", np.array(n, np.int64)) for n in (-furthest, furthest))
-    apart = graph.node("Clip", apart, *limits)
-    return graph.node("Add", apart, graph.constant("furthest", np.array(furthest, np.int64)))
-
-
-def _first_row(graph: GraphBuilder, x: str) -> str:
-    """(T, T) -> (1, T)."""
-    return graph.node("Slice", x, graph.shape(0), graph.shape(1), graph.shape(0))
-
-
 def _layer(
     weights: LeanWeights,
     dialect: Dialect,
@@ -171,7 +153,7 @@ def _layer(
     index: int,
     x: str,
     padding: str | None,
-    distances: str | None,
+    distances: Distances,
     *,
     first_only: bool,
 ) -> str:
@@ -202,12 +184,7 @@ def _layer(
         else:
             qkv = dialect.linear(x, weights.linear(f"{name}.attention.qkv"))
             q, k, v = graph.nodes("Split", [qkv], 3, axis=-1, num_outputs=3)
-        far = None
-        if distances is not None:
-            columns = _first_row(graph, distances) if first_only else distances
-            table = graph.constant(f"{name}.distances", weights[f"{name}.attention.distances"])
-            far = graph.node("Gather", table, columns, axis=1)  # (h, T or 1, T)
-            far = graph.node("Unsqueeze", far, graph.shape(0))
+        far = distances.added(index, q, k, first_only=first_only)
         context = dialect.attention(q, k, v, padding, far, sizes["heads"], sizes["head_size"])
     x = dialect.add_and_norm(
         context, f"{name}.attention.output", residual, f"{name}.attention_norm"

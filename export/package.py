@@ -122,6 +122,7 @@ def export_artifact(
             max_length=max_length,
             pad_token_id=text_encoder.pad_token_id,
             type_ids="token_type_ids" in names,
+            pairs=not isinstance(checks[0], str),
             models=tuple(
                 ModelEntry(
                     runtime=runtime,

@@ -42,6 +42,10 @@ TUNING_NAME = "tuning.json"
 to the device, not to the artifact, and losing it costs a little speed."""
 
 
+# What looking at a folder leaves in it.
+_OF_THE_DESKTOP = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+
+
 def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
     """Read and check `manifest.json` of an artifact (other files: `verify`).
 
@@ -167,6 +171,8 @@ def _check_replaceable(target: Path) -> None:
         )
     known = {*read_manifest(target).files, MANIFEST_NAME, TUNING_NAME}
     for path in sorted(target.rglob("*")):
+        if path.name in _OF_THE_DESKTOP or path.match(f".{TUNING_NAME}.*.partial"):
+            continue
         if path.is_file() and (name := path.relative_to(target).as_posix()) not in known:
             raise ArtifactError(
                 f"{target} holds {name}, which is not part of the artifact; it was not touched.",
@@ -200,7 +206,8 @@ def _tool() -> str:
 def _fsync(path: Path) -> None:
     if os.name == "nt" and path.is_dir():
         return  # Windows cannot open a folder
-    descriptor = os.open(path, os.O_RDONLY)
+    # Windows writes back only what was opened to be written.
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

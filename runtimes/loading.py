@@ -23,7 +23,7 @@ from runtimes.pool import SessionPool
 from runtimes.pooling import read_pooling
 from runtimes.registry import get_runtime, get_task, runtime_names
 from runtimes.tokenization import TextInput, Tokenizer
-from runtimes.tuning import Setting, read_tuning
+from runtimes.tuning import Setting, keep_tuning, read_tuning
 from runtimes.tuning import tune as measure_settings
 from runtimes.variants import TwoVariants
 
@@ -134,8 +134,9 @@ def load(
 
 def _measured(folder: Path, texts: Sequence[TextInput]) -> Setting:
     """The fastest setting; where it cannot be kept, that is warned of."""
+    found = measure_settings(folder, texts, save=False)
     try:
-        return measure_settings(folder, texts).best
+        keep_tuning(folder, found)
     except OSError as error:
         warnings.warn(
             f"{folder / TUNING_NAME} cannot be written ({error.strerror}): what was measured is "
@@ -143,7 +144,7 @@ def _measured(folder: Path, texts: Sequence[TextInput]) -> Setting:
             RuntimeWarning,
             stacklevel=3,
         )
-    return measure_settings(folder, texts, save=False).best
+    return found.best
 
 
 def _is_for(setting: Setting, entry: ModelEntry) -> bool:

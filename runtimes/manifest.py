@@ -65,6 +65,7 @@ class Manifest:
         max_length: Longest input in tokens; longer ones are truncated.
         pad_token_id: Token id that fills shorter rows of a batch.
         type_ids: Whether the model reads `token_type_ids`.
+        pairs: Whether it was made for pairs of texts, such as questions and contexts.
         models: Model files, the preferred one first.
         lineage: What was done to the model, step by step.
         metrics: Measured accuracy and latency.
@@ -87,6 +88,7 @@ class Manifest:
     quantization: dict[str, Any] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     created_by: str = ""
+    pairs: bool = False
     format: int = FORMAT_VERSION
 
     def variants(self, runtime: str, precision: str) -> dict[str, ModelEntry]:
@@ -134,6 +136,7 @@ def parse(raw: dict[str, Any]) -> Manifest:
         quantization=dict(raw["quantization"]),
         files=files,
         created_by=str(raw["created_by"]),
+        pairs=bool(raw.get("pairs", False)),
         format=int(raw["format"]),
     )
 

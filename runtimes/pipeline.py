@@ -182,7 +182,11 @@ class Predictor:
             return list(threads.map(answer, reversed(batches)))[::-1]
 
     def encode(self, inputs: Sequence[TextInput]) -> dict[str, NDArray[np.int64]]:
-        """The session's inputs for B texts or pairs: what `session.run` takes, int64 (B, T)."""
+        """The session's inputs for B texts or pairs: what `session.run` takes, int64 (B, T); of
+        long ones that are cut into windows, a row a window."""
+        if self.task.WINDOWS:
+            rows = self.tokenizer.rows(inputs, offsets=True)
+            return rows.batch(range(len(rows.lengths)), self.session.input_names)
         names = self._single_names if len(inputs) == 1 else self.session.input_names
         return self.tokenizer.encode(inputs, names)
 

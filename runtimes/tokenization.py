@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.errors import ArtifactError, MissingDependencyError
+from runtimes.errors import ArtifactError, DataError, MissingDependencyError
 from runtimes.hf_config import HfConfig, read_hf_config
 from runtimes.word_cache import WordCache
 
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
     from tokenizers import Tokenizer as Backend
 
-__all__ = ["INPUT_NAMES", "Rows", "TextInput", "TextTokenizer", "Tokenizer", "window_overlap"]
+__all__ = [
+    "INPUT_NAMES",
+    "Rows",
+    "TextInput",
+    "TextTokenizer",
+    "Tokenizer",
+    "check_questions",
+    "window_overlap",
+]
 
 TextInput = str | tuple[str, str]
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
@@ -247,7 +255,17 @@ class Tokenizer:
         return arrays
 
     def rows(self, inputs: Sequence[TextInput], *, offsets: bool = False) -> Rows:
-        """N texts or pairs tokenized once; see `TextTokenizer.rows`."""
+        """N texts or pairs tokenized once; see `TextTokenizer.rows`.
+
+        Raises:
+            DataError: The first text of a pair leaves no room for windows of the second.
+        """
+        if self._windows:
+            check_questions(
+                self.backend,
+                [pair[0] for pair in inputs if not isinstance(pair, str)],
+                self.max_length,
+            )
         if offsets and len(inputs) == 1:  # without the threads of a batch
             text = inputs[0]
             encode = self.backend.encode
@@ -287,6 +305,32 @@ class Tokenizer:
 def window_overlap(max_length: int) -> int:
     """Tokens that neighbouring windows share: what Transformers takes."""
     return min(max_length // 2, 128)
+
+
+def check_questions(backend: "Backend", questions: Sequence[str], max_length: int) -> None:
+    """Refuse questions beside which a window would not hold more than what windows share.
+
+    Args:
+        backend: As it tokenizes pairs.
+        questions: The first texts of pairs.
+        max_length: Tokens of a window.
+
+    Raises:
+        DataError: Names the first such question.
+    """
+    room = max_length - window_overlap(max_length) - backend.num_special_tokens_to_add(True) - 1
+    for question in questions:
+        if len(question.encode()) <= room:  # a token is a byte at least
+            continue
+        try:
+            length = len(backend.encode(question, add_special_tokens=False).ids)
+        except Exception:  # noqa: BLE001 - what the backend raises; it does not even fit into a window alone
+            length = max_length
+        if length > room:
+            raise DataError(
+                f"The question {question!r:.60} is too long: a window of {max_length} tokens, "
+                f"question and context, leaves it {max(room, 0)}."
+            )
 
 
 def _pad_token_id(backend: "Backend", config: HfConfig, padding: dict[str, Any]) -> int:

@@ -36,6 +36,7 @@ __all__ = [
     "Tried",
     "Tuning",
     "candidates",
+    "keep_tuning",
     "read_tuning",
     "time_turn",
     "tune",
@@ -168,7 +169,7 @@ def tune(
     tried.sort(key=lambda one: (one.error is not None, -one.rounds, one.p50_ms or 0.0))
     tuning = Tuning(describe_device(), tried[0].setting, tuple(tried), len(texts), time.time())
     if save:
-        _write(folder, tuning)
+        keep_tuning(folder, tuning)
     return tuning
 
 
@@ -242,9 +243,7 @@ def read_tuning(folder: str | os.PathLike[str]) -> Setting | None:
 
 def _spread(texts: Sequence[TextInput], number: int) -> list[TextInput]:
     """Some of the texts, other ones each round, of all lengths."""
-    by_length = sorted(
-        texts, key=lambda text: len(text if isinstance(text, str) else "".join(text))
-    )
+    by_length = sorted(texts, key=lambda text: len(str(text)))  # also of what a task takes else
     step = max(1, len(by_length) // _ROUND_TEXTS)
     return by_length[number % step :: step][:_ROUND_TEXTS]
 
@@ -271,7 +270,7 @@ def _devices(folder: Path) -> dict[str, Any]:
     return devices if isinstance(devices, dict) else {}
 
 
-def _write(folder: Path, tuning: Tuning) -> None:
+def keep_tuning(folder: Path, tuning: Tuning) -> None:
     """Add this device to those that the file knows; all of it is there afterwards, or the old."""
     devices = {**_devices(folder), device_key(): tuning.to_json()}
     partial = folder / f".{TUNING_NAME}.{os.getpid()}.partial"

@@ -1,26 +1,50 @@
 """Labels of any spelling, matched with the names that the model has for its classes."""
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.data.columns import first_column
 from compress.data.table import Table, is_missing, listed, require_present
 from compress.errors import DataError
 
-__all__ = ["is_unlabelled", "match_label_sets", "match_labels", "problem_type_of", "read_scores"]
+__all__ = [
+    "match_label_sets",
+    "match_labels",
+    "problem_type_of",
+    "read_scores",
+    "without_hidden",
+]
 
 DEFAULT_NAME = re.compile(r"LABEL_\d+")
 INTEGER = re.compile(r"[+-]?\d+")
 
 
-def is_unlabelled(table: Table, column: str) -> bool:
-    """Whether a split hides its labels, as the test splits of GLUE do: none, or all -1."""
-    values = table.columns.get(column)
-    return values is None or all(value in (None, -1, "-1", "") for value in values)
+def without_hidden(tables: Mapping[str, Table], column: str) -> tuple[dict[str, Table], list[str]]:
+    """The tables but for those that hide their labels, as the test splits of GLUE, and notes."""
+    hidden = [
+        name
+        for name, table in tables.items()
+        if len(tables) > 1 and name != "train" and _is_unlabelled(table, column)
+    ]
+    return (
+        {name: table for name, table in tables.items() if name not in hidden},
+        [f"The {name} split ({len(tables[name])}) has no labels: left out." for name in hidden],
+    )
+
+
+def _is_unlabelled(table: Table, column: str) -> bool:
+    """Whether there is no such column, or nothing in it but -1."""
+    name = first_column(table, (column,))
+    return name is None or all(
+        is_missing(value) or (isinstance(value, str | int | float) and value in (-1, "-1"))
+        for value in table.columns[name]
+    )
 
 
 def problem_type_of(tables: Sequence[Table], column: str) -> str:
@@ -74,7 +98,7 @@ def read_scores(tables: Sequence[Table], column: str) -> list[NDArray[np.float64
         require_present(table, column)
         scores = [_number(value) for value in table.columns[column]]
         for row, score in enumerate(scores, start=1):
-            if score is None:
+            if score is None or not math.isfinite(score):
                 raise DataError(
                     f"{table.where}: data row {row}, column '{column}': "
                     f"{table.columns[column][row - 1]!r} is no number, and the model gives scores.",

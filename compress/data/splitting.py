@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from benchmarks.examples import Examples
 from compress.errors import DataError
 
-__all__ = ["Splits", "carve", "fingerprint", "stratified", "without_leaks"]
+__all__ = ["Splits", "carve", "fingerprint", "keys", "stratified", "without_leaks"]
 
 # Below this a tenth is not a split any more.
 MIN_TO_CARVE = 20
@@ -59,7 +59,7 @@ def carve(
         given = {"all": next(iter(given.values()))}
     if "all" in given:
         whole = given["all"]
-        _require(len(whole), MIN_TO_CARVE, where)
+        _require(_count(whole), MIN_TO_CARVE, where)
         train, selection, report = stratified(whole, (0.8, 0.1, 0.1), seed)
         return (
             train,
@@ -78,7 +78,7 @@ def carve(
         )
     if "test" not in given:
         held_out = given["validation"]
-        _require(len(held_out), MIN_TO_HALVE, where)
+        _require(_count(held_out), MIN_TO_HALVE, where)
         selection, report = stratified(held_out, (0.5, 0.5), seed)
         return (
             given["train"],
@@ -99,7 +99,7 @@ def carve(
                 f"report on the test split ({len(given['test'])}).",
             ],
         )
-    _require(len(given["train"]), MIN_TO_CARVE, where)
+    _require(_count(given["train"]), MIN_TO_CARVE, where)
     train, selection = stratified(given["train"], (0.9, 0.1), seed)
     return (
         train,
@@ -180,20 +180,20 @@ def without_leaks(
         DataError: Nothing to train or select with is left.
     """
     notes = []
-    in_report = set(_keys(report))
-    in_selection = set(_keys(selection))
+    in_report = set(keys(report))
+    in_selection = set(keys(selection))
     kept_selection = selection.take(
-        [i for i, k in enumerate(_keys(selection)) if k not in in_report]
+        [i for i, k in enumerate(keys(selection)) if k not in in_report]
     )
     kept_train = train.take(
-        [i for i, k in enumerate(_keys(train)) if k not in in_report and k not in in_selection]
+        [i for i, k in enumerate(keys(train)) if k not in in_report and k not in in_selection]
     )
     for name, before, after, other in (
         ("selection", selection, kept_selection, "report"),
         ("train", train, kept_train, "selection or report"),
     ):
         dropped = len(before) - len(after)
-        if len(after) < 2:
+        if _count(after) < 2:
             raise DataError(
                 f"{where}: {dropped} of the {len(before)} {name} examples are in the {other} "
                 "split too; none would be left without them.",
@@ -204,7 +204,7 @@ def without_leaks(
                 f"{dropped} of {len(before)} {name} examples are dropped: their text is in the "
                 f"{other} split too."
             )
-    repeated = len(report) - len(in_report)
+    repeated = _count(report) - len(in_report)
     if repeated:
         notes.append(f"{repeated} texts occur more than once within the report split; kept.")
     return kept_train, kept_selection, notes
@@ -231,7 +231,9 @@ def fingerprint(parts: Sequence[Examples]) -> str:
     return digest.hexdigest()
 
 
-def _keys(examples: Examples) -> list[tuple[str, ...]]:
+def keys(examples: Examples) -> list[tuple[str, ...]]:
+    """By example what makes it the same as another: its text, and that of all that belongs to it,
+    without regard to case and spacing."""
     texts = [" ".join(text.casefold().split()) for text in examples.texts]
     pairs = [" ".join(text.casefold().split()) for text in examples.pairs or ()]
     keys = [(text,) for text in texts] if not pairs else list(zip(texts, pairs, strict=True))
@@ -241,6 +243,11 @@ def _keys(examples: Examples) -> list[tuple[str, ...]]:
     for question, key in zip(examples.questions, keys, strict=True):
         whole[question] = (*whole.get(question, ()), *key)
     return [whole[question] for question in examples.questions]
+
+
+def _count(examples: Examples) -> int:
+    """Of what can be cut: a question's choices stay together."""
+    return len(examples if examples.questions is None else np.unique(examples.questions))
 
 
 def _require(count: int, least: int, where: str) -> None:

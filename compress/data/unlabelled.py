@@ -1,5 +1,6 @@
 """Text without labels, for the teacher to label."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from benchmarks.examples import Examples
 from compress.data.columns import column_in
 from compress.data.reading import read_file
-from compress.data.splitting import Splits
+from compress.data.splitting import Splits, keys
 from compress.data.table import is_missing
 from compress.errors import DataError
 
@@ -19,8 +20,9 @@ def load_unlabelled(
 ) -> Examples:
     """Read more text of the task's kind.
 
-    Texts that are in a labelled split are left out, those of the selection and report splits above
-    all: what decides and what is reported stays unseen. Empty ones and repetitions are, too.
+    Texts that are in a labelled split are left out, whatever their case and spacing, those of the
+    selection and report splits above all: what decides and what is reported stays unseen. Empty
+    ones and repetitions are, too.
 
     Args:
         path: A .txt file with a text a line (single-sentence tasks), or a table as for `--data`.
@@ -55,21 +57,26 @@ def load_unlabelled(
             for row in zip(*columns, strict=True)
             if not any(is_missing(cell) for cell in row)
         ]
-    known = {
-        (text,) if isinstance(text, str) else text
-        for part in (splits.train, splits.selection, splits.report)
-        for text in part.inputs()
-    }
-    fresh = [row for row in dict.fromkeys(rows) if all(row) and row not in known]
-    if not fresh:
-        raise DataError(f"{path}: there is no text in it that the labelled data does not have")
-    texts, *second = zip(*fresh, strict=True)
-    return Examples(
+    texts, *second = zip(*rows, strict=True) if rows else ((),)
+    found = Examples(
         texts=tuple(texts),
-        labels=np.zeros(len(fresh), dtype=np.int64),
+        labels=np.zeros(len(rows), dtype=np.int64),
         label_names=splits.train.label_names,
         pairs=tuple(second[0]) if second else None,
     )
+    seen = {
+        key
+        for part in (splits.train, splits.selection, splits.report)
+        for key in keys(replace(part, questions=None))  # a prompt and a choice are a text
+    }
+    fresh = []
+    for place, key in enumerate(keys(found)):
+        if all(key) and key not in seen:
+            seen.add(key)
+            fresh.append(place)
+    if not fresh:
+        raise DataError(f"{path}: there is no text in it that the labelled data does not have")
+    return found.take(fresh)
 
 
 def _lines(path: Path) -> list[str]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         keep_heads,
         keep_layers,
         keep_neurons,
+        keep_positions,
         slice_model,
     )
 
@@ -50,6 +51,7 @@ __all__ = [
     "keep_heads",
     "keep_layers",
     "keep_neurons",
+    "keep_positions",
     "slice_model",
     "supported_model_types",
 ]
@@ -72,6 +74,7 @@ _HOME = {
     "keep_heads": "surgery",
     "keep_layers": "surgery",
     "keep_neurons": "surgery",
+    "keep_positions": "surgery",
     "slice_model": "surgery",
     "supported_model_types": "importing",
 }

@@ -43,8 +43,10 @@ class LeanEncoderConfig(PreTrainedConfig):
         layer_norm_eps: Epsilon of every LayerNorm.
         max_position_embeddings: Positions that can really be used (tokens in, at most); a
             family's position offset is folded away by its importer.
-        max_relative_distance: Attention heads add a number of their own for each distance of two
-            tokens, -this to this, further ones counting as these (MPNet); 0: they do not.
+        max_relative_distance: Attention heads tell distances of two tokens apart, -this to this,
+            further ones counting as these; 0: they do not.
+        distance_vectors: They add a query's and a key's product with vectors for the distance
+            (DeBERTa); False: a number for the distance (MPNet).
         type_vocab_size: Token types; 0 means that the table is folded into the positions and
             `token_type_ids` are ignored.
         classifier_activation: `"tanh"`, `"relu"`, `"gelu"` or None (identity), between the two
@@ -76,6 +78,7 @@ class LeanEncoderConfig(PreTrainedConfig):
     layer_norm_eps: float = 1e-12
     max_position_embeddings: int = 512
     max_relative_distance: int = 0
+    distance_vectors: bool = False
     type_vocab_size: int = 2
     classifier_activation: str | None = "tanh"
     dropout: float | int = 0.1

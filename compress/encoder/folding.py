@@ -1,7 +1,7 @@
 """Lossless folds that importers share: from a family's modules to the lean encoder's parameters."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -48,11 +48,17 @@ class LayerParts:
     down: nn.Linear
     feed_forward_norm: nn.LayerNorm
     heads: int
-    distances: Tensor | None = None  # (heads, 2 D + 1), where heads add numbers for distances
+    distances: Mapping[str, Tensor] = field(default_factory=dict)  # of `attention.distances`
+    terms: int = 1  # that the scores are a sum of, and scaled down for
 
     @property
     def head_size(self) -> int:
         return self.query.out_features // self.heads
+
+    @property
+    def scale(self) -> float:
+        """Of the attention scores."""
+        return float((self.head_size * self.terms) ** -0.5)
 
     def sizes(self) -> dict[str, int]:
         """The layer's entry in `LeanEncoderConfig.layers`."""
@@ -63,14 +69,12 @@ class LayerParts:
         }
 
     def folded(self) -> dict[str, Tensor]:
-        """The lean layer's parameters: Q, K, V fused, 1/sqrt(d) folded into Q."""
-        scale = self.head_size**-0.5
+        """The lean layer's parameters: Q, K, V fused, the scale folded into Q."""
         q, k, v = self.query, self.key, self.value
-        far = {} if self.distances is None else {"attention.distances": self.distances}
         return {
-            **far,
-            "attention.qkv.weight": torch.cat([q.weight * scale, k.weight, v.weight]),
-            "attention.qkv.bias": torch.cat([q.bias * scale, k.bias, v.bias]),
+            **{f"attention.distances.{name}": table for name, table in self.distances.items()},
+            "attention.qkv.weight": torch.cat([q.weight * self.scale, k.weight, v.weight]),
+            "attention.qkv.bias": torch.cat([q.bias * self.scale, k.bias, v.bias]),
             **_parameters("attention.output", self.attention_output),
             **_parameters("attention_norm", self.attention_norm),
             **_parameters("feed_forward.up", self.up),
@@ -112,8 +116,8 @@ def assemble(
     """Build the lean encoder from a family's parts; the parts are copied.
 
     Args:
-        embeddings: Module with `word_embeddings`, `position_embeddings`, `LayerNorm` and
-            possibly `token_type_embeddings`.
+        embeddings: Module with `word_embeddings`, `LayerNorm` and possibly
+            `position_embeddings` and `token_type_embeddings`.
         layers: The encoder's layers.
         output: Last matrix of the classification head; None of sentence vectors.
         dense: First matrix of the classification head; None of heads that have none.
@@ -125,7 +129,7 @@ def assemble(
         settings: Further fields of `LeanEncoderConfig`.
     """
     words = embeddings.word_embeddings.weight
-    positions = embeddings.position_embeddings.weight[first_position:]
+    positions = _positions(embeddings, words)[first_position:]
     types = getattr(embeddings, "token_type_embeddings", None)
     weights: dict[str, Tensor] = {"encoder.embeddings.words.weight": words}
     type_vocab_size = 0 if types is None else types.weight.shape[0]
@@ -167,6 +171,14 @@ def assemble(
     copies = {name: tensor.detach().clone().contiguous() for name, tensor in weights.items()}
     model.load_state_dict(copies, strict=True, assign=True)
     return model
+
+
+def _positions(embeddings: Any, words: Tensor) -> Tensor:
+    """The position table; zeros where a family has none, as positions are in its attention."""
+    if embeddings.position_embeddings is not None:
+        table: Tensor = embeddings.position_embeddings.weight
+        return table
+    return words.new_zeros(embeddings.config.max_position_embeddings, words.shape[1])
 
 
 def token_head(model: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
+from compress.encoder.distances import build_distances
 
 __all__ = [
     "QKV",
@@ -74,10 +75,7 @@ class SelfAttention(nn.Module):
         self.output: nn.Module = (
             nn.Linear(width, config.hidden_size) if width else OutputBias(config.hidden_size)
         )
-        furthest = config.max_relative_distance
-        self.distances = (
-            nn.Parameter(torch.zeros(sizes.heads, 2 * furthest + 1)) if furthest and width else None
-        )
+        self.distances = build_distances(config, sizes)
 
     def forward(
         self,
@@ -85,7 +83,6 @@ class SelfAttention(nn.Module):
         padding: Tensor | None,
         mask: Tensor | None = None,
         first_only: bool = False,
-        distances: Tensor | None = None,
     ) -> tuple[Tensor, QKV]:
         """Attend.
 
@@ -94,8 +91,6 @@ class SelfAttention(nn.Module):
             padding: (B, 1, 1, T), added to the scores, or None when nothing is padded.
             mask: Head mask (heads,) or None.
             first_only: Compute the first token's query only.
-            distances: Which column of `self.distances` each query adds for each key, integers
-                (T, T); None where the heads have none.
 
         Returns:
             Output (B, T or 1, H) and (q, k, v), each (B, heads, T, head_size) (q: T or 1).
@@ -113,9 +108,9 @@ class SelfAttention(nn.Module):
         else:
             q, k, v = self.qkv(hidden).split(width, dim=-1)
         q, k, v = (self._split(x) for x in (q, k, v))  # (B, h, T, d)
-        if distances is not None and self.distances is not None:
-            far = self.distances[:, distances[:1] if first_only else distances]  # (h, T or 1, T)
-            padding = far[None] if padding is None else far + padding
+        if self.distances is not None:
+            far = self.distances(q, k)  # (B or 1, h, T or 1, T)
+            padding = far if padding is None else far + padding
         context = _attend(q, k, v, padding, self.dropout if self.training else 0.0)
         if mask is not None:
             context = context * mask[:, None, None]
@@ -174,7 +169,6 @@ class EncoderLayer(nn.Module):
         padding: Tensor | None,
         masks: tuple[Tensor, Tensor, Tensor] | None = None,
         first_only: bool = False,
-        distances: Tensor | None = None,
     ) -> tuple[Tensor, QKV]:
         """(B, T, H) -> (B, T, H), or (B, 1, H) when only the first token is wanted.
 
@@ -183,10 +177,9 @@ class EncoderLayer(nn.Module):
             padding: See `SelfAttention`.
             masks: This layer's head mask, neuron mask and gate (a scalar), or None.
             first_only: Compute the first token's output only.
-            distances: See `SelfAttention`.
         """
         head_mask, neuron_mask, gate = masks if masks is not None else (None, None, None)
-        attended, qkv = self.attention(hidden, padding, head_mask, first_only, distances)
+        attended, qkv = self.attention(hidden, padding, head_mask, first_only)
         residual = hidden[:, :1] if first_only else hidden
         x = self.attention_norm(residual + self.dropout(attended))
         x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x, neuron_mask)))

@@ -9,7 +9,10 @@ __all__ = ["masked_head"]
 # and the decoder, whose rows are the vocabulary.
 _BERT = "cls.predictions.transform"
 _PLACES = {
-    "bert": (f"{_BERT}.dense", "hidden_act", f"{_BERT}.LayerNorm", "cls.predictions.decoder"),
+    **dict.fromkeys(
+        ("bert", "deberta-v2"),
+        (f"{_BERT}.dense", "hidden_act", f"{_BERT}.LayerNorm", "cls.predictions.decoder"),
+    ),
     **dict.fromkeys(
         ("camembert", "mpnet", "roberta", "xlm-roberta"),
         ("lm_head.dense", "gelu", "lm_head.layer_norm", "lm_head.decoder"),

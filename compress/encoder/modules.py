@@ -11,8 +11,10 @@ C labels, D largest relative distance; in layer N: h heads of size d, I neurons)
     encoder.layers.N.attention.qkv.{weight,bias}          (3 h d, H), (3 h d,)   absent when h = 0
         rows: h heads of Q, then of K, then of V; 1/sqrt(d) is folded into the rows of Q
     encoder.layers.N.attention.output.{weight,bias}       (H, h d), (H,)   only bias when h = 0
-    encoder.layers.N.attention.distances                  (h, 2 D + 1)   absent when D or h = 0
-        added to a head's scores, by how far the key stands behind the query, -D to D
+    encoder.layers.N.attention.distances.numbers          (h, 2 D + 1)   absent when D or h = 0
+        added to a head's scores, by how far the key stands behind the query, -D to D; or
+    encoder.layers.N.attention.distances.{of_queries,of_keys}   (h, 2 D + 1, d)
+        whose products with the query and with the key are added
     encoder.layers.N.attention_norm.{weight,bias}         (H,)
     encoder.layers.N.feed_forward.up.{weight,bias}        (I, H), (I,)   absent when I = 0
     encoder.layers.N.feed_forward.down.{weight,bias}      (H, I), (H,)   only bias when I = 0
@@ -37,6 +39,7 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from compress.encoder.config import LeanEncoderConfig
+from compress.encoder.distances import DistanceNumbers, DistanceVectors
 from compress.encoder.layers import (
     QKV,
     ClassificationHead,
@@ -105,9 +108,10 @@ class LeanEncoderPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         # from_pretrained builds on the meta device: what is missing in the file would stay garbage
-        own = getattr(module, "bias" if isinstance(module, OutputBias) else "distances", None)
-        if isinstance(own, nn.Parameter) and not getattr(own, "_is_hf_initialized", False):
-            own.zero_()
+        if isinstance(module, OutputBias | DistanceNumbers | DistanceVectors):
+            for parameter in module.parameters():
+                if not getattr(parameter, "_is_hf_initialized", False):
+                    parameter.zero_()
 
 
 class LeanEncoderModel(LeanEncoderPreTrainedModel):
@@ -162,16 +166,13 @@ class LeanEncoderModel(LeanEncoderPreTrainedModel):
         if attention_mask is not None:
             padding = (1.0 - attention_mask.to(hidden.dtype)) * MASKED_SCORE
             padding = padding[:, None, None, :]  # (B, 1, 1, T)
-        distances = None
-        if self.config.max_relative_distance:
-            distances = _distances(hidden, self.config.max_relative_distance)
         hidden_states, qkvs = [hidden], []
         for index, layer in enumerate(self.layers):
             layer_masks = None
             if masks is not None:
                 layer_masks = (masks.heads[index], masks.neurons[index], masks.layers[index])
             last = index == len(self.layers) - 1
-            hidden, qkv = layer(hidden, padding, layer_masks, first_only and last, distances)
+            hidden, qkv = layer(hidden, padding, layer_masks, first_only and last)
             hidden_states.append(hidden)
             qkvs.append(qkv)
         output = LeanOutput(
@@ -326,12 +327,6 @@ def read(folder: Path) -> LeanEncoderWithHead:
     kind = _HEADS[LeanEncoderConfig.from_pretrained(folder).head]
     model: LeanEncoderWithHead = kind.from_pretrained(folder)
     return model.eval()
-
-
-def _distances(hidden: Tensor, furthest: int) -> Tensor:
-    """(T, T) columns of `attention.distances`, for each query and key of (B, T, H)."""
-    places = torch.arange(hidden.shape[1], device=hidden.device)
-    return (places[None, :] - places[:, None]).clamp(-furthest, furthest) + furthest
 
 
 def _loss(config: LeanEncoderConfig, logits: Tensor, labels: Tensor) -> Tensor:

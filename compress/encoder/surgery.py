@@ -21,6 +21,7 @@ __all__ = [
     "keep_heads",
     "keep_layers",
     "keep_neurons",
+    "keep_positions",
     "slice_model",
 ]
 
@@ -125,6 +126,32 @@ def fold_token_types(model: Model, token_type: int = 0) -> Model:
     return _rebuild(model, config.replaced(type_vocab_size=0), weights)
 
 
+def keep_positions(model: Model, length: int) -> Model:
+    """A copy of `model` for inputs of at most `length` tokens, which it reads as before.
+
+    Raises:
+        ValueError: `length` is below 2, or the model has fewer positions.
+    """
+    config: LeanEncoderConfig = model.config
+    if not 2 <= length <= config.max_position_embeddings:
+        raise ValueError(f"{length} positions: the model has {config.max_position_embeddings}")
+    weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
+    weights[f"{prefix}embeddings.positions.weight"] = weights[
+        f"{prefix}embeddings.positions.weight"
+    ][:length]
+    furthest = min(config.max_relative_distance, length - 1)
+    dropped = config.max_relative_distance - furthest  # at each end of -D to D
+    for name, table in weights.items():
+        if ".attention.distances." in name:
+            weights[name] = table[:, dropped : table.shape[1] - dropped]
+    return _rebuild(
+        model,
+        config.replaced(max_position_embeddings=length, max_relative_distance=furthest),
+        weights,
+    )
+
+
 def _slice_layer(
     layer: Mapping[str, Tensor], sizes: LayerSizes, heads: Sequence[int], neurons: Sequence[int]
 ) -> dict[str, Tensor]:
@@ -141,12 +168,12 @@ def _slice_layer(
         sliced["attention.qkv.weight"] = layer["attention.qkv.weight"][rows]
         sliced["attention.qkv.bias"] = layer["attention.qkv.bias"][rows]
         sliced["attention.output.weight"] = layer["attention.output.weight"][:, columns]
-        distances = layer.get("attention.distances")
-        if distances is not None:
-            sliced["attention.distances"] = distances[list(heads)]
+        distances = [name for name in layer if name.startswith("attention.distances.")]
+        for name in distances:
+            sliced[name] = layer[name][list(heads)]
         if not heads:
             _drop(sliced, "attention.qkv.weight", "attention.qkv.bias", "attention.output.weight")
-            sliced.pop("attention.distances", None)
+            _drop(sliced, *distances)
     if len(neurons) < sizes.intermediate_size:
         index = torch.tensor(
             neurons, dtype=torch.long, device=layer["feed_forward.up.weight"].device

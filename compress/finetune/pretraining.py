@@ -19,7 +19,15 @@ from compress.data.reading import read_tables
 from compress.data.sources import locate
 from compress.data.table import is_missing
 from compress.errors import DataError, ModelError
-from compress.finetune.output import check_out, last_checkpoint, make_scratch, save, write_record
+from compress.finetune.output import (
+    check_out,
+    last_checkpoint,
+    make_scratch,
+    read_record,
+    remove_checkpoints,
+    save,
+    write_record,
+)
 from compress.finetune.scratch import is_size, new_config, train_tokenizer
 from compress.finetune.settings import TrainingSettings
 from compress.hub import hub_if_reachable
@@ -95,12 +103,15 @@ def pretrain(
     documents = read_documents(data, text_column)
     key = digest(tool_version(), base, objective, documents, settings.model_dump(mode="json"))
     check_out(out, key)
+    if record := read_record(out, key):
+        before, after = (record["perplexity"][name] for name in ("before", "after"))
+        return Pretrained(out, (before, after), record["texts"], main_process)
     texts = [sentence for document in documents for sentence in document]
     model, tokenizer = _load(base, objective, settings, texts)
     settings = settings.for_width(model.config.hidden_size)
     length = kept_length(settings.max_length, model.config, tokenizer)
-    scratch = make_scratch(out, key)
     train, held_out = _features(documents, tokenizer, length, objective, settings.seed)
+    scratch = make_scratch(out, key)
     from compress.finetune.trainer import build_pretrainer
 
     torch.manual_seed(settings.seed)
@@ -113,7 +124,7 @@ def pretrain(
     trainer.train(resume_from_checkpoint=last_checkpoint(scratch))
     after = math.exp(trainer.evaluate()["eval_loss"])
     if main_process:
-        save(trainer.model, tokenizer, length, out, scratch)
+        save(trainer.model, tokenizer, length, out)
         record = {
             "base": base,
             "data": data,
@@ -126,6 +137,7 @@ def pretrain(
             "key": key,
         }
         write_record(out, record)
+        remove_checkpoints(scratch)
     return Pretrained(out, (before, after), len(train), main_process)
 
 
@@ -206,7 +218,11 @@ def _features(
     objective: Objective,
     seed: int,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Inputs to learn from, and held out; of whole documents, so that neither knows the other's."""
+    """Inputs to learn from, and held out; of whole documents, so that neither knows the other's.
+
+    Raises:
+        DataError: Nothing can be masked, or no document has two sentences.
+    """
     rng = random.Random(seed)
     order = _pieces(documents)
     rng.shuffle(order)
@@ -220,7 +236,11 @@ def _features(
             features = [{"input_ids": ids} for ids in encoded["input_ids"]]
         else:
             features = _pairs(part, tokenizer, length, rng)
-        found.append(features)
+        # There is nothing to mask in a line of signs that the tokenizer does not know.
+        special = set(tokenizer.all_special_ids)
+        found.append([f for f in features if not special.issuperset(f["input_ids"])])
+        if not found[-1]:
+            raise DataError("the tokenizer knows no word of the text")
     return found[0], found[1]
 
 

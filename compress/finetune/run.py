@@ -9,7 +9,15 @@ from benchmarks.metrics import Metric
 from benchmarks.tasks import get_measure
 from compress.data import load_splits
 from compress.errors import ModelError, UsageError
-from compress.finetune.output import check_out, last_checkpoint, make_scratch, save, write_record
+from compress.finetune.output import (
+    check_out,
+    last_checkpoint,
+    make_scratch,
+    read_record,
+    remove_checkpoints,
+    save,
+    write_record,
+)
 from compress.finetune.preparation import prepare
 from compress.finetune.scratch import is_size, new_config, train_tokenizer
 from compress.finetune.settings import TrainingSettings
@@ -106,6 +114,9 @@ def train(
     names = splits.train.label_names
     key = digest(tool_version(), base, task, splits.fingerprint, settings.model_dump(mode="json"))
     check_out(out, key)
+    if record := read_record(out, key):
+        finished = (*record["notes"], "It was finished before: nothing was trained.")
+        return Trained(out, record["metrics"], Metric(**record["metric"]), finished, main_process)
     problem_type = splits.train.problem_type
     model, tokenizer = _load(base, task, names, problem_type, settings, examples)
     settings = settings.for_width(model.config.hidden_size)
@@ -122,7 +133,6 @@ def train(
         freeze(model, embeddings=settings.freeze_embeddings, layers=settings.freeze_layers)
     except ValueError as error:
         raise UsageError(f"freeze_layers={settings.freeze_layers}: {error}") from error
-    scratch = make_scratch(out, key)
     weights = None
     if settings.class_weights == "balanced":
         if problem_type != "single_label_classification" or splits.train.questions is not None:
@@ -130,11 +140,15 @@ def train(
                 f"class_weights=balanced is for classes; the data is {task}, {problem_type}"
             )
         weights = class_weights(examples.labels, len(names))
+    learnt, watched = (
+        training_task.features(part, tokenizer, length) for part in (examples, splits.selection)
+    )
+    scratch = make_scratch(out, key)
     trainer = build_trainer(
         model,
         tokenizer,
-        training_task.features(examples, tokenizer, length),
-        training_task.features(splits.selection, tokenizer, length),
+        learnt,
+        watched,
         scratch,
         settings,
         task=training_task,
@@ -150,7 +164,7 @@ def train(
         found[name] = training_task.figures(*decided)
     metric = None
     if main_process:
-        save(trainer.model, tokenizer, length, out, scratch)
+        save(trainer.model, tokenizer, length, out)
         # As its user opens it, from text to answer.
         with open_checkpoint(out) as opened:
             metric = get_measure(splits.report).metric(
@@ -171,6 +185,7 @@ def train(
             "key": key,
         }
         write_record(out, record)
+        remove_checkpoints(scratch)
     return Trained(out, found, metric, (*splits.notes, *notes), main_process)
 
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from compress.depth import layers_left
 from compress.distillation import Selection, match_teacher
-from compress.encoder.surgery import keep_layers
+from compress.distributed import from_main
+from compress.encoder.surgery import SlicePlan, keep_layers
 from compress.errors import RecipeError
 from compress.fake_quantization import fake_quantized
 from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.material import Purpose
 from compress.prospects import probable, quantized_drop
+from compress.provenance import Provenance
 from compress.recipe import DistillSettings
 from compress.repair import repair_outputs
 from compress.stages.base import Context, Encoder
@@ -40,14 +42,15 @@ class Distill:
     name = "distill"
 
     def check(self, encoder: Encoder, context: Context) -> None:
-        """Refuse layers that the encoder does not have.
+        """Refuse layers that the encoder does not have, or that pruning chooses.
 
         Raises:
             RecipeError: `distill.layers` asks for more layers than there are, for none, or for
-                indices that do not exist.
+                indices that do not exist; or members are pruned to speed-ups, layers and all.
         """
         depth = len(encoder.module.config.layers)
-        wanted = context.recipe.distill.layers
+        recipe = context.recipe
+        wanted = recipe.distill.layers
         if isinstance(wanted, int) and not 1 <= wanted <= depth:
             raise RecipeError(
                 f"distill.layers={wanted}: the model has {depth} layers, so 1 to {depth} can stay"
@@ -59,6 +62,12 @@ class Distill:
                     f"distill.layers={list(wanted)}: name layers 0 to {depth - 1}, ascending, each "
                     "once"
                 )
+        if wanted is not None and recipe.by_latency:
+            raise RecipeError(
+                f"distill.layers={wanted}: which layers stay is chosen by what they cost, for each "
+                "of the speed-ups",
+                hint="add speedups=[] for one student of these layers",
+            )
 
     def apply(self, encoder: Encoder, context: Context) -> Encoder:
         """The student with the best weights by the selection split."""
@@ -79,12 +88,18 @@ class Distill:
                 kept,
                 progress=context.progress,
             )
-            entry |= {"layers": list(kept), "refitted": f"{repair.refitted}/{repair.total}"}
+            provenance = Provenance.of(encoder.lineage, context.teacher.module.config.layer_sizes)
+            entry |= {
+                "layers": list(kept),
+                "refitted": f"{repair.refitted}/{repair.total}",
+                **provenance.after(SlicePlan(layers=kept)).entry(),
+            }
         plan = quantization_plan(context.recipe) if "quantize" in context.recipe.stages else None
         before = _deployed(student, plan, material.selection)
         entry[LINEAGE_KEY] = list(layer_map)
-        distance = before.figures["kl"]
-        if distance < settings.enough and _inside(student, encoder, context):
+        # By the first process's figures: all train, or none.
+        distance = from_main(before.figures["kl"])
+        if distance < settings.enough and from_main(_inside(student, encoder, context)):
             entry |= {"steps": 0, **_figures(before)}
             student = student.to("cpu").eval()
             return replace(encoder, module=student, lineage=(*encoder.lineage, entry))
@@ -142,8 +157,11 @@ def _continued(settings: DistillSettings) -> DistillSettings:
 
 def _inside(student: Any, encoder: Encoder, context: Context) -> bool:
     """Whether the student as it is would count as within the budget when one is chosen."""
+    budget = context.recipe.budget
+    if budget is None:
+        return False
     lost = quantized_drop(replace(encoder, module=student), context)
-    return probable(lost, context) <= context.recipe.max_drop
+    return probable(lost, context) <= budget
 
 
 def _deployed(student: Any, plan: QuantizationPlan | None, selection: Selection) -> Evaluation:

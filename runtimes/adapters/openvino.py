@@ -118,7 +118,9 @@ class BucketedSession:
             session.run({name: array[row : row + 1] for name, array in inputs.items()})
             for row in range(rows)
         ]
-        return {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
+        answers = {name: np.concatenate([o[name] for o in outputs]) for name in outputs[0]}
+        # What was filled up answers too, where every token does.
+        return {name: a[:, :length] if a.ndim == 3 else a for name, a in answers.items()}
 
     def close(self) -> None:
         """Free the models' memory."""

@@ -30,6 +30,7 @@ from runtimes.tokenization import (
     Rows,
     TextInput,
     TextTokenizer,
+    check_questions,
     window_overlap,
 )
 
@@ -121,6 +122,10 @@ class GraphedSession(PyTorchSession):
         import torch
 
         super().__init__(model, device, precision)
+        if model.config.model_type.startswith("deberta"):
+            raise ModelError(
+                "DeBERTa cannot be captured as a CUDA graph: Transformers reads its mask as numbers"
+            )
         self._graphs: dict[tuple[int, int], tuple[Any, dict[str, Any], Any]] = {}
         self._lock = threading.Lock()
         self._least = torch.finfo(model.dtype).min
@@ -143,7 +148,9 @@ class GraphedSession(PyTorchSession):
             for name, tensor in tensors.items():
                 static[name].copy_(tensor)
             graph.replay()
-            return {"logits": logits.float().cpu().numpy()}
+            # What was filled up answers too, where every token does.
+            own = logits[:, :length] if logits.ndim == 3 else logits
+            return {"logits": own.float().cpu().numpy()}
 
     def close(self) -> None:
         """Free the model's memory."""
@@ -170,9 +177,10 @@ class GraphedSession(PyTorchSession):
         """Logits; with a mask that is arithmetic alone, because Transformers looks into one of
         zeros and ones, and a graph cannot wait for what it sees.
         """
-        padding = 1.0 - tensors["attention_mask"].to(self.model.dtype)
-        mask = (padding * self._least)[:, None, None, :]
-        return _logits_of(self.model(**{**tensors, "attention_mask": mask}))
+        if self.model.config.model_type != "lean-encoder":  # which does not look
+            padding = 1.0 - tensors["attention_mask"].to(self.model.dtype)
+            tensors = {**tensors, "attention_mask": (padding * self._least)[:, None, None, :]}
+        return _logits_of(self.model(**tensors))
 
 
 class StockTokenizer:
@@ -239,6 +247,8 @@ class StockTokenizer:
         pairs = [item[1] for item in inputs if not isinstance(item, str)]
         if pairs and len(pairs) != len(texts):
             raise TypeError("A batch holds either texts or pairs of texts, not both.")
+        if self._windows:
+            check_questions(self.tokenizer.backend_tokenizer, texts, self.max_length)
         return self.tokenizer(
             texts,
             pairs or None,

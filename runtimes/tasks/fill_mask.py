@@ -79,8 +79,11 @@ def postprocess(
 
 
 def decisions(outputs: Outputs) -> Array:
-    """(M, V): a row for each masked token, text after text."""
-    rows = list(outputs.logits)
+    """(M, V): a row for each masked token, text after text; zeros where the text was cut off."""
+    rows = []
+    for text, logits in zip(outputs.inputs, outputs.logits, strict=True):
+        missing = sum(text.count(mask) for mask in MASKS) - len(logits)
+        rows += [logits, np.zeros((max(missing, 0), logits.shape[1]), dtype=np.float32)]
     return np.concatenate(rows) if rows else np.zeros((0, 0), dtype=np.float32)
 
 

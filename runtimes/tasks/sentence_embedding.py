@@ -39,8 +39,13 @@ def parse(inputs: Any) -> Parsed:
     if isinstance(inputs, str):
         return Parsed([inputs], lambda results: results[0])
     if isinstance(inputs, Sequence) and all(isinstance(item, str) for item in inputs):
-        return Parsed(list(inputs), np.stack)
+        return Parsed(list(inputs), _stacked)
     raise TypeError(f"Expected a text or a list of texts, not {inputs!r:.80}.")
+
+
+def _stacked(results: list[Any]) -> Any:
+    """(N, H); without a text nobody says how long its vector were."""
+    return np.stack(results) if results else np.zeros((0, 0), np.float32)
 
 
 def postprocess(

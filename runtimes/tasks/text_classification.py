@@ -57,8 +57,9 @@ def decisions(outputs: Outputs) -> Array:
 
 
 def from_line(line: str) -> TextInput:
-    """The line."""
-    return line
+    """The line; the two texts of a pair have a tab between them."""
+    first, tab, second = line.partition("\t")
+    return (first, second) if tab else line
 
 
 def lines(text: str, result: Any) -> list[str]:

@@ -1,12 +1,14 @@
 """Which rows a benchmark has: every model in every precision, where its runtime has the device."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.subjects import Subject
-from compress.bench import _in_precisions, _on_devices
+from compress.bench import _in_precisions, _on_devices, _seed_of
 from compress.errors import UsageError
+from runtimes.artifact import Manifest, write_artifact
 
 CHECKPOINT = Subject("a", "a", "checkpoint", Path("a"), "pytorch")
 EXPORT = Subject("b", "b", "export", Path("b"), "openvino")
@@ -18,6 +20,14 @@ def test_precisions_are_of_checkpoints() -> None:
     ]
     assert [row.precision for row in rows] == ["fp32", "int8", None]
     assert len({row.id for row in rows}) == 3
+
+
+def test_the_data_is_cut_as_when_the_artifact_was_chosen(tmp_path: Path) -> None:
+    manifest = Manifest("text-classification", ("a", "b"), "", 8, 0, type_ids=False, models=())
+    for name, metrics in (("older", {}), ("made", {"seed": 3})):
+        write_artifact(tmp_path / name, replace(manifest, metrics=metrics), lambda _: None)
+    assert _seed_of([tmp_path]) == _seed_of([tmp_path, tmp_path / "older"]) == 0
+    assert _seed_of([tmp_path, tmp_path / "made"]) == 3
 
 
 def test_a_model_runs_where_its_runtime_knows_the_device() -> None:

@@ -189,6 +189,9 @@ RUNS: dict[str, tuple[Case, int, list[str]]] = {
     "a stage whose settings do not fit the model": (
         options("distill.layers=9"), 2, ["distill.layers=9", "has 3 layers"],
     ),
+    "layers of a student whose speed-ups choose them": (
+        options("distill.layers=2"), 2, ["distill.layers=2", "add speedups=[]"],
+    ),
     "a linear layer that does not exist": (
         options("quantize.float_layers=[layers.7.x]"),
         2, ["'layers.7.x'", "layers.0.attention.qkv"],
@@ -330,6 +333,29 @@ def test_predict(artifact: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert main(["predict", str(artifact), "--json", "--runtime", "openvino"]) == 0
     answers = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [(a["text"], a["label"]) for a in answers] == [("awful", "worse"), ("lovely", "better")]
+
+
+def test_predict_pairs(task: Any, tmp_path: Path, capfd: Any) -> None:
+    from compress.encoder import import_checkpoint
+    from export.examples import example_code, example_command
+    from export.package import export_artifact
+
+    imported, folder = import_checkpoint(task.model), tmp_path / "artifact"
+    export_artifact(
+        folder,
+        module=imported.model,
+        tokenizer=imported.tokenizer,
+        plan=None,
+        max_length=32,
+        calibration=[],
+        checks=[("a good film", "bad"), ("bad", "a good film")],
+    )
+    assert main(["predict", str(folder), "a good film\tgood"]) == 0
+    assert capfd.readouterr().out.endswith("a good film\tgood\n")
+    assert main(["predict", str(folder), "a good film"]) == 2
+    assert "put a tab between" in capfd.readouterr().err
+    assert example_code(folder) == "('some text', 'another text')"
+    assert example_command(folder).startswith("printf 'some text\\tanother text\\n' | compress")
 
 
 def test_predict_from_bytes_that_are_no_text(artifact: Path) -> None:

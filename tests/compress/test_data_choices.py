@@ -53,6 +53,32 @@ def test_labels_are_places_letters_or_texts(label: Any, tmp_path: Path) -> None:
     assert right == "a3"
 
 
+def test_a_number_is_a_place_even_among_numbers(tmp_path: Path) -> None:
+    data = write(tmp_path / "data.jsonl", choices=["2", "0", "1"], label=0)
+    splits = load_splits(data, label_names=None, task=TASK)
+    parts = (splits.train, splits.selection, splits.report)
+    rows = [row for p in parts for row in zip(p.texts, p.pairs or (), p.labels, strict=True)]
+    assert [pair for text, pair, label in rows if text == "p3" and label == 1] == ["2"]
+
+
+def test_a_test_split_that_hides_its_labels_is_left_out(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl")
+    write(tmp_path / "validation.jsonl", count=40)
+    hidden = {"prompt": "q", "choices": ["a", "b"], "label": ""}
+    (tmp_path / "test.jsonl").write_text(json.dumps(hidden) + "\n")
+    texts = (tmp_path / "validation.jsonl").read_text().replace("p", "v")
+    (tmp_path / "validation.jsonl").write_text(texts.replace("vromvt", "prompt"))
+    splits = load_splits(str(tmp_path), label_names=None, task=TASK)
+    assert any("test split (1) has no labels" in note for note in splits.notes)
+    assert len(splits.selection) + len(splits.report) == 3 * 40
+    assert not any("more than once" in note for note in splits.notes)
+
+
+def test_questions_are_counted_not_their_choices(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="15 examples are too few to split"):
+        load_splits(write(tmp_path / "data.jsonl", count=15), label_names=None, task=TASK)
+
+
 def test_numbered_columns(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     lines = ["sent1,ending0,ending1,label"] + [f"s{i},x{i},y{i},{i % 2}" for i in range(60)]

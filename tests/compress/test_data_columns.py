@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from compress.data.columns import Columns, choose_columns
-from compress.data.labels import is_unlabelled, match_labels
+from compress.data.labels import match_labels, without_hidden
 from compress.data.table import Table
 from compress.errors import DataError
 
@@ -131,6 +131,14 @@ def test_labels_that_do_not_fit(values: list[Any], names: list[str], expected: l
 
 
 def test_hidden_labels_are_recognised() -> None:
-    assert is_unlabelled(table("text", label=[-1, -1]), "label")
-    assert is_unlabelled(table("text"), "label")
-    assert not is_unlabelled(table("text", label=[-1, 0]), "label")
+    tables = {
+        "train": table("text", label=[-1, -1]),
+        "validation": table("text", label=[-1, 0]),
+        "test": table("text", Label=["-1", ""]),
+        "more": table("text"),
+    }
+    left, notes = without_hidden(tables, "label")
+    assert list(left) == ["train", "validation"]
+    assert "test split" in notes[0]
+    assert "no labels: left out" in notes[1]
+    assert list(without_hidden({"all": table("text")}, "label")[0]) == ["all"]

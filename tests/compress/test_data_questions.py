@@ -102,3 +102,20 @@ def test_f1_counts_words_in_normal_form() -> None:
     assert measure.drop(answers, sure, examples(), seed=0).value == pytest.approx(100 / 3)
     assert measure.changed(answers, sure).sum() == 0
     assert measure.drop_by_class(answers, sure, examples()) == ()
+
+
+def test_a_test_split_that_hides_its_answers_is_left_out(tmp_path: Path) -> None:
+    squad(tmp_path / "train.json")
+    squad(tmp_path / "validation.json")
+    for name, changed in (("validation", "Or"), ("test", "And")):
+        text = (tmp_path / "train.json").read_text().replace("Who", changed)
+        (tmp_path / f"{name}.json").write_text(text)
+    hidden = json.loads((tmp_path / "test.json").read_text())
+    for article in hidden["data"]:
+        for paragraph in article["paragraphs"]:
+            for question in paragraph["qas"]:
+                question["answers"] = []
+    (tmp_path / "test.json").write_text(json.dumps(hidden))
+    splits = load_splits(str(tmp_path), label_names=None, task=TASK)
+    assert any("test split (60) has no answers" in note for note in splits.notes)
+    assert all(text.startswith("Or") for text in splits.report.texts)

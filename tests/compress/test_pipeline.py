@@ -166,6 +166,8 @@ def test_the_table_has_the_original_the_rival_the_family_and_all_runtimes(done: 
         "target_latency_ms": None,
         "effort": "balanced",
     }
+    assert report["data"]["seed"] == 1
+    assert read_manifest(done.out / "artifact").metrics["seed"] == 1
     assert report["data"]["splits"] == {"train": 360, "selection": 120, "report": 120}
     assert report["decisions"][-1].startswith("Chosen: ")
     assert [entry["name"] for entry in report["family"]] == ["full", "distill", "prune"]

@@ -22,7 +22,7 @@ PAIRS = Splits(
 
 def test_lines_of_a_text_file(tmp_path: Path) -> None:
     file = tmp_path / "more.txt"
-    file.write_text("one\n\n  two \none\nreported on\nchosen with\na train text\n三\n", "utf-8")
+    file.write_text("one\n\n  two \nOne\nReported  on\nchosen with\na train text\n三\n", "utf-8")
     assert load_unlabelled(file, SPLITS).texts == ("one", "two", "三")
 
 

@@ -30,6 +30,7 @@ from runtimes.tokenization import Tokenizer
 
 # Settings that make every stage do its work, and little of it.
 QUICK: dict[str, Any] = {
+    "speedups": [],
     "distill": {"epochs": 0.2, "augment": 1, "layers": 2, "enough": 0.0},
     "prune": {"steps": 1, "neuron_step": 8},
     "quantize": {"calibration_texts": 4},

@@ -32,6 +32,7 @@ from runtimes.registry import task_names
 FILM = ("a", "the", "film", "plot", "is", "was", "very", "and", "its", "cast")
 OPINIONS = ("good", "great", "bad", "awful")
 QUICK: dict[str, Any] = {
+    "speedups": [],
     "distill": {"epochs": 0.2, "augment": 1, "layers": 2, "enough": 0.0},
     "prune": {"steps": 1, "neuron_step": 8},
     "quantize": {"calibration_texts": 8},

@@ -42,6 +42,17 @@ SHAPES: dict[str, dict[str, Any]] = {
         "max_relative_distance": 9,
         "layers": [{**SIZES, "heads": 3}, {**SIZES, "heads": 0}],
     },
+    "vectors for distances": {"max_relative_distance": 9, "distance_vectors": True},
+    "vectors for distances, every token": {
+        "max_relative_distance": 60,
+        "distance_vectors": True,
+        "first_token_last_layer": False,
+    },
+    "vectors for distances, no heads at first": {
+        "max_relative_distance": 60,
+        "distance_vectors": True,
+        "layers": [{**SIZES, "heads": 0}, {**SIZES, "heads": 3}],
+    },
     "a classifier of tokens": {"head": "token", "first_token_last_layer": False},
     "two classes": {"num_labels": 2, "id2label": {0: "no", 1: "yes"}},
 }

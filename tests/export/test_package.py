@@ -248,6 +248,7 @@ def test_the_card_opens_with_valid_yaml(name: str) -> None:
         lineage=[{"stage": "prune", "heads": [2, 3]}, {"seconds": 1}],
         metric={"name": "accuracy", "value": 91.237},
         data=name,
+        example="'some text'",
     )
     _, front, body = card.split("---\n", 2)
     values = yaml.safe_load(front)
@@ -273,6 +274,7 @@ def test_a_card_without_a_figure_claims_none() -> None:
         lineage=[],
         metric=None,
         data="d",
+        example="'some text'",
     )
     assert "model-index" not in yaml.safe_load(card.split("---\n")[1])
     assert "- none" in card

@@ -248,6 +248,25 @@ def test_openvino_compiles_one_model_for_each_of_a_few_lengths(
     assert sorted(session._sessions) == [8, 16]
 
 
+@pytest.mark.parametrize("kind", ["bert", "lean"])
+def test_what_is_captured_as_a_graph_computes_the_same(kind: str, checkpoint: Path) -> None:
+    """As far as a machine without CUDA can tell: with a mask that is arithmetic alone."""
+    from compress.encoder import import_checkpoint
+    from runtimes.adapters.pytorch import GraphedSession
+
+    plain: Any = get_runtime("pytorch").open_model(checkpoint, precision="fp32")
+    model = plain.model if kind == "bert" else import_checkpoint(checkpoint).model
+    session = GraphedSession(model, "cpu", "fp32")
+    mask = np.ones_like(IDS)
+    mask[0, -1] = 0
+    inputs = {"input_ids": IDS, "attention_mask": mask, "token_type_ids": np.zeros_like(IDS)}
+    tensors = {name: session._from_numpy(inputs[name]) for name in plain.input_names}
+    with session._inference_mode():
+        logits = session._forward(tensors).numpy()
+    expected = plain.run({name: inputs[name] for name in plain.input_names})["logits"]
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
 def test_pytorch_quantizes_linear_layers(checkpoint: Path) -> None:
     runtime = get_runtime("pytorch")
     logits = {}

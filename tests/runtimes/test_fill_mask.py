@@ -70,6 +70,9 @@ def test_decisions_are_those_of_masked_tokens(guesser: Path) -> None:
         assert len(expected) == 4
         np.testing.assert_allclose(guess.logits(TEXTS), expected, atol=1e-5)
         assert guess.logits(["the sun"]).shape[0] == 0
+        cut_off = "the sun rises " * 20 + "[MASK] in the [MASK]"
+        assert not guess.logits([TEXTS[0], cut_off])[1:].any()
+        assert guess.logits([cut_off, TEXTS[1]]).shape[0] == 4
 
 
 def test_lines() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtimes.errors import UsageError
+from runtimes.errors import DataError, UsageError
 from runtimes.loading import open_checkpoint
+from runtimes.tokenization import Tokenizer
 
 WORDS = ("who", "is", "ada", "the", "first", "of", "all", "she", "was", "born", "in", "london")
 ASKED = [
@@ -119,3 +120,21 @@ def test_other_inputs_are_refused(reader: Path, wrong: Any) -> None:
 def test_options_that_do_not_exist_are_refused(reader: Path) -> None:
     with open_checkpoint(reader) as ask, pytest.raises(UsageError, match="at least 1"):
         ask(ASKED[0], top_k=0)
+
+
+def test_a_question_too_long_for_windows_is_refused(reader: Path) -> None:
+    """Not by a panic of the tokenizer, which no `except Exception` would see."""
+    question, (_, context) = "who " * 21, ASKED[2]
+    with open_checkpoint(reader) as ask, pytest.raises(DataError, match=r"'who who.*too long"):
+        ask((question, context))
+    own = Tokenizer.from_folder(reader, max_length=48, windows=True)
+    for inputs in ([(question, context)], [ASKED[0], (question, context)]):
+        with pytest.raises(DataError, match="a window of 48 tokens"):
+            own.rows(inputs, offsets=True)
+    assert len(own.rows([("who " * 20, context)], offsets=True).lengths) > 1
+
+
+def test_a_model_is_timed_on_all_windows(reader: Path) -> None:
+    with open_checkpoint(reader) as ask:
+        inputs = ask.encode([ASKED[2]])
+        assert len(inputs["input_ids"]) == len(ask.outputs([ASKED[2]]).items) > 1

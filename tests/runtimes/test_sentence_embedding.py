@@ -101,6 +101,7 @@ def test_a_folder_of_sentence_transformers_is_opened(tmp_path: Path) -> None:
     expected = torch.nn.functional.normalize((hidden * weights).sum(1) / weights.sum(1))
     with open_checkpoint(tmp_path) as embed:
         vectors = embed(texts)
+        assert len(embed([])) == 0
         assert vectors.shape == (3, 32)
         np.testing.assert_allclose(vectors, expected, atol=1e-5)
         np.testing.assert_allclose(embed(texts[0]), vectors[0], atol=1e-5)

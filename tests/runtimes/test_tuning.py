@@ -101,9 +101,9 @@ def test_at_the_first_load_on_request_and_only_then(
 ) -> None:
     measured = []
 
-    def measure(folder: Path, texts: Any) -> Any:
+    def measure(folder: Path, texts: Any, **options: Any) -> Any:
         measured.append(texts)
-        return tune(folder, texts, seconds=1e-6)
+        return tune(folder, texts, seconds=1e-6, **options)
 
     monkeypatch.setattr("runtimes.loading.measure_settings", measure)
     for _ in range(2):
@@ -115,21 +115,23 @@ def test_at_the_first_load_on_request_and_only_then(
 def test_where_it_cannot_be_kept_it_is_used_and_warned_of(
     artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saved = []
+    measured = []
 
-    def measure(folder: Path, texts: Any, *, save: bool = True) -> Any:
-        saved.append(save)
-        if save:
-            raise PermissionError(30, "Read-only file system")
-        return tune(folder, texts, seconds=1e-6, save=False)
+    def measure(folder: Path, texts: Any, **options: Any) -> Any:
+        measured.append(texts)
+        return tune(folder, texts, seconds=1e-6, **options)
+
+    def keep(*_: Any) -> None:
+        raise PermissionError(30, "Read-only file system")
 
     monkeypatch.setattr("runtimes.loading.measure_settings", measure)
+    monkeypatch.setattr("runtimes.loading.keep_tuning", keep)
     with (
         pytest.warns(RuntimeWarning, match=r"tuning.json cannot be written \(Read-only"),
         load(artifact, tune=TEXTS) as classify,
     ):
         assert classify("a film")
-    assert saved == [True, False]
+    assert measured == [TEXTS], "once, and for nothing else"
     with pytest.raises(UsageError, match="together with"):
         load(artifact, tune=TEXTS, threads=1)
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.examples import Examples
-from compress.data.columns import NamedColumns, cells
+from compress.data.columns import NamedColumns, cells, first_column
+from compress.data.labels import without_hidden
 from compress.data.missing import Missing
 from compress.data.table import Table, is_missing
 from compress.errors import DataError
@@ -33,7 +34,11 @@ def read(
     its place from 0, its letter, or its text."""
     if missing != "refuse":
         raise DataError(f"missing={missing}: a question without a choice cannot be used")
-    return {name: _examples(table, named) for name, table in tables.items()}, []
+    column = named.label or first_column(next(iter(tables.values())), _LABELS)
+    notes = list[str]()
+    if column is not None:
+        tables, notes = without_hidden(tables, column)
+    return {name: _examples(table, named) for name, table in tables.items()}, notes
 
 
 def _examples(table: Table, named: NamedColumns) -> Examples:
@@ -87,7 +92,8 @@ def _choices(table: Table, wanted: str | None) -> list[list[Any]]:
 def _place(label: Any, choices: Sequence[str], where: str) -> int:
     """Which choice is right, from 0."""
     text = str(label).strip()
-    if text in choices:
+    # A number is a place even where choices are numbers: "2", "0" and "1", label 0.
+    if text in choices and not isinstance(label, int | np.integer):
         return choices.index(text)
     if text.isdigit() and int(text) < len(choices):
         return int(text)

@@ -25,15 +25,15 @@ def read(
     `label` that of answers."""
     if missing != "refuse":
         raise DataError(f"missing={missing}: a question without its context cannot be used")
-    examples, notes = {}, list[str]()
-    for name, table in tables.items():
-        if "paragraphs" in table.columns:
-            rows = list(_articles(table))
-        else:
-            rows = list(_rows(table, named))
-        if not rows:
-            raise DataError(f"{table.where}: there is no question in it")
-        questions, contexts, spans, answers = zip(*rows, strict=True)
+    rows = {name: _questions(table, named) for name, table in tables.items()}
+    notes = list[str]()
+    for name in [name for name in rows if name != "train"]:
+        if not _answered(rows[name]) and _answered(rows.get("train", [])):
+            notes.append(f"The {name} split ({len(rows[name])}) has no answers: left out.")
+            del rows[name]
+    examples = {}
+    for name, own in rows.items():
+        questions, contexts, spans, answers = zip(*own, strict=True)
         examples[name] = Examples(
             texts=tuple(questions),
             labels=np.array(spans, dtype=np.int64),
@@ -42,13 +42,26 @@ def read(
             task="question-answering",
             answers=tuple(answers),
         )
-        without = sum("" in own for own in answers)
-        if without:
-            notes.append(f"{without} of the {len(rows)} {name} questions have no answer.")
+        if _answered(own) < len(own):
+            without = len(own) - _answered(own)
+            notes.append(f"{without} of the {len(own)} {name} questions have no answer.")
     return examples, notes
 
 
 Row = tuple[str, str, tuple[int, int], tuple[str, ...]]
+
+
+def _questions(table: Table, named: NamedColumns) -> list[Row]:
+    """All of a table's, at least one."""
+    rows = list(_articles(table) if "paragraphs" in table.columns else _rows(table, named))
+    if not rows:
+        raise DataError(f"{table.where}: there is no question in it")
+    return rows
+
+
+def _answered(rows: Sequence[Row]) -> int:
+    """How many questions have an answer."""
+    return sum("" not in answers for *_, answers in rows)
 
 
 def _articles(table: Table) -> list[Row]:

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from benchmarks.examples import Examples
 from compress.data.columns import Columns, NamedColumns, choose_columns, column_in
 from compress.data.labels import (
-    is_unlabelled,
     match_label_sets,
     match_labels,
     problem_type_of,
     read_scores,
+    without_hidden,
 )
 from compress.data.missing import Missing, without_missing
 from compress.data.table import Table, require_present
@@ -34,10 +34,8 @@ def read(
     columns = choose_columns(reference, text=named.text, pair=named.pair, label=named.label)
     notes = [_column_note(columns)]
     tables = {name: _spelled_like(columns, table) for name, table in tables.items()}
-    for name in [name for name in tables if len(tables) > 1 and name != "train"]:
-        if is_unlabelled(tables[name], columns.label):
-            notes.append(f"The {name} split ({len(tables[name])}) has no labels: left out.")
-            del tables[name]
+    tables, hidden = without_hidden(tables, columns.label)
+    notes += hidden
     cells = [columns.text] if columns.pair is None else [columns.text, columns.pair]
     tables, gaps = without_missing(tables, cells, columns.label, missing)
     notes += gaps

@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.examples import Examples
 from compress.data.columns import NamedColumns, column_in, first_column
-from compress.data.labels import match_labels
+from compress.data.labels import match_labels, without_hidden
 from compress.data.missing import Missing, without_missing
 from compress.data.table import Table, listed
 from compress.errors import DataError
@@ -34,8 +34,9 @@ def read(
     tags_in = _column(first, named.label, TAGS, "tags", "--label-column")
     if missing == "fill":
         raise DataError("missing=fill: words and their tags cannot be made up", hint="missing=drop")
+    tables, hidden = without_hidden(tables, tags_in)
     tables, gaps = without_missing(tables, [words_in], tags_in, missing)
-    notes = [*gaps, f"Words from column '{words_in}', tags from '{tags_in}'."]
+    notes = [*hidden, *gaps, f"Words from column '{words_in}', tags from '{tags_in}'."]
     texts: dict[str, tuple[str, ...]] = {}
     counts: dict[str, list[int]] = {}
     tags: list[Table] = []

@@ -44,7 +44,7 @@ def convert(model: Any) -> LeanEncoderWithHead:
         head = {"dense": model.classifier.dense, "output": model.classifier.out_proj}
     first_position = encoder.embeddings.padding_idx + 1
     furthest = min(_FURTHEST, config.max_position_embeddings - first_position - 1)
-    distances = _distances(encoder.encoder, furthest)
+    numbers = _numbers(encoder.encoder, furthest)
     return assemble(
         embeddings=encoder.embeddings,
         layers=[
@@ -58,7 +58,7 @@ def convert(model: Any) -> LeanEncoderWithHead:
                 down=layer.output.dense,
                 feed_forward_norm=layer.output.LayerNorm,
                 heads=config.num_attention_heads,
-                distances=distances,
+                distances={"numbers": numbers},
             )
             for layer in encoder.encoder.layer
         ],
@@ -73,7 +73,7 @@ def convert(model: Any) -> LeanEncoderWithHead:
     )
 
 
-def _distances(encoder: Any, furthest: int) -> Tensor:
+def _numbers(encoder: Any, furthest: int) -> Tensor:
     """(heads, 2 D + 1): what each head adds for keys at -D to D tokens from the query."""
     ranges = encoder.relative_position_bucket(torch.arange(-furthest, furthest + 1))
     values: Tensor = encoder.relative_attention_bias(ranges)

@@ -12,6 +12,7 @@ from transformers import (
     AlbertConfig,
     BertConfig,
     CamembertConfig,
+    DebertaV2Config,
     DistilBertConfig,
     ElectraConfig,
     MPNetConfig,
@@ -49,6 +50,14 @@ SIZES: dict[str, Any] = {
 }
 ROBERTA = {**SIZES, "max_position_embeddings": 66, "pad_token_id": 1, "type_vocab_size": 1}
 BERT = {**SIZES, "max_position_embeddings": 64}
+DEBERTA_V3: dict[str, Any] = {
+    "relative_attention": True,
+    "position_buckets": 8,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+}
 
 # One line a variant of a family: (model type, config).
 FAMILIES: dict[str, Any] = {
@@ -90,6 +99,18 @@ FAMILIES: dict[str, Any] = {
     "mpnet": MPNetConfig(**ROBERTA),
     "mpnet, further than distances are told apart": MPNetConfig(
         **{**ROBERTA, "max_position_embeddings": 202, "num_hidden_layers": 3}
+    ),
+    "deberta-v2 without distances": DebertaV2Config(**BERT),
+    "deberta-v3": DebertaV2Config(**BERT, **DEBERTA_V3),
+    "deberta-v3, projections of its own, three layers, tokens further apart than it looks": (
+        DebertaV2Config(
+            **{**BERT, "num_hidden_layers": 3, "type_vocab_size": 2},
+            **{**DEBERTA_V3, "share_att_key": False, "position_buckets": -1},
+            **{"max_relative_positions": 5, "cls_dropout": 0.3},
+        )
+    ),
+    "deberta-v2, queries and distances only": DebertaV2Config(
+        **BERT, relative_attention=True, pos_att_type=["c2p"]
     ),
     "albert, two groups of layers": AlbertConfig(
         **{**BERT, "num_hidden_layers": 4}, embedding_size=16, num_hidden_groups=2
@@ -191,8 +212,7 @@ def save_checkpoint(tmp_path: Path) -> Callable[[Any], Path]:
 
 @pytest.fixture
 def lean(request: pytest.FixtureRequest) -> LeanEncoderForSequenceClassification:
-    """A lean encoder with layers of different sizes; its parameter is how far its heads tell
-    distances apart."""
+    """A lean encoder with layers of different sizes; its parameter are further settings."""
     config = LeanEncoderConfig(
         vocab_size=300,
         embedding_size=16,
@@ -203,7 +223,7 @@ def lean(request: pytest.FixtureRequest) -> LeanEncoderForSequenceClassification
             {"heads": 1, "head_size": 8, "intermediate_size": 7},
         ],
         max_position_embeddings=40,
-        max_relative_distance=getattr(request, "param", 0),
+        **getattr(request, "param", {}),
         num_labels=3,
     )
     return scramble(LeanEncoderForSequenceClassification(config))

@@ -15,6 +15,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     BertConfig,
+    DebertaV2Config,
     ElectraConfig,
 )
 
@@ -281,6 +282,20 @@ def test_relative_positions_and_unknown_activations_are_named(tiny: Any) -> None
         check_options(relative, relative.hidden_act)
     with pytest.raises(UnsupportedArchitectureError, match="'snake'"):
         check_options(BertConfig(**tiny.bert), "snake")
+
+
+@pytest.mark.parametrize(
+    ("option", "head"),
+    [({"conv_kernel_size": 3}, "token"), ({"embedding_size": 16}, "sequence"),
+     ({"legacy": False}, "mask")],
+)  # fmt: skip
+def test_options_of_deberta_that_cannot_be_folded_are_named(
+    option: dict[str, Any], head: str, tiny: Any, save_checkpoint: Save
+) -> None:
+    folder = save_checkpoint(tiny.original(DebertaV2Config(**tiny.bert, **option), head=head))
+    (name,) = option
+    with pytest.raises(UnsupportedArchitectureError, match=f"deberta-v2 with {name}"):
+        import_checkpoint(folder)
 
 
 @pytest.mark.shared

@@ -12,6 +12,7 @@ from compress.encoder.surgery import (
     keep_heads,
     keep_layers,
     keep_neurons,
+    keep_positions,
     slice_model,
 )
 
@@ -19,7 +20,10 @@ Batch = dict[str, torch.Tensor]
 Lean = LeanEncoderForSequenceClassification
 EXACT = {"atol": 1e-5, "rtol": 0}
 WITH_DISTANCES = pytest.mark.parametrize(
-    "lean", [0, 5], indirect=True, ids=["plain", "numbers for distances"]
+    "lean",
+    [{}, {"max_relative_distance": 5}, {"max_relative_distance": 50, "distance_vectors": True}],
+    indirect=True,
+    ids=["plain", "numbers for distances", "vectors for distances"],
 )
 
 
@@ -138,6 +142,18 @@ def test_result_keeps_mode_dtype_and_gradients(lean: Lean) -> None:
     assert smaller.training
     assert all(p.dtype == torch.bfloat16 and p.requires_grad for p in smaller.parameters())
     assert not keep_layers(lean.eval(), [1]).training
+
+
+@WITH_DISTANCES
+def test_positions_that_no_input_has_leave_no_trace(lean: Lean, batch: Batch) -> None:
+    shorter = keep_positions(lean, 9)
+    assert shorter.config.max_position_embeddings == 9
+    assert shorter.encoder.embeddings.positions.weight.shape == (9, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(shorter(**batch).logits, lean(**batch).logits, **EXACT)
+    for length in (1, 41):
+        with pytest.raises(ValueError, match=f"{length} positions: the model has 40"):
+            keep_positions(lean, length)
 
 
 @WITH_DISTANCES

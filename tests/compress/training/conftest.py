@@ -80,7 +80,7 @@ class Toy:
 
     def context(self, folder: Path, *, pairs: bool = False, **recipe: Any) -> Context:
         """A stage's context, with everything that a run would give it."""
-        settings = Recipe.model_validate(recipe)
+        settings = Recipe.model_validate({"speedups": [], **recipe})
         teacher = Encoder(self.teacher, self.tokenizer)
         train = make_examples(256, 1, pairs) if pairs else self.train
         return Context(

@@ -196,11 +196,18 @@ def test_stopped_and_started_again_it_ends_at_the_same_weights(
     with pytest.raises(KeyboardInterrupt):
         learn("parts", progress=StopAfter(17), patience=None, accumulate=2)
     assert not (tmp_path / "parts" / "training.json").exists()
+    cut_off = tmp_path / "parts" / ".training" / "checkpoint-9999"  # killed while it was written
+    cut_off.mkdir()
+    (cut_off / "model.safetensors").write_bytes(b"half")
     parts = learn("parts", patience=None, accumulate=2)
+    assert not cut_off.exists()
     assert parts.metrics == whole.metrics
     weights = [load_file(one.folder / "model.safetensors") for one in (whole, parts)]
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, rtol=0, atol=0)
+    again = learn("parts", progress=StopAfter(0), patience=None, accumulate=2)
+    assert (again.metrics, again.metric) == (parts.metrics, parts.metric)
+    assert "nothing was trained" in again.notes[-1]
 
 
 @pytest.mark.slow
@@ -215,6 +222,11 @@ def test_what_does_not_fit_is_refused_before_anything_is_touched(
     assert "was not written by a training" in capfd.readouterr().err
     assert main([*arguments, "--out", str(tmp_path / "new"), "freeze_layers=9"]) == 2
     assert "no 9 layers" in capfd.readouterr().err
+    # What failed before it began does not stand in the way of the command put right.
+    begun = tmp_path / "begun" / ".training"
+    begun.mkdir(parents=True)
+    (begun / "key").write_text("of a larger batch, for which there was no memory")
+    learn("begun", epochs=0.5)
     assert main([*arguments, "--out", str(tmp_path / "new"), "max_length=9999"]) == 2
     to_new = ["--data", str(task.data), "--out", str(tmp_path / "new"), "--quiet"]
     assert main(["train", str(tmp_path / "no"), *to_new]) == 1

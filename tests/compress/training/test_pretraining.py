@@ -106,6 +106,16 @@ def test_held_out_text_is_masked_once() -> None:
     assert batch["labels"].tolist() == [one["labels"]] * 2
 
 
+def test_text_of_which_nothing_is_known_is_left_out() -> None:
+    tokenizer = train_tokenizer(sentences(50, seed=0), 200, 64)
+    documents = [[sentence] for sentence in sentences(60, seed=1)] + [["\U0001f600"]] * 60
+    train, held_out = _features(documents, tokenizer, 64, "mlm", seed=0)
+    assert len(train) + len(held_out) == 60
+    assert all(_Masking(tokenizer, 0).masked(feature) for feature in held_out)
+    with pytest.raises(DataError, match="knows no word"):
+        _features([["\U0001f600"]] * 60, tokenizer, 64, "mlm", seed=0)
+
+
 def test_of_one_long_document_a_part_is_held_out() -> None:
     tokenizer = train_tokenizer(sentences(50, seed=1), 100, 32)
     numbered = [f"the cat {'sat ' * i}on a mat" for i in range(200)]

@@ -2,14 +2,15 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from compress.encoder.surgery import SlicePlan, keep_heads, keep_layers, slice_model
 from compress.inference import divergence, predict_logits
 from compress.progress import SilentProgress
-from compress.repair import refit, repair_outputs
-from compress.tokenized import TokenizedTexts
+from compress.repair import _Stream, refit, repair_outputs
+from compress.tokenized import TokenizedTexts, collate
 
 
 def test_refit_finds_the_plain_least_squares_solution() -> None:
@@ -65,6 +66,28 @@ def test_a_layer_stands_in_for_the_removed_one_behind_it(toy: Any) -> None:
             assert result.total == 4
         else:
             assert after < 0.6 * before
+
+
+@pytest.mark.parametrize("vectors", [False, True])
+def test_it_follows_models_that_tell_distances_apart(vectors: bool, toy: Any) -> None:
+    """Sublayer by sublayer, it comes to what the model computes as a whole."""
+    config = toy.teacher.config.replaced(max_relative_distance=30, distance_vectors=vectors)
+    model = type(toy.teacher)(config).eval()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3)
+    batch = collate(toy.texts, np.arange(8), 0, torch.device("cpu"))
+    stream = _Stream(model, model, batch, [], fits=True)
+    with torch.no_grad():
+        for layer in model.encoder.layers:
+            stream.enter_attention(layer, layer)
+            stream.leave(layer.attention_norm, layer.attention.output)
+            stream.enter_feed_forward(layer, layer, [])
+            stream.leave(layer.feed_forward_norm, layer.feed_forward.down)
+        whole = model.encoder(**batch).last_hidden_state
+    torch.testing.assert_close(stream._own, whole, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(stream._target, whole, rtol=1e-4, atol=1e-4)
 
 
 def test_nothing_removed_needs_no_repair(toy: Any) -> None:
