@@ -154,6 +154,7 @@ def _key(splits: Mapping[str, tuple[Utterance, ...]], settings: TeacherSettings,
 
 
 def user_cache_dir() -> Path:
+    """Where this user's caches live: `EDGEPRESS_CACHE`, or what the desktop standard says."""
     own = os.environ.get("EDGEPRESS_CACHE")
     if own:
         return Path(own).expanduser()
