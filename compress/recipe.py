@@ -256,6 +256,12 @@ def load_recipe(
         RecipeError: Unreadable file, unknown key (with the nearest one), or unfit value.
     """
     given = read_settings("recipe", path, overrides, options)
+    in_file = read_settings("recipe", path) if path is not None else {}
+    if set(Recipe.model_fields) <= set(in_file) and given["effort"] != in_file["effort"]:
+        raise RecipeError(
+            f"effort {given['effort']!r}: {path} says everything as {in_file['effort']!r} has it",
+            hint="leave out the file, or the effort",
+        )
     effort = given.get("effort", "balanced")
     if not isinstance(effort, str) or effort not in _PRESETS:
         raise RecipeError(

@@ -26,6 +26,10 @@ def test_what_is_written_reads_back(tmp_path: Path, effort: str) -> None:
     recipe = load_recipe(None, overrides)
     file = tmp_path / "recipe.yaml"
     file.write_text(render_recipe(recipe, "compress m --data 'a\nb'"))
+    assert load_recipe(file, options={"effort": effort, "seed": 1}).seed == 1
+    other = "best" if effort == "fast" else "fast"
+    with pytest.raises(RecipeError, match=f"'{other}'.*as '{effort}' has it"):
+        load_recipe(file, options={"effort": other})
     assert load_recipe(file) == recipe
     assert file.read_text().startswith("# compress m --data 'a b'\n")
 
