@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from compress.errors import BudgetError, DataError, EdgepressError, UsageError
+from compress.launch import missing_processes
 
 __all__ = ["app", "main"]
 
@@ -426,6 +427,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         arguments = _with_command(arguments)
         command = arguments[0] if arguments else ""
+        if command in _RESUMABLE and (warning := missing_processes(arguments)):
+            sys.stderr.write(f"warning: {warning}\n")
         # Typer turns Ctrl-C into the result 130; commands themselves return nothing.
         if app(args=arguments, prog_name="compress", standalone_mode=False, obj=typed) == 130:
             raise KeyboardInterrupt

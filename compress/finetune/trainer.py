@@ -8,6 +8,7 @@ weights, several processes and machines through `accelerate launch`, TensorBoard
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,28 @@ _SCHEDULES = {
 class _Trainer(Trainer):
     settings: TrainingSettings
     lr_scheduler: Any
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Save under the names that the model has, not those of the file that it came from.
+
+        Of others (BERT's own release says `LayerNorm.gamma`) the library, which takes weights up
+        again by name when it resumes and when it returns to the best, finds none and goes on.
+        """
+        save = self.model.save_pretrained
+        self.model.save_pretrained = partial(save, save_original_format=False)
+        try:
+            super()._save(output_dir, state_dict)
+        finally:
+            del self.model.save_pretrained
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """Refuse to go on where weights were not found; the library only logs it."""
+        known = self.model.state_dict()
+        taken = {known[name].data_ptr() for name in known.keys() - set(load_result.missing_keys)}
+        lost = [name for name in load_result.missing_keys if known[name].data_ptr() not in taken]
+        if lost or load_result.unexpected_keys:
+            names = ", ".join([*lost, *load_result.unexpected_keys][:3])
+            raise RuntimeError(f"the training's checkpoint lacks weights or has others: {names}")
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:
         if self.settings.schedule != "exponential" or self.lr_scheduler is not None:

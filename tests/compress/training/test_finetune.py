@@ -116,13 +116,21 @@ def test_narrow_encoders_learn_at_a_higher_rate(width: int, rate: float) -> None
 
 @pytest.fixture
 def base(task: Any, tmp_path: Path) -> Path:
-    """The task's encoder with all that it has learnt forgotten."""
+    """The task's encoder with all that it has learnt forgotten, its layer norms named as in the
+    files of BERT's own release."""
+    from safetensors.torch import load_file, save_file
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
     torch.manual_seed(3)
     config = AutoConfig.from_pretrained(task.model)
     AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path / "base")
     AutoTokenizer.from_pretrained(task.model).save_pretrained(tmp_path / "base")
+    file = tmp_path / "base" / "model.safetensors"
+    older = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    weights = load_file(file)
+    for new, old in older.items():
+        weights = {name.replace(new, old): value for name, value in weights.items()}
+    save_file(weights, file, metadata={"format": "pt"})
     return tmp_path / "base"
 
 
