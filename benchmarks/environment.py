@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runtimes.fingerprint import usable_cores
+from runtimes.processor import processor_flags, processor_info
 
 __all__ = ["CPU_FLAGS", "LIBRARIES", "describe_environment"]
 
@@ -54,11 +55,11 @@ def describe_environment() -> dict[str, Any]:
     """
     import psutil
 
-    cpuinfo = _cpuinfo()
-    flags = set((cpuinfo.get("flags") or cpuinfo.get("Features") or "").split())
+    model = processor_info().get("model name") or _macos_cpu() or platform.processor()
+    flags = processor_flags()
     return {
         "cpu": {
-            "model": cpuinfo.get("model name") or _macos_cpu() or platform.processor() or None,
+            "model": model or None,
             "architecture": platform.machine(),
             "flags": [flag for flag in CPU_FLAGS if flag in flags],
             "cores_physical": psutil.cpu_count(logical=False),
@@ -74,19 +75,6 @@ def describe_environment() -> dict[str, Any]:
         "libraries": _versions(),
         "gpus": _gpus(),
     }
-
-
-def _cpuinfo() -> dict[str, str]:
-    """Keys and values of the first processor in /proc/cpuinfo; empty where there is none."""
-    fields: dict[str, str] = {}
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return fields
-    for line in text.split("\n\n", 1)[0].splitlines():
-        key, _, value = line.partition(":")
-        fields[key.strip()] = value.strip()
-    return fields
 
 
 def _macos_cpu() -> str | None:

@@ -563,6 +563,8 @@ def _pretrain(
     if not done.main_process:
         return
     before, after = done.perplexity
+    for note in () if as_json else done.notes:
+        sys.stderr.write(f"note: {note}\n")
     if as_json:
         _write_json({"folder": str(out), "perplexity": {"before": before, "after": after}})
     else:

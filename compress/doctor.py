@@ -30,7 +30,8 @@ def render_diagnosis(diagnosis: dict[str, Any]) -> str:
     lines = [f"cpu     {describe_cpu(environment)}"]
     if not any("vnni" in flag for flag in (environment.get("cpu") or {}).get("flags", ())):
         lines.append(
-            "        no VNNI: use quantize.reduce_range=true, full-range INT8 saturates here"
+            "        no VNNI: INT8 weights get 7 bits where they are quantized here, as sums of 8 "
+            "may saturate"
         )
     lines.append("")
     for device in diagnosis["devices"]:

@@ -365,7 +365,6 @@ def describe_encoder(config: Any) -> str:
 
 def sample(examples: Examples, count: int) -> Sequence[str | tuple[str, str]]:
     """`count` evenly spaced texts, so that a sorted file still gives a mixture."""
-    if count == 0:
-        return []
-    step = max(1, len(examples) // count)
-    return examples.inputs()[::step][:count]
+    texts = examples.inputs()
+    count = min(count, len(texts))
+    return [texts[place * len(texts) // count] for place in range(count)]

@@ -55,8 +55,10 @@ class Job:
     @cached_property
     def model_key(self) -> str:
         """Digest of the checkpoint's files and of this tool's version."""
-        files = sorted([*self.checkpoint.glob("*.safetensors"), *self.checkpoint.glob("*.json")])
-        return digest(tool_version(), [(file.name, file_digest(file)) for file in files])
+        patterns = ("*.safetensors", "*.json", "*_Pooling/config.json")
+        files = sorted(file for pattern in patterns for file in self.checkpoint.glob(pattern))
+        names = [str(file.relative_to(self.checkpoint)) for file in files]
+        return digest(tool_version(), list(zip(names, map(file_digest, files), strict=True)))
 
     def stock_exports(self) -> StockExports:
         """What the result is compared with."""

@@ -28,7 +28,7 @@ from compress.progress import Progress, SilentProgress
 from compress.recipe import Recipe, render_recipe
 from compress.tokenized import kept_length
 from compress.workspace import Workspace, digest
-from runtimes.hf_config import problem_type_of
+from runtimes.hf_config import problem_type_of, read_hf_config
 
 if TYPE_CHECKING:
     from compress.latency_table import LatencyTable
@@ -172,6 +172,8 @@ def _prepare(job: Job, config: Any) -> _Start:
     max_length = kept_length(
         job.recipe.max_length, module.config, imported.tokenizer, job.splits.train.task
     )
+    if job.recipe.max_length is None:  # what the reference keeps: folders may say it elsewhere
+        max_length = min(max_length, read_hf_config(job.checkpoint).max_length)
     if max_length < module.config.max_position_embeddings:
         module = keep_positions(module, max_length)
         notes.append(f"positions past {max_length} removed, as texts are cut there")

@@ -4,12 +4,13 @@ Decisions only: exporting and measuring is the caller's, on the deployed artifac
 selection split.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from compress.sensitivity import Sensitivity
 from export.quantization import QuantizationPlan
+from runtimes.processor import saturates
 
 __all__ = ["Fallback", "Try", "Variant", "return_to_float", "safe_plan", "variants"]
 
@@ -86,19 +87,14 @@ def variants(
     return found
 
 
-def safe_plan(plan: QuantizationPlan, cpu_flags: Sequence[str]) -> QuantizationPlan:
+def safe_plan(plan: QuantizationPlan, cpu_flags: Collection[str]) -> QuantizationPlan:
     """The plan with 7-bit weights if the target has none of the instruction sets it needs.
 
     Args:
         plan: Any.
-        cpu_flags: Of the target, by the names of Linux's /proc/cpuinfo, as
-            `benchmarks.environment` lists them.
+        cpu_flags: Of the target, as `runtimes.processor` gives them; empty: not known.
     """
-    # /proc/cpuinfo's words for ARM's
-    aliases = {"asimddp": "neon_dotprod", "i8mm": "neon_i8mm"}
-    present = {aliases.get(flag, flag) for flag in cpu_flags}
-    needed = set(plan.instruction_sets)
-    return plan if needed & {"any", *present} else replace(plan, reduce_range=True)
+    return replace(plan, reduce_range=True) if saturates(plan.instruction_sets, cpu_flags) else plan
 
 
 @dataclass(frozen=True)

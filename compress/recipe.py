@@ -117,7 +117,9 @@ class QuantizeSettings(Settings):
     )
     embeddings: Literal["int8", "fp32"] = Field("int8", description="precision of the word table")
     reduce_range: bool = Field(
-        False, description="7-bit weights: exact on x86 CPUs without VNNI, a little coarser"
+        False,
+        description="7-bit weights: exact on x86 CPUs without VNNI, a little coarser; where the "
+        "run itself is on one, they are taken in any case",
     )
     calibration_texts: int = Field(128, ge=1, description="training texts for static ranges")
     smooth_quant_alpha: float = Field(

@@ -83,24 +83,38 @@ def choose(
     if not pool:
         reasons.append(f"No candidate is within {max_drop:g} points.")
         return Choice(None, tuple(reasons))
-    fastest = min(row.ms for row in pool)
-    level = [row for row in pool if row.ms <= _SAME_SPEED * fastest]
-    best = min(level, key=lambda row: (row.expected.value, row.ms))
+    fastest = min(row.pace for row in pool)
+    level = [row for row in pool if row.pace <= _SAME_SPEED * fastest]
+    best = min(level, key=lambda row: (row.expected.value, row.pace))
     how = "" if safe else " by its measured drop, none being so with the probability asked for"
-    which = "the fastest" if best.ms == fastest else "as fast as any and the most accurate of these"
+    which = (
+        "the fastest" if best.pace == fastest else "as fast as any and the most accurate of these"
+    )
     reasons.append(f"Chosen: {best.name}, {which} within {max_drop:g} points{how}.")
     return Choice(best.row_id, tuple(reasons))
 
 
 @dataclass(frozen=True)
 class _Considered:
-    """What decides of a candidate that was measured: points, and milliseconds end to end (p50)."""
+    """What decides of a candidate that was measured.
+
+    Attributes:
+        row_id: Its row.
+        name: What to call it.
+        drop: Points.
+        expected: Points.
+        ms: End to end, p50.
+        pace: What speed is compared by: its time as a share of the reference's, from rounds that
+            both took part in, as rows that do not fit into memory at once are timed minutes apart;
+            `ms` where a candidate has no such share.
+    """
 
     row_id: str
     name: str
     drop: float
     expected: ExpectedDrop
     ms: float
+    pace: float
 
 
 def _considered(
@@ -108,13 +122,15 @@ def _considered(
 ) -> tuple[list[_Considered], list[str]]:
     """The candidates that were measured, and a sentence for each other."""
     found, reasons = list[_Considered](), list[str]()
+    paired = all(row.speedup is not None for row in candidates if row.error is None)
     for row in candidates:
         name = names.get(row.id, row.id)
         drop, expected, latency = row.drop, row.expected_drop, row.end_to_end_ms
         if row.error is not None or drop is None or expected is None or latency is None:
             reasons.append(f"{name}: not considered, {row.error or 'not measured'}.")
         else:
-            found.append(_Considered(row.id, name, drop.value, expected, latency.p50))
+            pace = 1 / row.speedup.value if paired and row.speedup else latency.p50
+            found.append(_Considered(row.id, name, drop.value, expected, latency.p50, pace))
     return found, reasons
 
 

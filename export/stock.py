@@ -16,7 +16,7 @@ from export.quiet import quiet_libraries
 from runtimes.adapters.openvino import import_openvino
 from runtimes.errors import ModelError
 from runtimes.hf_config import MODELS, read_hf_config
-from runtimes.pooling import MODULES
+from runtimes.pooling import MODULES, SENTENCE_LIMIT
 
 __all__ = ["STOCK_EXPORTS", "StockName", "copy_modules", "export_stock"]
 
@@ -62,8 +62,9 @@ def export_stock(
 
 
 def copy_modules(checkpoint: Path, target: Path) -> None:
-    """Copy what says how sentence vectors are made, where they are."""
-    for path in (checkpoint / MODULES, *checkpoint.glob("*_Pooling/config.json")):
+    """Copy what says how sentence vectors are made, and of how many tokens, where they are."""
+    own = (checkpoint / MODULES, checkpoint / SENTENCE_LIMIT)
+    for path in (*own, *checkpoint.glob("*_Pooling/config.json")):
         if path.is_file():
             copy = target / path.relative_to(checkpoint)
             copy.parent.mkdir(exist_ok=True)
@@ -78,7 +79,8 @@ def _export(checkpoint: Path, target: Path, name: StockName, calibration: Sequen
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
     task = read_hf_config(checkpoint).task
     opener = getattr(transformers, MODELS[task])
-    model = opener.from_pretrained(checkpoint, use_safetensors=True)
+    # A file in half precision would make its graph one, too, and "fp32" a lie.
+    model = opener.from_pretrained(checkpoint, use_safetensors=True, dtype=torch.float32)
     # Two texts of different lengths: batch and sequence stay dynamic in the traced graph.
     texts = ["the quick brown fox jumps over the lazy dog", "hello"]
     inputs = dict(tokenizer(texts, padding=True, return_tensors="pt"))

@@ -8,6 +8,8 @@ import platform
 from functools import cache
 from pathlib import Path
 
+from runtimes.processor import processor_info
+
 __all__ = ["describe_device", "device_key", "usable_cores"]
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -40,15 +42,11 @@ def usable_cores() -> int:
 
 
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
+    info = processor_info()
     # ARM boards name no model here, but state part numbers
     for key in ("model name", "Model", "CPU part"):
-        for line in lines:
-            if line.startswith(key):
-                return f"{platform.machine()} {line.partition(':')[2].strip()}"
+        if key in info:
+            return f"{platform.machine()} {info[key]}"
     return f"{platform.machine()} {platform.processor()}".strip()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runtimes.json_files import read_json
-from runtimes.pooling import Pooling, pooling_of
+from runtimes.pooling import SENTENCE_LIMIT, Pooling, pooling_of
 
 __all__ = [
     "MODELS",
@@ -39,6 +39,8 @@ MODELS = {
     "fill-mask": "AutoModelForMaskedLM",
 }
 """By task, the class of Transformers that opens its checkpoints."""
+
+_TWO_BY_DEFAULT = ("text-classification", "token-classification", "question-answering")
 
 # Tokenizers without a limit carry a huge number instead of none.
 _NO_LIMIT = 1_000_000
@@ -92,7 +94,7 @@ def read_hf_config(folder: str | os.PathLike[str]) -> HfConfig:
         limits.append(int(length))
     pooling = pooling_of(Path(folder), config)
     if pooling is not None:
-        length = read_json(Path(folder) / "sentence_bert_config.json").get("max_seq_length")
+        length = read_json(Path(folder) / SENTENCE_LIMIT).get("max_seq_length")
         limits += [length] if isinstance(length, int) else []
     task = task_of(config.get("architectures"), pooling)
     return HfConfig(
@@ -113,11 +115,7 @@ def task_of(architectures: Sequence[str] | None, pooling: Pooling | None) -> str
     sentence vectors are made, where they are."""
     if pooling is not None:
         return "sentence-embedding"
-    for name in architectures or ():
-        for task, opener in MODELS.items():
-            if opener != "AutoModel" and name.endswith(opener.removeprefix("AutoModel")):
-                return task
-    return "text-classification"
+    return _named_task(architectures) or "text-classification"
 
 
 def labels_of(task: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -137,9 +135,19 @@ def problem_type_of(problem_type: str | None, outputs: int) -> str:
     return problem_type or ("regression" if outputs == 1 else "single_label_classification")
 
 
+def _named_task(architectures: Sequence[str] | None) -> str | None:
+    for name in architectures or ():
+        for task, opener in MODELS.items():
+            if opener != "AutoModel" and name.endswith(opener.removeprefix("AutoModel")):
+                return task
+    return None
+
+
 def _labels(config: dict[str, Any]) -> tuple[str, ...]:
     names = config.get("id2label")
     if isinstance(names, dict) and names:
         return tuple(str(names[key]) for key in sorted(names, key=int))
     count = config.get("num_labels")
+    if count is None and _named_task(config.get("architectures")) in _TWO_BY_DEFAULT:
+        count = 2  # Transformers leaves out of the file what is its default
     return tuple(f"LABEL_{i}" for i in range(count)) if isinstance(count, int) else ()

@@ -21,8 +21,9 @@ from runtimes.hf_config import read_hf_config
 from runtimes.pipeline import Predictor
 from runtimes.pool import SessionPool
 from runtimes.pooling import read_pooling
+from runtimes.processor import processor_flags, saturates
 from runtimes.registry import get_runtime, get_task, runtime_names
-from runtimes.tokenization import TextInput, Tokenizer
+from runtimes.tokenization import INPUT_NAMES, TextInput, Tokenizer
 from runtimes.tuning import Setting, keep_tuning, read_tuning
 from runtimes.tuning import tune as measure_settings
 from runtimes.variants import TwoVariants
@@ -125,6 +126,14 @@ def load(
             problem_type=manifest.problem_type,
             pooling=read_pooling(Path(folder)) if task.NAME == "sentence-embedding" else None,
         )
+        if device == "cpu" and saturates(entry.instruction_sets, processor_flags()):
+            warnings.warn(
+                f"{folder}: its INT8 sums may saturate on this processor, which has none of "
+                f"{', '.join(entry.instruction_sets)}: answers can differ from those in its "
+                "report. For such processors: compress ... quantize.reduce_range=true",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         arrays = predictor.encode([_WARMING])
         for session in opened:
             session.run(arrays)
@@ -224,6 +233,11 @@ def open_model_folder(
     session = get_runtime(name).open_model(
         path, device=device, threads=threads, precision=precision, options=options
     )
+    if unknown := sorted(set(session.input_names) - set(INPUT_NAMES)):
+        raise ArtifactError(
+            f"{path} wants {', '.join(unknown)}, which no tokenizer gives.",
+            hint=f"Export it with no inputs but {', '.join(INPUT_NAMES)}.",
+        )
     return Predictor(
         session,
         tokenizer,

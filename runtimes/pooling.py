@@ -12,10 +12,13 @@ from runtimes.base import Array
 from runtimes.errors import ModelError
 from runtimes.json_files import read_json, read_json_list
 
-__all__ = ["MODULES", "Pooling", "pooled", "pooling_of", "read_pooling"]
+__all__ = ["MODULES", "SENTENCE_LIMIT", "Pooling", "pooled", "pooling_of", "read_pooling"]
 
 MODULES = "modules.json"
 """The file by which a folder says that it embeds sentences."""
+
+SENTENCE_LIMIT = "sentence_bert_config.json"
+"""The file in which it says how many tokens of a sentence it takes."""
 
 _MODES = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
 

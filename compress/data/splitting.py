@@ -211,7 +211,7 @@ def without_leaks(
 
 
 def fingerprint(parts: Sequence[Examples]) -> str:
-    """SHA-256 (hex) over texts, pairs, labels and label names of all parts, in order."""
+    """SHA-256 (hex) over texts, pairs, labels, label names and answers of all parts, in order."""
     digest = hashlib.sha256()
 
     def feed(text: str) -> None:
@@ -228,6 +228,10 @@ def fingerprint(parts: Sequence[Examples]) -> str:
         digest.update(np.ascontiguousarray(part.labels, dtype=kind).tobytes())
         if part.words is not None:
             digest.update(np.ascontiguousarray(part.words, dtype="<i8").tobytes())
+        for answers in part.answers or ():
+            feed(str(len(answers)))
+            for answer in answers:
+                feed(answer)
     return digest.hexdigest()
 
 

@@ -41,7 +41,8 @@ def check_out(out: Path, key: str) -> None:
         begun = (out / _RECORD).is_file() or last_checkpoint(out / _SCRATCH)
         if begun and mark.read_text(encoding="utf-8") != key:
             raise UsageError(
-                f"--out {out} holds a training of another base, data or settings",
+                f"--out {out} holds a training of another base, data or settings, or by another "
+                "number of processes",
                 hint="name a new folder, or remove this one first",
             )
 

@@ -18,7 +18,8 @@ import torch
 from compress.data.reading import read_tables
 from compress.data.sources import locate
 from compress.data.table import is_missing
-from compress.errors import DataError, ModelError
+from compress.errors import DataError, ModelError, UsageError
+from compress.finetune.base import contents, open_base
 from compress.finetune.output import (
     check_out,
     last_checkpoint,
@@ -46,6 +47,17 @@ _FEW = 20  # documents
 _MASKED = 0.15
 _NEW_LENGTH = 128
 _IGNORED = -100
+# Settings that say something about labels, or that only labelled text is prepared by.
+_UNUSED = (
+    "label_smoothing",
+    "class_weights",
+    "metric",
+    "unicode",
+    "whitespace",
+    "missing",
+    "duplicates",
+    "augment",
+)
 
 
 @dataclass(frozen=True)
@@ -57,12 +69,14 @@ class Pretrained:
         perplexity: Of the masked tokens of held-out text, before and after.
         texts: Texts that were learnt from.
         main_process: Whether this is the process that tells of it, of several.
+        notes: What of the base starts anew.
     """
 
     folder: Path
     perplexity: tuple[float, float]
     texts: int
     main_process: bool = True
+    notes: tuple[str, ...] = ()
 
 
 def pretrain(
@@ -78,6 +92,8 @@ def pretrain(
 ) -> Pretrained:
     """Train `base` on plain text; a training that was stopped goes on when it is started again.
 
+    It then draws other masks than it would have drawn undisturbed, and comes to other weights.
+
     Args:
         base: Encoder checkpoint folder or hub id, or a size of `compress.finetune.scratch`.
         data: A .txt file with a sentence a line and an empty line between documents, or a table
@@ -91,38 +107,53 @@ def pretrain(
 
     Raises:
         DataError: The data cannot be read, or is too little.
-        ModelError: The base model has no head for the objective.
-        UsageError: `out` holds something else.
+        ModelError: The base model cannot be loaded, lacks weights of its encoder, or is of a kind
+            that does not know the objective. A head that it lacks starts anew, and a note says so.
+        UsageError: `out` holds something else, or a setting is not one of pre-training.
     """
     quiet_transformers()
-    from compress.distributed import is_main
+    from compress.distributed import is_main, processes
 
     main_process = is_main()
     if not main_process:
         progress = SilentProgress()
+    _refuse_unused(settings)
     documents = read_documents(data, text_column)
-    key = digest(tool_version(), base, objective, documents, settings.model_dump(mode="json"))
+    key = digest(
+        tool_version(),
+        base,
+        contents(base),
+        objective,
+        documents,
+        settings.model_dump(mode="json"),
+        processes(),  # what is a step, and so where a checkpoint stands, hangs on it
+    )
     check_out(out, key)
     if record := read_record(out, key):
         before, after = (record["perplexity"][name] for name in ("before", "after"))
-        return Pretrained(out, (before, after), record["texts"], main_process)
+        notes = record["notes"]
+        return Pretrained(out, (before, after), record["texts"], main_process, tuple(notes))
     texts = [sentence for document in documents for sentence in document]
-    model, tokenizer = _load(base, objective, settings, texts)
+    model, tokenizer, notes = _load(base, objective, settings, texts)
     settings = settings.for_width(model.config.hidden_size)
     length = kept_length(settings.max_length, model.config, tokenizer)
+    from compress.finetune.trainer import build_pretrainer, freeze, train_or_take_up
+
+    try:
+        freeze(model, embeddings=settings.freeze_embeddings, layers=settings.freeze_layers)
+    except ValueError as error:
+        raise UsageError(f"freeze_layers={settings.freeze_layers}: {error}") from error
     train, held_out = _features(documents, tokenizer, length, objective, settings.seed)
     scratch = make_scratch(out, key)
-    from compress.finetune.trainer import build_pretrainer
-
     torch.manual_seed(settings.seed)
     masking = _Masking(tokenizer, settings.seed)
     fixed = [masking.masked(feature) for feature in held_out]
     trainer = build_pretrainer(
         model, tokenizer, train, fixed, scratch, settings, collator=masking, progress=progress
     )
-    before = math.exp(trainer.evaluate()["eval_loss"])
-    trainer.train(resume_from_checkpoint=last_checkpoint(scratch))
-    after = math.exp(trainer.evaluate()["eval_loss"])
+    before = math.exp(trainer.evaluate()["eval_masked_loss"])
+    train_or_take_up(trainer, last_checkpoint(scratch))
+    after = math.exp(trainer.evaluate()["eval_masked_loss"])
     if main_process:
         save(trainer.model, tokenizer, length, out)
         record = {
@@ -133,12 +164,28 @@ def pretrain(
             "settings": settings.model_dump(mode="json"),
             "perplexity": {"before": before, "after": after},
             "history": trainer.state.log_history,
+            "notes": notes,
             "command": command,
             "key": key,
         }
         write_record(out, record)
         remove_checkpoints(scratch)
-    return Pretrained(out, (before, after), len(train), main_process)
+    return Pretrained(out, (before, after), len(train), main_process, tuple(notes))
+
+
+def _refuse_unused(settings: TrainingSettings) -> None:
+    """Refuse settings that would change nothing.
+
+    Raises:
+        UsageError: One of them is not as it is by default.
+    """
+    for name in _UNUSED:
+        value = getattr(settings, name)
+        if value != TrainingSettings.model_fields[name].default:
+            raise UsageError(
+                f"{name}={value} is not a setting of pre-training",
+                hint="it is for labelled text: leave it out",
+            )
 
 
 def read_documents(data: str, text_column: str | None = None) -> list[list[str]]:
@@ -180,17 +227,18 @@ def read_documents(data: str, text_column: str | None = None) -> list[list[str]]
 
 def _load(
     base: str, objective: Objective, settings: TrainingSettings, texts: Sequence[str]
-) -> tuple[Any, Any]:
+) -> tuple[Any, Any, list[str]]:
+    """The model, its tokenizer, and what is to be told of them."""
     import transformers
 
-    transformers.set_seed(settings.seed)
+    transformers.set_seed(settings.seed)  # of new weights
     if is_size(base):
         length = settings.max_length or _NEW_LENGTH
         tokenizer = train_tokenizer(texts, settings.vocabulary, length)
         config = new_config(base, tokenizer)
         if objective == "mlm":
-            return transformers.BertForMaskedLM(config), tokenizer
-        return transformers.BertForPreTraining(config), tokenizer
+            return transformers.BertForMaskedLM(config), tokenizer, []
+        return transformers.BertForPreTraining(config), tokenizer, []
     try:
         with hub_if_reachable():
             tokenizer = transformers.AutoTokenizer.from_pretrained(base)
@@ -204,11 +252,14 @@ def _load(
                     f"{base}: a {config.model_type} has no next-sentence prediction",
                     hint="use --objective mlm",
                 )
-            model = opener.from_pretrained(base, use_safetensors=True)
+            model, new = open_base(opener, base)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ModelError(f"{base} cannot be loaded for {objective}: {first}") from error
-    return model, tokenizer
+    if not new:
+        return model, tokenizer, []
+    names = ", ".join(new[:3]) + (" ..." if len(new) > 3 else "")
+    return model, tokenizer, [f"What the base lacks of the head for {objective} is new: {names}."]
 
 
 def _features(
@@ -257,16 +308,22 @@ def _pairs(
 ) -> list[dict[str, Any]]:
     """Sentences with the one that follows (0), or, half of the time, with any other (1).
 
+    Where there is no other, all of them are with the one that follows.
+
     Raises:
         DataError: No document has two sentences.
     """
     everything = [sentence for document in documents for sentence in document]
+    different = set(everything)
     first, second, labels = [], [], []
     for document in documents:
         for one, other in pairwise(document):
-            follows = rng.random() < 0.5
+            follows = rng.random() < 0.5 or different <= {one, other}
+            drawn = other
+            while not follows and drawn in (one, other):
+                drawn = rng.choice(everything)
             first.append(one)
-            second.append(other if follows else rng.choice(everything))
+            second.append(drawn)
             labels.append(0 if follows else 1)
     if not first:
         raise DataError(

@@ -9,6 +9,7 @@ from benchmarks.metrics import Metric
 from benchmarks.tasks import get_measure
 from compress.data import load_splits
 from compress.errors import ModelError, UsageError
+from compress.finetune.base import contents, new_pooler, open_base
 from compress.finetune.output import (
     check_out,
     last_checkpoint,
@@ -48,7 +49,7 @@ class Trained:
         metrics: On the validation texts that stopping looked at, and on those that nothing did:
             `selection` and `report`, each with the figures of the task.
         metric: The task's on the latter, with its interval; None but for the main process.
-        notes: What was done to the data.
+        notes: What was done to the data, and what of the base starts anew.
         main_process: Whether this is the process that tells of it, of several.
     """
 
@@ -73,7 +74,8 @@ def train(
     """Fine-tune `base` on labelled text.
 
     A training that was stopped goes on from its last evaluation when it is started again with the
-    same base, data and settings, to the weights that it would have come to undisturbed.
+    same base, data, settings and number of processes, to the weights that it would have come to
+    undisturbed.
 
     Args:
         base: Encoder checkpoint folder or hub id, with or without a classifier; or a size of
@@ -88,11 +90,13 @@ def train(
 
     Raises:
         DataError: The data cannot be read or used.
-        ModelError: The base model cannot be loaded as a classifier.
-        UsageError: `out` holds something else, or a training with other settings.
+        ModelError: The base model cannot be loaded as a classifier, or lacks weights of its
+            encoder.
+        UsageError: `out` holds something else, or a training with other settings; or these do not
+            fit the data.
     """
     quiet_transformers()
-    from compress.distributed import is_main
+    from compress.distributed import is_main, processes
 
     main_process = is_main()
     if not main_process:
@@ -112,13 +116,23 @@ def train(
     )
     examples, notes = prepare(splits, settings)
     names = splits.train.label_names
-    key = digest(tool_version(), base, task, splits.fingerprint, settings.model_dump(mode="json"))
+    key = digest(
+        tool_version(),
+        base,
+        contents(base),
+        task,
+        splits.fingerprint,
+        settings.model_dump(mode="json"),
+        processes(),  # what is a step, and so where a checkpoint stands, hangs on it
+    )
     check_out(out, key)
     if record := read_record(out, key):
         finished = (*record["notes"], "It was finished before: nothing was trained.")
         return Trained(out, record["metrics"], Metric(**record["metric"]), finished, main_process)
     problem_type = splits.train.problem_type
-    model, tokenizer = _load(base, task, names, problem_type, settings, examples)
+    _check_loss(settings, splits.train)
+    model, tokenizer, new = _load(base, task, names, problem_type, settings, examples)
+    notes += new
     settings = settings.for_width(model.config.hidden_size)
     training_task = get_training_task(splits.train)
     if settings.metric not in (None, *training_task.FIGURES):
@@ -127,7 +141,7 @@ def train(
             hint=f"there are: {', '.join(training_task.FIGURES)}",
         )
     length = kept_length(settings.max_length, model.config, tokenizer, task)
-    from compress.finetune.trainer import build_trainer, class_weights, freeze
+    from compress.finetune.trainer import build_trainer, class_weights, freeze, train_or_take_up
 
     try:
         freeze(model, embeddings=settings.freeze_embeddings, layers=settings.freeze_layers)
@@ -135,10 +149,6 @@ def train(
         raise UsageError(f"freeze_layers={settings.freeze_layers}: {error}") from error
     weights = None
     if settings.class_weights == "balanced":
-        if problem_type != "single_label_classification" or splits.train.questions is not None:
-            raise UsageError(
-                f"class_weights=balanced is for classes; the data is {task}, {problem_type}"
-            )
         weights = class_weights(examples.labels, len(names))
     learnt, watched = (
         training_task.features(part, tokenizer, length) for part in (examples, splits.selection)
@@ -156,7 +166,7 @@ def train(
         weights=weights,
         progress=progress,
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(scratch))
+    train_or_take_up(trainer, last_checkpoint(scratch))
     found = {}
     for name, part in (("selection", splits.selection), ("report", splits.report)):
         answers = trainer.predict(training_task.features(part, tokenizer, length))
@@ -189,6 +199,22 @@ def train(
     return Trained(out, found, metric, (*splits.notes, *notes), main_process)
 
 
+def _check_loss(settings: TrainingSettings, train: Examples) -> None:
+    """Refuse what only the loss of classes knows, where the loss is another.
+
+    Raises:
+        UsageError: It is asked for.
+    """
+    classes = (
+        train.problem_type == "single_label_classification" and train.task != "question-answering"
+    )
+    data = f"the data is {train.task}, {train.problem_type}"
+    if settings.label_smoothing > 0 and not classes:
+        raise UsageError(f"label_smoothing={settings.label_smoothing} is for classes; {data}")
+    if settings.class_weights == "balanced" and (not classes or train.questions is not None):
+        raise UsageError(f"class_weights=balanced is for classes; {data}")
+
+
 def _load(
     base: str,
     task: str,
@@ -196,12 +222,14 @@ def _load(
     problem_type: str,
     settings: TrainingSettings,
     examples: Examples,
-) -> tuple[Any, Any]:
+) -> tuple[Any, Any, list[str]]:
+    """The model, its tokenizer, and what is to be told of them."""
     import transformers
 
     transformers.set_seed(settings.seed)  # of new weights
-    labels: dict[str, Any] = {}
-    if task != "multiple-choice":  # which gives one score, whatever a config says
+    # Multiple choice gives one score, and takes the best, whatever a config says.
+    labels: dict[str, Any] = {"problem_type": None}
+    if task != "multiple-choice":
         labels = {
             "num_labels": len(names),
             "id2label": dict(enumerate(names)),
@@ -214,17 +242,15 @@ def _load(
         texts = [text for row in rows for text in ((row,) if isinstance(row, str) else row)]
         tokenizer = train_tokenizer(texts, settings.vocabulary, length)
         config = new_config(base, tokenizer, **labels)
-        return getattr(transformers, MODELS[task]).from_config(config), tokenizer
+        return getattr(transformers, MODELS[task]).from_config(config), tokenizer, []
     try:
         with hub_if_reachable():
             tokenizer = transformers.AutoTokenizer.from_pretrained(base)
-            model = getattr(transformers, MODELS[task]).from_pretrained(
-                base,
-                **labels,
-                ignore_mismatched_sizes=True,  # a classifier of other classes is replaced
-                use_safetensors=True,
-            )
+            model, new = open_base(getattr(transformers, MODELS[task]), base, **labels)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ModelError(f"{base} cannot be loaded as a classifier: {first}") from error
-    return model, tokenizer
+    notes = []
+    if new_pooler(model, new):
+        notes.append("The base has no pooler: a new one is learnt with the classifier.")
+    return model, tokenizer, notes

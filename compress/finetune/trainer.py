@@ -1,8 +1,9 @@
 # ruff: noqa: ARG002 - what callbacks are told is the library's choice
 """The training loop: Transformers' `Trainer`, told what these settings mean.
 
-It brings what a loop of one's own would have to prove: gradient accumulation, resuming to the same
-weights, several processes and machines through `accelerate launch`, TensorBoard.
+It brings what a loop of one's own would have to prove: gradient accumulation, resuming (of what
+draws nothing while it collates, to the same weights), several processes and machines through
+`accelerate launch`, TensorBoard.
 """
 
 import math
@@ -22,16 +23,18 @@ from transformers import (
     EarlyStoppingCallback,
     Trainer,
     TrainerCallback,
+    TrainerState,
     TrainingArguments,
 )
 from transformers.integrations import TensorBoardCallback
 
+from compress.distributed import processes
 from compress.finetune.settings import TrainingSettings
 from compress.finetune.tasks import TrainingTask
 from compress.progress import Progress, Task
 from compress.train import has_bfloat16, training_device
 
-__all__ = ["build_pretrainer", "build_trainer", "class_weights", "freeze"]
+__all__ = ["build_pretrainer", "build_trainer", "class_weights", "freeze", "train_or_take_up"]
 
 
 def build_trainer(
@@ -90,6 +93,9 @@ def build_pretrainer(
 ) -> Trainer:
     """A trainer by the model's own loss, which also picks the best weights.
 
+    It evaluates to `eval_masked_loss` too: the cross entropy of all held-out tokens that are asked
+    for, without what a model's loss may hold beside it.
+
     Args:
         model: A Transformers model that gives a loss.
         tokenizer: Its tokenizer.
@@ -100,16 +106,51 @@ def build_pretrainer(
         collator: Puts inputs into batches.
         progress: Told of each step.
     """
-    trainer = _Trainer(
+    trainer = _Pretrainer(
         model=model,
         args=_arguments(folder, settings, len(train), "loss", greater_is_better=False),
         train_dataset=train,
         eval_dataset=validation,
         data_collator=collator,
         processing_class=tokenizer,
+        compute_metrics=lambda found: {
+            "masked_loss": float(found.predictions.sum() / found.label_ids.sum())
+        },
         callbacks=_callbacks(settings, progress),
     )
+    # The library takes any model that has **kwargs for one that divides its loss by the labels of
+    # all batches and processes. These give a mean: it would be summed over batches, and multiplied
+    # by processes.
+    trainer.model_accepts_loss_kwargs = False
     return _quiet(trainer, settings)
+
+
+def train_or_take_up(trainer: Trainer, checkpoint: str | None) -> None:
+    """Train from a checkpoint, or from the beginning, to the best weights.
+
+    The checkpoint of a training that had ended holds all that there is to learn: its best weights
+    and its history are taken up. The library would go on, past the end.
+    """
+    state = None if checkpoint is None else TrainerState.load_from_json(_state_file(checkpoint))
+    if checkpoint is None or state is None or not _had_ended(state):
+        trainer.train(resume_from_checkpoint=checkpoint)
+        return
+    best = str(Path(checkpoint).with_name(f"checkpoint-{state.best_global_step}"))
+    trainer._load_from_checkpoint(best if Path(_state_file(best)).is_file() else checkpoint)
+    # Of the process that saved it, it says that this is the first one.
+    state.is_local_process_zero = trainer.is_local_process_zero()
+    state.is_world_process_zero = trainer.is_world_process_zero()
+    trainer.state = state
+
+
+def _state_file(checkpoint: str) -> str:
+    return str(Path(checkpoint) / "trainer_state.json")
+
+
+def _had_ended(state: TrainerState) -> bool:
+    control: Any = (state.stateful_callbacks or {}).get("TrainerControl", {})
+    stopped = control.get("args", {}).get("should_training_stop", False)
+    return bool(stopped) or state.global_step >= state.max_steps
 
 
 def _arguments(
@@ -121,7 +162,7 @@ def _arguments(
     greater_is_better: bool = True,
 ) -> TrainingArguments:
     assert settings.learning_rate is not None  # see `TrainingSettings.for_width`
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=settings.batch_size,
         per_device_eval_batch_size=64,
@@ -147,7 +188,6 @@ def _arguments(
         seed=settings.seed,
         remove_unused_columns=False,
         label_names=["labels"],
-        prediction_loss_only=not greater_is_better,
         # Of grouping by length the library forgets, when it resumes, where it was.
         train_sampling_strategy="random",
         restore_callback_states_from_checkpoint=True,  # the patience that is left
@@ -155,6 +195,10 @@ def _arguments(
         use_cpu=not torch.accelerator.is_available(),
         bf16=has_bfloat16(training_device()),
     )
+    # Without a launcher the library would spread a batch over all GPUs that it sees, and scale the
+    # loss wrongly. Several GPUs are for `accelerate launch`.
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
 
 
 def _callbacks(settings: TrainingSettings, progress: Progress) -> list[TrainerCallback]:
@@ -264,6 +308,22 @@ class _Trainer(Trainer):
         return self.lr_scheduler
 
 
+class _Pretrainer(_Trainer):
+    def prediction_step(
+        self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> tuple[Any, Any, Any]:
+        """The loss, and by text (N,) the summed cross entropy of tokens that are asked for, and how
+        many they are: the logits of a whole evaluation are too many to keep."""
+        loss, logits, labels = super().prediction_step(
+            model, inputs, prediction_loss_only=False, ignore_keys=ignore_keys
+        )
+        words = logits[0] if isinstance(logits, tuple) else logits  # the next sentence's are behind
+        asked = labels != -100
+        entropy = torch.zeros(labels.shape, device=labels.device)
+        entropy[asked] = cross_entropy(words[asked].float(), labels[asked], reduction="none")
+        return loss, entropy.sum(dim=1), asked.sum(dim=1)
+
+
 class _Loss:
     """The loss over all labels of a step, whatever batches they come in."""
 
@@ -333,5 +393,6 @@ class _Reporting(TrainerCallback):
 
 
 def _interval(examples: int, settings: TrainingSettings) -> int:
-    steps = math.ceil(examples / (settings.batch_size * settings.accumulate))
+    together = settings.batch_size * settings.accumulate * processes()
+    steps = math.ceil(examples / together)
     return max(1, round(steps / settings.evaluations))

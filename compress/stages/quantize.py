@@ -1,14 +1,18 @@
 """The `quantize` stage: decide how the encoder is quantized, for every exporter to lower."""
 
+import logging
 from dataclasses import replace
 
 from compress.errors import RecipeError
+from compress.quantization_variants import safe_plan
 from compress.recipe import Recipe
 from compress.stages.base import Context, Encoder
 from export.quantization import QuantizationPlan
+from runtimes.processor import processor_flags
 
 __all__ = ["STAGE", "Quantize", "quantization_plan", "static_ranges"]
 
+_log = logging.getLogger("edgepress")
 
 # How the schemes are called in the lineage.
 _ONNXRUNTIME = {
@@ -52,11 +56,14 @@ class Quantize:
         if context.recipe.quantize.onnxruntime == "static":
             ranges = static_ranges(encoder, context)
             plan = replace(plan, onnxruntime="static", static_ranges=ranges)
+        if plan.reduce_range and not context.recipe.quantize.reduce_range:
+            _log.info("INT8 weights have 7 bits: sums of 8 may saturate here, there is no VNNI")
         step = {
             "stage": self.name,
             "onnxruntime": _ONNXRUNTIME[plan.onnxruntime],
             "openvino": _OPENVINO[plan.openvino],
             "embeddings": plan.embeddings,
+            **({"weight_bits": 7} if plan.reduce_range else {}),
         }
         return replace(encoder, plan=plan, lineage=(*encoder.lineage, step))
 
@@ -67,7 +74,7 @@ def quantization_plan(recipe: Recipe) -> QuantizationPlan:
     Static ranges are measured on the finished weights; until then dynamic ones stand in for them.
     """
     settings = recipe.quantize
-    return QuantizationPlan(
+    plan = QuantizationPlan(
         onnxruntime="dynamic" if settings.onnxruntime == "static" else settings.onnxruntime,
         openvino=settings.openvino,
         embeddings=settings.embeddings,
@@ -76,6 +83,7 @@ def quantization_plan(recipe: Recipe) -> QuantizationPlan:
         calibration_texts=settings.calibration_texts,
         smooth_quant_alpha=settings.smooth_quant_alpha,
     )
+    return safe_plan(plan, processor_flags())
 
 
 def static_ranges(encoder: Encoder, context: Context) -> dict[str, tuple[float, float]]:

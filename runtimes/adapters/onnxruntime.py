@@ -49,6 +49,9 @@ _INTEGER_OPERATORS = (
     b"DequantizeLinear",
 )
 
+# Parts of the names of operators that multiply matrices.
+_PRODUCTS = ("MatMul", "Gemm", "Attention")
+
 # The first that knows the operators of our graphs (export.dialects).
 _OLDEST = (1, 31)
 
@@ -130,6 +133,8 @@ def open_model(
     spinning = "1" if wanted["spinning"] else "0"
     settings.add_session_config_entry("session.intra_op.allow_spinning", spinning)
     providers = [provider] if device == "cpu" else [provider, _PROVIDERS["cpu"]]
+    if device != "cpu":
+        settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
         session = library.InferenceSession(str(path), settings, providers=providers)
     except Exception as error:
@@ -150,7 +155,29 @@ def open_model(
             RuntimeWarning,
             stacklevel=2,
         )
+    elif device != "cpu" and _mostly_elsewhere(session, provider):
+        actual = "cpu"
+        warnings.warn(
+            f"{provider} has no kernels for most matrix products of {path.name}: the CPU runs "
+            "them, with copies in between.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return OnnxRuntimeSession(session, actual, _held(path) if precision == "auto" else precision)
+
+
+def _mostly_elsewhere(session: Any, provider: str) -> bool:
+    """Whether a provider that started was given less than half of the matrix products.
+
+    The library puts what a provider has no kernel for (CUDA: most of INT8) on the CPU, unsaid.
+    """
+    places = [
+        part.ep_name
+        for part in session.get_provider_graph_assignment_info()
+        for node in part.get_nodes()
+        if any(word in node.op_type for word in _PRODUCTS)
+    ]
+    return 2 * places.count(provider) < len(places)
 
 
 def _held(path: Path) -> str:

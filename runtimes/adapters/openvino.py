@@ -68,10 +68,12 @@ class OpenVinoSession:
             request = self._request
             # Set by position and without copying: the library's own dispatch of a dict costs
             # several times as much.
+            arrays = []  # the library keeps addresses, not arrays: these live until it is done
             for index, name in enumerate(self.input_names):
                 array = np.ascontiguousarray(inputs[name], dtype=self._types[index])
                 if self._nested:
                     array = array[:, None]
+                arrays.append(array)
                 request.set_input_tensor(index, self._tensor(array, shared_memory=True))
             request.infer(share_outputs=True)
             # Copied, because the next call writes to the same memory.

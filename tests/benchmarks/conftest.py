@@ -28,8 +28,8 @@ def write_tokenizer(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
 
 
-def write_model(path: Path, scores: dict[str, tuple[float, float]]) -> None:
-    """An ONNX file that adds up the scores of the words that the mask leaves."""
+def write_model(path: Path, scores: dict[str, tuple[float, float]], *, masked: bool = True) -> None:
+    """An ONNX file that adds up the scores of the words that the mask leaves, or of all."""
     from onnx import TensorProto, checker, helper, numpy_helper, save
 
     table = np.zeros((len(VOCABULARY), len(LABELS)), dtype=np.float32)
@@ -40,7 +40,9 @@ def write_model(path: Path, scores: dict[str, tuple[float, float]]) -> None:
         helper.make_node("Cast", ["attention_mask"], ["float_mask"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["float_mask", "last"], ["mask"]),
         helper.make_node("Mul", ["words", "mask"], ["kept"]),
-        helper.make_node("ReduceSum", ["kept", "time"], ["logits"], keepdims=0),
+        helper.make_node(
+            "ReduceSum", ["kept" if masked else "words", "time"], ["logits"], keepdims=0
+        ),
     ]
     names = ("input_ids", "attention_mask")
     graph = helper.make_graph(
@@ -70,11 +72,15 @@ def artifact(tmp_path: Path) -> Callable[..., Subject]:
     """Writes an artifact and returns the subject that opens it in ONNX Runtime."""
 
     def build(
-        name: str, scores: dict[str, tuple[float, float]] | None = None, precision: str = "fp32"
+        name: str,
+        scores: dict[str, tuple[float, float]] | None = None,
+        precision: str = "fp32",
+        *,
+        masked: bool = True,
     ) -> Subject:
         def populate(folder: Path) -> None:
             write_tokenizer(folder)
-            write_model(folder / "onnx" / "model.onnx", scores or KNOWS_BOTH)
+            write_model(folder / "onnx" / "model.onnx", scores or KNOWS_BOTH, masked=masked)
 
         entry = ModelEntry(
             runtime="onnxruntime", format="onnx", path="onnx/model.onnx", precision=precision

@@ -77,6 +77,16 @@ def test_rows_are_measured_together_and_failures_do_not_stop_them(
     assert "export on ONNX Runtime" in render_markdown(report)
 
 
+def test_answers_that_depend_on_padding_are_those_of_single_texts(artifact, examples):
+    scores = {"good": (0.0, 1.0), "bad": (1.0, 0.0), "[PAD]": (9.0, 0.0)}
+    subjects = [artifact("masked", scores), artifact("seeing padding", scores, masked=False)]
+    report = benchmark(subjects, examples, reference="masked", settings=QUICK)
+    masked, other = report.rows
+    assert other.metric.value == masked.metric.value == pytest.approx(95.0)
+    assert "depend on the texts beside" in other.note
+    assert not masked.note
+
+
 def test_batch_sizes_lengths_and_cold_starts(artifact, export, examples):
     settings = replace(QUICK, throughput_batches=(4, 16), cold_starts=2, lengths=(4, 16, 32, 999))
     steps = []

@@ -38,6 +38,8 @@ def test_two_processes_train_and_distil(task: Any, tmp_path: Path) -> None:
     assert done.stdout.count("accuracy") == 1, "one process tells of it"
     steps = max(entry["step"] for entry in record["history"])
     assert steps == 6 * -(-360 // 32), "16 examples of each of the two make a step"
+    looks = sum("eval_accuracy" in entry for entry in record["history"])
+    assert looks == 6 * 2, "two an epoch"
 
     out = tmp_path / "out"
     done = launch(
@@ -55,3 +57,19 @@ def test_two_processes_train_and_distil(task: Any, tmp_path: Path) -> None:
     assert distilled["selection_accuracy"] > 80
     assert report["recommended"] is not None
     assert not (out / ".edgepress" / "scratch").exists()
+
+
+def test_two_processes_pretrain_by_the_loss_of_one(task: Any, tmp_path: Path) -> None:
+    base, text = task.save_bert(tmp_path / "base"), tmp_path / "text.txt"
+    text.write_text("\n\n".join(sentence for sentence, _ in task.make_rows(400, seed=5)))
+    done = launch(
+        *("train", str(base), "--data", str(text), "--objective", "mlm"),
+        *("--out", str(tmp_path / "out"), "learning_rate=3e-3", "epochs=2", "accumulate=2"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("note: ") == 1, "one process tells of the new head"
+    history = json.loads((tmp_path / "out" / "training.json").read_text())["history"]
+    looks = [entry for entry in history if "eval_loss" in entry]
+    assert looks
+    for entry in looks:
+        assert entry["eval_loss"] == pytest.approx(entry["eval_masked_loss"], rel=0.2)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from benchmarks.expected import ExpectedDrop
 from benchmarks.metrics import Drop
 from benchmarks.report import Percentiles, Row
+from benchmarks.stats import Interval
 from compress.search import Choice, choose, probable_drop
 
 
@@ -43,6 +44,15 @@ def test_of_those_that_are_level_the_most_accurate_wins() -> None:
     choice = choose(rows, max_drop=1.0, confidence=0.5, names={})
     assert choice.row_id == "b"
     assert "as fast as any" in choice.reasons[-1]
+
+
+def test_rows_timed_apart_are_ranked_by_their_ratios() -> None:
+    def timed(name: str, p50: float, times: float) -> Row:
+        return replace(row(name, p50, 0.0), speedup=Interval(times, times, times))
+
+    in_a_slow_minute = timed("faster", 1.5, 12)
+    assert chosen([in_a_slow_minute, timed("slower", 1.0, 10)]) == "faster"
+    assert chosen([in_a_slow_minute, row("without a ratio", 1.0, 0.0)]) == "without a ratio"
 
 
 def test_an_uncertain_drop_needs_room() -> None:

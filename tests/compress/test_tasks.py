@@ -328,7 +328,7 @@ def alike(count: int, seed: int) -> list[dict[str, Any]]:
         kinds = rng.integers(2, size=2)
         one, other = (
             " ".join(
-                [*rng.choice(FILLERS, size=int(rng.integers(2, 6))), rng.choice((GOOD, BAD)[k])]
+                [rng.choice((GOOD, BAD)[k]), *rng.choice(FILLERS, size=int(rng.integers(2, 6)))]
             )
             for k in kinds
         )
@@ -368,6 +368,8 @@ def save_embedder(folder: Path, base: Path, rows: list[dict[str, Any]]) -> Path:
     (folder / "modules.json").write_text(
         json.dumps([{"type": f"sentence_transformers.models.{k}", "path": p} for k, p in modules])
     )
+    # fewer tokens than its tokenizer and some of the texts have
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 6}')
     return folder
 
 
@@ -378,6 +380,9 @@ def test_sentence_embedding(task: Any, tmp_path: Path, capfd: pytest.CaptureFixt
     reported = compressed(out, teacher, "--data", data, metric="Spearman")
     assert reported["reference"]["metric"]["value"] > 70
     assert reported["recommended"]["metric"]["value"] > 55
+    assert json.loads((out / "artifact" / "manifest.json").read_text())["max_length"] == 6
+    [stock] = [row for row in reported.values() if row["model"] == "stock ONNX export"]
+    assert stock["metric"]["value"] == pytest.approx(reported["reference"]["metric"]["value"])
     card = (out / "artifact" / "README.md").read_text()
     assert "pipeline_tag: sentence-similarity" in card
     texts = [row["text"] for row in alike(60, seed=9)]

@@ -31,6 +31,7 @@ def save(model: Any, tokenizer: Any, folder: Path) -> Path:
 
 @pytest.fixture
 def bert(tokenizer: Any, tmp_path: Path) -> Path:
+    """Saved in half precision, and without names for its two classes."""
     from transformers import BertConfig, BertForSequenceClassification
 
     torch.manual_seed(0)
@@ -42,9 +43,9 @@ def bert(tokenizer: Any, tmp_path: Path) -> Path:
         intermediate_size=48,
         max_position_embeddings=40,
         initializer_range=0.3,
-        id2label={0: "no", 1: "yes"},
     )
-    return save(BertForSequenceClassification(config), tokenizer, tmp_path / "bert")
+    model = BertForSequenceClassification(config).bfloat16()
+    return save(model, tokenizer, tmp_path / "bert")
 
 
 @pytest.mark.slow
@@ -57,6 +58,7 @@ def test_stock_exports_open_and_agree(
         export_stock(bert, tmp_path / name, name, calibration)
         with open_model_folder(tmp_path / name, runtime=runtime, precision=precision) as model:
             logits = model.logits(texts)
+            assert model.labels == ("LABEL_0", "LABEL_1")
         assert logits.shape == expected.shape, name
         if name == "onnx-fp32":
             assert np.abs(logits - expected).max() < 1e-3

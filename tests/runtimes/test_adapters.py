@@ -153,6 +153,38 @@ class TestOnnxRuntime:
                 )
         assert session.device == "cpu"
 
+    def test_products_that_the_provider_left_to_the_cpu_are_warned_of_and_reported(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        import onnxruntime
+        from onnx import TensorProto, helper, save
+
+        nodes = [helper.make_node("MatMul", ["a", "b"], ["c"])]
+        one, other = (
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 2]) for name in "ab"
+        )
+        product = helper.make_tensor_value_info("c", TensorProto.FLOAT, [2, 2])
+        graph = helper.make_graph(nodes, "product", [one, other], [product])
+        opset = [helper.make_opsetid("", 18)]
+        save(helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "model.onnx")
+
+        class Started(onnxruntime.InferenceSession):  # type: ignore[misc]
+            """CUDA is there, and has a kernel for nothing."""
+
+            def get_providers(self) -> list[str]:
+                return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+        listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
+        monkeypatch.setattr(onnxruntime, "InferenceSession", Started)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Specified provider")
+            with pytest.warns(RuntimeWarning, match="most matrix products"):
+                session = get_runtime("onnxruntime").open_model(
+                    tmp_path / "model.onnx", device="cuda", precision="fp32"
+                )
+        assert session.device == "cpu"
+
     def test_two_builds_that_overwrite_each_other_are_pointed_out(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -192,6 +224,25 @@ class TestOpenVino:
         path = _write_dense_model(tmp_path / "model.xml", quantized=quantized)
         session = get_runtime("openvino").open_model(path, precision=declared)
         assert (session.precision == "int8") is quantized
+
+    def test_inputs_of_another_type_are_converted_and_kept(self, tmp_path: Path) -> None:
+        from runtimes.adapters.openvino import import_openvino
+
+        openvino = import_openvino()
+        op, names = openvino.opset13, ("input_ids", "attention_mask", "token_type_ids")
+        ports = [op.parameter([-1, -1], np.int32, name=name) for name in names]
+        for port, name in zip(ports, names, strict=True):
+            port.output(0).set_names({name})
+        total = op.constant(np.int32(0))
+        for scale, port in zip((100, 10, 1), ports, strict=True):
+            total = op.add(total, op.multiply(port, op.constant(np.int32(scale))))
+        logits = op.result(op.convert(total, "f32"))
+        logits.input(0).get_source_output().set_names({"logits"})
+        openvino.save_model(openvino.Model([logits], ports), tmp_path / "model.xml")
+        session = get_runtime("openvino").open_model(tmp_path / "model.xml", precision="fp32")
+        inputs = {name: np.full((64, 64), i, dtype=np.int64) for i, name in enumerate(names, 1)}
+        for _ in range(20):
+            np.testing.assert_array_equal(session.run(inputs)["logits"], 123)
 
     def test_nothing_is_sent_over_the_network(self) -> None:
         from runtimes.adapters.openvino import import_openvino

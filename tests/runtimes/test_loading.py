@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -174,6 +175,36 @@ def test_a_bare_export_opens_with_the_configuration_beside_it(
     (folder / "config.json").unlink()
     with pytest.raises(ArtifactError, match="id2label"):
         open_model_folder(folder)
+
+
+def test_an_export_that_wants_what_no_tokenizer_gives_is_refused(
+    tmp_path: Path, wordpiece: Backend, write_onnx: Callable[..., Path]
+) -> None:
+    import onnx
+
+    path = write_onnx(tmp_path / "model.onnx")
+    model = onnx.load(path)
+    more = onnx.helper.make_tensor_value_info("position_ids", onnx.TensorProto.INT64, ["B", "T"])
+    model.graph.input.append(more)
+    onnx.save(model, path)
+    wordpiece.save(str(tmp_path / "tokenizer.json"))
+    config = {"id2label": {"0": "sad", "1": "fine", "2": "glad"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ArtifactError, match="position_ids"):
+        open_model_folder(tmp_path)
+
+
+def test_int8_that_may_saturate_on_this_processor_is_warned_of(
+    make_artifact: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtimes.loading.processor_flags", lambda: frozenset({"avx2"}))
+    exact = ("avx512_vnni", "avx_vnni")
+    with pytest.warns(RuntimeWarning, match=r"avx512_vnni.*reduce_range"):
+        load(make_artifact(dataclasses.replace(ONNX, instruction_sets=exact))).close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for sets in ((), ("any",), ("avx2",)):
+            load(make_artifact(dataclasses.replace(ONNX, instruction_sets=sets))).close()
 
 
 def test_a_folder_without_a_model_is_an_error_that_says_what_was_looked_for(tmp_path: Path) -> None:

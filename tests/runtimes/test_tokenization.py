@@ -197,6 +197,11 @@ def test_labels_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     names = {str(i): f"c{i}" for i in range(12)}
     (tmp_path / "config.json").write_text(json.dumps({"id2label": names}, sort_keys=True))
     assert read_hf_config(tmp_path).labels == tuple(f"c{i}" for i in range(12))
+    # Transformers does not write its default, two classes without names.
+    (tmp_path / "config.json").write_text('{"architectures": ["BertForTokenClassification"]}')
+    assert read_hf_config(tmp_path).labels == ("LABEL_0", "LABEL_1")
+    (tmp_path / "config.json").write_text('{"architectures": ["BertModel"]}')
+    assert read_hf_config(tmp_path).labels == ()
 
 
 def test_an_absent_or_damaged_tokenizer_is_named(tmp_path: Path) -> None:

@@ -12,10 +12,13 @@ import torch
 from benchmarks.examples import Examples
 from compress.cli import main
 from compress.data import Splits
-from compress.errors import DataError, RecipeError
+from compress.data.splitting import fingerprint
+from compress.errors import DataError, ModelError, RecipeError, UsageError
 from compress.finetune import TrainingSettings, load_training_settings, train
+from compress.finetune.base import new_pooler, open_base
 from compress.finetune.preparation import prepare
-from compress.finetune.trainer import class_weights, freeze
+from compress.finetune.run import _check_loss, _load
+from compress.finetune.trainer import _arguments, _interval, class_weights, freeze
 from compress.progress import SilentProgress
 
 NAMES = ("bad", "good")
@@ -134,6 +137,25 @@ def base(task: Any, tmp_path: Path) -> Path:
     return tmp_path / "base"
 
 
+Weights = dict[str, torch.Tensor]
+
+
+def rewrite(folder: Path, change: Callable[[Weights], Weights], **config: Any) -> None:
+    """Give a checkpoint other weights, and its configuration other values."""
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "model.safetensors"
+    save_file(change(load_file(file)), file, metadata={"format": "pt"})
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **config}))
+
+
+def without(*parts: str) -> Callable[[Weights], Weights]:
+    return lambda weights: {
+        name: value for name, value in weights.items() if not any(part in name for part in parts)
+    }
+
+
 @pytest.fixture
 def learn(base: Path, task: Any, tmp_path: Path) -> Callable[..., Any]:
     def run(out: str = "teacher", progress: Any = None, **settings: Any) -> Any:
@@ -242,3 +264,180 @@ def test_what_does_not_fit_is_refused_before_anything_is_touched(
     assert not (tmp_path / "new").exists()
     assert main(["train", str(base)]) == 2
     assert "--data is missing" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_base_in_half_precision_is_trained_in_full(
+    learn: Callable[..., Any], base: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    rewrite(base, lambda weights: {name: value.bfloat16() for name, value in weights.items()})
+    rewrite(base, lambda weights: weights, dtype="bfloat16")
+    trained = learn(epochs=0.5)
+    weights = load_file(trained.folder / "model.safetensors")
+    assert {value.dtype for value in weights.values()} == {torch.float32}
+    # What only bfloat16 holds would have been rounded to it at every step.
+    classifier = weights["classifier.weight"]
+    assert not torch.equal(classifier, classifier.bfloat16().float())
+    assert json.loads((trained.folder / "config.json").read_text())["dtype"] == "float32"
+
+
+@pytest.mark.slow
+def test_a_base_made_anew_or_more_processes_are_another_training(
+    learn: Callable[..., Any], base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import compress.distributed
+
+    learn(epochs=0.5)
+    assert "nothing was trained" in learn(epochs=0.5).notes[-1]
+    with monkeypatch.context() as patch:
+        patch.setattr(compress.distributed, "processes", lambda: 2)
+        with pytest.raises(UsageError, match="number of processes"):
+            learn(epochs=0.5)
+    rewrite(base, lambda weights: {name: 2 * value for name, value in weights.items()})
+    with pytest.raises(UsageError, match="another base"):
+        learn(epochs=0.5)
+
+
+def test_several_processes_look_at_the_validation_split_as_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = TrainingSettings(batch_size=10, evaluations=2)
+    assert _interval(400, settings) == 20
+    monkeypatch.setattr("compress.finetune.trainer.processes", lambda: 4)
+    assert _interval(400, settings) == 5
+
+
+def test_weights_that_a_base_lacks_are_not_drawn_in_silence(
+    learn: Callable[..., Any], base: Path, tmp_path: Path
+) -> None:
+    rewrite(base, without("layer.1.attention.self.query", "pooler"))
+    with pytest.raises(
+        ModelError, match=r"bert\.encoder\.layer\.1\.attention\.self\.query"
+    ) as error:
+        learn()
+    assert "pooler" not in str(error.value)
+    assert not (tmp_path / "teacher").exists()
+
+
+def test_an_encoder_of_another_size_than_its_configuration_is_refused(
+    learn: Callable[..., Any], base: Path
+) -> None:
+    rewrite(base, lambda weights: weights, vocab_size=77)
+    with pytest.raises(ModelError, match="word_embeddings"):
+        learn()
+
+
+@pytest.mark.slow
+def test_a_new_pooler_is_told_of(learn: Callable[..., Any], base: Path) -> None:
+    assert not any("pooler" in note for note in learn("whole", epochs=0.5).notes)
+    rewrite(base, without("pooler", "classifier"))
+    assert any("no pooler" in note for note in learn("without", epochs=0.5).notes)
+
+
+@pytest.mark.parametrize(
+    "family", ["Albert", "Bert", "DebertaV2", "DistilBert", "Electra", "MPNet", "Roberta"]
+)
+def test_what_is_encoder_and_what_is_head_is_known_of_every_family(
+    family: str, tmp_path: Path
+) -> None:
+    import transformers
+
+    sizes: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    if family == "DistilBert":
+        sizes = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32}
+    config = getattr(transformers, f"{family}Config")(vocab_size=50, **sizes)
+    getattr(transformers, f"{family}ForMaskedLM")(config).save_pretrained(tmp_path)
+    opener = transformers.AutoModelForSequenceClassification
+    model, new = open_base(opener, str(tmp_path), num_labels=3)
+    assert any("classifier" in name for name in new)
+    assert new_pooler(model, new) == (family in ("Albert", "Bert"))
+    again, none = open_base(transformers.AutoModelForMaskedLM, str(tmp_path))
+    assert none == []
+    name = next(name for name, _ in again.base_model.named_parameters() if "ayer" in name)
+    rewrite(tmp_path, without(f"{again.base_model_prefix}.{name}"))
+    with pytest.raises(ModelError, match="weights of its encoder"):
+        open_base(opener, str(tmp_path), num_labels=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings", [{"patience": 1, "epochs": 9, "learning_rate": 1e-5}, {"epochs": 1.5}]
+)
+def test_killed_between_its_end_and_its_record_it_trains_no_further(
+    settings: dict[str, Any],
+    learn: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = learn("whole", **settings)
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("compress.finetune.run.save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            learn("parts", **settings)
+    monkeypatch.setattr("transformers.Trainer.training_step", None)
+    parts = learn("parts", **settings)
+    assert (parts.metrics, parts.metric) == (whole.metrics, whole.metric)
+    files = [one.folder / "model.safetensors" for one in (whole, parts)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    histories = [json.loads((one.folder / "training.json").read_text()) for one in (whole, parts)]
+    steps = [max(entry["step"] for entry in record["history"]) for record in histories]
+    assert steps[0] == steps[1]
+    if "patience" in settings:
+        assert steps[0] < 9 * -(-360 // 32), "it was stopped early"
+
+
+def labelled_as(task: str, problem_type: str, **more: Any) -> Examples:
+    labels = np.zeros((2, 2) if task == "question-answering" else 2, dtype=np.int64)
+    return Examples(("a", "b"), labels, NAMES, task=task, problem_type=problem_type, **more)
+
+
+@pytest.mark.parametrize(
+    ("task", "problem_type"),
+    [
+        ("question-answering", "single_label_classification"),
+        ("text-classification", "multi_label_classification"),
+        ("text-classification", "regression"),
+    ],
+)
+@pytest.mark.parametrize("settings", [{"label_smoothing": 0.1}, {"class_weights": "balanced"}])
+def test_what_only_the_loss_of_classes_knows_is_refused_elsewhere(
+    task: str, problem_type: str, settings: dict[str, Any]
+) -> None:
+    chosen = TrainingSettings(**settings)
+    with pytest.raises(UsageError, match=next(iter(settings))):
+        _check_loss(chosen, labelled_as(task, problem_type))
+    _check_loss(TrainingSettings(), labelled_as(task, problem_type))
+    for classes in ("text-classification", "token-classification"):
+        _check_loss(chosen, labelled_as(classes, "single_label_classification"))
+
+
+def test_choices_are_learnt_as_choices_whatever_the_base_was_for(base: Path) -> None:
+    rewrite(base, lambda weights: weights, problem_type="regression")
+    given = labelled_as("multiple-choice", "single_label_classification")
+    model, _, _ = _load(
+        str(base), "multiple-choice", ("score",), given.problem_type, TrainingSettings(), given
+    )
+    assert model.config.problem_type is None
+
+
+def test_other_answers_are_other_data() -> None:
+    parts = [
+        labelled_as("question-answering", "single_label_classification", answers=answers)
+        for answers in ((("x", "y"), ("z",)), (("x",), ("y", "z")), (("x", "w"), ("z",)))
+    ]
+    assert len({fingerprint([part]) for part in parts}) == 3
+
+
+def test_one_process_uses_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr("compress.finetune.trainer.has_bfloat16", lambda device: False)
+    settings = TrainingSettings(batch_size=8, learning_rate=1e-3)
+    arguments = _arguments(tmp_path, settings, 100, "accuracy")
+    assert (arguments.n_gpu, arguments.train_batch_size) == (1, 8)

@@ -1,16 +1,21 @@
 """Pre-training on plain text: from nothing and from a checkpoint, with and without pairs."""
 
 import json
+import math
+import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from compress.cli import main
-from compress.errors import DataError
-from compress.finetune.pretraining import _features, _Masking, read_documents
+from compress.errors import DataError, ModelError, UsageError
+from compress.finetune import TrainingSettings
+from compress.finetune.pretraining import _features, _Masking, _pairs, pretrain, read_documents
 from compress.finetune.scratch import train_tokenizer
+from compress.progress import SilentProgress
 
 WORDS = [
     "the",
@@ -74,6 +79,179 @@ def test_an_encoder_from_nothing_learns_the_text(
     done = ["train", str(out), "--data", str(task.data), "--out", str(tmp_path / "teacher")]
     assert main([*done, "--epochs", "1"]) == 0
     assert (tmp_path / "teacher" / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_accumulated_batches_count_as_their_mean(text: Path, tmp_path: Path) -> None:
+    settings = TrainingSettings(
+        epochs=1, batch_size=8, accumulate=4, learning_rate=1e-5, vocabulary=100, max_length=32
+    )
+    out = tmp_path / "out"
+    pretrain(*("bert-tiny", str(text), out, settings), objective="mlm", progress=SilentProgress())
+    words = json.loads((out / "config.json").read_text())["vocab_size"]
+    history = json.loads((out / "training.json").read_text())["history"]
+    # It has learnt next to nothing yet: all words are as likely.
+    assert next(e["loss"] for e in history if "loss" in e) == pytest.approx(
+        math.log(words), rel=0.1
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["mlm", "mlm+nsp"])
+def test_the_perplexity_is_that_of_masked_tokens_alone(
+    objective: Any, text: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer, BertForPreTraining
+
+    settings = TrainingSettings(
+        epochs=1, learning_rate=3e-3, vocabulary=100, max_length=32, freeze_embeddings=True
+    )
+    out = tmp_path / "out"
+    done = pretrain(
+        *("bert-tiny", str(text), out, settings), objective=objective, progress=SilentProgress()
+    )
+    tokenizer, model = AutoTokenizer.from_pretrained(out), BertForPreTraining.from_pretrained(out)
+    _, held_out = _features(read_documents(str(text)), tokenizer, 32, objective, settings.seed)
+    masking, losses = _Masking(tokenizer, settings.seed), []
+    for feature in held_out:
+        batch = masking([masking.masked(feature)])
+        labels = batch.pop("labels")
+        batch.pop("next_sentence_label", None)
+        with torch.no_grad():
+            scores = model.eval()(**batch).prediction_logits[labels != -100]
+        losses += (-scores.log_softmax(-1))[range(len(scores)), labels[labels != -100]].tolist()
+    assert done.perplexity[1] == pytest.approx(math.exp(np.mean(losses)), rel=0.03)
+    record = json.loads((out / "training.json").read_text())
+    assert record["perplexity"]["after"] == done.perplexity[1]
+    looks = [entry for entry in record["history"] if "eval_loss" in entry]
+    assert looks[-1]["eval_loss"] == min(entry["eval_loss"] for entry in looks)
+
+
+@pytest.mark.slow
+def test_a_base_is_learnt_on_in_float32_without_what_is_frozen(
+    text: Path, task: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    base, out = task.save_bert(tmp_path / "base"), tmp_path / "out"
+    given = {name: v.bfloat16() for name, v in load_file(base / "model.safetensors").items()}
+    save_file(given, base / "model.safetensors", metadata={"format": "pt"})
+    settings = TrainingSettings(
+        epochs=1, learning_rate=1e-3, max_length=32, freeze_embeddings=True, freeze_layers=1
+    )
+    done = pretrain(
+        *(str(base), str(text), out, settings), objective="mlm", progress=SilentProgress()
+    )
+    weights = load_file(out / "model.safetensors")
+    assert {value.dtype for value in weights.values()} == {torch.float32}
+    same = {
+        name
+        for name, value in weights.items()
+        if name in given and value.equal(given[name].float())
+    }
+    assert "bert.embeddings.word_embeddings.weight" in same
+    assert "bert.encoder.layer.0.output.dense.weight" in same
+    assert "bert.encoder.layer.1.output.dense.weight" not in same
+    # A classifier's file has no head for masked words.
+    [note] = done.notes
+    assert "cls.predictions" in note
+    assert json.loads((out / "training.json").read_text())["notes"] == [note]
+    command = ["train", str(base), "--objective", "mlm", "--data", str(text), "--out", str(out)]
+    command += ["epochs=1", "learning_rate=1e-3", "max_length=32"]
+    assert main([*command, "freeze_embeddings=true", "freeze_layers=1"]) == 0  # it was finished
+    assert f"note: {note}" in capfd.readouterr().err
+
+
+def test_a_base_that_is_not_whole_is_refused(text: Path, task: Any, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    base, settings = task.save_bert(tmp_path / "base"), TrainingSettings(max_length=32)
+    weights = load_file(base / "model.safetensors")
+    del weights["bert.encoder.layer.1.output.dense.weight"]
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+    for objective in ("mlm", "mlm+nsp"):
+        with pytest.raises(ModelError, match=r"bert\.encoder\.layer\.1\.output\.dense\.weight"):
+            pretrain(
+                *(str(base), str(text), tmp_path / "out", settings),
+                objective=objective,  # type: ignore[arg-type]
+                progress=SilentProgress(),
+            )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"metric": "accuracy"},
+        {"class_weights": "balanced"},
+        {"label_smoothing": 0.1},
+        {"augment": 1},
+        {"unicode": "NFKC"},
+        {"whitespace": False},
+        {"missing": "drop"},
+        {"duplicates": "keep"},
+        {"freeze_layers": 9},
+    ],
+)
+def test_settings_that_would_change_nothing_are_refused(
+    setting: dict[str, Any], text: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=next(iter(setting))):
+        pretrain(
+            *("bert-tiny", str(text), tmp_path / "out", TrainingSettings(**setting)),
+            objective="mlm",
+            progress=SilentProgress(),
+        )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_killed_between_its_end_and_its_record_it_trains_no_further(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TrainingSettings(epochs=1, learning_rate=3e-3, vocabulary=100, max_length=32)
+
+    def run(out: str) -> Any:
+        return pretrain(
+            *("bert-tiny", str(text), tmp_path / out, settings),
+            objective="mlm",
+            progress=SilentProgress(),
+        )
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    whole = run("whole")
+    with monkeypatch.context() as patch:
+        patch.setattr("compress.finetune.pretraining.save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run("parts")
+    monkeypatch.setattr("transformers.Trainer.training_step", None)
+    assert run("parts").perplexity == whole.perplexity
+    files = [tmp_path / name / "model.safetensors" for name in ("whole", "parts")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_what_does_not_follow_is_neither_the_next_sentence_nor_the_same() -> None:
+    def pairs(documents: list[list[str]], seed: int) -> list[tuple[str, str, int]]:
+        found = list[tuple[str, str]]()
+
+        def tokenizer(first: list[str], second: list[str], **_: Any) -> dict[str, Any]:
+            found.extend(zip(first, second, strict=True))
+            return {name: [[0]] * len(first) for name in ("input_ids", "token_type_ids")}
+
+        labels = _pairs(documents, tokenizer, 8, random.Random(seed))
+        return [
+            (*pair, label["next_sentence_label"]) for pair, label in zip(found, labels, strict=True)
+        ]
+
+    following = {"a": "b", "b": "c"}
+    drawn = [pair for seed in range(50) for pair in pairs([["a", "b", "c"]], seed)]
+    assert {label for *_, label in drawn} == {0, 1}
+    for one, other, label in drawn:
+        assert (other == following[one]) == (label == 0)
+        assert other != one
+    assert {pair for seed in range(9) for pair in pairs([["a", "b"]], seed)} == {("a", "b", 0)}
 
 
 def test_tokens_are_masked_by_berts_rule() -> None:
