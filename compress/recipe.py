@@ -70,17 +70,17 @@ class DistillSettings(TrainSettings):
     continued_epochs: float = Field(
         0.7,
         gt=0,
-        description="factor for a member cut from a trained one, or nearer to the teacher than "
-        "twice `enough`: it has less to learn",
+        description="factor for a member cut from a trained one, or near the teacher as it is: it "
+        "has less to learn",
     )
     continued_rate: float = Field(
         0.5, gt=0, description="factor on the learning rate of such a member"
     )
     enough: float = Field(
-        0.06,
+        0.01,
         ge=0,
-        description="a member nearer to the teacher than this KL is not trained if it is probably "
-        "within the budget as it is",
+        description="a member nearer to the teacher than this KL, which is where training would "
+        "bring it, is not trained if it is probably within the budget as it is",
     )
 
 

@@ -27,9 +27,9 @@ __all__ = ["STAGE", "Distill"]
 
 # Training texts on which layers are compared, and projections refitted.
 PROBE_TEXTS, REPAIR_TEXTS = 384, 512
-# Times `enough` up to which a student is trained gently: on SST-2 the full rate takes one that
-# begins at a KL of 0.05 to 0.07, and one at 0.11 nowhere; half of it takes that one to 0.10.
-_GENTLY = 2.0
+# The KL up to which a student is trained gently: on SST-2 the full rate takes one that begins at
+# 0.05 to 0.07, and one at 0.11 nowhere; half of it takes that one to 0.10.
+_GENTLY = 0.12
 
 
 class Distill:
@@ -106,7 +106,7 @@ class Distill:
         untrained = copy.deepcopy(student)
         lessons = sum(step.get("steps", 0) > 0 for step in encoder.lineage)
         outputs, members = material.pool(settings, lessons)
-        if lessons or distance < _GENTLY * settings.enough:
+        if lessons or distance < _GENTLY:
             settings = _continued(settings)
         depth = len(student.config.layers)
         result = match_teacher(
