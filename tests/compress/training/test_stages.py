@@ -67,7 +67,7 @@ def test_finding_stages_loads_no_torch() -> None:
 
 def test_distilling_halves_the_layers_and_keeps_the_answers(toy: Any, tmp_path: Path) -> None:
     before = weights(toy.teacher)
-    context = toy.context(tmp_path, distill={**LEARN, "layers": 2})
+    context = toy.context(tmp_path, distill={**LEARN, "layers": 2, "continued_epochs": 1.0})
     encoder = start(toy)
     stage = get_stage("distill")
     stage.check(encoder, context)
