@@ -13,7 +13,7 @@ from compress.progress import Progress
 from compress.recipe import Recipe
 from compress.rivals import StockExports
 from compress.version import tool_version
-from compress.workspace import Workspace, digest, file_digest
+from compress.workspace import Workspace, checkpoint_files, digest
 
 if TYPE_CHECKING:
     from compress.stages.base import Context
@@ -55,10 +55,7 @@ class Job:
     @cached_property
     def model_key(self) -> str:
         """Digest of the checkpoint's files and of this tool's version."""
-        patterns = ("*.safetensors", "*.json", "*_Pooling/config.json")
-        files = sorted(file for pattern in patterns for file in self.checkpoint.glob(pattern))
-        names = [str(file.relative_to(self.checkpoint)) for file in files]
-        return digest(tool_version(), list(zip(names, map(file_digest, files), strict=True)))
+        return digest(tool_version(), checkpoint_files(self.checkpoint))
 
     def stock_exports(self) -> StockExports:
         """What the result is compared with."""

@@ -24,7 +24,7 @@ from compress.errors import UsageError
 if TYPE_CHECKING:
     from compress.stages.base import Encoder
 
-__all__ = ["Workspace", "digest", "file_digest"]
+__all__ = ["Workspace", "checkpoint_files", "digest", "file_digest"]
 
 _PRIVATE = ".edgepress"
 
@@ -39,6 +39,16 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checkpoint_files(folder: Path) -> list[tuple[str, str]]:
+    """Names and SHA-256 of all files of a checkpoint that say what it answers; of no folder, none.
+
+    A checkpoint that was made anew in its place is another one.
+    """
+    patterns = ("*.safetensors", "*.json", "*_Pooling/config.json")
+    files = sorted(file for pattern in patterns for file in folder.glob(pattern))
+    return [(str(file.relative_to(folder)), file_digest(file)) for file in files]
 
 
 class Workspace:

@@ -1,22 +1,10 @@
-"""The base model: which files it is, and whether they hold all of its encoder."""
+"""The base model, and whether its files hold all of its encoder."""
 
-from pathlib import Path
 from typing import Any
 
 from compress.errors import ModelError
-from compress.workspace import file_digest
 
-__all__ = ["contents", "new_pooler", "open_base"]
-
-
-def contents(base: str) -> list[tuple[str, str]]:
-    """Names and digests of a folder's files: one that was made anew is another base.
-
-    Of a hub id, or a size to start from, there are none.
-    """
-    folder = Path(base)
-    files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")])
-    return [(file.name, file_digest(file)) for file in files]
+__all__ = ["new_pooler", "open_base"]
 
 
 def open_base(opener: Any, base: str, **config: Any) -> tuple[Any, list[str]]:

@@ -19,7 +19,7 @@ from compress.data.reading import read_tables
 from compress.data.sources import locate
 from compress.data.table import is_missing
 from compress.errors import DataError, ModelError, UsageError
-from compress.finetune.base import contents, open_base
+from compress.finetune.base import open_base
 from compress.finetune.output import (
     check_out,
     last_checkpoint,
@@ -36,7 +36,7 @@ from compress.logs import quiet_transformers
 from compress.progress import Progress, SilentProgress
 from compress.tokenized import kept_length
 from compress.version import tool_version
-from compress.workspace import digest
+from compress.workspace import checkpoint_files, digest
 
 __all__ = ["Objective", "Pretrained", "pretrain", "read_documents"]
 
@@ -122,7 +122,7 @@ def pretrain(
     key = digest(
         tool_version(),
         base,
-        contents(base),
+        checkpoint_files(Path(base)),  # none of a hub id, or of a size to start from
         objective,
         documents,
         settings.model_dump(mode="json"),

@@ -9,7 +9,7 @@ from benchmarks.metrics import Metric
 from benchmarks.tasks import get_measure
 from compress.data import load_splits
 from compress.errors import ModelError, UsageError
-from compress.finetune.base import contents, new_pooler, open_base
+from compress.finetune.base import new_pooler, open_base
 from compress.finetune.output import (
     check_out,
     last_checkpoint,
@@ -29,7 +29,7 @@ from compress.pipeline import Columns
 from compress.progress import Progress, SilentProgress
 from compress.tokenized import kept_length
 from compress.version import tool_version
-from compress.workspace import digest
+from compress.workspace import checkpoint_files, digest
 from runtimes.hf_config import MODELS
 from runtimes.loading import open_checkpoint
 from runtimes.registry import get_task
@@ -119,7 +119,7 @@ def train(
     key = digest(
         tool_version(),
         base,
-        contents(base),
+        checkpoint_files(Path(base)),  # none of a hub id, or of a size to start from
         task,
         splits.fingerprint,
         settings.model_dump(mode="json"),
