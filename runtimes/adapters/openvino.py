@@ -167,7 +167,8 @@ def open_model(
         threads: Inference threads (CPU only); None lets the library use all cores.
         precision: `"fp32"`, `"bf16"` or `"fp16"` makes a float model compute in it (left alone,
             OpenVINO takes bf16 where the CPU has AMX, whatever the file holds); `"int8"` and
-            `"auto"` leave the choice to the library. The session reports what it came to.
+            `"auto"` leave the choice to the library. An INT8 file computes in fp32 between its
+            integer products on a CPU, whatever is declared. The session reports what it came to.
         options: `pinning`: whether each thread stays on a core of its own (CPU only). `buckets`:
             whether models of a few fixed lengths are compiled instead of one for all; None for
             where the device needs it (NPU).
@@ -204,7 +205,7 @@ def open_model(
                 port.any_name if port.names else f"output_{index}"
                 for index, port in enumerate(model.outputs)
             ]
-            result = core.compile_model(model, name, config)
+            result = core.compile_model(model, name, {**config, **_exact(model, device)})
         except Exception as error:
             problem = "there is no such file" if not path.exists() else str(error).strip()
             raise ArtifactError(f"OpenVINO cannot open {path}: {problem}") from error
@@ -239,6 +240,26 @@ def import_openvino() -> ModuleType:
         ) from error
     library: ModuleType = openvino
     return library
+
+
+def _exact(model: Any, device: str) -> dict[str, Any]:
+    """Settings with which the CPU plugin answers an INT8 model rightly at every length.
+
+    On CPUs with AMX, OpenVINO 2026.4 computes what lies between integer products in bf16, and its
+    compiled attention then gives wrong answers at single lengths, which ones depending on the
+    model's sizes. In fp32 it is right at all of them, and no slower.
+    """
+    if device not in ("cpu", "auto") or not any(
+        operation.get_type_name() == "FakeQuantize"
+        or (
+            operation.get_type_name() == "Constant"
+            and operation.get_element_type().get_type_name() in ("i8", "u8", "i4", "u4")
+        )
+        for operation in model.get_ordered_ops()
+    ):
+        return {}
+    hint = {"INFERENCE_PRECISION_HINT": "f32"}
+    return hint if device == "cpu" else {"DEVICE_PROPERTIES": {"CPU": hint}}
 
 
 def _present(core: Any) -> dict[str, str]:

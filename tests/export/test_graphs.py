@@ -10,12 +10,14 @@ import onnx
 import onnxruntime
 import pytest
 
+from compress.quantization_variants import safe_plan
 from export.folds import Folds
 from export.onnx import build_onnx, build_portable_onnx
 from export.openvino import build_openvino, save_openvino
 from export.parity import answers, torch_logits
 from export.quantization import QuantizationPlan
 from runtimes.errors import ModelError
+from runtimes.processor import processor_flags
 from runtimes.registry import get_runtime
 
 SIZES = {"heads": 2, "head_size": 8, "intermediate_size": 24}
@@ -139,6 +141,8 @@ def test_without_a_mask_the_constants_are_the_same(lean: Callable[..., Any]) -> 
 def test_every_fold_can_be_left_out_and_changes_nothing(
     lean: Callable[..., Any], name: str, plan: QuantizationPlan | None, padded: bool
 ) -> None:
+    if plan is not None:  # as a run takes it: 8 bits saturate where the CPU has no VNNI
+        plan = safe_plan(plan, processor_flags())
     model = lean(type_vocab_size=0)
     ids = np.random.default_rng(0).integers(5, 60, (3, 9))
     inputs = {"input_ids": ids}

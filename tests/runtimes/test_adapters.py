@@ -225,6 +225,38 @@ class TestOpenVino:
         session = get_runtime("openvino").open_model(path, precision=declared)
         assert (session.precision == "int8") is quantized
 
+    @pytest.mark.parametrize("declared", ["int8", "auto"])
+    @pytest.mark.parametrize("device", ["cpu", "auto"])
+    @pytest.mark.parametrize("quantized", [True, False])
+    def test_int8_models_compute_in_fp32_between_integer_products(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        declared: str,
+        device: str,
+        quantized: bool,
+    ) -> None:
+        """In bf16, OpenVINO's choice on CPUs with AMX, single lengths are answered wrongly.
+
+        Other CPUs take fp32 by themselves, so what the library is asked for is looked at.
+        """
+        from runtimes.adapters.openvino import import_openvino
+
+        openvino = import_openvino()
+        asked: list[dict[str, Any]] = []
+
+        class Core(openvino.Core):  # type: ignore[name-defined,misc]
+            def compile_model(self, model: Any, name: str, config: dict[str, Any]) -> Any:
+                asked.append(config)
+                return super().compile_model(model, name, config)
+
+        monkeypatch.setattr(openvino, "Core", Core)
+        path = _write_dense_model(tmp_path / "model.xml", quantized=quantized)
+        get_runtime("openvino").open_model(path, device=device, precision=declared)
+        hint = {"INFERENCE_PRECISION_HINT": "f32"} if quantized else {}
+        expected = hint if device == "cpu" or not hint else {"DEVICE_PROPERTIES": {"CPU": hint}}
+        assert asked == [{"PERFORMANCE_HINT": "LATENCY", **expected}]
+
     def test_inputs_of_another_type_are_converted_and_kept(self, tmp_path: Path) -> None:
         from runtimes.adapters.openvino import import_openvino
 
