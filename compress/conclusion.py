@@ -8,7 +8,6 @@ from benchmarks.latency import LatencySettings
 from benchmarks.report import Report, Row
 from benchmarks.subjects import Subject
 from compress.contenders import contenders
-from compress.family import Member, Staged, export_member
 from compress.job import Family, Job
 from compress.measure import (
     REFERENCE,
@@ -17,7 +16,8 @@ from compress.measure import (
     run_benchmark,
 )
 from compress.publish import publish
-from compress.search import Choice, choose
+from compress.search.family import Member, Staged, export_member
+from compress.search.selection import Choice, choose
 
 __all__ = ["Result", "conclude"]
 
@@ -124,8 +124,8 @@ def _alternatives(
     if context is None or not job.recipe.quantize.alternatives:
         return [], ()
     from compress.distillation import rounding_matters
-    from compress.prospects import float_drop, probable
-    from compress.refine import mixed_precision, variants
+    from compress.search.drop_estimate import float_drop, probable
+    from compress.search.quantization_search import mixed_precision, variants
 
     # Members stand in order of speed: the one after the chosen one is the next faster.
     place, reasons = -1, tuple[str, ...]()

@@ -13,7 +13,12 @@ from compress.conclusion import Result, conclude
 from compress.data import Splits, load_splits, load_unlabelled
 from compress.data.splitting import fingerprint
 from compress.data.vocabulary import vocabulary_of
-from compress.family import (
+from compress.hub import hub_if_reachable
+from compress.job import Family, Job
+from compress.logs import logging_to, quiet_transformers
+from compress.progress import Progress, SilentProgress
+from compress.recipe import Recipe, render_recipe
+from compress.search.family import (
     Member,
     Staged,
     check_stages,
@@ -21,11 +26,6 @@ from compress.family import (
     fallback_member,
     run_stages,
 )
-from compress.hub import hub_if_reachable
-from compress.job import Family, Job
-from compress.logs import logging_to, quiet_transformers
-from compress.progress import Progress, SilentProgress
-from compress.recipe import Recipe, render_recipe
 from compress.tokenized import kept_length
 from compress.workspace import Workspace, digest
 from runtimes.hf_config import problem_type_of, read_hf_config

@@ -14,10 +14,10 @@ from compress.errors import RecipeError
 from compress.fake_quantization import fake_quantized
 from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.material import Purpose
-from compress.prospects import probable, quantized_drop
 from compress.provenance import Provenance
 from compress.recipe import DistillSettings
 from compress.repair import repair_outputs
+from compress.search.drop_estimate import probable, quantized_drop
 from compress.stages.base import Context, Encoder
 from compress.stages.quantize import quantization_plan
 from compress.train import Evaluation

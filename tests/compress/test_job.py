@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.examples import Examples
-from compress.family import sample
 from compress.job import Job
 from compress.progress import SilentProgress
 from compress.recipe import Recipe
+from compress.search.family import sample
 from compress.workspace import Workspace
 
 

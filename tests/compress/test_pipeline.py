@@ -20,7 +20,7 @@ from benchmarks.report import Report, load_report
 from compress import conclusion, latency_measurement, pipeline
 from compress.cli import main
 from compress.recipe import load_recipe
-from compress.search import Choice
+from compress.search.selection import Choice
 from compress.stages import get_stage
 from runtimes import load
 from runtimes.artifact import read_manifest, verify

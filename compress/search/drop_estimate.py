@@ -9,7 +9,7 @@ from benchmarks.expected import ExpectedDrop, expected_drop
 from benchmarks.tasks import get_measure
 from compress.fake_quantization import fake_quantized
 from compress.inference import predict_logits
-from compress.search import probable_drop
+from compress.search.selection import probable_drop
 
 if TYPE_CHECKING:
     from compress.stages.base import Context, Encoder

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from compress.boundary import BEYOND, Candidate, close_in, fill_gap, go_beyond
+from compress.search.frontier import BEYOND, Candidate, close_in, fill_gap, go_beyond
 
 
 def search(

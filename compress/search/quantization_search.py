@@ -10,10 +10,10 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from compress.family import Staged, export_member
 from compress.material import Purpose
-from compress.prospects import drop_of, probable
 from compress.quantization_variants import Fallback, return_to_float
+from compress.search.drop_estimate import drop_of, probable
+from compress.search.family import Staged, export_member
 from compress.sensitivity import layer_sensitivities
 from compress.workspace import Workspace
 

@@ -10,7 +10,7 @@ from benchmarks.expected import ExpectedDrop
 from benchmarks.metrics import Drop
 from benchmarks.report import Percentiles, Row
 from benchmarks.stats import Interval
-from compress.search import Choice, choose, probable_drop
+from compress.search.selection import Choice, choose, probable_drop
 
 
 def row(

@@ -106,7 +106,7 @@ def run_stages(
         key: Digest of the imported model and of the data.
         deadline: Moment of `time.monotonic` by which all but the first of the members have to be
             ready, and until which more of them are made where the budget ends
-            (`compress.boundary`); None makes those of the recipe only.
+            (`compress.search.frontier`); None makes those of the recipe only.
 
     Returns:
         The members, the imported one first, all with the plan of the `quantize` stage if the
@@ -140,10 +140,10 @@ def _by_speedups(
 ) -> list["Staged"]:
     """A member for each speed-up, further ones while the budget is not used up, and until the
     deadline more of them where it ends."""
-    from compress.boundary import Candidate, close_in, fill_gap, fits, go_beyond
     from compress.distributed import from_main
-    from compress.prospects import quantized_drop
-    from compress.search import probable_drop
+    from compress.search.drop_estimate import quantized_drop
+    from compress.search.frontier import Candidate, close_in, fill_gap, fits, go_beyond
+    from compress.search.selection import probable_drop
     from compress.shrink import OutOfReachError
 
     latency, recipe = context.latency, context.recipe
