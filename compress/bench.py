@@ -14,7 +14,7 @@ from compress.data.vocabulary import vocabulary_of
 from compress.errors import ModelError, UsageError
 from compress.measure import run_benchmark
 from compress.peaks import peaks_by_threads
-from compress.pipeline import Columns
+from compress.pipeline.run import Columns
 from compress.progress import Progress
 from runtimes.artifact import MANIFEST_NAME, Manifest, read_manifest
 from runtimes.fingerprint import usable_cores

@@ -131,8 +131,8 @@ def run(
         },
     )
     # After the recipe: a mistake in it is answered before the exporters are imported.
-    from compress.pipeline import Columns
-    from compress.pipeline import run as run_pipeline
+    from compress.pipeline.run import Columns
+    from compress.pipeline.run import run as run_pipeline
 
     result = run_pipeline(
         model,
@@ -202,7 +202,7 @@ def train(
         _pretrain(base, data, out, settings, objective, text_column, context.obj, as_json, quiet)
         return
     from compress.finetune.run import train as run_training
-    from compress.pipeline import Columns
+    from compress.pipeline.run import Columns
 
     trained = run_training(
         base,
@@ -248,7 +248,7 @@ def demo(
 ) -> None:
     """Run the whole job with no download: generated voice-assistant data, a small BERT."""
     from compress.demo import prepare
-    from compress.pipeline import run as run_pipeline
+    from compress.pipeline.run import run as run_pipeline
     from compress.recipe import load_recipe
 
     progress = _progress(quiet)
@@ -328,7 +328,7 @@ def bench(
             hint=f"try: compress bench {shlex.join(map(str, models))} --data my-data.csv",
         )
     from compress.bench import bench_models, tune_artifact
-    from compress.pipeline import Columns
+    from compress.pipeline.run import Columns
 
     if tune:
         names = Columns(text_column, pair_column, label_column)

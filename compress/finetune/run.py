@@ -25,7 +25,7 @@ from compress.finetune.settings import TrainingSettings
 from compress.finetune.tasks import check_trainable, get_training_task
 from compress.hub import hub_if_reachable
 from compress.logs import quiet_transformers
-from compress.pipeline import Columns
+from compress.pipeline.run import Columns
 from compress.progress import Progress, SilentProgress
 from compress.tokenized import kept_length
 from compress.version import tool_version

@@ -256,7 +256,9 @@ def test_options_may_stand_anywhere(task: Any, tmp_path: Path, capfd: Any) -> No
         assert "max_length=41, but the model has 40 positions" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("place", ["compress.pipeline.load_splits", "compress.recipe.load_recipe"])
+@pytest.mark.parametrize(
+    "place", ["compress.pipeline.run.load_splits", "compress.recipe.load_recipe"]
+)
 def test_ctrl_c_before_anything_is_written(
     place: str, task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
@@ -280,10 +282,10 @@ def test_a_full_disk_is_said_and_a_bug_is_shown(
 
         return stop
 
-    monkeypatch.setattr("compress.pipeline.load_splits", fail(errno.ENOSPC))
+    monkeypatch.setattr("compress.pipeline.run.load_splits", fail(errno.ENOSPC))
     assert main(run(task, tmp_path / "out")) == 1
     assert capfd.readouterr().err == "error: some/file: No space left on device\n"
-    monkeypatch.setattr("compress.pipeline.load_splits", fail(errno.ENOENT))
+    monkeypatch.setattr("compress.pipeline.run.load_splits", fail(errno.ENOENT))
     with pytest.raises(FileNotFoundError):
         main(run(task, tmp_path / "out"))
 
@@ -541,7 +543,7 @@ def test_demo_runs_the_whole_job_on_its_own_data(
         seen.update(model=model, data=data, out=out, effort=recipe.effort, seed=recipe.seed)
         raise StopError
 
-    monkeypatch.setattr("compress.pipeline.run", take)
+    monkeypatch.setattr("compress.pipeline.run.run", take)
     with pytest.raises(StopError):
         main(["demo", "--out", str(tmp_path), "--effort", "fast", "--seed", "3"])
     assert seen == {

@@ -16,8 +16,8 @@ import torch
 import transformers
 
 from compress.encoder.checkpoint import read_config
-from compress.job import Job
-from compress.pipeline import Columns, _prepare, _read_data
+from compress.pipeline.inputs import Job
+from compress.pipeline.run import Columns, _prepare, _read_data
 from compress.progress import SilentProgress
 from compress.recipe import Recipe
 from compress.stages import get_stage, stage_names

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compress.conclusion import Result, conclude
 from compress.data import Splits, load_splits, load_unlabelled
 from compress.data.splitting import fingerprint
 from compress.data.vocabulary import vocabulary_of
 from compress.hub import hub_if_reachable
-from compress.job import Family, Job
 from compress.logs import logging_to, quiet_transformers
+from compress.pipeline.finalize import Result, conclude
+from compress.pipeline.inputs import Family, Job
 from compress.progress import Progress, SilentProgress
 from compress.recipe import Recipe, render_recipe
 from compress.search.family import (

@@ -8,14 +8,14 @@ from benchmarks.latency import LatencySettings
 from benchmarks.report import Report, Row
 from benchmarks.subjects import Subject
 from compress.contenders import contenders
-from compress.job import Family, Job
 from compress.measure import (
     REFERENCE,
     candidates,
     reference_subject,
     run_benchmark,
 )
-from compress.publish import publish
+from compress.pipeline.inputs import Family, Job
+from compress.pipeline.publish import publish
 from compress.search.family import Member, Staged, export_member
 from compress.search.selection import Choice, choose
 

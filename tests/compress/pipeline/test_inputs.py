@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.examples import Examples
-from compress.job import Job
+from compress.pipeline.inputs import Job
 from compress.progress import SilentProgress
 from compress.recipe import Recipe
 from compress.search.family import sample

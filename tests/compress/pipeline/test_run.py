@@ -17,8 +17,10 @@ import pytest
 import yaml
 
 from benchmarks.report import Report, load_report
-from compress import conclusion, latency_measurement, pipeline
+from compress import latency_measurement
 from compress.cli import main
+from compress.pipeline import finalize as conclusion
+from compress.pipeline import run as pipeline
 from compress.recipe import load_recipe
 from compress.search.selection import Choice
 from compress.stages import get_stage
