@@ -8,7 +8,7 @@ import pytest
 from benchmarks.compare import compare_reports
 from benchmarks.metrics import Drop
 from benchmarks.report import Report, Row, save_report
-from compress.cli import main
+from compress.cli.app import main
 from runtimes.errors import DataError
 
 

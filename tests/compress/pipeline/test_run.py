@@ -18,7 +18,7 @@ import yaml
 
 from benchmarks.report import Report, load_report
 from compress import latency_measurement
-from compress.cli import main
+from compress.cli.app import main
 from compress.pipeline import finalize as conclusion
 from compress.pipeline import run as pipeline
 from compress.recipe import load_recipe
@@ -293,7 +293,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from compress.stages import get_stage
 stage = get_stage({stage!r})
 {how}
-from compress.cli import main
+from compress.cli.app import main
 sys.exit(main({arguments!r}))
 """
 IN_THE_MIDDLE = """

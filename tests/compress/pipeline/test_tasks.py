@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress.cli import main
+from compress.cli.app import main
 from runtimes import load
 from runtimes.loading import open_checkpoint
 

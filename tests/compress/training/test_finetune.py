@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.examples import Examples
-from compress.cli import main
+from compress.cli.app import main
 from compress.data import Splits
 from compress.data.splitting import fingerprint
 from compress.errors import DataError, ModelError, RecipeError, UsageError

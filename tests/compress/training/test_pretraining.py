@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from compress.cli import main
+from compress.cli.app import main
 from compress.errors import DataError, ModelError, UsageError
 from compress.finetune import TrainingSettings
 from compress.finetune.pretraining import _features, _Masking, _pairs, pretrain, read_documents

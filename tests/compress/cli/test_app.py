@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from compress import cli
-from compress.cli import main
+from compress.cli import app as cli
+from compress.cli.app import main
 
 # What a case gets: the task, an empty folder of its own, and the output folder. It returns the
 # command line.
@@ -575,7 +575,7 @@ def loaded_after(code: str) -> list[str]:
     "arguments", [["--help"], ["run", "--help"], [], ["--version"], ["m", "--data", "d", "x"]]
 )
 def test_help_and_mistakes_need_no_heavy_library(arguments: list[str]) -> None:
-    assert loaded_after(f"from compress.cli import main\nmain({arguments!r})") == []
+    assert loaded_after(f"from compress.cli.app import main\nmain({arguments!r})") == []
 
 
 def test_help_lists_the_commands(capfd: Any) -> None:

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
+from compress.cli.launch import missing_processes
 from compress.errors import BudgetError, DataError, EdgepressError, UsageError
-from compress.launch import missing_processes
 
 __all__ = ["app", "main"]
 
@@ -399,7 +399,7 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Show what a folder is: task, labels, sizes, what was done to it, whether it is intact."""
-    from compress.inspection import inspect_path
+    from compress.cli.inspect import inspect_path
 
     sys.stdout.write(inspect_path(path, as_json=as_json))
 
@@ -407,7 +407,7 @@ def inspect(
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Show this machine: runtimes, devices and why one is absent, versions, conflicts."""
-    from compress.doctor import diagnose, render_diagnosis
+    from compress.cli.doctor import diagnose, render_diagnosis
 
     diagnosis = diagnose()
     if as_json:
