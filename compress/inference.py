@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from compress.decisions import NOWHERE, decided
+from compress.distillation.loop import Evaluation
 from compress.objectives import Objective
 from compress.tokenized import TokenizedTexts, collate
-from compress.train import Evaluation
 
 if TYPE_CHECKING:
     from compress.encoder.masks import EncoderMasks

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.augmentation import Vocabulary, augment, read_vocabulary
-from compress.distillation import Selection, limited
+from compress.distillation.loop import has_bfloat16, training_device
+from compress.distillation.matching import Selection, limited
 from compress.distributed import from_main
 from compress.recipe import TrainSettings
 from compress.teacher_outputs import TeacherOutputs
 from compress.tokenized import TokenizedTexts, tokenize
-from compress.train import has_bfloat16, training_device
 
 if TYPE_CHECKING:
     from benchmarks.examples import Examples

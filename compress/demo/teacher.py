@@ -17,9 +17,9 @@ from torch.nn.functional import cross_entropy
 
 from compress.demo.grammar import Utterance
 from compress.demo.settings import TeacherSettings
+from compress.distillation.loop import fit, training_device
 from compress.finetune.scratch import train_tokenizer
 from compress.progress import Progress
-from compress.train import fit, training_device
 
 __all__ = ["train_teacher"]
 

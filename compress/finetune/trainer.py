@@ -28,11 +28,11 @@ from transformers import (
 )
 from transformers.integrations import TensorBoardCallback
 
+from compress.distillation.loop import has_bfloat16, training_device
 from compress.distributed import processes
 from compress.finetune.settings import TrainingSettings
 from compress.finetune.tasks import TrainingTask
 from compress.progress import Progress, Task
-from compress.train import has_bfloat16, training_device
 
 __all__ = ["build_pretrainer", "build_trainer", "class_weights", "freeze", "train_or_take_up"]
 

@@ -123,7 +123,7 @@ def _alternatives(
     context = family.context
     if context is None or not job.recipe.quantize.alternatives:
         return [], ()
-    from compress.distillation import rounding_matters
+    from compress.distillation.matching import rounding_matters
     from compress.search.drop_estimate import float_drop, probable
     from compress.search.quantization_search import mixed_precision, variants
 

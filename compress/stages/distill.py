@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from compress.depth import layers_left
-from compress.distillation import Selection, match_teacher
+from compress.distillation.layer_map import LINEAGE_KEY, after_removal, imitated_layers
+from compress.distillation.loop import Evaluation
+from compress.distillation.matching import Selection, match_teacher
 from compress.distributed import from_main
 from compress.encoder.surgery import SlicePlan, keep_layers
 from compress.errors import RecipeError
 from compress.fake_quantization import fake_quantized
-from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.material import Purpose
 from compress.provenance import Provenance
 from compress.recipe import DistillSettings
@@ -20,7 +21,6 @@ from compress.repair import repair_outputs
 from compress.search.drop_estimate import probable, quantized_drop
 from compress.stages.base import Context, Encoder
 from compress.stages.quantize import quantization_plan
-from compress.train import Evaluation
 from export.quantization import QuantizationPlan
 
 __all__ = ["STAGE", "Distill"]

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any, cast
 
 from compress.depth import layers_left
+from compress.distillation.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.encoder.surgery import SlicePlan, slice_model
 from compress.errors import RecipeError
 from compress.importance import Importance, fisher_importance
-from compress.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.material import Purpose
 from compress.provenance import Provenance, original_entry
 from compress.ranking import keep_best_heads, keep_best_neurons

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-import compress.train
+import compress.distillation.loop
+from compress.distillation.loop import Evaluation, fit
 from compress.progress import SilentProgress
-from compress.train import Evaluation, fit
 
 
 def line() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
@@ -40,7 +40,7 @@ def test_learns_and_repeats_itself() -> None:
 
 
 def test_bfloat16_trains_weights_that_stay_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compress.train, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(compress.distillation.loop, "has_bfloat16", lambda device: True)
     model, x, y = line()
     multiplied = []
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from compress.decisions import all_answers, decided
+from compress.distillation.loop import Evaluation, FitResult, fit
 from compress.distributed import from_main
 from compress.fake_quantization import fake_quantized
 from compress.inference import agreement, predict_logits
@@ -26,7 +27,6 @@ from compress.progress import Progress
 from compress.recipe import TrainSettings
 from compress.teacher_outputs import TeacherOutputs
 from compress.tokenized import TokenizedTexts, collate, length_grouped_batches
-from compress.train import Evaluation, FitResult, fit
 from export.quantization import QuantizationPlan
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import pytest
 import torch
 from transformers import BertTokenizer
 
-import compress.train
+import compress.distillation.loop
 from benchmarks.examples import Examples
+from compress.distillation.loop import fit
 from compress.encoder.config import LeanEncoderConfig
 from compress.encoder.modules import LeanEncoderForSequenceClassification
 from compress.losses import label_loss
@@ -21,7 +22,6 @@ from compress.progress import SilentProgress
 from compress.recipe import Recipe
 from compress.stages.base import Context, Encoder
 from compress.tokenized import TokenizedTexts, collate, length_grouped_batches, tokenize
-from compress.train import fit
 
 GOOD = ("good", "great", "fine", "lovely")
 BAD = ("bad", "awful", "poor", "dull")
@@ -104,7 +104,7 @@ class Toy:
 def full_precision() -> Iterator[None]:
     """What these models learn should not hang on whether this processor has bfloat16."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compress.train, "has_bfloat16", lambda device: False)
+        patch.setattr(compress.distillation.loop, "has_bfloat16", lambda device: False)
         yield
 
 
