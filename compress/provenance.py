@@ -6,7 +6,7 @@ from typing import Any
 
 from compress.encoder.config import LayerSizes
 from compress.encoder.surgery import SlicePlan
-from compress.importance import Importance
+from compress.pruning.importance import Importance
 
 __all__ = ["Provenance", "original_entry"]
 

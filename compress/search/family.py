@@ -141,10 +141,10 @@ def _by_speedups(
     """A member for each speed-up, further ones while the budget is not used up, and until the
     deadline more of them where it ends."""
     from compress.distributed import from_main
+    from compress.pruning.to_latency import OutOfReachError
     from compress.search.drop_estimate import quantized_drop
     from compress.search.frontier import Candidate, close_in, fill_gap, fits, go_beyond
     from compress.search.selection import probable_drop
-    from compress.shrink import OutOfReachError
 
     latency, recipe = context.latency, context.recipe
     assert latency is not None  # the caller has looked
@@ -249,7 +249,7 @@ def _apply(name: str, key: str, before: "Staged", context: "Context", workspace:
         OutOfReachError: The stage cannot make the encoder as fast as is asked; in all processes.
     """
     from compress.distributed import from_main, is_main
-    from compress.shrink import OutOfReachError
+    from compress.pruning.to_latency import OutOfReachError
 
     out_of_reach = None
     if is_main() or name == "distill":

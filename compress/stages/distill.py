@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-from compress.depth import layers_left
 from compress.distillation.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.distillation.loop import Evaluation
 from compress.distillation.matching import Selection, match_teacher
@@ -16,8 +15,9 @@ from compress.errors import RecipeError
 from compress.fake_quantization import fake_quantized
 from compress.material import Purpose
 from compress.provenance import Provenance
+from compress.pruning.layers import layers_left
+from compress.pruning.reconstruction import repair_outputs
 from compress.recipe import DistillSettings
-from compress.repair import repair_outputs
 from compress.search.drop_estimate import probable, quantized_drop
 from compress.stages.base import Context, Encoder
 from compress.stages.quantize import quantization_plan

@@ -1,8 +1,8 @@
 """Shrinks a model to a latency: how deep, and how wide each layer, by what it costs and is worth.
 
-For each depth that can reach the target, layers go first (`compress.depth`), then dynamic
+For each depth that can reach the target, layers go first (`compress.pruning.layers`), then dynamic
 programming over the latency table chooses heads and neurons for the rest
-(`compress.shape_search`), and least squares repair both. The depth whose draft answers nearest to
+(`compress.pruning.knapsack`), and least squares repair both. The depth whose draft answers nearest to
 the teacher wins. On SST-2 that order, found without training, was still the order after it: four
 narrow layers ahead of three wider ones of the same latency. Heads and neurons go in one turn: what
 scores say of a model that is damaged already misleads (docs/log.md).
@@ -14,17 +14,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from compress.depth import removal_path
 from compress.encoder.surgery import SlicePlan, keep_layers, slice_model
 from compress.errors import RecipeError
-from compress.importance import Importance, divergence_importance, fisher_importance
 from compress.inference import divergence, predict_logits
 from compress.latency_table import LatencyTable
 from compress.material import Material, Purpose
 from compress.progress import Progress
+from compress.pruning.importance import Importance, divergence_importance, fisher_importance
+from compress.pruning.knapsack import choose_sizes
+from compress.pruning.layers import removal_path
+from compress.pruning.reconstruction import repair_outputs
 from compress.recipe import PruneSettings
-from compress.repair import repair_outputs
-from compress.shape_search import choose_sizes
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead

@@ -9,7 +9,7 @@ import torch
 from compress.encoder.surgery import SlicePlan, keep_heads, keep_layers, slice_model
 from compress.inference import divergence, predict_logits
 from compress.progress import SilentProgress
-from compress.repair import _Stream, refit, repair_outputs
+from compress.pruning.reconstruction import _Stream, refit, repair_outputs
 from compress.tokenized import TokenizedTexts, collate
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.encoder.surgery import keep_layers
-from compress.importance import least_important_layers
 from compress.inference import divergence, predict_logits
 from compress.progress import Progress, SilentProgress
-from compress.repair import repair_outputs
+from compress.pruning.importance import least_important_layers
+from compress.pruning.reconstruction import repair_outputs
 from compress.tokenized import TokenizedTexts
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compress.encoder.config import LayerSizes
-from compress.importance import Importance
 from compress.latency_table import Curve, LatencyTable, LayerCosts
-from compress.shape_search import Shape, choose_sizes
+from compress.pruning.importance import Importance
+from compress.pruning.knapsack import Shape, choose_sizes
 
 STEP = 2
 CHOICE: dict[str, Any] = {"neuron_step": STEP, "head_size": 8, "smallest_neurons": 2}
