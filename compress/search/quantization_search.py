@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from compress.material import Purpose
-from compress.quantization_variants import Fallback, return_to_float
+from compress.quantization.mixed_precision import Fallback, return_to_float
+from compress.quantization.sensitivity import layer_sensitivities
 from compress.search.drop_estimate import drop_of, probable
 from compress.search.family import Staged, export_member
-from compress.sensitivity import layer_sensitivities
 from compress.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from compress.distillation.matching import Selection, match_teacher
 from compress.distributed import from_main
 from compress.encoder.surgery import SlicePlan, keep_layers
 from compress.errors import RecipeError
-from compress.fake_quantization import fake_quantized
 from compress.material import Purpose
 from compress.provenance import Provenance
 from compress.pruning.layers import layers_left
 from compress.pruning.reconstruction import repair_outputs
+from compress.quantization.fake_quantization import fake_quantized
 from compress.recipe import DistillSettings
 from compress.search.drop_estimate import probable, quantized_drop
 from compress.stages.base import Context, Encoder

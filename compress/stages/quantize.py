@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 
 from compress.errors import RecipeError
-from compress.quantization_variants import safe_plan
+from compress.quantization.mixed_precision import safe_plan
 from compress.recipe import Recipe
 from compress.stages.base import Context, Encoder
 from export.quantization import QuantizationPlan
@@ -88,8 +88,8 @@ def quantization_plan(recipe: Recipe) -> QuantizationPlan:
 
 def static_ranges(encoder: Encoder, context: Context) -> dict[str, tuple[float, float]]:
     """By linear layer, the range of its inputs on training texts."""
-    from compress.activation_ranges import activation_ranges
     from compress.material import Purpose
+    from compress.quantization.calibration import activation_ranges
 
     count = context.recipe.quantize.calibration_texts
     texts = context.material.sample(count, Purpose.RANGES)

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from compress.quantization_variants import safe_plan
+from compress.quantization.mixed_precision import safe_plan
 from export.folds import Folds
 from export.onnx import build_onnx, build_portable_onnx
 from export.openvino import build_openvino, save_openvino

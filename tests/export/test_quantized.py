@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from onnx import numpy_helper
 
-from compress.quantization_variants import safe_plan
+from compress.quantization.mixed_precision import safe_plan
 from export.onnx import build_onnx, build_portable_onnx
 from export.openvino import build_openvino, quantize_openvino
 from export.parity import torch_logits

@@ -7,15 +7,15 @@ import onnxruntime
 import pytest
 import torch
 
-from compress.activation_ranges import activation_ranges
-from compress.fake_quantization import (
+from compress.inference import predict_logits
+from compress.progress import SilentProgress
+from compress.quantization.calibration import activation_ranges
+from compress.quantization.fake_quantization import (
     fake_quantized,
     linear_layers,
     quantize_activations,
     quantize_weights,
 )
-from compress.inference import predict_logits
-from compress.progress import SilentProgress
 from compress.tokenized import TokenizedTexts, collate
 from export.onnx import build_onnx
 from export.quantization import QuantizationPlan

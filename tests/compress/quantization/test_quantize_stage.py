@@ -10,9 +10,9 @@ from transformers import BertTokenizer
 
 from benchmarks.examples import Examples
 from compress.errors import RecipeError
-from compress.fake_quantization import linear_layers
 from compress.material import Material
 from compress.progress import SilentProgress
+from compress.quantization.fake_quantization import linear_layers
 from compress.recipe import Recipe, load_recipe
 from compress.stages.base import Encoder
 from compress.stages.quantize import STAGE, quantization_plan

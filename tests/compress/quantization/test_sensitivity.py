@@ -7,12 +7,12 @@ import onnxruntime
 import pytest
 import torch
 
-from compress.activation_ranges import activation_ranges
-from compress.fake_quantization import linear_layers
 from compress.inference import predict_logits
 from compress.progress import SilentProgress
-from compress.quantization_variants import return_to_float
-from compress.sensitivity import layer_sensitivities
+from compress.quantization.calibration import activation_ranges
+from compress.quantization.fake_quantization import linear_layers
+from compress.quantization.mixed_precision import return_to_float
+from compress.quantization.sensitivity import layer_sensitivities
 from compress.tokenized import TokenizedTexts
 from export.onnx import build_onnx
 from export.quantization import QuantizationPlan

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from compress.linear_calls import LinearCall, intercepted_linears, linear_layers
+from compress.quantization.interception import LinearCall, intercepted_linears, linear_layers
 from export.quantization import QuantizationPlan, activation_scale
 
 if TYPE_CHECKING:

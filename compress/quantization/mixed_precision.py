@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from compress.sensitivity import Sensitivity
+from compress.quantization.sensitivity import Sensitivity
 from export.quantization import QuantizationPlan
 from runtimes.processor import saturates
 

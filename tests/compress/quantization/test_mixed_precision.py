@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compress.quantization_variants import Fallback, return_to_float, safe_plan, variants
-from compress.sensitivity import Sensitivity
+from compress.quantization.mixed_precision import Fallback, return_to_float, safe_plan, variants
+from compress.quantization.sensitivity import Sensitivity
 from export.quantization import QuantizationPlan
 
 LAYERS = [f"layers.{index}.feed_forward.down" for index in range(12)]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from compress.activation_ranges import RunningHistogram, activation_ranges
-from compress.fake_quantization import linear_layers
 from compress.progress import SilentProgress
+from compress.quantization.calibration import RunningHistogram, activation_ranges
+from compress.quantization.fake_quantization import linear_layers
 from compress.tokenized import TokenizedTexts
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from compress.linear_calls import LinearCall, intercepted_linears
 from compress.progress import Progress
+from compress.quantization.interception import LinearCall, intercepted_linears
 from compress.tokenized import TokenizedTexts, collate
 
 if TYPE_CHECKING:

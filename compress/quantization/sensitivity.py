@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.fake_quantization import fake_quantized
 from compress.inference import divergence, predict_logits
-from compress.linear_calls import linear_layers
 from compress.progress import Progress
+from compress.quantization.fake_quantization import fake_quantized
+from compress.quantization.interception import linear_layers
 from compress.tokenized import TokenizedTexts
 
 if TYPE_CHECKING:
