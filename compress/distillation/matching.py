@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from compress.corpus.teacher_outputs import TeacherOutputs
 from compress.decisions import all_answers, decided
 from compress.distillation.loop import Evaluation, FitResult, fit
 from compress.distributed import from_main
@@ -25,7 +26,6 @@ from compress.losses import hidden_state_loss, relation_loss
 from compress.progress import Progress
 from compress.quantization.fake_quantization import fake_quantized
 from compress.recipe import TrainSettings
-from compress.teacher_outputs import TeacherOutputs
 from compress.tokenized import TokenizedTexts, collate, length_grouped_batches
 from export.quantization import QuantizationPlan
 

@@ -150,10 +150,10 @@ def _prepare(job: Job, config: Any) -> _Start:
     Raises:
         EdgepressError: The model cannot be used, or the recipe does not fit it.
     """
+    from compress.corpus.corpus import Material
     from compress.encoder import UnsupportedArchitectureError, fold_token_types, keep_positions
     from compress.encoder.checkpoint import load_checkpoint
     from compress.encoder.importing import import_checkpoint
-    from compress.material import Material
     from compress.stages.base import Context, Encoder
 
     try:

@@ -18,8 +18,8 @@ from compress.pruning.reconstruction import repair_outputs
 from compress.tokenized import TokenizedTexts
 
 if TYPE_CHECKING:
+    from compress.corpus.corpus import Material
     from compress.encoder.modules import LeanEncoderWithHead
-    from compress.material import Material
 
 __all__ = ["layers_left", "removal_path"]
 

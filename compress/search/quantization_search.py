@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from compress.material import Purpose
+from compress.corpus.corpus import Purpose
 from compress.quantization.mixed_precision import Fallback, return_to_float
 from compress.quantization.sensitivity import layer_sensitivities
 from compress.search.drop_estimate import drop_of, probable

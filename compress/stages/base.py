@@ -11,9 +11,9 @@ from compress.recipe import Recipe
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from compress.corpus.corpus import Material
     from compress.encoder.modules import LeanEncoderWithHead
     from compress.latency_table import LatencyTable
-    from compress.material import Material
     from export.quantization import QuantizationPlan
 
 __all__ = ["Context", "Encoder", "Stage"]

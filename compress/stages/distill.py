@@ -6,13 +6,13 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+from compress.corpus.corpus import Purpose
 from compress.distillation.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.distillation.loop import Evaluation
 from compress.distillation.matching import Selection, match_teacher
 from compress.distributed import from_main
 from compress.encoder.surgery import SlicePlan, keep_layers
 from compress.errors import RecipeError
-from compress.material import Purpose
 from compress.provenance import Provenance
 from compress.pruning.layers import layers_left
 from compress.pruning.reconstruction import repair_outputs

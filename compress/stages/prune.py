@@ -5,10 +5,10 @@ import time
 from dataclasses import replace
 from typing import Any, cast
 
+from compress.corpus.corpus import Purpose
 from compress.distillation.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.encoder.surgery import SlicePlan, slice_model
 from compress.errors import RecipeError
-from compress.material import Purpose
 from compress.provenance import Provenance, original_entry
 from compress.pruning.importance import Importance, fisher_importance
 from compress.pruning.layers import layers_left

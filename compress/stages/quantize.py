@@ -88,7 +88,7 @@ def quantization_plan(recipe: Recipe) -> QuantizationPlan:
 
 def static_ranges(encoder: Encoder, context: Context) -> dict[str, tuple[float, float]]:
     """By linear layer, the range of its inputs on training texts."""
-    from compress.material import Purpose
+    from compress.corpus.corpus import Purpose
     from compress.quantization.calibration import activation_ranges
 
     count = context.recipe.quantize.calibration_texts

@@ -13,11 +13,11 @@ from transformers import BertTokenizer
 
 import compress.distillation.loop
 from benchmarks.examples import Examples
+from compress.corpus.corpus import Material
 from compress.distillation.loop import fit
 from compress.encoder.config import LeanEncoderConfig
 from compress.encoder.modules import LeanEncoderForSequenceClassification
 from compress.losses import label_loss
-from compress.material import Material
 from compress.progress import SilentProgress
 from compress.recipe import Recipe
 from compress.stages.base import Context, Encoder

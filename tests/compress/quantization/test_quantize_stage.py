@@ -9,8 +9,8 @@ import pytest
 from transformers import BertTokenizer
 
 from benchmarks.examples import Examples
+from compress.corpus.corpus import Material
 from compress.errors import RecipeError
-from compress.material import Material
 from compress.progress import SilentProgress
 from compress.quantization.fake_quantization import linear_layers
 from compress.recipe import Recipe, load_recipe

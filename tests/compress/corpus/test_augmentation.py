@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress.augmentation import (
+from compress.corpus.augmentation import (
     augment,
     mask_tokens,
     mix_spans,

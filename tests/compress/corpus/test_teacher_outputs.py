@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from compress.teacher_outputs import TeacherOutputs
+from compress.corpus.teacher_outputs import TeacherOutputs
 from compress.tokenized import collate
 
 
