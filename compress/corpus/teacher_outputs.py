@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from compress.losses import QKV
+from compress.predictions.losses import QKV
 from compress.tokenized import TokenizedTexts, collate
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from compress.corpus.teacher_outputs import TeacherOutputs
-from compress.decisions import all_answers, decided
 from compress.distillation.loop import Evaluation, FitResult, fit
 from compress.distributed import from_main
-from compress.inference import agreement, predict_logits
-from compress.losses import hidden_state_loss, relation_loss
+from compress.predictions.decisions import all_answers, decided
+from compress.predictions.losses import hidden_state_loss, relation_loss
+from compress.predictions.predict import agreement, predict_logits
 from compress.progress import Progress
 from compress.quantization.fake_quantization import fake_quantized
 from compress.recipe import TrainSettings

@@ -51,7 +51,7 @@ from compress.encoder.layers import (
     TokenHead,
 )
 from compress.encoder.masks import EncoderMasks
-from compress.objectives import Objective, objective_of
+from compress.predictions.objective import Objective, objective_of
 
 __all__ = [
     "MASKED_SCORE",

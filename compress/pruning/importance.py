@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compress.decisions import decided
 from compress.encoder.masks import EncoderMasks
-from compress.inference import divergence, predict_logits
+from compress.predictions.decisions import decided
+from compress.predictions.predict import divergence, predict_logits
 from compress.progress import Progress
 from compress.tokenized import TokenizedTexts, collate, without_label
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.encoder.surgery import keep_layers
-from compress.inference import divergence, predict_logits
+from compress.predictions.predict import divergence, predict_logits
 from compress.progress import Progress, SilentProgress
 from compress.pruning.importance import least_important_layers
 from compress.pruning.reconstruction import repair_outputs

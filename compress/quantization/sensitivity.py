@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.inference import divergence, predict_logits
+from compress.predictions.predict import divergence, predict_logits
 from compress.progress import Progress
 from compress.quantization.fake_quantization import fake_quantized
 from compress.quantization.interception import linear_layers

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from benchmarks.expected import ExpectedDrop, expected_drop
 from benchmarks.tasks import get_measure
-from compress.inference import predict_logits
+from compress.predictions.predict import predict_logits
 from compress.quantization.fake_quantization import fake_quantized
 from compress.search.selection import probable_drop
 

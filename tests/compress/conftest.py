@@ -17,7 +17,7 @@ from compress.corpus.corpus import Material
 from compress.distillation.loop import fit
 from compress.encoder.config import LeanEncoderConfig
 from compress.encoder.modules import LeanEncoderForSequenceClassification
-from compress.losses import label_loss
+from compress.predictions.losses import label_loss
 from compress.progress import SilentProgress
 from compress.recipe import Recipe
 from compress.stages.base import Context, Encoder

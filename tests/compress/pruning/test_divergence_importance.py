@@ -8,7 +8,7 @@ import torch
 
 from compress.encoder.masks import EncoderMasks
 from compress.encoder.surgery import keep_layers
-from compress.inference import predict_logits
+from compress.predictions.predict import predict_logits
 from compress.progress import SilentProgress
 from compress.pruning.importance import Importance, divergence_importance
 from compress.tokenized import TokenizedTexts, collate

@@ -8,7 +8,7 @@ import torch
 
 from compress.encoder.masks import EncoderMasks
 from compress.encoder.surgery import keep_layers
-from compress.inference import divergence, predict_logits
+from compress.predictions.predict import divergence, predict_logits
 from compress.progress import SilentProgress
 from compress.pruning.importance import fisher_importance, least_important_layers
 from compress.pruning.ranking import keep_best_heads, keep_best_neurons

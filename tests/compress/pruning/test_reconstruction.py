@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from compress.encoder.surgery import SlicePlan, keep_heads, keep_layers, slice_model
-from compress.inference import divergence, predict_logits
+from compress.predictions.predict import divergence, predict_logits
 from compress.progress import SilentProgress
 from compress.pruning.reconstruction import _Stream, refit, repair_outputs
 from compress.tokenized import TokenizedTexts, collate

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 import torch
 
-from compress.inference import predict_logits
+from compress.predictions.predict import predict_logits
 from compress.progress import SilentProgress
 from compress.quantization.calibration import activation_ranges
 from compress.quantization.fake_quantization import (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from compress.objectives import objective_of
+from compress.predictions.objective import objective_of
 from compress.tokenized import without_label
 
 KINDS = {

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compress.decisions import NOWHERE, decided
 from compress.distillation.loop import Evaluation
-from compress.objectives import Objective
+from compress.predictions.decisions import NOWHERE, decided
+from compress.predictions.objective import Objective
 from compress.tokenized import TokenizedTexts, collate
 
 if TYPE_CHECKING:

@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from compress.losses import hidden_state_loss, label_loss, relation_loss, soft_target_loss
+from compress.predictions.losses import (
+    hidden_state_loss,
+    label_loss,
+    relation_loss,
+    soft_target_loss,
+)
 
 
 def qkv(batch: int, heads: int, length: int, size: int, seed: int = 0) -> tuple[Tensor, ...]:

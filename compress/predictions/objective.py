@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from compress.losses import label_loss, soft_target_loss
+from compress.predictions.losses import label_loss, soft_target_loss
 
 __all__ = ["Objective", "objective_of"]
 

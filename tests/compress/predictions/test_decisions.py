@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from compress.decisions import all_answers, decided
+from compress.predictions.decisions import all_answers, decided
 from compress.tokenized import TokenizedTexts
 
 
