@@ -31,7 +31,7 @@ from compress.workspace import Workspace, digest
 from runtimes.hf_config import problem_type_of, read_hf_config
 
 if TYPE_CHECKING:
-    from compress.latency_table import LatencyTable
+    from compress.latency.table import LatencyTable
     from compress.stages.base import Context, Encoder
 
 __all__ = ["Columns", "Result", "run"]
@@ -261,7 +261,7 @@ def _latency_table(job: Job, encoder: "Encoder", context: "Context") -> "Latency
 
 
 def _measured_table(job: Job, encoder: "Encoder", context: "Context") -> "LatencyTable":
-    from compress.latency_measurement import cached_latency_table, default_cache_folder
+    from compress.latency.measurement import cached_latency_table, default_cache_folder
     from compress.stages.quantize import quantization_plan
 
     # Not a sample: runs that differ in their seed alone share a table.

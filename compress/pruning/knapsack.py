@@ -18,7 +18,7 @@ from compress.encoder.config import LayerSizes
 
 if TYPE_CHECKING:
     from compress.encoder.surgery import SlicePlan
-    from compress.latency_table import LatencyTable
+    from compress.latency.table import LatencyTable
     from compress.pruning.importance import Importance
 
 __all__ = ["Shape", "choose_sizes"]

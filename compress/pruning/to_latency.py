@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from compress.corpus.corpus import Material, Purpose
 from compress.encoder.surgery import SlicePlan, keep_layers, slice_model
 from compress.errors import RecipeError
-from compress.latency_table import LatencyTable
+from compress.latency.table import LatencyTable
 from compress.predictions.predict import divergence, predict_logits
 from compress.progress import Progress
 from compress.pruning.importance import Importance, divergence_importance, fisher_importance

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from compress.corpus.corpus import Material
     from compress.encoder.modules import LeanEncoderWithHead
-    from compress.latency_table import LatencyTable
+    from compress.latency.table import LatencyTable
     from export.quantization import QuantizationPlan
 
 __all__ = ["Context", "Encoder", "Stage"]

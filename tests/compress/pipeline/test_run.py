@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from benchmarks.report import Report, load_report
-from compress import latency_measurement
 from compress.cli.app import main
+from compress.latency import measurement as latency_measurement
 from compress.pipeline import finalize as conclusion
 from compress.pipeline import run as pipeline
 from compress.recipe import load_recipe

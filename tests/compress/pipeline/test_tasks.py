@@ -18,7 +18,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def _lightly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One rival and few rounds; nothing is faked."""
-    from compress import latency_measurement, rivals
+    from compress import rivals
+    from compress.latency import measurement as latency_measurement
     from compress.pipeline import finalize as conclusion
 
     measured_in_earnest = latency_measurement.cached_latency_table

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compress.encoder.config import LayerSizes
-from compress.latency_table import Curve, LatencyTable, LayerCosts
+from compress.latency.table import Curve, LatencyTable, LayerCosts
 from compress.pruning.importance import Importance
 from compress.pruning.knapsack import Shape, choose_sizes
 

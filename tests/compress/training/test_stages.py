@@ -13,7 +13,7 @@ import torch
 from compress.distillation.layer_map import after_removal, imitated_layers
 from compress.encoder.surgery import keep_layers
 from compress.errors import RecipeError, UsageError
-from compress.latency_table import Curve, LatencyTable, LayerCosts
+from compress.latency.table import Curve, LatencyTable, LayerCosts
 from compress.predictions.predict import divergence, predict_logits
 from compress.provenance import Provenance
 from compress.quantization.fake_quantization import fake_quantized

@@ -2,7 +2,7 @@
 
 The table is additive: a constant, and for every layer what its attention costs by the number of
 heads and what its feed-forward network costs by width. ZipLM prunes by such a table too (Kurtic et
-al. 2023, https://arxiv.org/abs/2302.04089). Measuring is in `compress.latency_measurement`.
+al. 2023, https://arxiv.org/abs/2302.04089). Measuring is in `compress.latency.measurement`.
 """
 
 from collections.abc import Mapping, Sequence

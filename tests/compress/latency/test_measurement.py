@@ -9,16 +9,16 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from compress import latency_measurement
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
-from compress.latency_measurement import (
+from compress.latency import measurement as latency_measurement
+from compress.latency.measurement import (
     cached_latency_table,
     default_cache_folder,
     measure_latency_table,
     prediction_error,
 )
-from compress.latency_probe import measure_shapes
-from compress.latency_table import LatencyTable
+from compress.latency.probe import measure_shapes
+from compress.latency.table import LatencyTable
 from compress.progress import SilentProgress
 from export.quantization import QuantizationPlan
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from compress.encoder.config import LayerSizes
-from compress.latency_table import (
+from compress.latency.table import (
     Curve,
     LatencyTable,
     LayerCosts,

@@ -15,8 +15,8 @@ import numpy as np
 
 from benchmarks.environment import describe_environment
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
-from compress.latency_probe import Layers, MeasureShapes, measure_shapes
-from compress.latency_table import LatencyTable, fit_latency_table, head_grid, neuron_grid
+from compress.latency.probe import Layers, MeasureShapes, measure_shapes
+from compress.latency.table import LatencyTable, fit_latency_table, head_grid, neuron_grid
 from compress.progress import Progress
 from compress.workspace import digest
 from export.quantization import QuantizationPlan
