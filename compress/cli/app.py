@@ -327,7 +327,7 @@ def bench(
             "--data is missing: models are measured on labelled text",
             hint=f"try: compress bench {shlex.join(map(str, models))} --data my-data.csv",
         )
-    from compress.bench import bench_models, tune_artifact
+    from compress.evaluation.bench import bench_models, tune_artifact
     from compress.pipeline.run import Columns
 
     if tune:

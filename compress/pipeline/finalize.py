@@ -7,13 +7,13 @@ from pathlib import Path
 from benchmarks.latency import LatencySettings
 from benchmarks.report import Report, Row
 from benchmarks.subjects import Subject
-from compress.contenders import contenders
-from compress.measure import (
+from compress.evaluation.benchmark import (
     REFERENCE,
     candidates,
     reference_subject,
     run_benchmark,
 )
+from compress.evaluation.screening import contenders
 from compress.pipeline.inputs import Family, Job
 from compress.pipeline.publish import publish
 from compress.search.family import Member, Staged, export_member

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks.roofline import Peaks, floor_of, multiplications
-from compress.peaks import measure_peaks, peaks_by_threads
+from compress.evaluation.machine_peaks import measure_peaks, peaks_by_threads
 
 TOKENS = 7
 
@@ -94,7 +94,7 @@ def test_the_machine_has_peaks() -> None:
 def test_peaks_that_cannot_be_measured_are_missing_and_told_of(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("compress.peaks.module_command", lambda _: ["false"])
+    monkeypatch.setattr("compress.evaluation.machine_peaks.module_command", lambda _: ["false"])
     with caplog.at_level(logging.WARNING, "edgepress"):  # libraries turn it down for everybody
         assert peaks_by_threads([None, 2]) == {}
     assert "peaks of this machine cannot be measured" in caplog.text

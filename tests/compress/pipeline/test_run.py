@@ -49,7 +49,7 @@ QUICK = [
 @contextlib.contextmanager
 def lightly(monkeypatch: pytest.MonkeyPatch, *, runtimes: tuple[str, ...]) -> Iterator[None]:
     """Fewer processes and rounds: one rival, the named runtimes. Nothing is faked."""
-    from compress import rivals
+    from compress.evaluation import baselines as rivals
 
     one = {name: value for name, value in rivals.STOCK_EXPORTS.items() if name == "onnx-fp32"}
     selection = replace(conclusion._SELECTION, rounds=2, min_rounds=2, sentences=5)
@@ -230,7 +230,7 @@ def test_a_rerun_resumes_and_a_budget_that_nothing_meets_exits_4(
     for name in ("distill", "prune"):
         monkeypatch.setattr(type(get_stage(name)), "apply", never)
     monkeypatch.setattr("export.package.export_artifact", never)
-    monkeypatch.setattr("compress.rivals.module_command", never)
+    monkeypatch.setattr("compress.evaluation.baselines.module_command", never)
     monkeypatch.setattr(conclusion, "choose", lambda *_, **__: Choice(None, ("None is good.",)))
     (copy / "artifact" / "manifest.json").write_text("damaged meanwhile")
     with lightly(monkeypatch, runtimes=("onnxruntime", "openvino")):

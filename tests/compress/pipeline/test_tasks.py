@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def _lightly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One rival and few rounds; nothing is faked."""
-    from compress import rivals
+    from compress.evaluation import baselines as rivals
     from compress.latency import measurement as latency_measurement
     from compress.pipeline import finalize as conclusion
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.subjects import Subject
-from compress.bench import _in_precisions, _on_devices, _seed_of
 from compress.errors import UsageError
+from compress.evaluation.bench import _in_precisions, _on_devices, _seed_of
 from runtimes.artifact import Manifest, write_artifact
 
 CHECKPOINT = Subject("a", "a", "checkpoint", Path("a"), "pytorch")

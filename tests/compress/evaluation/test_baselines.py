@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from benchmarks.child import module_command
+from compress.evaluation.baselines import StockExports
 from compress.progress import SilentProgress
-from compress.rivals import StockExports
 from compress.workspace import Workspace
 
 SLOW_CHILD = "import sys, time; sys.stdin.readline(); time.sleep(600)"
@@ -29,7 +29,9 @@ def exports(workspace: Workspace, checkpoint: Path, *, without: tuple[str, ...])
 
 
 def command(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    monkeypatch.setattr("compress.rivals.module_command", lambda _: [sys.executable, "-c", code])
+    monkeypatch.setattr(
+        "compress.evaluation.baselines.module_command", lambda _: [sys.executable, "-c", code]
+    )
 
 
 def test_what_is_there_is_not_made_again(

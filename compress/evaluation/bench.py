@@ -12,8 +12,8 @@ from benchmarks.subjects import Subject
 from compress.data import load_splits
 from compress.data.vocabulary import vocabulary_of
 from compress.errors import ModelError, UsageError
-from compress.measure import run_benchmark
-from compress.peaks import peaks_by_threads
+from compress.evaluation.benchmark import run_benchmark
+from compress.evaluation.machine_peaks import peaks_by_threads
 from compress.pipeline.run import Columns
 from compress.progress import Progress
 from runtimes.artifact import MANIFEST_NAME, Manifest, read_manifest

@@ -58,7 +58,10 @@ def peaks_by_threads(
     for count in sorted(set(counts), key=lambda count: count or 0):
         try:
             done = subprocess.run(
-                [*module_command("compress.peaks"), *([str(count)] if count else [])],
+                [
+                    *module_command("compress.evaluation.machine_peaks"),
+                    *([str(count)] if count else []),
+                ],
                 capture_output=True,
                 text=True,
                 timeout=timeout_s,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks.examples import Examples
-from compress import contenders as module
-from compress.contenders import contenders
+from compress.evaluation import screening as module
+from compress.evaluation.screening import contenders
 from compress.progress import SilentProgress
 
 LARGE, SMALL = Path("large"), Path("small")
