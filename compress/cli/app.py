@@ -187,7 +187,7 @@ def train(
             "--data is missing: there is nothing to learn from",
             hint=f"try: compress train {base} --data my-data.csv",
         )
-    from compress.finetune.settings import load_training_settings
+    from compress.training.settings import load_training_settings
 
     settings = load_training_settings(
         overrides or [],
@@ -201,8 +201,8 @@ def train(
     if objective != "task":
         _pretrain(base, data, out, settings, objective, text_column, context.obj, as_json, quiet)
         return
-    from compress.finetune.run import train as run_training
     from compress.pipeline.run import Columns
+    from compress.training.run import train as run_training
 
     trained = run_training(
         base,
@@ -545,7 +545,7 @@ def _pretrain(
 ) -> None:
     from typing import get_args
 
-    from compress.finetune.pretraining import Objective, pretrain
+    from compress.training.pretraining import Objective, pretrain
 
     if objective not in get_args(Objective):
         known = ", ".join(("task", *get_args(Objective)))

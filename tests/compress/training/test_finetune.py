@@ -14,12 +14,12 @@ from compress.cli.app import main
 from compress.data import Splits
 from compress.data.splitting import fingerprint
 from compress.errors import DataError, ModelError, RecipeError, UsageError
-from compress.finetune import TrainingSettings, load_training_settings, train
-from compress.finetune.base import new_pooler, open_base
-from compress.finetune.preparation import prepare
-from compress.finetune.run import _check_loss, _load
-from compress.finetune.trainer import _arguments, _interval, class_weights, freeze
 from compress.progress import SilentProgress
+from compress.training import TrainingSettings, load_training_settings, train
+from compress.training.base import new_pooler, open_base
+from compress.training.preparation import prepare
+from compress.training.run import _check_loss, _load
+from compress.training.trainer import _arguments, _interval, class_weights, freeze
 
 NAMES = ("bad", "good")
 
@@ -305,7 +305,7 @@ def test_several_processes_look_at_the_validation_split_as_often(
 ) -> None:
     settings = TrainingSettings(batch_size=10, evaluations=2)
     assert _interval(400, settings) == 20
-    monkeypatch.setattr("compress.finetune.trainer.processes", lambda: 4)
+    monkeypatch.setattr("compress.training.trainer.processes", lambda: 4)
     assert _interval(400, settings) == 5
 
 
@@ -377,7 +377,7 @@ def test_killed_between_its_end_and_its_record_it_trains_no_further(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("compress.finetune.run.save", killed)
+        patch.setattr("compress.training.run.save", killed)
         with pytest.raises(KeyboardInterrupt):
             learn("parts", **settings)
     monkeypatch.setattr("transformers.Trainer.training_step", None)
@@ -437,7 +437,7 @@ def test_other_answers_are_other_data() -> None:
 def test_one_process_uses_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr("compress.finetune.trainer.has_bfloat16", lambda device: False)
+    monkeypatch.setattr("compress.training.trainer.has_bfloat16", lambda device: False)
     settings = TrainingSettings(batch_size=8, learning_rate=1e-3)
     arguments = _arguments(tmp_path, settings, 100, "accuracy")
     assert (arguments.n_gpu, arguments.train_batch_size) == (1, 8)

@@ -12,10 +12,10 @@ import torch
 
 from compress.cli.app import main
 from compress.errors import DataError, ModelError, UsageError
-from compress.finetune import TrainingSettings
-from compress.finetune.pretraining import _features, _Masking, _pairs, pretrain, read_documents
-from compress.finetune.scratch import train_tokenizer
 from compress.progress import SilentProgress
+from compress.training import TrainingSettings
+from compress.training.pretraining import _features, _Masking, _pairs, pretrain, read_documents
+from compress.training.scratch import train_tokenizer
 
 WORDS = [
     "the",
@@ -223,7 +223,7 @@ def test_killed_between_its_end_and_its_record_it_trains_no_further(
 
     whole = run("whole")
     with monkeypatch.context() as patch:
-        patch.setattr("compress.finetune.pretraining.save", killed)
+        patch.setattr("compress.training.pretraining.save", killed)
         with pytest.raises(KeyboardInterrupt):
             run("parts")
     monkeypatch.setattr("transformers.Trainer.training_step", None)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
 from benchmarks.tasks import get_measure
-from compress.finetune.tasks.text_classification import collator, labelled
+from compress.training.tasks.text_classification import collator, labelled
 
 __all__ = ["FIGURES", "collator", "decided", "features", "figures"]
 
@@ -16,7 +16,7 @@ FIGURES = ("f1", "macro_f1", "accuracy")
 
 
 def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[str, Any]]:
-    """See `compress.finetune.tasks.base`."""
+    """See `compress.training.tasks.base`."""
     rows = examples.labels.astype(np.float32).tolist()
     return labelled(examples, tokenizer, length, rows)
 
@@ -24,7 +24,7 @@ def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[s
 def decided(
     predictions: NDArray[np.float32], labels: NDArray[Any], names: tuple[str, ...]
 ) -> tuple[NDArray[np.float32], Examples]:
-    """See `compress.finetune.tasks.base`."""
+    """See `compress.training.tasks.base`."""
     return predictions, Examples(
         ("",) * len(labels),
         labels.astype(np.int64),

@@ -1,6 +1,6 @@
 """Making the teacher: fine-tuning an encoder on labelled text (`compress train`)."""
 
-from compress.finetune.run import Trained, train
-from compress.finetune.settings import TrainingSettings, load_training_settings
+from compress.training.run import Trained, train
+from compress.training.settings import TrainingSettings, load_training_settings
 
 __all__ = ["Trained", "TrainingSettings", "load_training_settings", "train"]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
-from compress.finetune.tasks.text_classification import collator, labelled
+from compress.training.tasks.text_classification import collator, labelled
 
 __all__ = ["FIGURES", "collator", "decided", "features", "figures"]
 
@@ -15,14 +15,14 @@ FIGURES = ("pearson", "spearman")
 
 
 def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[str, Any]]:
-    """See `compress.finetune.tasks.base`."""
+    """See `compress.training.tasks.base`."""
     return labelled(examples, tokenizer, length, [float(label) for label in examples.labels])
 
 
 def decided(
     predictions: NDArray[np.float32], labels: NDArray[Any], names: tuple[str, ...]
 ) -> tuple[NDArray[np.float32], Examples]:
-    """See `compress.finetune.tasks.base`."""
+    """See `compress.training.tasks.base`."""
     return predictions, Examples(
         ("",) * len(labels), labels.astype(np.float64), names, problem_type="regression"
     )

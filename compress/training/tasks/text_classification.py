@@ -14,7 +14,7 @@ FIGURES = ("accuracy", "macro_f1", "mcc")
 
 
 def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[str, Any]]:
-    """See `compress.finetune.tasks.base`."""
+    """See `compress.training.tasks.base`."""
     return labelled(examples, tokenizer, length, [int(label) for label in examples.labels])
 
 
@@ -35,7 +35,7 @@ def labelled(
 
 
 def collator(tokenizer: Any) -> Any:
-    """See `compress.finetune.tasks.base`."""
+    """See `compress.training.tasks.base`."""
     from transformers import DataCollatorWithPadding
 
     return DataCollatorWithPadding(tokenizer)
@@ -44,7 +44,7 @@ def collator(tokenizer: Any) -> Any:
 def decided(
     predictions: NDArray[np.float32], labels: NDArray[np.int64], names: tuple[str, ...]
 ) -> tuple[NDArray[np.float32], Examples]:
-    """See `compress.finetune.tasks.base`."""
+    """See `compress.training.tasks.base`."""
     return predictions, Examples(("",) * len(labels), labels, names)
 
 

@@ -1,11 +1,11 @@
-"""What training needs to know of a task: one module a task (see `compress.finetune.tasks.base`)."""
+"""What training needs to know of a task: one module a task (see `compress.training.tasks.base`)."""
 
 from importlib import import_module
 from typing import cast
 
 from benchmarks.examples import Examples
 from compress.errors import UsageError
-from compress.finetune.tasks.base import TrainingTask
+from compress.training.tasks.base import TrainingTask
 
 __all__ = ["TrainingTask", "check_trainable", "get_training_task"]
 

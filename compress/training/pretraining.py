@@ -19,8 +19,12 @@ from compress.data.reading import read_tables
 from compress.data.sources import locate
 from compress.data.table import is_missing
 from compress.errors import DataError, ModelError, UsageError
-from compress.finetune.base import open_base
-from compress.finetune.output import (
+from compress.hub import hub_if_reachable
+from compress.logs import quiet_transformers
+from compress.progress import Progress, SilentProgress
+from compress.tokenized import kept_length
+from compress.training.base import open_base
+from compress.training.output import (
     check_out,
     last_checkpoint,
     make_scratch,
@@ -29,12 +33,8 @@ from compress.finetune.output import (
     save,
     write_record,
 )
-from compress.finetune.scratch import is_size, new_config, train_tokenizer
-from compress.finetune.settings import TrainingSettings
-from compress.hub import hub_if_reachable
-from compress.logs import quiet_transformers
-from compress.progress import Progress, SilentProgress
-from compress.tokenized import kept_length
+from compress.training.scratch import is_size, new_config, train_tokenizer
+from compress.training.settings import TrainingSettings
 from compress.version import tool_version
 from compress.workspace import checkpoint_files, digest
 
@@ -95,7 +95,7 @@ def pretrain(
     It then draws other masks than it would have drawn undisturbed, and comes to other weights.
 
     Args:
-        base: Encoder checkpoint folder or hub id, or a size of `compress.finetune.scratch`.
+        base: Encoder checkpoint folder or hub id, or a size of `compress.training.scratch`.
         data: A .txt file with a sentence a line and an empty line between documents, or a table
             with a column of texts.
         out: Folder for the checkpoint; it is new, empty, or of an earlier training.
@@ -137,7 +137,7 @@ def pretrain(
     model, tokenizer, notes = _load(base, objective, settings, texts)
     settings = settings.for_width(model.config.hidden_size)
     length = kept_length(settings.max_length, model.config, tokenizer)
-    from compress.finetune.trainer import build_pretrainer, freeze, train_or_take_up
+    from compress.training.trainer import build_pretrainer, freeze, train_or_take_up
 
     try:
         freeze(model, embeddings=settings.freeze_embeddings, layers=settings.freeze_layers)

@@ -30,9 +30,9 @@ from transformers.integrations import TensorBoardCallback
 
 from compress.distillation.loop import has_bfloat16, training_device
 from compress.distributed import processes
-from compress.finetune.settings import TrainingSettings
-from compress.finetune.tasks import TrainingTask
 from compress.progress import Progress, Task
+from compress.training.settings import TrainingSettings
+from compress.training.tasks import TrainingTask
 
 __all__ = ["build_pretrainer", "build_trainer", "class_weights", "freeze", "train_or_take_up"]
 

@@ -9,8 +9,13 @@ from benchmarks.metrics import Metric
 from benchmarks.tasks import get_measure
 from compress.data import load_splits
 from compress.errors import ModelError, UsageError
-from compress.finetune.base import new_pooler, open_base
-from compress.finetune.output import (
+from compress.hub import hub_if_reachable
+from compress.logs import quiet_transformers
+from compress.pipeline.run import Columns
+from compress.progress import Progress, SilentProgress
+from compress.tokenized import kept_length
+from compress.training.base import new_pooler, open_base
+from compress.training.output import (
     check_out,
     last_checkpoint,
     make_scratch,
@@ -19,15 +24,10 @@ from compress.finetune.output import (
     save,
     write_record,
 )
-from compress.finetune.preparation import prepare
-from compress.finetune.scratch import is_size, new_config, train_tokenizer
-from compress.finetune.settings import TrainingSettings
-from compress.finetune.tasks import check_trainable, get_training_task
-from compress.hub import hub_if_reachable
-from compress.logs import quiet_transformers
-from compress.pipeline.run import Columns
-from compress.progress import Progress, SilentProgress
-from compress.tokenized import kept_length
+from compress.training.preparation import prepare
+from compress.training.scratch import is_size, new_config, train_tokenizer
+from compress.training.settings import TrainingSettings
+from compress.training.tasks import check_trainable, get_training_task
 from compress.version import tool_version
 from compress.workspace import checkpoint_files, digest
 from runtimes.hf_config import MODELS
@@ -79,7 +79,7 @@ def train(
 
     Args:
         base: Encoder checkpoint folder or hub id, with or without a classifier; or a size of
-            `compress.finetune.scratch` to start from nothing.
+            `compress.training.scratch` to start from nothing.
         data: As for a run, see `compress.data.load_splits`.
         out: Folder for the checkpoint; it is new, empty, or of an earlier training.
         settings: How to train.
@@ -141,7 +141,7 @@ def train(
             hint=f"there are: {', '.join(training_task.FIGURES)}",
         )
     length = kept_length(settings.max_length, model.config, tokenizer, task)
-    from compress.finetune.trainer import build_trainer, class_weights, freeze, train_or_take_up
+    from compress.training.trainer import build_trainer, class_weights, freeze, train_or_take_up
 
     try:
         freeze(model, embeddings=settings.freeze_embeddings, layers=settings.freeze_layers)

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
-from compress.finetune.tasks.text_classification import collator
 from compress.tokenized import tokenize
+from compress.training.tasks.text_classification import collator
 
 __all__ = ["FIGURES", "collator", "decided", "features", "figures"]
 
@@ -16,7 +16,7 @@ FIGURES = ("f1", "exact")
 
 
 def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[str, Any]]:
-    """See `compress.finetune.tasks.base`; a long context is several of them."""
+    """See `compress.training.tasks.base`; a long context is several of them."""
     texts = tokenize(examples, tokenizer, length)
     assert texts.labels is not None  # questions have answers
     found = []
@@ -35,7 +35,7 @@ def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[s
 def decided(
     predictions: Any, labels: NDArray[Any], names: tuple[str, ...]
 ) -> tuple[NDArray[np.float32], Examples]:
-    """See `compress.finetune.tasks.base`: (N, 2, T), and where answers start and end in tokens."""
+    """See `compress.training.tasks.base`: (N, 2, T), and where answers start and end in tokens."""
     start, end = predictions[0], predictions[1]
     return np.stack([start, end], axis=1), Examples(("",) * len(labels), labels, names)
 

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.examples import Examples
 from compress.data import Splits
 from compress.errors import DataError, UsageError
-from compress.finetune.settings import TrainingSettings
+from compress.training.settings import TrainingSettings
 
 __all__ = ["prepare"]
 

@@ -17,7 +17,7 @@ _NONE = -100  # the label of tokens that have none, for Transformers
 
 
 def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[str, Any]]:
-    """See `compress.finetune.tasks.base`."""
+    """See `compress.training.tasks.base`."""
     texts = tokenize(examples, tokenizer, length)
     assert texts.word_tokens is not None  # examples of this task have words
     found = []
@@ -36,7 +36,7 @@ def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[s
 
 
 def collator(tokenizer: Any) -> Any:
-    """See `compress.finetune.tasks.base`."""
+    """See `compress.training.tasks.base`."""
     from transformers import DataCollatorForTokenClassification
 
     return DataCollatorForTokenClassification(tokenizer, label_pad_token_id=_NONE)
@@ -45,7 +45,7 @@ def collator(tokenizer: Any) -> Any:
 def decided(
     predictions: NDArray[np.float32], labels: NDArray[np.int64], names: tuple[str, ...]
 ) -> tuple[NDArray[np.float32], Examples]:
-    """See `compress.finetune.tasks.base`; words that were cut off do not count."""
+    """See `compress.training.tasks.base`; words that were cut off do not count."""
     known = labels != _NONE
     words = known.sum(axis=1)
     return predictions[known], Examples(

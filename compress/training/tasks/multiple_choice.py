@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from benchmarks.examples import Examples
 from benchmarks.tasks.multiple_choice import by_question
 from compress.errors import DataError
-from compress.finetune.tasks.text_classification import figures, labelled
+from compress.training.tasks.text_classification import figures, labelled
 
 __all__ = ["FIGURES", "collator", "decided", "features", "figures"]
 
@@ -17,7 +17,7 @@ FIGURES = ("accuracy",)
 
 
 def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[str, Any]]:
-    """See `compress.finetune.tasks.base`; one a question, with K rows each.
+    """See `compress.training.tasks.base`; one a question, with K rows each.
 
     Raises:
         DataError: Questions have different numbers of choices: they do not fit into a batch.
@@ -41,7 +41,7 @@ def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[s
 
 
 def collator(tokenizer: Any) -> Any:
-    """See `compress.finetune.tasks.base`."""
+    """See `compress.training.tasks.base`."""
     from transformers import DataCollatorForMultipleChoice
 
     return DataCollatorForMultipleChoice(tokenizer)
@@ -50,5 +50,5 @@ def collator(tokenizer: Any) -> Any:
 def decided(
     predictions: NDArray[np.float32], labels: NDArray[np.int64], names: tuple[str, ...]
 ) -> tuple[NDArray[np.float32], Examples]:
-    """See `compress.finetune.tasks.base`; a decision is a question here."""
+    """See `compress.training.tasks.base`; a decision is a question here."""
     return predictions, Examples(("",) * len(labels), labels, names)
