@@ -115,7 +115,7 @@ def run(
             "--data is missing: the drop can only be measured on your own labelled text",
             hint=f"try: compress {model} --data my-data.csv",
         )
-    from compress.recipe import load_recipe
+    from compress.config.recipe import load_recipe
 
     resolved = load_recipe(
         recipe,
@@ -247,9 +247,9 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Run the whole job with no download: generated voice-assistant data, a small BERT."""
+    from compress.config.recipe import load_recipe
     from compress.demo import prepare
     from compress.pipeline.run import run as run_pipeline
-    from compress.recipe import load_recipe
 
     progress = _progress(quiet)
     paths = prepare(seed=seed, progress=progress)

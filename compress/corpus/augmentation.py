@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.tokenized import TokenizedTexts
+from compress.data.tokenized import TokenizedTexts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

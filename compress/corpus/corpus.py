@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.config.recipe import TrainSettings
 from compress.corpus.augmentation import Vocabulary, augment, read_vocabulary
 from compress.corpus.teacher_outputs import TeacherOutputs
+from compress.data.tokenized import TokenizedTexts, tokenize
 from compress.distillation.loop import has_bfloat16, training_device
 from compress.distillation.matching import Selection, limited
 from compress.distributed import from_main
-from compress.recipe import TrainSettings
-from compress.tokenized import TokenizedTexts, tokenize
 
 if TYPE_CHECKING:
     from benchmarks.examples import Examples

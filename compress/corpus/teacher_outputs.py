@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from compress.data.tokenized import TokenizedTexts, collate
 from compress.predictions.losses import QKV
-from compress.tokenized import TokenizedTexts, collate
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead, LeanOutput

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from benchmarks.examples import Examples
 from benchmarks.subjects import Subject
+from compress.config.recipe import Recipe
 from compress.data import Splits
 from compress.evaluation.baselines import StockExports
 from compress.progress import Progress
-from compress.recipe import Recipe
 from compress.search.family import Member, Staged, sample
 from compress.version import tool_version
 from compress.workspace import Workspace, checkpoint_files, digest

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compress.config.recipe import Recipe, render_recipe
 from compress.data import Splits, load_splits, load_unlabelled
 from compress.data.splitting import fingerprint
+from compress.data.tokenized import kept_length
 from compress.data.vocabulary import vocabulary_of
 from compress.hub import hub_if_reachable
 from compress.logs import logging_to, quiet_transformers
 from compress.pipeline.finalize import Result, conclude
 from compress.pipeline.inputs import Family, Job
 from compress.progress import Progress, SilentProgress
-from compress.recipe import Recipe, render_recipe
 from compress.search.family import (
     Member,
     Staged,
@@ -26,7 +27,6 @@ from compress.search.family import (
     fallback_member,
     run_stages,
 )
-from compress.tokenized import kept_length
 from compress.workspace import Workspace, digest
 from runtimes.hf_config import problem_type_of, read_hf_config
 

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compress.tokenized import TokenizedTexts
+from compress.data.tokenized import TokenizedTexts
 
 __all__ = ["NOWHERE", "all_answers", "decided"]
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from compress.data.tokenized import TokenizedTexts, collate
 from compress.distillation.loop import Evaluation
 from compress.predictions.decisions import NOWHERE, decided
 from compress.predictions.objective import Objective
-from compress.tokenized import TokenizedTexts, collate
 
 if TYPE_CHECKING:
     from compress.encoder.masks import EncoderMasks

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from compress.data.tokenized import TokenizedTexts, collate, without_label
 from compress.encoder.masks import EncoderMasks
 from compress.predictions.decisions import decided
 from compress.predictions.predict import divergence, predict_logits
 from compress.progress import Progress
-from compress.tokenized import TokenizedTexts, collate, without_label
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead

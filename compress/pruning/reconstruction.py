@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from compress.data.tokenized import TokenizedTexts, collate
 from compress.progress import Progress
-from compress.tokenized import TokenizedTexts, collate
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
+from compress.config.recipe import PruneSettings
 from compress.corpus.corpus import Material, Purpose
 from compress.encoder.surgery import SlicePlan, keep_layers, slice_model
 from compress.errors import RecipeError
@@ -24,7 +25,6 @@ from compress.pruning.importance import Importance, divergence_importance, fishe
 from compress.pruning.knapsack import choose_sizes
 from compress.pruning.layers import removal_path
 from compress.pruning.reconstruction import repair_outputs
-from compress.recipe import PruneSettings
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead

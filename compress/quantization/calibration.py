@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from compress.data.tokenized import TokenizedTexts, collate
 from compress.progress import Progress
 from compress.quantization.interception import LinearCall, intercepted_linears
-from compress.tokenized import TokenizedTexts, collate
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead

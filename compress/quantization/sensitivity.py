@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.data.tokenized import TokenizedTexts
 from compress.predictions.predict import divergence, predict_logits
 from compress.progress import Progress
 from compress.quantization.fake_quantization import fake_quantized
 from compress.quantization.interception import linear_layers
-from compress.tokenized import TokenizedTexts
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.examples import Examples
-from compress.recipe import Recipe
+from compress.config.recipe import Recipe
 from compress.stages import get_stage
 from compress.workspace import Workspace, digest
 

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+from compress.config.recipe import DistillSettings
 from compress.corpus.corpus import Purpose
 from compress.distillation.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.distillation.loop import Evaluation
@@ -17,7 +18,6 @@ from compress.provenance import Provenance
 from compress.pruning.layers import layers_left
 from compress.pruning.reconstruction import repair_outputs
 from compress.quantization.fake_quantization import fake_quantized
-from compress.recipe import DistillSettings
 from compress.search.drop_estimate import probable, quantized_drop
 from compress.stages.base import Context, Encoder
 from compress.stages.quantize import quantization_plan

@@ -3,9 +3,9 @@
 import logging
 from dataclasses import replace
 
+from compress.config.recipe import Recipe
 from compress.errors import RecipeError
 from compress.quantization.mixed_precision import safe_plan
-from compress.recipe import Recipe
 from compress.stages.base import Context, Encoder
 from export.quantization import QuantizationPlan
 from runtimes.processor import processor_flags

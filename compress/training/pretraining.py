@@ -18,11 +18,11 @@ import torch
 from compress.data.reading import read_tables
 from compress.data.sources import locate
 from compress.data.table import is_missing
+from compress.data.tokenized import kept_length
 from compress.errors import DataError, ModelError, UsageError
 from compress.hub import hub_if_reachable
 from compress.logs import quiet_transformers
 from compress.progress import Progress, SilentProgress
-from compress.tokenized import kept_length
 from compress.training.base import open_base
 from compress.training.output import (
     check_out,

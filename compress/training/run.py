@@ -8,12 +8,12 @@ from benchmarks.examples import Examples
 from benchmarks.metrics import Metric
 from benchmarks.tasks import get_measure
 from compress.data import load_splits
+from compress.data.tokenized import kept_length
 from compress.errors import ModelError, UsageError
 from compress.hub import hub_if_reachable
 from compress.logs import quiet_transformers
 from compress.pipeline.run import Columns
 from compress.progress import Progress, SilentProgress
-from compress.tokenized import kept_length
 from compress.training.base import new_pooler, open_base
 from compress.training.output import (
     check_out,

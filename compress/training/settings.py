@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from compress.settings import Settings, read_settings, validated
+from compress.config.loading import Settings, read_settings, validated
 
 __all__ = ["TrainingSettings", "load_training_settings"]
 

@@ -13,15 +13,15 @@ from transformers import BertTokenizer
 
 import compress.distillation.loop
 from benchmarks.examples import Examples
+from compress.config.recipe import Recipe
 from compress.corpus.corpus import Material
+from compress.data.tokenized import TokenizedTexts, collate, length_grouped_batches, tokenize
 from compress.distillation.loop import fit
 from compress.encoder.config import LeanEncoderConfig
 from compress.encoder.modules import LeanEncoderForSequenceClassification
 from compress.predictions.losses import label_loss
 from compress.progress import SilentProgress
-from compress.recipe import Recipe
 from compress.stages.base import Context, Encoder
-from compress.tokenized import TokenizedTexts, collate, length_grouped_batches, tokenize
 
 GOOD = ("good", "great", "fine", "lovely")
 BAD = ("bad", "awful", "poor", "dull")

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from benchmarks.examples import Examples
+from compress.config.recipe import Recipe
 from compress.corpus.corpus import Material
 from compress.encoder import import_checkpoint, supported_model_types
 from compress.encoder.importing import TOLERANCE
 from compress.encoder.modules import LeanEncoderForSequenceClassification
 from compress.progress import SilentProgress
-from compress.recipe import Recipe
 from compress.stages import get_stage, stage_names
 from compress.stages.base import Context, Encoder
 from export.onnx import build_onnx, build_portable_onnx

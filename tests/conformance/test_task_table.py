@@ -15,11 +15,11 @@ import pytest
 import torch
 import transformers
 
+from compress.config.recipe import Recipe
 from compress.encoder.checkpoint import read_config
 from compress.pipeline.inputs import Job
 from compress.pipeline.run import Columns, _prepare, _read_data
 from compress.progress import SilentProgress
-from compress.recipe import Recipe
 from compress.stages import get_stage, stage_names
 from compress.stages.base import Context, Encoder
 from compress.workspace import Workspace

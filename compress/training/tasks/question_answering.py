@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
-from compress.tokenized import tokenize
+from compress.data.tokenized import tokenize
 from compress.training.tasks.text_classification import collator
 
 __all__ = ["FIGURES", "collator", "decided", "features", "figures"]

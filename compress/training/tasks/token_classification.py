@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
 from benchmarks.tasks import get_measure
-from compress.tokenized import tokenize
+from compress.data.tokenized import tokenize
 
 __all__ = ["FIGURES", "collator", "decided", "features", "figures"]
 

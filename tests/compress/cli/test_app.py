@@ -257,7 +257,7 @@ def test_options_may_stand_anywhere(task: Any, tmp_path: Path, capfd: Any) -> No
 
 
 @pytest.mark.parametrize(
-    "place", ["compress.pipeline.run.load_splits", "compress.recipe.load_recipe"]
+    "place", ["compress.pipeline.run.load_splits", "compress.config.recipe.load_recipe"]
 )
 def test_ctrl_c_before_anything_is_written(
     place: str, task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any

@@ -15,7 +15,7 @@ from compress.corpus.augmentation import (
     sample_span,
     token_kinds,
 )
-from compress.tokenized import tokenize
+from compress.data.tokenized import tokenize
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.recipe import DistillSettings
+from compress.config.recipe import DistillSettings
 
 
 def words(outputs: Any, indices: Any) -> list[tuple[int, ...]]:

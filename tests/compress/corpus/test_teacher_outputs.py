@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from compress.corpus.teacher_outputs import TeacherOutputs
-from compress.tokenized import collate
+from compress.data.tokenized import collate
 
 
 @pytest.mark.parametrize("limit", [0, 60_000, 10**9], ids=["no file", "some", "all"])

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.examples import Examples
+from compress.config.recipe import Recipe
 from compress.pipeline.inputs import Job
 from compress.progress import SilentProgress
-from compress.recipe import Recipe
 from compress.search.family import sample
 from compress.workspace import Workspace
 

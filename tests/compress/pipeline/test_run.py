@@ -18,10 +18,10 @@ import yaml
 
 from benchmarks.report import Report, load_report
 from compress.cli.app import main
+from compress.config.recipe import load_recipe
 from compress.latency import measurement as latency_measurement
 from compress.pipeline import finalize as conclusion
 from compress.pipeline import run as pipeline
-from compress.recipe import load_recipe
 from compress.search.selection import Choice
 from compress.stages import get_stage
 from runtimes import load

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from compress.data.tokenized import TokenizedTexts
 from compress.predictions.decisions import all_answers, decided
-from compress.tokenized import TokenizedTexts
 
 
 def texts() -> TokenizedTexts:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from compress.data.tokenized import without_label
 from compress.predictions.objective import objective_of
-from compress.tokenized import without_label
 
 KINDS = {
     "single_label_classification": np.array([0, 2, -1, 1]),

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from compress.data.tokenized import TokenizedTexts
 from compress.progress import SilentProgress
 from compress.quantization.calibration import RunningHistogram, activation_ranges
 from compress.quantization.fake_quantization import linear_layers
-from compress.tokenized import TokenizedTexts
 
 
 def make_texts(count: int, seed: int = 0) -> TokenizedTexts:

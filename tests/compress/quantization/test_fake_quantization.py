@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 import torch
 
+from compress.data.tokenized import TokenizedTexts, collate
 from compress.predictions.predict import predict_logits
 from compress.progress import SilentProgress
 from compress.quantization.calibration import activation_ranges
@@ -16,7 +17,6 @@ from compress.quantization.fake_quantization import (
     quantize_activations,
     quantize_weights,
 )
-from compress.tokenized import TokenizedTexts, collate
 from export.onnx import build_onnx
 from export.quantization import QuantizationPlan
 from runtimes.errors import ModelError

@@ -9,11 +9,11 @@ import pytest
 from transformers import BertTokenizer
 
 from benchmarks.examples import Examples
+from compress.config.recipe import Recipe, load_recipe
 from compress.corpus.corpus import Material
 from compress.errors import RecipeError
 from compress.progress import SilentProgress
 from compress.quantization.fake_quantization import linear_layers
-from compress.recipe import Recipe, load_recipe
 from compress.stages.base import Encoder
 from compress.stages.quantize import STAGE, quantization_plan
 from export.onnx import build_onnx

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
+from compress.config.recipe import Recipe, load_recipe, render_recipe
 from compress.errors import RecipeError
-from compress.recipe import Recipe, load_recipe, render_recipe
 
 
 def test_the_last_word_wins(tmp_path: Path) -> None:

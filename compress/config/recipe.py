@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import Field, field_validator
 
+from compress.config.loading import Settings, merged, read_settings, validated
 from compress.errors import RecipeError
-from compress.settings import Settings, merged, read_settings, validated
 
 __all__ = [
     "DistillSettings",

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compress.tokenized import TokenizedTexts, collate, length_grouped_batches, tokenize
+from compress.data.tokenized import TokenizedTexts, collate, length_grouped_batches, tokenize
 
 
 def test_ids_are_the_tokenizers_own_cut_to_the_length(toy: Any) -> None:
