@@ -52,7 +52,7 @@ Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; by defaul
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from compress.version import tool_version
+        from compress.system.version import tool_version
 
         sys.stdout.write(f"edgepress {tool_version()}\n")
         raise typer.Exit
@@ -520,7 +520,7 @@ def _stage_names(text: str) -> list[str]:
 
 
 def _progress(quiet: bool) -> Any:
-    from compress.progress import LineProgress, SilentProgress, TerminalProgress
+    from compress.system.progress import LineProgress, SilentProgress, TerminalProgress
 
     if quiet:
         return SilentProgress()

@@ -21,7 +21,7 @@ from compress.corpus.teacher_outputs import TeacherOutputs
 from compress.data.tokenized import TokenizedTexts, tokenize
 from compress.distillation.loop import has_bfloat16, training_device
 from compress.distillation.matching import Selection, limited
-from compress.distributed import from_main
+from compress.system.distributed import from_main
 
 if TYPE_CHECKING:
     from benchmarks.examples import Examples

@@ -13,7 +13,7 @@ from compress.data.delimited import explain_delimited, no_rows, sniff
 from compress.data.sources import SPLIT_NAMES, Source
 from compress.data.table import Table, listed
 from compress.errors import DataError
-from compress.hub import hub_if_reachable
+from compress.system.hub import hub_if_reachable
 
 __all__ = ["read_file", "read_tables"]
 

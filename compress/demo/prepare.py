@@ -14,7 +14,7 @@ from compress.demo.bag_of_words import bag_of_words_accuracy
 from compress.demo.grammar import SIZES, Utterance, generate, write_csv
 from compress.demo.settings import TeacherSettings
 from compress.errors import EdgepressError
-from compress.progress import Progress, SilentProgress
+from compress.system.progress import Progress, SilentProgress
 
 __all__ = ["DemoPaths", "prepare", "user_cache_dir"]
 

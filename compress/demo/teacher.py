@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from compress.demo.grammar import Utterance
 from compress.demo.settings import TeacherSettings
 from compress.distillation.loop import fit, training_device
-from compress.progress import Progress
+from compress.system.progress import Progress
 from compress.training.scratch import train_tokenizer
 
 __all__ = ["train_teacher"]

@@ -14,8 +14,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from compress.distributed import average_gradients, from_main, local_device, own_share
-from compress.progress import Progress
+from compress.system.distributed import average_gradients, from_main, local_device, own_share
+from compress.system.progress import Progress
 
 __all__ = ["Evaluation", "FitResult", "fit", "has_bfloat16", "training_device"]
 

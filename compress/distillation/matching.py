@@ -21,12 +21,12 @@ from compress.config.recipe import TrainSettings
 from compress.corpus.teacher_outputs import TeacherOutputs
 from compress.data.tokenized import TokenizedTexts, collate, length_grouped_batches
 from compress.distillation.loop import Evaluation, FitResult, fit
-from compress.distributed import from_main
 from compress.predictions.decisions import all_answers, decided
 from compress.predictions.losses import hidden_state_loss, relation_loss
 from compress.predictions.predict import agreement, predict_logits
-from compress.progress import Progress
 from compress.quantization.fake_quantization import fake_quantized
+from compress.system.distributed import from_main
+from compress.system.progress import Progress
 from export.quantization import QuantizationPlan
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import ModelError
-from compress.hub import hub_if_reachable
+from compress.system.hub import hub_if_reachable
 from runtimes.hf_config import MODELS, task_of
 from runtimes.json_files import read_json_list
 from runtimes.pooling import MODULES, Pooling, read_pooling

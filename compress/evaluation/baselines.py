@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from benchmarks.child import module_command
 from benchmarks.subjects import Subject
-from compress.progress import Progress
-from compress.workspace import Workspace
+from compress.system.progress import Progress
+from compress.system.workspace import Workspace
 from export.stock import STOCK_EXPORTS, StockName
 
 __all__ = ["StockExports"]

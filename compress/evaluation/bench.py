@@ -15,7 +15,7 @@ from compress.errors import ModelError, UsageError
 from compress.evaluation.benchmark import run_benchmark
 from compress.evaluation.machine_peaks import peaks_by_threads
 from compress.pipeline.run import Columns
-from compress.progress import Progress
+from compress.system.progress import Progress
 from runtimes.artifact import MANIFEST_NAME, Manifest, read_manifest
 from runtimes.fingerprint import usable_cores
 from runtimes.hf_config import HfConfig, read_hf_config

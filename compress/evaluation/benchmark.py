@@ -13,8 +13,8 @@ from benchmarks.roofline import Peaks
 from benchmarks.run import benchmark
 from benchmarks.subjects import Subject
 from compress.errors import ModelError
-from compress.progress import Progress, Task
 from compress.search.family import Member
+from compress.system.progress import Progress, Task
 
 __all__ = ["REFERENCE", "candidates", "reference_subject", "run_benchmark"]
 

@@ -11,7 +11,7 @@ import numpy as np
 import runtimes
 from benchmarks.examples import Examples
 from benchmarks.latency import sample_rounds
-from compress.progress import Progress
+from compress.system.progress import Progress
 from runtimes.errors import EdgepressError
 from runtimes.tuning import time_turn
 

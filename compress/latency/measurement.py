@@ -17,8 +17,8 @@ from benchmarks.environment import describe_environment
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
 from compress.latency.probe import Layers, MeasureShapes, measure_shapes
 from compress.latency.table import LatencyTable, fit_latency_table, head_grid, neuron_grid
-from compress.progress import Progress
-from compress.workspace import digest
+from compress.system.progress import Progress
+from compress.system.workspace import digest
 from export.quantization import QuantizationPlan
 
 __all__ = [

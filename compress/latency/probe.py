@@ -19,7 +19,7 @@ from benchmarks.latency import sample_rounds, turn_order, warmup_sentences
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
 from compress.encoder.modules import LeanEncoderWithHead, build
 from compress.encoder.surgery import SlicePlan, slice_model
-from compress.progress import Progress
+from compress.system.progress import Progress
 from export.onnx import build_onnx
 from export.quantization import QuantizationPlan
 from runtimes.adapters.onnxruntime import open_model

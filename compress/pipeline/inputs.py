@@ -10,10 +10,10 @@ from benchmarks.subjects import Subject
 from compress.config.recipe import Recipe
 from compress.data import Splits
 from compress.evaluation.baselines import StockExports
-from compress.progress import Progress
 from compress.search.family import Member, Staged, sample
-from compress.version import tool_version
-from compress.workspace import Workspace, checkpoint_files, digest
+from compress.system.progress import Progress
+from compress.system.version import tool_version
+from compress.system.workspace import Workspace, checkpoint_files, digest
 
 if TYPE_CHECKING:
     from compress.stages.base import Context

@@ -14,11 +14,8 @@ from compress.data import Splits, load_splits, load_unlabelled
 from compress.data.splitting import fingerprint
 from compress.data.tokenized import kept_length
 from compress.data.vocabulary import vocabulary_of
-from compress.hub import hub_if_reachable
-from compress.logs import logging_to, quiet_transformers
 from compress.pipeline.finalize import Result, conclude
 from compress.pipeline.inputs import Family, Job
-from compress.progress import Progress, SilentProgress
 from compress.search.family import (
     Member,
     Staged,
@@ -27,7 +24,10 @@ from compress.search.family import (
     fallback_member,
     run_stages,
 )
-from compress.workspace import Workspace, digest
+from compress.system.hub import hub_if_reachable
+from compress.system.logs import logging_to, quiet_transformers
+from compress.system.progress import Progress, SilentProgress
+from compress.system.workspace import Workspace, digest
 from runtimes.hf_config import problem_type_of, read_hf_config
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def run(
         )
     checkpoint = _local(model)
     # torch: not before the input is known to be good
-    from compress.distributed import from_main, is_main, wait
+    from compress.system.distributed import from_main, is_main, wait
 
     if not is_main():
         progress = SilentProgress()
@@ -214,7 +214,7 @@ def _help(job: Job, start: _Start, deadline: float | None) -> None:
 
 def _scratch(job: Job) -> Path:
     """Where this process keeps what the teacher says."""
-    from compress.distributed import rank
+    from compress.system.distributed import rank
 
     return job.workspace.scratch / f"process-{rank()}" if rank() else job.workspace.scratch
 
@@ -255,7 +255,7 @@ def _latency_table(job: Job, encoder: "Encoder", context: "Context") -> "Latency
     """What sizes cost on this machine; None where nothing is pruned by it."""
     if not job.recipe.by_latency:
         return None
-    from compress.distributed import from_main, is_main
+    from compress.system.distributed import from_main, is_main
 
     return from_main(_measured_table(job, encoder, context) if is_main() else None)
 

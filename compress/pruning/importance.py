@@ -13,7 +13,7 @@ from compress.data.tokenized import TokenizedTexts, collate, without_label
 from compress.encoder.masks import EncoderMasks
 from compress.predictions.decisions import decided
 from compress.predictions.predict import divergence, predict_logits
-from compress.progress import Progress
+from compress.system.progress import Progress
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from compress.data.tokenized import TokenizedTexts
 from compress.encoder.surgery import keep_layers
 from compress.predictions.predict import divergence, predict_logits
-from compress.progress import Progress, SilentProgress
 from compress.pruning.importance import least_important_layers
 from compress.pruning.reconstruction import repair_outputs
+from compress.system.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
     from compress.corpus.corpus import Material

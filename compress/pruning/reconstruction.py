@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.data.tokenized import TokenizedTexts, collate
-from compress.progress import Progress
+from compress.system.progress import Progress
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead

@@ -20,11 +20,11 @@ from compress.encoder.surgery import SlicePlan, keep_layers, slice_model
 from compress.errors import RecipeError
 from compress.latency.table import LatencyTable
 from compress.predictions.predict import divergence, predict_logits
-from compress.progress import Progress
 from compress.pruning.importance import Importance, divergence_importance, fisher_importance
 from compress.pruning.knapsack import choose_sizes
 from compress.pruning.layers import removal_path
 from compress.pruning.reconstruction import repair_outputs
+from compress.system.progress import Progress
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead

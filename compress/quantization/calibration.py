@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from compress.data.tokenized import TokenizedTexts, collate
-from compress.progress import Progress
 from compress.quantization.interception import LinearCall, intercepted_linears
+from compress.system.progress import Progress
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from compress.data.tokenized import TokenizedTexts
 from compress.predictions.predict import divergence, predict_logits
-from compress.progress import Progress
 from compress.quantization.fake_quantization import fake_quantized
 from compress.quantization.interception import linear_layers
+from compress.system.progress import Progress
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.examples import Examples
 from compress.config.recipe import Recipe
 from compress.stages import get_stage
-from compress.workspace import Workspace, digest
+from compress.system.workspace import Workspace, digest
 
 if TYPE_CHECKING:
     from compress.stages.base import Context, Encoder
@@ -112,7 +112,7 @@ def run_stages(
         The members, the imported one first, all with the plan of the `quantize` stage if the
         recipe has it.
     """
-    from compress.distributed import is_main
+    from compress.system.distributed import is_main
 
     recipe = context.recipe
     if is_main() and not workspace.encoder(key).is_dir():
@@ -140,11 +140,11 @@ def _by_speedups(
 ) -> list["Staged"]:
     """A member for each speed-up, further ones while the budget is not used up, and until the
     deadline more of them where it ends."""
-    from compress.distributed import from_main
     from compress.pruning.to_latency import OutOfReachError
     from compress.search.drop_estimate import quantized_drop
     from compress.search.frontier import Candidate, close_in, fill_gap, fits, go_beyond
     from compress.search.selection import probable_drop
+    from compress.system.distributed import from_main
 
     latency, recipe = context.latency, context.recipe
     assert latency is not None  # the caller has looked
@@ -223,8 +223,8 @@ def _speedups(recipe: Recipe, full_ms: float) -> list[float]:
 
 def _staged(before: "Staged", stage: str, context: "Context", workspace: Workspace) -> "Staged":
     """After one more stage."""
-    from compress.distributed import from_main
     from compress.stages.quantize import quantization_plan
+    from compress.system.distributed import from_main
 
     recipe = context.recipe
     settings = [getattr(recipe, stage).model_dump()]
@@ -248,8 +248,8 @@ def _apply(name: str, key: str, before: "Staged", context: "Context", workspace:
     Raises:
         OutOfReachError: The stage cannot make the encoder as fast as is asked; in all processes.
     """
-    from compress.distributed import from_main, is_main
     from compress.pruning.to_latency import OutOfReachError
+    from compress.system.distributed import from_main, is_main
 
     out_of_reach = None
     if is_main() or name == "distill":

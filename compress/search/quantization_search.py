@@ -15,7 +15,7 @@ from compress.quantization.mixed_precision import Fallback, return_to_float
 from compress.quantization.sensitivity import layer_sensitivities
 from compress.search.drop_estimate import drop_of, probable
 from compress.search.family import Staged, export_member
-from compress.workspace import Workspace
+from compress.system.workspace import Workspace
 
 if TYPE_CHECKING:
     from compress.stages.base import Context

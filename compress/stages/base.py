@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmarks.examples import Examples
 from compress.config.recipe import Recipe
-from compress.progress import Progress
+from compress.system.progress import Progress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -11,7 +11,6 @@ from compress.corpus.corpus import Purpose
 from compress.distillation.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.distillation.loop import Evaluation
 from compress.distillation.matching import Selection, match_teacher
-from compress.distributed import from_main
 from compress.encoder.surgery import SlicePlan, keep_layers
 from compress.errors import RecipeError
 from compress.provenance import Provenance
@@ -21,6 +20,7 @@ from compress.quantization.fake_quantization import fake_quantized
 from compress.search.drop_estimate import probable, quantized_drop
 from compress.stages.base import Context, Encoder
 from compress.stages.quantize import quantization_plan
+from compress.system.distributed import from_main
 from export.quantization import QuantizationPlan
 
 __all__ = ["STAGE", "Distill"]

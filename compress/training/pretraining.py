@@ -20,9 +20,11 @@ from compress.data.sources import locate
 from compress.data.table import is_missing
 from compress.data.tokenized import kept_length
 from compress.errors import DataError, ModelError, UsageError
-from compress.hub import hub_if_reachable
-from compress.logs import quiet_transformers
-from compress.progress import Progress, SilentProgress
+from compress.system.hub import hub_if_reachable
+from compress.system.logs import quiet_transformers
+from compress.system.progress import Progress, SilentProgress
+from compress.system.version import tool_version
+from compress.system.workspace import checkpoint_files, digest
 from compress.training.base import open_base
 from compress.training.output import (
     check_out,
@@ -35,8 +37,6 @@ from compress.training.output import (
 )
 from compress.training.scratch import is_size, new_config, train_tokenizer
 from compress.training.settings import TrainingSettings
-from compress.version import tool_version
-from compress.workspace import checkpoint_files, digest
 
 __all__ = ["Objective", "Pretrained", "pretrain", "read_documents"]
 
@@ -112,7 +112,7 @@ def pretrain(
         UsageError: `out` holds something else, or a setting is not one of pre-training.
     """
     quiet_transformers()
-    from compress.distributed import is_main, processes
+    from compress.system.distributed import is_main, processes
 
     main_process = is_main()
     if not main_process:

@@ -10,10 +10,12 @@ from benchmarks.tasks import get_measure
 from compress.data import load_splits
 from compress.data.tokenized import kept_length
 from compress.errors import ModelError, UsageError
-from compress.hub import hub_if_reachable
-from compress.logs import quiet_transformers
 from compress.pipeline.run import Columns
-from compress.progress import Progress, SilentProgress
+from compress.system.hub import hub_if_reachable
+from compress.system.logs import quiet_transformers
+from compress.system.progress import Progress, SilentProgress
+from compress.system.version import tool_version
+from compress.system.workspace import checkpoint_files, digest
 from compress.training.base import new_pooler, open_base
 from compress.training.output import (
     check_out,
@@ -28,8 +30,6 @@ from compress.training.preparation import prepare
 from compress.training.scratch import is_size, new_config, train_tokenizer
 from compress.training.settings import TrainingSettings
 from compress.training.tasks import check_trainable, get_training_task
-from compress.version import tool_version
-from compress.workspace import checkpoint_files, digest
 from runtimes.hf_config import MODELS
 from runtimes.loading import open_checkpoint
 from runtimes.registry import get_task
@@ -96,7 +96,7 @@ def train(
             fit the data.
     """
     quiet_transformers()
-    from compress.distributed import is_main, processes
+    from compress.system.distributed import is_main, processes
 
     main_process = is_main()
     if not main_process:

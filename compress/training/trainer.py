@@ -29,8 +29,8 @@ from transformers import (
 from transformers.integrations import TensorBoardCallback
 
 from compress.distillation.loop import has_bfloat16, training_device
-from compress.distributed import processes
-from compress.progress import Progress, Task
+from compress.system.distributed import processes
+from compress.system.progress import Progress, Task
 from compress.training.settings import TrainingSettings
 from compress.training.tasks import TrainingTask
 

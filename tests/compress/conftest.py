@@ -20,8 +20,8 @@ from compress.distillation.loop import fit
 from compress.encoder.config import LeanEncoderConfig
 from compress.encoder.modules import LeanEncoderForSequenceClassification
 from compress.predictions.losses import label_loss
-from compress.progress import SilentProgress
 from compress.stages.base import Context, Encoder
+from compress.system.progress import SilentProgress
 
 GOOD = ("good", "great", "fine", "lovely")
 BAD = ("bad", "awful", "poor", "dull")

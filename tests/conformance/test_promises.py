@@ -18,9 +18,9 @@ from compress.corpus.corpus import Material
 from compress.encoder import import_checkpoint, supported_model_types
 from compress.encoder.importing import TOLERANCE
 from compress.encoder.modules import LeanEncoderForSequenceClassification
-from compress.progress import SilentProgress
 from compress.stages import get_stage, stage_names
 from compress.stages.base import Context, Encoder
+from compress.system.progress import SilentProgress
 from export.onnx import build_onnx, build_portable_onnx
 from export.package import export_artifact
 from export.parity import torch_logits

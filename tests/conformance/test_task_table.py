@@ -19,10 +19,10 @@ from compress.config.recipe import Recipe
 from compress.encoder.checkpoint import read_config
 from compress.pipeline.inputs import Job
 from compress.pipeline.run import Columns, _prepare, _read_data
-from compress.progress import SilentProgress
 from compress.stages import get_stage, stage_names
 from compress.stages.base import Context, Encoder
-from compress.workspace import Workspace
+from compress.system.progress import SilentProgress
+from compress.system.workspace import Workspace
 from export.package import RUNTIMES, export_artifact
 from runtimes import load
 from runtimes.hf_config import MODELS

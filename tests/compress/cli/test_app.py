@@ -604,7 +604,7 @@ def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatc
     from datasets import config
     from huggingface_hub import constants
 
-    from compress.hub import hub_if_reachable
+    from compress.system.hub import hub_if_reachable
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(config, "HF_HUB_OFFLINE", False)

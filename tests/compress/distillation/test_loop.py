@@ -8,7 +8,7 @@ from torch import nn
 
 import compress.distillation.loop
 from compress.distillation.loop import Evaluation, fit
-from compress.progress import SilentProgress
+from compress.system.progress import SilentProgress
 
 
 def line() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:

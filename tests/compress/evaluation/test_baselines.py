@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.child import module_command
 from compress.evaluation.baselines import StockExports
-from compress.progress import SilentProgress
-from compress.workspace import Workspace
+from compress.system.progress import SilentProgress
+from compress.system.workspace import Workspace
 
 SLOW_CHILD = "import sys, time; sys.stdin.readline(); time.sleep(600)"
 

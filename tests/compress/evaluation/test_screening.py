@@ -9,7 +9,7 @@ import pytest
 from benchmarks.examples import Examples
 from compress.evaluation import screening as module
 from compress.evaluation.screening import contenders
-from compress.progress import SilentProgress
+from compress.system.progress import SilentProgress
 
 LARGE, SMALL = Path("large"), Path("small")
 NAMES = ["onnxruntime", "openvino"]

@@ -19,7 +19,7 @@ from compress.latency.measurement import (
 )
 from compress.latency.probe import measure_shapes
 from compress.latency.table import LatencyTable
-from compress.progress import SilentProgress
+from compress.system.progress import SilentProgress
 from export.quantization import QuantizationPlan
 
 LENGTHS = [5, 7, 7, 9, 12, 16]

@@ -8,9 +8,9 @@ import numpy as np
 from benchmarks.examples import Examples
 from compress.config.recipe import Recipe
 from compress.pipeline.inputs import Job
-from compress.progress import SilentProgress
 from compress.search.family import sample
-from compress.workspace import Workspace
+from compress.system.progress import SilentProgress
+from compress.system.workspace import Workspace
 
 
 def key(folder: Path) -> str:

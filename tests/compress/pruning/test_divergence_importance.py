@@ -10,8 +10,8 @@ from compress.data.tokenized import TokenizedTexts, collate
 from compress.encoder.masks import EncoderMasks
 from compress.encoder.surgery import keep_layers
 from compress.predictions.predict import predict_logits
-from compress.progress import SilentProgress
 from compress.pruning.importance import Importance, divergence_importance
+from compress.system.progress import SilentProgress
 
 SILENT = SilentProgress()
 

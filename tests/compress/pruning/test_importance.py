@@ -10,9 +10,9 @@ from compress.data.tokenized import TokenizedTexts, collate
 from compress.encoder.masks import EncoderMasks
 from compress.encoder.surgery import keep_layers
 from compress.predictions.predict import divergence, predict_logits
-from compress.progress import SilentProgress
 from compress.pruning.importance import fisher_importance, least_important_layers
 from compress.pruning.ranking import keep_best_heads, keep_best_neurons
+from compress.system.progress import SilentProgress
 
 
 def test_scores_are_summed_squared_gradients(toy: Any) -> None:

@@ -9,8 +9,8 @@ import torch
 from compress.data.tokenized import TokenizedTexts, collate
 from compress.encoder.surgery import SlicePlan, keep_heads, keep_layers, slice_model
 from compress.predictions.predict import divergence, predict_logits
-from compress.progress import SilentProgress
 from compress.pruning.reconstruction import _Stream, refit, repair_outputs
+from compress.system.progress import SilentProgress
 
 
 def test_refit_finds_the_plain_least_squares_solution() -> None:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from compress.data.tokenized import TokenizedTexts
-from compress.progress import SilentProgress
 from compress.quantization.calibration import RunningHistogram, activation_ranges
 from compress.quantization.fake_quantization import linear_layers
+from compress.system.progress import SilentProgress
 
 
 def make_texts(count: int, seed: int = 0) -> TokenizedTexts:

@@ -9,7 +9,6 @@ import torch
 
 from compress.data.tokenized import TokenizedTexts, collate
 from compress.predictions.predict import predict_logits
-from compress.progress import SilentProgress
 from compress.quantization.calibration import activation_ranges
 from compress.quantization.fake_quantization import (
     fake_quantized,
@@ -17,6 +16,7 @@ from compress.quantization.fake_quantization import (
     quantize_activations,
     quantize_weights,
 )
+from compress.system.progress import SilentProgress
 from export.onnx import build_onnx
 from export.quantization import QuantizationPlan
 from runtimes.errors import ModelError

@@ -12,10 +12,10 @@ from benchmarks.examples import Examples
 from compress.config.recipe import Recipe, load_recipe
 from compress.corpus.corpus import Material
 from compress.errors import RecipeError
-from compress.progress import SilentProgress
 from compress.quantization.fake_quantization import linear_layers
 from compress.stages.base import Encoder
 from compress.stages.quantize import STAGE, quantization_plan
+from compress.system.progress import SilentProgress
 from export.onnx import build_onnx
 from export.quantization import QuantizationPlan
 

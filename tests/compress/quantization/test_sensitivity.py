@@ -9,11 +9,11 @@ import torch
 
 from compress.data.tokenized import TokenizedTexts
 from compress.predictions.predict import predict_logits
-from compress.progress import SilentProgress
 from compress.quantization.calibration import activation_ranges
 from compress.quantization.fake_quantization import linear_layers
 from compress.quantization.mixed_precision import return_to_float
 from compress.quantization.sensitivity import layer_sensitivities
+from compress.system.progress import SilentProgress
 from export.onnx import build_onnx
 from export.quantization import QuantizationPlan
 

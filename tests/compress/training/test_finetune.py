@@ -14,7 +14,7 @@ from compress.cli.app import main
 from compress.data import Splits
 from compress.data.splitting import fingerprint
 from compress.errors import DataError, ModelError, RecipeError, UsageError
-from compress.progress import SilentProgress
+from compress.system.progress import SilentProgress
 from compress.training import TrainingSettings, load_training_settings, train
 from compress.training.base import new_pooler, open_base
 from compress.training.preparation import prepare
@@ -287,12 +287,12 @@ def test_a_base_in_half_precision_is_trained_in_full(
 def test_a_base_made_anew_or_more_processes_are_another_training(
     learn: Callable[..., Any], base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import compress.distributed
+    import compress.system.distributed
 
     learn(epochs=0.5)
     assert "nothing was trained" in learn(epochs=0.5).notes[-1]
     with monkeypatch.context() as patch:
-        patch.setattr(compress.distributed, "processes", lambda: 2)
+        patch.setattr(compress.system.distributed, "processes", lambda: 2)
         with pytest.raises(UsageError, match="number of processes"):
             learn(epochs=0.5)
     rewrite(base, lambda weights: {name: 2 * value for name, value in weights.items()})

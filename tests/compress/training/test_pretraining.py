@@ -12,7 +12,7 @@ import torch
 
 from compress.cli.app import main
 from compress.errors import DataError, ModelError, UsageError
-from compress.progress import SilentProgress
+from compress.system.progress import SilentProgress
 from compress.training import TrainingSettings
 from compress.training.pretraining import _features, _Masking, _pairs, pretrain, read_documents
 from compress.training.scratch import train_tokenizer

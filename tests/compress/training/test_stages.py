@@ -21,7 +21,7 @@ from compress.search.family import run_stages
 from compress.stages import get_stage, stage_names
 from compress.stages.base import Encoder
 from compress.stages.quantize import quantization_plan
-from compress.workspace import Workspace
+from compress.system.workspace import Workspace
 
 LEARN = {"enough": 0.0, "epochs": 2.0, "augment": 1, "batch_size": 16, "learning_rate": 2e-3}
 HALVE = {"heads": 0.5, "neurons": 0.5, "neuron_step": 8}

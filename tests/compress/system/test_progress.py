@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from compress.progress import SilentProgress, TerminalProgress
+from compress.system.progress import SilentProgress, TerminalProgress
 
 
 def test_silent_progress_logs_the_last_figures(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from compress.errors import UsageError
-from compress.workspace import Workspace, digest, file_digest
+from compress.system.workspace import Workspace, digest, file_digest
 
 
 def test_looking_writes_nothing(tmp_path: Path) -> None:
