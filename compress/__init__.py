@@ -4,8 +4,8 @@ Importing this package loads neither torch nor transformers. It does arrange tha
 Auto classes know the lean encoder (`model_type: "lean-encoder"`) once they are imported.
 """
 
-from compress.registration import install as _install
-from compress.registration import register
+from compress.encoder.auto_classes import install as _install
+from compress.encoder.auto_classes import register
 
 __all__ = ["register"]
 

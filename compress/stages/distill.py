@@ -13,12 +13,12 @@ from compress.distillation.loop import Evaluation
 from compress.distillation.matching import Selection, match_teacher
 from compress.encoder.surgery import SlicePlan, keep_layers
 from compress.errors import RecipeError
-from compress.provenance import Provenance
 from compress.pruning.layers import layers_left
 from compress.pruning.reconstruction import repair_outputs
 from compress.quantization.fake_quantization import fake_quantized
 from compress.search.drop_estimate import probable, quantized_drop
 from compress.stages.base import Context, Encoder
+from compress.stages.lineage import Provenance
 from compress.stages.quantize import quantization_plan
 from compress.system.distributed import from_main
 from export.quantization import QuantizationPlan

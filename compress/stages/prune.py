@@ -9,13 +9,13 @@ from compress.corpus.corpus import Purpose
 from compress.distillation.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.encoder.surgery import SlicePlan, slice_model
 from compress.errors import RecipeError
-from compress.provenance import Provenance, original_entry
 from compress.pruning.importance import Importance, fisher_importance
 from compress.pruning.layers import layers_left
 from compress.pruning.ranking import keep_best_heads, keep_best_neurons
 from compress.pruning.reconstruction import repair_outputs
 from compress.pruning.to_latency import Scores, shrink
 from compress.stages.base import Context, Encoder
+from compress.stages.lineage import Provenance, original_entry
 
 __all__ = ["STAGE", "Prune"]
 

@@ -15,11 +15,11 @@ from compress.encoder.surgery import keep_layers
 from compress.errors import RecipeError, UsageError
 from compress.latency.table import Curve, LatencyTable, LayerCosts
 from compress.predictions.predict import divergence, predict_logits
-from compress.provenance import Provenance
 from compress.quantization.fake_quantization import fake_quantized
 from compress.search.family import run_stages
 from compress.stages import get_stage, stage_names
 from compress.stages.base import Encoder
+from compress.stages.lineage import Provenance
 from compress.stages.quantize import quantization_plan
 from compress.system.workspace import Workspace
 
