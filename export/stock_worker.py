@@ -1,8 +1,8 @@
 """The process that stock exports are made in.
 
 Tracing and NNCF keep one core busy for a minute and a half: time in which the parent
-(`compress.evaluation.baselines`) exports the family. It writes one line of JSON to stdin and keeps it open as
-long as it lives:
+(`compress.evaluation.baselines`) exports the family. It writes one line of JSON to stdin and keeps
+it open as long as it lives:
 
     {"checkpoint": FOLDER, "calibration": [{input: nested list}, ...], "targets": {name: FOLDER}}
 

@@ -2,10 +2,10 @@
 
 For each depth that can reach the target, layers go first (`compress.pruning.layers`), then dynamic
 programming over the latency table chooses heads and neurons for the rest
-(`compress.pruning.knapsack`), and least squares repair both. The depth whose draft answers nearest to
-the teacher wins. On SST-2 that order, found without training, was still the order after it: four
-narrow layers ahead of three wider ones of the same latency. Heads and neurons go in one turn: what
-scores say of a model that is damaged already misleads (docs/log.md).
+(`compress.pruning.knapsack`), and least squares repair both. The depth whose draft answers
+nearest to the teacher wins. On SST-2 that order, found without training, was still the order after
+it: four narrow layers ahead of three wider ones of the same latency. Heads and neurons go in one
+turn: what scores say of a model that is damaged already misleads (docs/log.md).
 """
 
 import logging

@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 __all__ = ["get_stage", "stage_names"]
 
 
+_NO_STAGES = {"base", "lineage"}
+
+
 def stage_names() -> tuple[str, ...]:
     """Names of all stages, sorted; none is imported."""
     names = (module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(sorted(name for name in names if name != "base" and not name.startswith("_")))
+    return tuple(
+        sorted(name for name in names if name not in _NO_STAGES and not name.startswith("_"))
+    )
 
 
 def get_stage(name: str) -> "Stage":

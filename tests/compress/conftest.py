@@ -108,10 +108,17 @@ def full_precision() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def _full_precision() -> Iterator[None]:
+@pytest.fixture
+def single_precision() -> Iterator[None]:
+    """Training is in float32, whatever the processor has."""
     with full_precision():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _toy_learns_in_single_precision(request: pytest.FixtureRequest) -> None:
+    if "toy" in request.fixturenames:
+        request.getfixturevalue("single_precision")
 
 
 @pytest.fixture(scope="session")
@@ -138,3 +145,27 @@ def toy() -> Toy:
             description="teacher",
         )
     return Toy(train, selection, tokenizer, teacher, texts, tokenize(selection, tokenizer, 24))
+
+
+@pytest.fixture
+def lean() -> LeanEncoderForSequenceClassification:
+    config = LeanEncoderConfig(
+        vocab_size=300,
+        embedding_size=16,
+        hidden_size=32,
+        layers=[
+            {"heads": 4, "head_size": 8, "intermediate_size": 20},
+            {"heads": 3, "head_size": 6, "intermediate_size": 33},
+            {"heads": 2, "head_size": 8, "intermediate_size": 16},
+        ],
+        max_position_embeddings=40,
+        num_labels=3,
+    )
+    model = LeanEncoderForSequenceClassification(config)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator) * 0.2
+            is_norm = parameter.dim() == 1 and name.endswith("weight")
+            parameter.copy_(noise + 1.0 if is_norm else noise)
+    return model.eval()

@@ -10,6 +10,8 @@ import compress.distillation.loop
 from compress.distillation.loop import Evaluation, fit
 from compress.system.progress import SilentProgress
 
+pytestmark = pytest.mark.usefixtures("single_precision")
+
 
 def line() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)

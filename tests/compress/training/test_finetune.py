@@ -21,6 +21,8 @@ from compress.training.preparation import prepare
 from compress.training.run import _check_loss, _load
 from compress.training.trainer import _arguments, _interval, class_weights, freeze
 
+pytestmark = pytest.mark.usefixtures("single_precision")
+
 NAMES = ("bad", "good")
 
 

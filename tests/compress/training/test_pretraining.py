@@ -17,6 +17,8 @@ from compress.training import TrainingSettings
 from compress.training.pretraining import _features, _Masking, _pairs, pretrain, read_documents
 from compress.training.scratch import train_tokenizer
 
+pytestmark = pytest.mark.usefixtures("single_precision")
+
 WORDS = [
     "the",
     "cat",
