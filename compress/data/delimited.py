@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from compress.data.table import listed
+from compress.data.table import listed, no_rows, unique_names
 from compress.errors import DataError
 
-__all__ = ["Layout", "explain_delimited", "no_rows", "sniff"]
+__all__ = ["Layout", "explain_delimited", "sniff"]
 
 # A cell that starts with a quote and is a well-formed quoted cell.
 QUOTED = re.compile(r'^"(?:[^"]|"")*"$')
@@ -48,21 +48,13 @@ def sniff(path: Path, text: str) -> Layout:
     quoting: Literal[0, 3] = csv.QUOTE_NONE if literal else csv.QUOTE_MINIMAL
     rows = _rows(text, separator, quoting)
     _, header = next(rows)
-    layout = Layout(_unique(header), separator, quoting)
+    layout = Layout(unique_names(header), separator, quoting)
     line, row = next(rows, (0, []))
     if not row:
         raise no_rows(path)
     if len(row) > len(header):
         raise _ragged(path, line, len(row), layout)
     return layout
-
-
-def no_rows(path: Path) -> DataError:
-    """The error for a file with a header and nothing under it."""
-    return DataError(
-        f"{path}: there are no data rows in this file.",
-        hint="A header alone is not enough; check how the file was written.",
-    )
 
 
 def explain_delimited(path: Path, text: str, layout: Layout, cause: BaseException) -> DataError:
@@ -101,16 +93,6 @@ def _quotes_are_literal(text: str) -> bool:
         return False
     cells = (cell for line in lines if '"' in line for cell in line.split("\t"))
     return any(cell.startswith('"') and not QUOTED.match(cell) for cell in cells)
-
-
-def _unique(header: list[str]) -> tuple[str, ...]:
-    names: list[str] = []
-    for position, cell in enumerate(header, start=1):
-        name = cell.strip() or f"column {position}"
-        while name in names:
-            name = f"{name} ({position})"
-        names.append(name)
-    return tuple(names)
 
 
 def _ragged(path: Path, line: int, cells: int, layout: Layout) -> DataError:

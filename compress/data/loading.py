@@ -1,4 +1,4 @@
-"""From a `--data` argument to the three splits of a run."""
+"""Load data, wherever it is, as the three splits of a run."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -6,9 +6,9 @@ from importlib import import_module
 import numpy as np
 
 from compress.data.columns import NamedColumns
+from compress.data.memory import Data, describe
 from compress.data.missing import Missing
 from compress.data.reading import read_tables
-from compress.data.sources import locate
 from compress.data.splitting import Splits, carve, fingerprint, without_leaks
 from compress.errors import DataError
 
@@ -19,7 +19,7 @@ SMALL_REPORT = 200
 
 
 def load_splits(
-    source: str,
+    data: Data,
     *,
     label_names: Sequence[str] | None,
     task: str = "text-classification",
@@ -30,12 +30,14 @@ def load_splits(
     missing: Missing = "refuse",
     seed: int = 0,
 ) -> Splits:
-    """Reads labelled text and decides what is trained on, selected with and reported on.
+    """Read labelled text and decide what is trained on, selected with and reported on.
 
     Args:
-        source: A .csv, .tsv, .json, .jsonl or .parquet file; a folder with train, validation
+        data: A .csv, .tsv, .json, .jsonl or .parquet file; a folder with train, validation
             (dev, val) and test files, or written by `save_to_disk`; or a hub dataset id, with
-            ":config" where it has several.
+            ":config" where it has several. Or an object in memory: a `datasets.Dataset` or
+            `DatasetDict`, a pandas DataFrame, a dict of lists, a list of dicts, or a dict from
+            split names to any of these. The same rows give the same splits, whatever holds them.
         label_names: The model's class names in the order of its outputs (`id2label`); None takes
             them from the data.
         task: What the labels are for, by its name in `runtimes.tasks`.
@@ -56,7 +58,8 @@ def load_splits(
         DataError: The data cannot be read, a column is missing, cells are empty, labels do not
             match, or there is too little of it. The message names the file, row or column.
     """
-    tables = read_tables(locate(source))
+    tables = read_tables(data)
+    source = describe(data)
     reader = import_module(f"compress.data.tasks.{task.replace('-', '_')}")
     given, notes = reader.read(
         tables,

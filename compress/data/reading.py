@@ -4,28 +4,32 @@ import contextlib
 import glob
 import json
 import logging
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from compress.data.delimited import explain_delimited, no_rows, sniff
-from compress.data.sources import SPLIT_NAMES, Source
-from compress.data.table import Table, listed
+from compress.data.delimited import explain_delimited, sniff
+from compress.data.memory import Data, describe, named_splits, splits_of, table_of, tables_in_memory
+from compress.data.sources import locate
+from compress.data.table import Table, no_rows, table_of_records
 from compress.errors import DataError
 from compress.system.hub import hub_if_reachable
 
-__all__ = ["read_file", "read_tables"]
+__all__ = ["every_table", "read_file", "read_tables"]
 
 
-def read_tables(source: Source) -> dict[str, Table]:
-    """Reads every split of `source`: split name -> table, in the order train, validation, test.
+def read_tables(data: Data) -> dict[str, Table]:
+    """Read every split of `data`: split name -> table, in the order train, validation, test.
 
     Raises:
-        DataError: A file that is empty, not UTF-8 or malformed (with the line), or a hub dataset
-            that is not reachable.
+        DataError: There is no such data; or a file is empty, not UTF-8 or malformed (with the
+            line); or a hub dataset is not reachable; or an object in memory is no table.
     """
-    if source.files is not None:
+    if not isinstance(data, str | os.PathLike):
+        tables = tables_in_memory(data)
+    elif (source := locate(str(data))).files is not None:
         tables = {
             name: _joined([read_file(path) for path in paths])
             for name, paths in source.files.items()
@@ -38,8 +42,23 @@ def read_tables(source: Source) -> dict[str, Table]:
     return {name: tables[name] for name in order if name in tables}
 
 
+def every_table(data: Data) -> list[Table]:
+    """Read a file, or an object in memory with all of its splits, whatever their names.
+
+    Raises:
+        DataError: As `read_tables`.
+    """
+    if isinstance(data, str | os.PathLike):
+        return [read_file(Path(data))]
+    where = describe(data)
+    splits = splits_of(data)
+    if splits is None:
+        return [table_of(data, where)]
+    return [table_of(part, f"{where} ({split})") for split, part in splits.items()]
+
+
 def read_file(path: Path) -> Table:
-    """One file as a table; its extension says how."""
+    """Read one file as a table, by its extension."""
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty.", hint="Check how the file was written.")
     suffix = path.suffix.lower()
@@ -92,27 +111,18 @@ def _read_delimited(path: Path, text: str) -> Table:
             )
     except (datasets.exceptions.DatasetsError, ValueError) as error:
         raise explain_delimited(path, text, layout, error.__cause__ or error) from error
-    return _table(data, str(path))
+    return table_of(data, str(path))
 
 
 def _read_json(path: Path, text: str) -> Table:
     # Not through `datasets`: its JSON reader guesses dates, and an error there has no line number.
-    records, unit = _json_records(path, text)
-    for number, record in enumerate(records, start=1):
-        if not isinstance(record, dict):
-            raise DataError(
-                f"{path}: {unit} {number} is not an object but {json.dumps(record)[:60]}.",
-                hint='Each record should look like {"text": "...", "label": "..."}.',
-            )
-    names = list(dict.fromkeys(name for record in records for name in record))
-    columns = {name: [record.get(name) for record in records] for name in names}
-    return Table(where=str(path), columns=columns, length=len(records))
+    return table_of_records(_json_records(path, text), str(path))
 
 
-def _json_records(path: Path, text: str) -> tuple[list[Any], str]:
+def _json_records(path: Path, text: str) -> list[Any]:
     if path.suffix.lower() == ".json":
         try:
-            return _records_of(path, json.loads(text)), "record"
+            return _records_of(path, json.loads(text))
         except json.JSONDecodeError as error:
             # "Extra data" after a first object: one object a line, which the hub names .json too.
             if error.msg != "Extra data":
@@ -124,7 +134,7 @@ def _json_records(path: Path, text: str) -> tuple[list[Any], str]:
                 records.append(json.loads(line))
             except json.JSONDecodeError as error:
                 raise _json_error(path, error, number) from None
-    return records, "record"
+    return records
 
 
 def _json_error(path: Path, error: json.JSONDecodeError, line: int) -> DataError:
@@ -163,7 +173,7 @@ def _read_parquet(path: Path) -> Table:
             f"{path}: not a readable Parquet file ({type(cause).__name__}: {cause}).",
             hint="Check that the file is complete and that its extension is right.",
         ) from error
-    return _table(data, str(path))
+    return table_of(data, str(path))
 
 
 def _read_saved(folder: Path) -> dict[str, Table]:
@@ -177,8 +187,8 @@ def _read_saved(folder: Path) -> dict[str, Table]:
             hint="Save it again with save_to_disk, or as CSV or Parquet files.",
         ) from error
     if isinstance(data, datasets.Dataset):
-        return {"all": _table(data, str(folder))}
-    return _named_splits(data, str(folder))
+        return {"all": table_of(data, str(folder))}
+    return named_splits(data, str(folder))
 
 
 def _read_hub(name: str) -> dict[str, Table]:
@@ -196,7 +206,7 @@ def _read_hub(name: str) -> dict[str, Table]:
         raise _unreachable(repository, error) from error
     except Exception as error:
         raise _unreachable(repository, error) from error
-    return _named_splits(data, name)
+    return named_splits(data, name)
 
 
 def _unreachable(repository: str, error: Exception) -> DataError:
@@ -206,44 +216,6 @@ def _unreachable(repository: str, error: Exception) -> DataError:
         f"{reason}",
         hint="Check the spelling and the connection, or pass a local file or folder to --data.",
     )
-
-
-def _named_splits(data: Any, where: str) -> dict[str, Table]:
-    tables: dict[str, Table] = {}
-    for split, dataset in data.items():
-        # GLUE's MNLI has validation_matched and validation_mismatched: the first one counts.
-        name = SPLIT_NAMES.get(str(split).lower()) or SPLIT_NAMES.get(str(split).split("_")[0])
-        if name is not None and name not in tables:
-            tables[name] = _table(dataset, f"{where} ({split})")
-    if not tables and len(data) == 1:
-        ((split, dataset),) = data.items()
-        tables["all"] = _table(dataset, f"{where} ({split})")
-    if not tables:
-        raise DataError(
-            f"{where}: none of its splits is train, validation or test: {listed(list(data))}.",
-            hint="Save the splits you want as train.csv, validation.csv and test.csv.",
-        )
-    return tables
-
-
-def _table(data: Any, where: str) -> Table:
-    datasets = _datasets()
-    inner = {
-        name: feature.feature if isinstance(feature, datasets.List) else feature
-        for name, feature in data.features.items()
-    }
-    names = {
-        name: tuple(feature.names)
-        for name, feature in inner.items()
-        if isinstance(feature, datasets.ClassLabel)
-    }
-    # Images and audio would be decoded row by row, and can be neither text nor label.
-    plain = (datasets.Value, datasets.ClassLabel, datasets.List)
-    columns = {
-        name: list(data[name]) if isinstance(feature, plain) else [None] * len(data)
-        for name, feature in data.features.items()
-    }
-    return Table(where=where, columns=columns, length=len(data), class_names=names)
 
 
 def _joined(tables: list[Table]) -> Table:

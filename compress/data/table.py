@@ -1,5 +1,6 @@
 """One split as it was read: named columns, before anyone decides what they mean."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +8,15 @@ from typing import Any
 
 from compress.errors import DataError
 
-__all__ = ["Table", "is_missing", "listed", "require_present"]
+__all__ = [
+    "Table",
+    "is_missing",
+    "listed",
+    "no_rows",
+    "require_present",
+    "table_of_records",
+    "unique_names",
+]
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,43 @@ class Table:
 
     def __len__(self) -> int:
         return self.length
+
+
+def table_of_records(records: Sequence[Any], where: str) -> Table:
+    """Return a table of dicts, a row each; a cell that a dict lacks is None.
+
+    Raises:
+        DataError: A record is no dict; names it by its number.
+    """
+    for number, record in enumerate(records, start=1):
+        if not isinstance(record, Mapping):
+            raise DataError(
+                f"{where}: record {number} is not an object but "
+                f"{json.dumps(record, default=repr)[:60]}.",
+                hint='Each record should look like {"text": "...", "label": "..."}.',
+            )
+    names = list(dict.fromkeys(name for record in records for name in record))
+    columns = {name: [record.get(name) for record in records] for name in names}
+    return Table(where=where, columns=columns, length=len(records))
+
+
+def unique_names(header: Sequence[str]) -> tuple[str, ...]:
+    """Return column names that differ; a nameless column is called "column N"."""
+    names: list[str] = []
+    for position, cell in enumerate(header, start=1):
+        name = cell.strip() or f"column {position}"
+        while name in names:
+            name = f"{name} ({position})"
+        names.append(name)
+    return tuple(names)
+
+
+def no_rows(where: object) -> DataError:
+    """Return the error for columns without a row."""
+    return DataError(
+        f"{where}: there are no data rows in it.",
+        hint="A header alone is not enough; check how the data was written.",
+    )
 
 
 def is_missing(value: object) -> bool:

@@ -1,5 +1,7 @@
 """Text without labels, for the teacher to label."""
 
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +9,8 @@ import numpy as np
 
 from benchmarks.examples import Examples
 from compress.data.columns import column_in
-from compress.data.reading import read_file
+from compress.data.memory import Data, describe
+from compress.data.reading import every_table
 from compress.data.splitting import Splits, keys
 from compress.data.table import is_missing
 from compress.errors import DataError
@@ -16,7 +19,7 @@ __all__ = ["load_unlabelled"]
 
 
 def load_unlabelled(
-    path: Path, splits: Splits, *, text_column: str | None = None, pair_column: str | None = None
+    data: Data, splits: Splits, *, text_column: str | None = None, pair_column: str | None = None
 ) -> Examples:
     """Read more text of the task's kind.
 
@@ -25,7 +28,8 @@ def load_unlabelled(
     ones and repetitions are, too.
 
     Args:
-        path: A .txt file with a text a line (single-sentence tasks), or a table as for `--data`.
+        data: A .txt file with a text a line, or a list of texts (single-sentence tasks); or a file
+            with a table, or an object in memory, as for `load_splits`. All splits of it are read.
         splits: Of the labelled data.
         text_column: Column of the text in a table; by default `text`.
         pair_column: Column of the second sentence; by default `text_pair`. Sentence pairs only.
@@ -36,27 +40,10 @@ def load_unlabelled(
     Raises:
         DataError: It cannot be read, has no such column, or no text is left.
     """
-    pairs = splits.train.pairs is not None
-    if not path.is_file():
-        raise DataError(f"--unlabelled {path}: there is no such file")
-    if path.suffix.lower() == ".txt":
-        if pairs:
-            raise DataError(
-                f"{path}: a text file has no second sentences, and the data has",
-                hint="give a table (csv, tsv, jsonl, parquet) with both columns",
-            )
-        rows: list[tuple[str, ...]] = [(line.strip(),) for line in _lines(path)]
-    else:
-        table = read_file(path)
-        names = [column_in(table, text_column or "text", "--text-column")]
-        if pairs:
-            names.append(column_in(table, pair_column or "text_pair", "--pair-column"))
-        columns = [table.columns[name] for name in names]
-        rows = [
-            tuple(str(cell) for cell in row)
-            for row in zip(*columns, strict=True)
-            if not any(is_missing(cell) for cell in row)
-        ]
+    wanted = [(text_column or "text", "--text-column")]
+    if splits.train.pairs is not None:
+        wanted.append((pair_column or "text_pair", "--pair-column"))
+    rows = _rows(data, wanted)
     texts, *second = zip(*rows, strict=True) if rows else ((),)
     found = Examples(
         texts=tuple(texts),
@@ -75,8 +62,38 @@ def load_unlabelled(
             seen.add(key)
             fresh.append(place)
     if not fresh:
-        raise DataError(f"{path}: there is no text in it that the labelled data does not have")
+        raise DataError(
+            f"{describe(data)}: there is no text in it that the labelled data does not have"
+        )
     return found.take(fresh)
+
+
+def _rows(data: Data, wanted: Sequence[tuple[str, str]]) -> list[tuple[str, ...]]:
+    """Read the cells of the (column, option) that are wanted, without rows that lack one."""
+    lines: Iterable[str] | None = None
+    if not isinstance(data, str | os.PathLike):
+        if isinstance(data, list | tuple) and all(isinstance(text, str) for text in data):
+            lines = data
+    elif not Path(data).is_file():
+        raise DataError(f"--unlabelled {data}: there is no such file")
+    elif Path(data).suffix.lower() == ".txt":
+        lines = _lines(Path(data))
+    if lines is not None:
+        if len(wanted) > 1:
+            raise DataError(
+                f"{describe(data)}: lines of text have no second sentences, and the data has",
+                hint="give a table (csv, tsv, jsonl, parquet) with both columns",
+            )
+        return [(line.strip(),) for line in lines]
+    rows: list[tuple[str, ...]] = []
+    for table in every_table(data):
+        columns = [table.columns[column_in(table, name, option)] for name, option in wanted]
+        rows += [
+            tuple(str(cell) for cell in row)
+            for row in zip(*columns, strict=True)
+            if not any(is_missing(cell) for cell in row)
+        ]
+    return rows
 
 
 def _lines(path: Path) -> list[str]:

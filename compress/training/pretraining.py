@@ -16,7 +16,6 @@ from typing import Any, Literal
 import torch
 
 from compress.data.reading import read_tables
-from compress.data.sources import locate
 from compress.data.table import is_missing
 from compress.data.tokenized import kept_length
 from compress.errors import DataError, ModelError, UsageError
@@ -210,7 +209,7 @@ def read_documents(data: str, text_column: str | None = None) -> list[list[str]]
     else:
         from compress.data.columns import TEXTS, column_in, first_column
 
-        tables = read_tables(locate(data))
+        tables = read_tables(data)
         table = tables.get("train") or next(iter(tables.values()))
         column = (
             first_column(table, TEXTS)

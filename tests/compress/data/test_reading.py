@@ -138,14 +138,14 @@ def test_a_folder_is_read_by_its_file_names(tmp_path: Path, validation: str) -> 
     for name in ("test.tsv", f"{validation}.tsv", "Train.tsv"):
         write(tmp_path / name, as_csv("\t"))
     write(tmp_path / "README.md", "not data")
-    assert list(read_tables(locate(str(tmp_path)))) == ["train", "validation", "test"]
+    assert list(read_tables(str(tmp_path))) == ["train", "validation", "test"]
 
 
 def test_shards_are_joined_in_order(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     for i in range(2):
         write(tmp_path / "data" / f"train-0000{i}-of-00002.csv", f"text,label\nt{i},a\n")
-    tables = read_tables(locate(str(tmp_path)))
+    tables = read_tables(str(tmp_path))
     assert tables["train"].columns["text"] == ["t0", "t1"]
 
 
@@ -155,8 +155,8 @@ def test_a_dataset_saved_to_disk_is_read(tmp_path: Path) -> None:
     data = datasets.Dataset.from_list(ROWS)
     datasets.DatasetDict({"train": data, "dev": data}).save_to_disk(tmp_path / "saved")
     data.save_to_disk(tmp_path / "single")
-    assert list(read_tables(locate(str(tmp_path / "saved")))) == ["train", "validation"]
-    assert list(read_tables(locate(str(tmp_path / "single")))) == ["all"]
+    assert list(read_tables(str(tmp_path / "saved"))) == ["train", "validation"]
+    assert list(read_tables(str(tmp_path / "single"))) == ["all"]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_an_unreachable_hub_dataset_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(datasets, "load_dataset", refuse)
     with pytest.raises(DataError, match=r"'owner/name' is no file or folder here.*Couldn't reach"):
-        read_tables(locate("owner/name:part"))
+        read_tables("owner/name:part")
     assert asked == [("owner/name", "part")]
 
 
@@ -220,7 +220,7 @@ def test_hub_splits_are_named_by_convention(monkeypatch: pytest.MonkeyPatch) -> 
     )
     splits = datasets.DatasetDict({"train": data, "validation_matched": data, "extra": data})
     monkeypatch.setattr(datasets, "load_dataset", lambda *_: splits)
-    tables = read_tables(locate("owner/name"))
+    tables = read_tables("owner/name")
     assert list(tables) == ["train", "validation"]
     assert tables["train"].class_names == {"label": ("no", "yes")}
 
