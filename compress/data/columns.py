@@ -1,4 +1,4 @@
-"""Which column is the text, which its pair, which the label: by convention, or as named."""
+"""Find the columns of the text, its pair and the label: by convention, or as named."""
 
 import difflib
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from compress.data.table import Table, listed
 from compress.errors import DataError
 
-__all__ = ["Columns", "NamedColumns", "cells", "choose_columns", "column_in", "first_column"]
+__all__ = ["NamedColumns", "cells", "choose_columns", "column_in", "first_column"]
 
 # Names that data sets of the field use, the most specific first.
 PAIRS = (
@@ -47,66 +47,57 @@ LABELS = ("label", "labels", "intent", "class", "target", "category", "sentiment
 
 
 @dataclass(frozen=True)
-class Columns:
-    """The columns that hold the first text, the second (None: single sentences), the label."""
-
-    text: str
-    pair: str | None
-    label: str
-
-
-@dataclass(frozen=True)
 class NamedColumns:
-    """The columns that the person named; None where convention is to find one."""
+    """Columns that the person named; None where convention is to find one.
+
+    Attributes:
+        text: The first text.
+        pair: The second text.
+        label: The label.
+    """
 
     text: str | None = None
     pair: str | None = None
     label: str | None = None
 
 
-def choose_columns(
-    table: Table,
-    *,
-    text: str | None = None,
-    pair: str | None = None,
-    label: str | None = None,
-) -> Columns:
-    """Finds the columns of `table`; a name that is given is taken, the others follow convention.
+def choose_columns(table: Table, named: NamedColumns) -> tuple[str, str | None, str]:
+    """Choose the columns of `table`: those that are named, the others by convention.
 
-    Where a text column is named and a pair column is not, the task is single-sentence.
+    A named text column without a named pair column makes the task single-sentence.
+
+    Returns:
+        The columns of the first text, of the second (None: single sentences), and of the label.
 
     Raises:
         DataError: A column is missing or cannot be told; lists the columns there are.
     """
-    if pair is not None:
-        column_in(table, pair, "--pair-column")
-    if label is not None:
-        label = column_in(table, label, "--label-column")
+    pair = None if named.pair is None else column_in(table, named.pair, "--pair-column")
+    if named.label is not None:
+        label = column_in(table, named.label, "--label-column")
+    elif (found := first_column(table, LABELS)) is not None:
+        label = found
     else:
-        label = first_column(table, LABELS)
-        if label is None:
-            raise _missing(table, "label", LABELS, "--label-column")
-    if text is not None:
-        text = column_in(table, text, "--text-column")
-    elif pair is None:
-        for first, second in PAIRS:
-            found = first_column(table, (first,)), first_column(table, (second,))
-            if found[0] is not None and found[1] is not None and label not in found:
-                return Columns(found[0], found[1], label)
-    if text is None:
-        taken = {label, pair}
-        firsts = TEXTS + tuple(first for first, _ in PAIRS)
-        text = first_column(table, tuple(name for name in firsts), taken)
-        others = [name for name in table.columns if name not in taken]
-        if text is None and len(others) == 1:
-            text = others[0]  # two columns, one is the label
+        raise _missing(table, "label", LABELS, "--label-column")
+    if named.text is not None:
+        return column_in(table, named.text, "--text-column"), pair, label
+    if pair is None:
+        for names in PAIRS:
+            first, second = (first_column(table, (name,)) for name in names)
+            if first is not None and second is not None and label not in (first, second):
+                return first, second, label
+    taken = {label, pair}
+    text = first_column(table, TEXTS + tuple(first for first, _ in PAIRS), taken)
+    others = [name for name in table.columns if name not in taken]
+    if text is None and len(others) == 1:
+        text = others[0]  # two columns, one is the label
     if text is None:
         raise _missing(table, "text", TEXTS, "--text-column")
-    return Columns(text, None if pair is None else column_in(table, pair, "--pair-column"), label)
+    return text, pair, label
 
 
 def column_in(table: Table, name: str, option: str) -> str:
-    """`name` as `table` spells it (letter case aside).
+    """Return `name` as `table` spells it, letter case aside.
 
     Raises:
         DataError: There is no such column.
@@ -125,7 +116,7 @@ def column_in(table: Table, name: str, option: str) -> str:
 def first_column(
     table: Table, names: tuple[str, ...], taken: set[str | None] | None = None
 ) -> str | None:
-    """The first of `names` that the table has, letter case aside; None if it has none."""
+    """Return the first of `names` that the table has, letter case aside; None if it has none."""
     if len(names) == 1 and names[0] in table.columns:
         return names[0]
     spelled = {name.strip().lower(): name for name in table.columns if name not in (taken or ())}
@@ -133,7 +124,7 @@ def first_column(
 
 
 def cells(table: Table, wanted: str | None, names: tuple[str, ...], option: str) -> list[Any]:
-    """The cells of the column that was asked for, or of the first of `names` that there is.
+    """Return the cells of the column that was asked for, or of the first of `names` there is.
 
     Raises:
         DataError: There is no such column.

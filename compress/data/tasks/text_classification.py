@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
-from compress.data.columns import Columns, NamedColumns, choose_columns, column_in
+from compress.data.columns import NamedColumns, choose_columns, column_in
 from compress.data.labels import (
     match_label_sets,
     match_labels,
@@ -31,31 +31,32 @@ def read(
 ) -> tuple[dict[str, Examples], list[str]]:
     """See `compress.data.tasks`."""
     reference = next(iter(tables.values()))
-    columns = choose_columns(reference, text=named.text, pair=named.pair, label=named.label)
-    notes = [_column_note(columns)]
-    tables = {name: _spelled_like(columns, table) for name, table in tables.items()}
-    tables, hidden = without_hidden(tables, columns.label)
+    text, pair, label = choose_columns(reference, named)
+    second = "" if pair is None else f" and '{pair}'"
+    notes = [f"Text from column '{text}'{second}, labels from '{label}'."]
+    tables = {name: _spelled_like((text, pair, label), table) for name, table in tables.items()}
+    tables, hidden = without_hidden(tables, label)
     notes += hidden
-    cells = [columns.text] if columns.pair is None else [columns.text, columns.pair]
-    tables, gaps = without_missing(tables, cells, columns.label, missing)
+    cells = [text] if pair is None else [text, pair]
+    tables, gaps = without_missing(tables, cells, label, missing)
     notes += gaps
 
-    texts = {name: _texts(table, columns.text, "--text-column") for name, table in tables.items()}
+    texts = {name: _texts(table, text, "--text-column") for name, table in tables.items()}
     pairs = {
-        name: None if columns.pair is None else _texts(table, columns.pair, "--pair-column")
+        name: None if pair is None else _texts(table, pair, "--pair-column")
         for name, table in tables.items()
     }
     labelled = list(tables.values())
-    problem = problem_type or problem_type_of(labelled, columns.label)
+    problem = problem_type or problem_type_of(labelled, label)
     labels: Sequence[NDArray[Any]]
     label_notes: list[str]
     if problem == "regression":
-        labels, label_notes = read_scores(labelled, columns.label), []
+        labels, label_notes = read_scores(labelled, label), []
         names = tuple(label_names or ("score",))
     else:
         several = problem == "multi_label_classification"
         match = match_label_sets if several else match_labels
-        labels, names, label_notes = match(labelled, columns.label, label_names)
+        labels, names, label_notes = match(labelled, label, label_names)
     examples = {
         name: Examples(texts[name], array, names, pairs[name], problem_type=problem)
         for name, array in zip(tables, labels, strict=True)
@@ -77,21 +78,15 @@ def _texts(table: Table, column: str, option: str) -> tuple[str, ...]:
     return tuple(str(value) for value in values)
 
 
-def _spelled_like(columns: Columns, table: Table) -> Table:
-    """`table` with the chosen columns under their chosen names.
+def _spelled_like(names: Sequence[str | None], table: Table) -> Table:
+    """Return `table` with the chosen columns under their chosen names.
 
     The files of one folder may differ in letter case. A column that is absent is reported where
     it is used: a split without labels may still be left out.
     """
-    names = (columns.text, columns.pair, columns.label)
     chosen = {name.lower(): name for name in names if name and name not in table.columns}
     return replace(
         table,
         columns={chosen.get(name.lower(), name): v for name, v in table.columns.items()},
         class_names={chosen.get(name.lower(), name): v for name, v in table.class_names.items()},
     )
-
-
-def _column_note(columns: Columns) -> str:
-    second = "" if columns.pair is None else f" and '{columns.pair}'"
-    return f"Text from column '{columns.text}'{second}, labels from '{columns.label}'."

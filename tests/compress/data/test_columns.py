@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from compress.data.columns import Columns, choose_columns
+from compress.data.columns import NamedColumns, choose_columns
 from compress.data.labels import match_labels, without_hidden
 from compress.data.table import Table
 from compress.errors import DataError
@@ -19,26 +19,36 @@ def table(*names: str, **columns: Sequence[Any]) -> Table:
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (["text", "label"], Columns("text", None, "label")),
-        (["id", "Utterance", "Intent"], Columns("Utterance", None, "Intent")),
-        (["sentence1", "sentence2", "label", "idx"], Columns("sentence1", "sentence2", "label")),
-        (["premise", "hypothesis", "class"], Columns("premise", "hypothesis", "class")),
-        (["question", "sentence", "label"], Columns("question", "sentence", "label")),
-        (["sentence", "label", "text"], Columns("text", None, "label")),
-        (["label", "lyrics"], Columns("lyrics", None, "label")),
+        (["text", "label"], ("text", None, "label")),
+        (["id", "Utterance", "Intent"], ("Utterance", None, "Intent")),
+        (["sentence1", "sentence2", "label", "idx"], ("sentence1", "sentence2", "label")),
+        (["premise", "hypothesis", "class"], ("premise", "hypothesis", "class")),
+        (["question", "sentence", "label"], ("question", "sentence", "label")),
+        (["sentence", "label", "text"], ("text", None, "label")),
+        (["label", "lyrics"], ("lyrics", None, "label")),
     ],
 )
-def test_columns_are_found_by_convention(names: list[str], expected: Columns) -> None:
-    assert choose_columns(table(*names)) == expected
+def test_columns_are_found_by_convention(
+    names: list[str], expected: tuple[str, str | None, str]
+) -> None:
+    assert choose_columns(table(*names), NamedColumns()) == expected
 
 
 def test_named_columns_win() -> None:
     there = table("text", "label", "title", "stars")
-    assert choose_columns(there, text="title", label="stars") == Columns("title", None, "stars")
-    assert choose_columns(there, pair="title") == Columns("text", "title", "label")
+    assert choose_columns(there, NamedColumns(text="title", label="stars")) == (
+        "title",
+        None,
+        "stars",
+    )
+    assert choose_columns(there, NamedColumns(pair="title")) == ("text", "title", "label")
     pair = table("sentence1", "sentence2", "label")
-    assert choose_columns(pair, text="sentence1") == Columns("sentence1", None, "label")
-    assert choose_columns(pair, pair="sentence2") == Columns("sentence1", "sentence2", "label")
+    assert choose_columns(pair, NamedColumns(text="sentence1")) == ("sentence1", None, "label")
+    assert choose_columns(pair, NamedColumns(pair="sentence2")) == (
+        "sentence1",
+        "sentence2",
+        "label",
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,7 +65,7 @@ def test_missing_columns_list_what_is_there(
     names: list[str], options: dict[str, str], message: str, hint: str
 ) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        choose_columns(table(*names), **options)
+        choose_columns(table(*names), NamedColumns(**options))
     assert hint in str(caught.value.hint)
 
 
