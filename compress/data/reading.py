@@ -1,16 +1,14 @@
 """Files, saved datasets and hub datasets read into tables, with errors that name the place."""
 
 import contextlib
-import glob
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from compress.data.delimited import explain_delimited, sniff
+from compress.data.delimited import read_delimited
 from compress.data.memory import Data, describe, named_splits, splits_of, table_of, tables_in_memory
 from compress.data.sources import locate
 from compress.data.table import Table, no_rows, table_of_records
@@ -66,7 +64,7 @@ def read_file(path: Path) -> Table:
         table = _read_parquet(path)
     else:
         text = _decoded(path)
-        reader = _read_delimited if suffix in {".csv", ".tsv"} else _read_json
+        reader = read_delimited if suffix in {".csv", ".tsv"} else _read_json
         table = reader(path, text)
     if len(table) == 0:
         raise no_rows(path)
@@ -88,30 +86,6 @@ def _decoded(path: Path) -> str:
     if not text.strip():
         raise DataError(f"{path}: the file is empty.", hint="Check how the file was written.")
     return text
-
-
-def _read_delimited(path: Path, text: str) -> Table:
-    layout = sniff(path, text)
-    datasets = _datasets()
-    # Everything is read as text: "007" stays "007", and the words "null" and "NA" stay words.
-    features = datasets.Features({name: datasets.Value("string") for name in layout.columns})
-    try:
-        with _quiet() as cache:
-            data = datasets.Dataset.from_csv(
-                glob.escape(str(path)),
-                features=features,
-                cache_dir=cache,
-                keep_in_memory=True,
-                names=list(layout.columns),
-                header=0,
-                sep=layout.separator,
-                quoting=layout.quoting,
-                keep_default_na=False,
-                na_values=[""],
-            )
-    except (datasets.exceptions.DatasetsError, ValueError) as error:
-        raise explain_delimited(path, text, layout, error.__cause__ or error) from error
-    return table_of(data, str(path))
 
 
 def _read_json(path: Path, text: str) -> Table:
@@ -158,26 +132,23 @@ def _records_of(path: Path, value: Any) -> list[Any]:
 
 
 def _read_parquet(path: Path) -> Table:
+    import datasets
     import pyarrow.parquet  # type: ignore[import-untyped]
 
     try:
-        if pyarrow.parquet.read_metadata(path).num_rows == 0:
-            raise no_rows(path)
-        with _quiet() as cache:
-            data = _datasets().Dataset.from_parquet(
-                glob.escape(str(path)), cache_dir=cache, keep_in_memory=True
-            )
-    except (_datasets().exceptions.DatasetsError, pyarrow.ArrowException, OSError) as error:
-        cause = error.__cause__ or error
+        # No partitions: a folder named "a=1" says nothing about the rows.
+        rows = pyarrow.parquet.read_table(path, partitioning=None)
+        return table_of(datasets.Dataset(rows), str(path))
+    except (pyarrow.ArrowException, OSError) as error:
         raise DataError(
-            f"{path}: not a readable Parquet file ({type(cause).__name__}: {cause}).",
+            f"{path}: not a readable Parquet file ({type(error).__name__}: {error}).",
             hint="Check that the file is complete and that its extension is right.",
         ) from error
-    return table_of(data, str(path))
 
 
 def _read_saved(folder: Path) -> dict[str, Table]:
-    datasets = _datasets()
+    import datasets
+
     try:
         with _quiet():
             data = datasets.load_from_disk(str(folder))
@@ -192,7 +163,8 @@ def _read_saved(folder: Path) -> dict[str, Table]:
 
 
 def _read_hub(name: str) -> dict[str, Table]:
-    datasets = _datasets()
+    import datasets
+
     repository, _, config = name.partition(":")
     try:
         with _quiet(), hub_if_reachable():
@@ -236,18 +208,9 @@ def _joined(tables: list[Table]) -> Table:
     return Table(where, columns, sum(len(table) for table in tables), first.class_names)
 
 
-def _datasets() -> Any:
-    import datasets
-
-    return datasets
-
-
 @contextlib.contextmanager
-def _quiet() -> Iterator[str]:
-    """A cache folder that vanishes, and no bars or log lines from `datasets` meanwhile.
-
-    The cache keeps no second copy of local data under the user's home.
-    """
+def _quiet() -> Iterator[None]:
+    """Let `datasets` show no bars and log nothing meanwhile."""
     from datasets.utils import (
         are_progress_bars_disabled,
         disable_progress_bars,
@@ -260,8 +223,7 @@ def _quiet() -> Iterator[str]:
     disable_progress_bars()
     dataset_logging.set_verbosity(logging.CRITICAL)
     try:
-        with tempfile.TemporaryDirectory(prefix="edgepress-data-") as cache:
-            yield cache
+        yield
     finally:
         dataset_logging.set_verbosity(verbosity)
         if had_bars:

@@ -1,5 +1,6 @@
 """Every kind of source gives the same tables, and every broken file says where it is broken."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -91,6 +92,14 @@ def test_header_cells_without_a_name_or_twice(tmp_path: Path) -> None:
     assert list(read_file(path).columns) == ["column 1", "text", "text (3)", "label"]
 
 
+def test_empty_cells_short_rows_and_blank_lines(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", 'text,label\n\na,\n" ",b\n \t\nc\n"",d\n"e\r\nf",NA')
+    assert read_file(path).columns == {
+        "text": ["a", " ", "c", None, "e\r\nf"],
+        "label": [None, "b", None, "d", "NA"],
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
@@ -110,7 +119,8 @@ def test_header_cells_without_a_name_or_twice(tmp_path: Path) -> None:
             ["first.csv", "line 2", "3 cells", "text, label"],
         ),
         ("later.csv", b"text,label\na,x\nb,y\nc, d,x\n", ["later.csv", "line 4", "3 cells"]),
-        ("open.csv", b'text,label\na,x\n"b,y\nc,x\n', ["open.csv", "never closed"]),
+        ("in.csv", b'text,label\n"a\nb",x\nc, d,x\n', ["in.csv", "line 4", "3 cells"]),
+        ("open.csv", b'text,label\na,x\n"b,y\nc,x\n', ["open.csv", "never closed", "line 3"]),
         (
             "broken.jsonl",
             b'{"text": "a"}\n{"text": \n',
@@ -225,12 +235,15 @@ def test_hub_splits_are_named_by_convention(monkeypatch: pytest.MonkeyPatch) -> 
     assert tables["train"].class_names == {"label": ("no", "yes")}
 
 
-def test_nothing_is_left_in_the_cache_and_bars_come_back(tmp_path: Path) -> None:
+def test_nothing_is_left_behind_and_bars_come_back(tmp_path: Path) -> None:
     import datasets
 
     datasets.enable_progress_bars()
-    before = sorted(tmp_path.iterdir())
     path = write(tmp_path / "a.csv", as_csv(","))
+    limit = csv.field_size_limit()
     read_file(path)
-    assert sorted(tmp_path.iterdir()) == [*before, path]
+    datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved")
+    read_tables(tmp_path / "saved")
+    assert sorted(tmp_path.iterdir()) == [path, tmp_path / "saved"]
     assert datasets.are_progress_bars_disabled() is False
+    assert csv.field_size_limit() == limit
