@@ -201,7 +201,7 @@ def train(
     if objective != "task":
         _pretrain(base, data, out, settings, objective, text_column, context.obj, as_json, quiet)
         return
-    from compress.pipeline.run import Columns
+    from compress.data.columns import NamedColumns
     from compress.training.run import train as run_training
 
     trained = run_training(
@@ -210,7 +210,7 @@ def train(
         out,
         settings,
         task=task,
-        columns=Columns(text_column, pair_column, label_column),
+        columns=NamedColumns(text_column, pair_column, label_column),
         progress=_progress(quiet),
         command=context.obj,
     )

@@ -19,8 +19,8 @@ from compress.config.recipe import TrainSettings
 from compress.corpus.augmentation import Vocabulary, augment, read_vocabulary
 from compress.corpus.teacher_outputs import TeacherOutputs
 from compress.data.tokenized import TokenizedTexts, tokenize
-from compress.distillation.loop import has_bfloat16, training_device
 from compress.distillation.matching import Selection, limited
+from compress.system.device import has_bfloat16, training_device
 from compress.system.distributed import from_main
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from torch.nn.functional import cross_entropy
 
 from compress.demo.grammar import Utterance
 from compress.demo.settings import TeacherSettings
-from compress.distillation.loop import fit, training_device
+from compress.system.device import training_device
 from compress.system.progress import Progress
+from compress.training.loop import fit
 from compress.training.scratch import train_tokenizer
 
 __all__ = ["train_teacher"]

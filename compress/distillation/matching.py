@@ -20,13 +20,13 @@ from torch import Tensor
 from compress.config.recipe import TrainSettings
 from compress.corpus.teacher_outputs import TeacherOutputs
 from compress.data.tokenized import TokenizedTexts, collate, length_grouped_batches
-from compress.distillation.loop import Evaluation, FitResult, fit
 from compress.predictions.decisions import all_answers, decided
 from compress.predictions.losses import hidden_state_loss, relation_loss
-from compress.predictions.predict import agreement, predict_logits
+from compress.predictions.predict import divergence, predict_logits
 from compress.quantization.fake_quantization import fake_quantized
 from compress.system.distributed import from_main
 from compress.system.progress import Progress
+from compress.training.loop import Evaluation, FitResult, fit
 from export.quantization import QuantizationPlan
 
 if TYPE_CHECKING:
@@ -55,11 +55,21 @@ class Selection:
         return cls(texts, predict_logits(teacher, texts))
 
     def evaluate(self, student: "LeanEncoderWithHead") -> Evaluation:
-        """The student's accuracy, and where that ties its distance to the teacher."""
+        """Score the student: the nearer to its teacher the better.
+
+        The accuracy is shown, but decides nothing: on some hundred labels the best accuracy of
+        several moments is the luckiest one, and no longer tells what the budget asks. The
+        divergence from the teacher hardly knows luck.
+
+        Raises:
+            ValueError: The texts have no labels.
+        """
         if self.texts.labels is None:
             raise ValueError("texts without labels cannot select anything")
         logits = predict_logits(student, self.texts)
-        return agreement(logits, self.teacher_logits, self.texts.labels, student.objective)
+        distance = divergence(logits, self.teacher_logits, student.objective)
+        figures = student.objective.figures(logits, self.texts.labels)
+        return Evaluation((-distance,), {**figures, "kl": distance})
 
 
 def limited(texts: TokenizedTexts, most: int, rng: np.random.Generator) -> TokenizedTexts:

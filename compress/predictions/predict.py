@@ -1,13 +1,12 @@
-"""Logits of a lean encoder over many texts, and how good they are."""
+"""Logits of a lean encoder over many texts, and how far they are from the teacher's."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from compress.data.tokenized import TokenizedTexts, collate
-from compress.distillation.loop import Evaluation
 from compress.predictions.decisions import NOWHERE, decided
 from compress.predictions.objective import Objective
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from compress.encoder.masks import EncoderMasks
     from compress.encoder.modules import LeanEncoderWithHead
 
-__all__ = ["agreement", "divergence", "predict_logits"]
+__all__ = ["divergence", "predict_logits"]
 
 
 def predict_logits(
@@ -59,18 +58,3 @@ def divergence(
     distance = objective.soft(torch.from_numpy(logits), torch.from_numpy(teacher_logits), 1.0)
     # Of two that agree rounding makes a negative one, and weights that have diverged make none.
     return max(0.0, float(distance)) if torch.isfinite(distance) else float("inf")
-
-
-def agreement(
-    logits: NDArray[np.float32],
-    teacher_logits: NDArray[np.float32],
-    labels: NDArray[Any],
-    objective: Objective,
-) -> Evaluation:
-    """The nearer to its teacher the better; the accuracy is shown, but decides nothing.
-
-    On some hundred labels, the best accuracy of several moments is the luckiest one, and no longer
-    tells what the budget asks; the divergence from the teacher hardly knows luck.
-    """
-    distance = divergence(logits, teacher_logits, objective)
-    return Evaluation((-distance,), {**objective.figures(logits, labels), "kl": distance})

@@ -9,7 +9,6 @@ from typing import Any
 from compress.config.recipe import DistillSettings
 from compress.corpus.corpus import Purpose
 from compress.distillation.layer_map import LINEAGE_KEY, after_removal, imitated_layers
-from compress.distillation.loop import Evaluation
 from compress.distillation.matching import Selection, match_teacher
 from compress.encoder.surgery import SlicePlan, keep_layers
 from compress.errors import RecipeError
@@ -21,6 +20,7 @@ from compress.stages.base import Context, Encoder
 from compress.stages.lineage import Provenance
 from compress.stages.quantize import quantization_plan
 from compress.system.distributed import from_main
+from compress.training.loop import Evaluation
 from export.quantization import QuantizationPlan
 
 __all__ = ["STAGE", "Distill"]

@@ -14,8 +14,8 @@ __all__ = [
     "average_gradients",
     "from_main",
     "is_main",
-    "local_device",
     "own_share",
+    "process_state",
     "processes",
     "rank",
     "wait",
@@ -27,27 +27,22 @@ B = TypeVar("B", bound=Any)
 
 def processes() -> int:
     """How many there are; 1 without `accelerate launch`."""
-    return int(_state().num_processes)
+    return int(process_state().num_processes)
 
 
 def rank() -> int:
     """Which of them this is, from 0."""
-    return int(_state().process_index)
+    return int(process_state().process_index)
 
 
 def is_main() -> bool:
     """Whether this is the one that writes and reports."""
-    return bool(_state().is_main_process)
-
-
-def local_device() -> torch.device:
-    """Where this process computes: its GPU, or the CPU."""
-    return torch.device(_state().device)
+    return bool(process_state().is_main_process)
 
 
 def wait() -> None:
     """Go on when all are here."""
-    _state().wait_for_everyone()
+    process_state().wait_for_everyone()
 
 
 def from_main(value: T) -> T:
@@ -80,7 +75,7 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
         parameter.grad /= count
 
 
-def _state() -> PartialState:
-    """What the library knows of the other processes; the first look connects to them."""
+def process_state() -> PartialState:
+    """Return what the library knows of the processes; the first call connects to the others."""
     # Without an accelerator it has to be told that CPUs may work together.
     return PartialState(cpu=not torch.accelerator.is_available())

@@ -1,6 +1,4 @@
-"""Making the teacher: fine-tuning an encoder on labelled text (`compress train`)."""
+"""Trains models: fine-tuning and pre-training by `compress train`, and the loop of distillation.
 
-from compress.training.run import Trained, train
-from compress.training.settings import TrainingSettings, load_training_settings
-
-__all__ = ["Trained", "TrainingSettings", "load_training_settings", "train"]
+Imported by `compress.distillation` and above. Read `run.py` first.
+"""

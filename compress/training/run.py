@@ -8,9 +8,9 @@ from benchmarks.examples import Examples
 from benchmarks.metrics import Metric
 from benchmarks.tasks import get_measure
 from compress.data import load_splits
+from compress.data.columns import NamedColumns
 from compress.data.tokenized import kept_length
 from compress.errors import ModelError, UsageError
-from compress.pipeline.run import Columns
 from compress.system.hub import hub_if_reachable
 from compress.system.logs import quiet_transformers
 from compress.system.progress import Progress, SilentProgress
@@ -67,7 +67,7 @@ def train(
     settings: TrainingSettings,
     *,
     task: str = "text-classification",
-    columns: Columns | None = None,
+    columns: NamedColumns | None = None,
     progress: Progress,
     command: str | None = None,
 ) -> Trained:
@@ -103,7 +103,7 @@ def train(
         progress = SilentProgress()
     get_task(task)  # an unknown one is refused by name
     check_trainable(task)
-    columns = columns or Columns()
+    columns = columns or NamedColumns()
     splits = load_splits(
         data,
         label_names=None,

@@ -28,7 +28,7 @@ from transformers import (
 )
 from transformers.integrations import TensorBoardCallback
 
-from compress.distillation.loop import has_bfloat16, training_device
+from compress.system.device import has_bfloat16, training_device
 from compress.system.distributed import processes
 from compress.system.progress import Progress, Task
 from compress.training.settings import TrainingSettings

@@ -11,17 +11,17 @@ import pytest
 import torch
 from transformers import BertTokenizer
 
-import compress.distillation.loop
+import compress.training.loop
 from benchmarks.examples import Examples
 from compress.config.recipe import Recipe
 from compress.corpus.corpus import Material
 from compress.data.tokenized import TokenizedTexts, collate, length_grouped_batches, tokenize
-from compress.distillation.loop import fit
 from compress.encoder.config import LeanEncoderConfig
 from compress.encoder.modules import LeanEncoderForSequenceClassification
 from compress.predictions.losses import label_loss
 from compress.stages.base import Context, Encoder
 from compress.system.progress import SilentProgress
+from compress.training.loop import fit
 
 GOOD = ("good", "great", "fine", "lovely")
 BAD = ("bad", "awful", "poor", "dull")
@@ -104,7 +104,7 @@ class Toy:
 def full_precision() -> Iterator[None]:
     """What these models learn should not hang on whether this processor has bfloat16."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compress.distillation.loop, "has_bfloat16", lambda device: False)
+        patch.setattr(compress.training.loop, "has_bfloat16", lambda device: False)
         yield
 
 

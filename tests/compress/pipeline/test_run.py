@@ -297,8 +297,8 @@ from compress.cli.app import main
 sys.exit(main({arguments!r}))
 """
 IN_THE_MIDDLE = """
-import compress.distillation.loop
-step = compress.distillation.loop.torch.optim.AdamW.step
+import compress.training.loop
+step = compress.training.loop.torch.optim.AdamW.step
 count = 0
 def counted(*a, **k):
     global count
@@ -306,7 +306,7 @@ def counted(*a, **k):
     if count == 5:
         os.kill(os.getpid(), signal.{signal})
     return step(*a, **k)
-compress.distillation.loop.torch.optim.AdamW.step = counted
+compress.training.loop.torch.optim.AdamW.step = counted
 """
 
 

@@ -15,10 +15,10 @@ from compress.data import Splits
 from compress.data.splitting import fingerprint
 from compress.errors import DataError, ModelError, RecipeError, UsageError
 from compress.system.progress import SilentProgress
-from compress.training import TrainingSettings, load_training_settings, train
 from compress.training.base import new_pooler, open_base
 from compress.training.preparation import prepare
-from compress.training.run import _check_loss, _load
+from compress.training.run import _check_loss, _load, train
+from compress.training.settings import TrainingSettings, load_training_settings
 from compress.training.trainer import _arguments, _interval, class_weights, freeze
 
 pytestmark = pytest.mark.usefixtures("single_precision")

@@ -13,9 +13,9 @@ import torch
 from compress.cli.app import main
 from compress.errors import DataError, ModelError, UsageError
 from compress.system.progress import SilentProgress
-from compress.training import TrainingSettings
 from compress.training.pretraining import _features, _Masking, _pairs, pretrain, read_documents
 from compress.training.scratch import train_tokenizer
+from compress.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.usefixtures("single_precision")
 

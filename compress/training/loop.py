@@ -1,7 +1,7 @@
-"""The training loop of distillation.
+"""The training loop for a loss of one's own, as distillation has.
 
-AdamW, a linear schedule with warm-up, clipped gradients, bfloat16 where the hardware really has
-it, the best weights by evaluation. What is learned is the caller's `step_loss`.
+It uses AdamW, a linear schedule with warm-up, clipped gradients, bfloat16 where the hardware has
+it, and keeps the best weights by evaluation. The caller's `step_loss` says what is learnt.
 """
 
 import math
@@ -14,10 +14,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from compress.system.distributed import average_gradients, from_main, local_device, own_share
+from compress.system.device import has_bfloat16
+from compress.system.distributed import average_gradients, from_main, own_share
 from compress.system.progress import Progress
 
-__all__ = ["Evaluation", "FitResult", "fit", "has_bfloat16", "training_device"]
+__all__ = ["Evaluation", "FitResult", "fit"]
 
 Batch = TypeVar("Batch")
 
@@ -50,21 +51,6 @@ class FitResult:
     seconds: float
     loss: float
     best: Evaluation | None
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether `device` multiplies bfloat16 matrices natively (emulating them is slower)."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    return False
-
-
-def training_device() -> torch.device:
-    """Where `fit` trains: this process's GPU, or the CPU."""
-    return local_device()
 
 
 def fit(

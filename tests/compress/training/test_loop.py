@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-import compress.distillation.loop
-from compress.distillation.loop import Evaluation, fit
+import compress.training.loop
 from compress.system.progress import SilentProgress
+from compress.training.loop import Evaluation, fit
 
 pytestmark = pytest.mark.usefixtures("single_precision")
 
@@ -42,7 +42,7 @@ def test_learns_and_repeats_itself() -> None:
 
 
 def test_bfloat16_trains_weights_that_stay_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compress.distillation.loop, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(compress.training.loop, "has_bfloat16", lambda device: True)
     model, x, y = line()
     multiplied = []
 
