@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/compress demo
@@ -21,8 +21,13 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# Reference pages from the code, then the site, which reads without a network: site/index.html.
+docs: $(INSTALLED)
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean
+
 clean:
-	rm -rf .venv build dist demo-out *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf .venv build dist demo-out site *.egg-info .mypy_cache .ruff_cache .pytest_cache \
 	  .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
