@@ -131,7 +131,7 @@ def run(
         },
     )
     # After the recipe: a mistake in it is answered before the exporters are imported.
-    from compress.pipeline.run import Columns
+    from compress.data.columns import NamedColumns
     from compress.pipeline.run import run as run_pipeline
 
     result = run_pipeline(
@@ -140,7 +140,7 @@ def run(
         out,
         resolved,
         progress=_progress(quiet),
-        columns=Columns(text_column, pair_column, label_column),
+        columns=NamedColumns(text_column, pair_column, label_column),
         unlabelled=unlabelled,
         command=context.obj,
     )
@@ -327,11 +327,11 @@ def bench(
             "--data is missing: models are measured on labelled text",
             hint=f"try: compress bench {shlex.join(map(str, models))} --data my-data.csv",
         )
+    from compress.data.columns import NamedColumns
     from compress.evaluation.bench import bench_models, tune_artifact
-    from compress.pipeline.run import Columns
 
     if tune:
-        names = Columns(text_column, pair_column, label_column)
+        names = NamedColumns(text_column, pair_column, label_column)
         tuning = tune_artifact(models[0], data, columns=names, seed=seed, progress=_progress(quiet))
         if as_json:
             _write_json(tuning.to_json())
@@ -343,7 +343,7 @@ def bench(
     report = bench_models(
         models,
         data,
-        columns=Columns(text_column, pair_column, label_column),
+        columns=NamedColumns(text_column, pair_column, label_column),
         out=out,
         rounds=rounds,
         seed=seed,

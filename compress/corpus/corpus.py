@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.config.recipe import TrainSettings
 from compress.corpus.augmentation import Vocabulary, augment, read_vocabulary
+from compress.corpus.selection_split import Selection
 from compress.corpus.teacher_outputs import TeacherOutputs
 from compress.data.tokenized import TokenizedTexts, tokenize
-from compress.distillation.matching import Selection, limited
 from compress.system.device import has_bfloat16, training_device
 from compress.system.distributed import from_main
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from benchmarks.examples import Examples
     from compress.encoder.modules import LeanEncoderWithHead
-    from compress.stages.base import Encoder
 
 __all__ = ["Material", "Purpose"]
 
@@ -52,6 +52,7 @@ class Material:
 
     Args:
         teacher: The full-precision model as imported; never modified.
+        tokenizer: The teacher's.
         train: Labelled training text.
         selection: The split that decisions may look at.
         unlabelled: More text of the task's kind, which only the teacher labels.
@@ -62,7 +63,8 @@ class Material:
 
     def __init__(
         self,
-        teacher: "Encoder",
+        teacher: "LeanEncoderWithHead",
+        tokenizer: "PreTrainedTokenizerBase",
         train: "Examples",
         selection: "Examples",
         *,
@@ -72,7 +74,7 @@ class Material:
         scratch: Path,
     ) -> None:
         self.device = training_device()
-        self._encoder = teacher
+        self._teacher, self._tokenizer = teacher, tokenizer
         self._train, self._selection, self._unlabelled = train, selection, unlabelled
         self._max_length, self._seed, self._scratch = max_length, seed, scratch
         self._outputs: TeacherOutputs | None = None
@@ -95,58 +97,48 @@ class Material:
     @cached_property
     def teacher(self) -> "LeanEncoderWithHead":
         """A copy on the training device, in evaluation mode."""
-        return copy.deepcopy(self._encoder.module).to(self.device).eval()
+        return copy.deepcopy(self._teacher).to(self.device).eval()
 
     @cached_property
     def texts(self) -> TokenizedTexts:
         """The labelled training text."""
-        return tokenize(self._train, self._encoder.tokenizer, self._max_length)
+        return tokenize(self._train, self._tokenizer, self._max_length)
 
     @cached_property
     def selection(self) -> Selection:
         """The selection split with the teacher's answers."""
-        texts = tokenize(self._selection, self._encoder.tokenizer, self._max_length)
-        return Selection.of(self.teacher, texts)
-
-    @property
-    def selection_examples(self) -> "Examples":
-        """The selection split."""
-        return self._selection
-
-    @property
-    def selection_inputs(self) -> "list[str] | list[tuple[str, str]]":
-        """The selection split as a deployed artifact takes it."""
-        return self._selection.inputs()
+        texts = tokenize(self._selection, self._tokenizer, self._max_length)
+        return Selection.of(self.teacher, self._selection, texts)
 
     def sample(self, most: int, purpose: Purpose) -> TokenizedTexts:
         """At most `most` of the labelled training texts: the same ones for the same purpose."""
-        return limited(self.texts, most, np.random.default_rng([self._seed, purpose]))
+        return _limited(self.texts, most, np.random.default_rng([self._seed, purpose]))
 
-    def pool(self, settings: TrainSettings, draw: int) -> tuple[TeacherOutputs, NDArray[np.int64]]:
+    def pool(
+        self, *, most_texts: int, copies: int | None, draw: int
+    ) -> tuple[TeacherOutputs, NDArray[np.int64]]:
         """Texts to learn from, and what the teacher says about them.
 
-        They are the training text (as much as `max_train_texts`), unlabelled text, and generated
+        They are the training text (at most `most_texts`), unlabelled text, and generated
         text, which is new for each draw: a student that meets texts which it, or the model that it
         was cut from, has learnt from already learns little more from them.
 
         Args:
-            settings: How much text.
+            most_texts: Training and unlabelled texts; where there are more, they are sampled.
+            copies: Generated texts for each of them; None is what this device has time for.
             draw: 0, 1, ...; the same number gives the same texts.
 
         Returns:
             The teacher's outputs, which serve all draws' texts, and the indices of this one's.
         """
-        copies = settings.augment
         if copies is None:
             # Of several processes the first one says: all cut the same texts into batches.
             copies = from_main(_COPIES_BFLOAT16 if has_bfloat16(self.device) else _COPIES)
-        wanted = (settings.max_train_texts, copies)
+        wanted = (most_texts, copies)
         if self._outputs is None or self._outputs_of != wanted:
             if self._outputs is not None:
                 self._outputs.close()
-            given = limited(
-                self._given, settings.max_train_texts, np.random.default_rng([self._seed, 1])
-            )
+            given = _limited(self._given, most_texts, np.random.default_rng([self._seed, 1]))
             self._outputs = TeacherOutputs(self.teacher, given, folder=self._scratch)
             self._outputs_of, self._draws = wanted, {}
             self._given_count = len(given)
@@ -165,11 +157,18 @@ class Material:
         """Training text, and unlabelled text after it."""
         if self._unlabelled is None:
             return self.texts
-        more = tokenize(self._unlabelled, self._encoder.tokenizer, self._max_length)
+        more = tokenize(self._unlabelled, self._tokenizer, self._max_length)
         return self.texts.followed_by(more.without_labels())
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
         """The neighbours of all tokens that the texts hold."""
         table = self.teacher.encoder.embeddings.words.weight.detach().float().cpu().numpy()
-        return read_vocabulary(self._encoder.tokenizer, table, self._given)
+        return read_vocabulary(self._tokenizer, table, self._given)
+
+
+def _limited(texts: TokenizedTexts, most: int, rng: np.random.Generator) -> TokenizedTexts:
+    """Return `texts`, or a random `most` of them."""
+    if len(texts) <= most:
+        return texts
+    return texts.take(np.sort(rng.permutation(len(texts))[:most]))

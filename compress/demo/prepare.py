@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -14,9 +13,10 @@ from compress.demo.bag_of_words import bag_of_words_accuracy
 from compress.demo.grammar import SIZES, Utterance, generate, write_csv
 from compress.demo.settings import TeacherSettings
 from compress.errors import EdgepressError
+from compress.system.cache import user_cache_dir
 from compress.system.progress import Progress, SilentProgress
 
-__all__ = ["DemoPaths", "prepare", "user_cache_dir"]
+__all__ = ["DemoPaths", "prepare"]
 
 VERSION = "v1"
 SUMMARY = "demo.json"
@@ -151,12 +151,3 @@ def _key(splits: Mapping[str, tuple[Utterance, ...]], settings: TeacherSettings,
     """Changes with the data, the settings and the seed, so that an old entry is never taken."""
     text = repr((settings, seed, [(name, splits[name]) for name in sorted(splits)]))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
-
-
-def user_cache_dir() -> Path:
-    """Where this user's caches live: `EDGEPRESS_CACHE`, or what the desktop standard says."""
-    own = os.environ.get("EDGEPRESS_CACHE")
-    if own:
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "edgepress"

@@ -17,72 +17,66 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compress.config.recipe import TrainSettings
+from compress.corpus.selection_split import Selection
 from compress.corpus.teacher_outputs import TeacherOutputs
-from compress.data.tokenized import TokenizedTexts, collate, length_grouped_batches
-from compress.predictions.decisions import all_answers, decided
+from compress.data.tokenized import collate, length_grouped_batches
+from compress.encoder.answers import all_answers
+from compress.predictions.decisions import decided
 from compress.predictions.losses import hidden_state_loss, relation_loss
-from compress.predictions.predict import divergence, predict_logits
+from compress.predictions.objective import objective_for
 from compress.quantization.fake_quantization import fake_quantized
 from compress.system.distributed import from_main
 from compress.system.progress import Progress
-from compress.training.loop import Evaluation, FitResult, fit
+from compress.training.loop import FitResult, fit
 from export.quantization import QuantizationPlan
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead
 
-__all__ = ["Selection", "limited", "match_teacher", "rounding_matters"]
+__all__ = ["MatchSettings", "match_teacher", "rounding_matters"]
 
 _log = logging.getLogger("edgepress")
 
 
 @dataclass(frozen=True)
-class Selection:
-    """The split that picks the best weights.
+class MatchSettings:
+    """How a student is trained to match its teacher.
 
     Attributes:
-        texts: With labels.
-        teacher_logits: (M, C) what the teacher says about them, a row a decision.
+        epochs: Passes over the texts; may be a fraction.
+        batch_size: Texts a step.
+        learning_rate: Peak of the linear schedule.
+        warmup: Share of the steps that warm up.
+        weight_decay: Of AdamW.
+        temperature: Of the soft targets.
+        soft_weight: Of the KL to the teacher's soft targets.
+        hidden_weight: Of the MSE to the teacher's last hidden states.
+        relation_weight: Of the KL of Q-Q, K-K and V-V relations.
+        label_weight: Of the loss to the true labels.
+        freeze_embeddings: Whether the word table is left as it is.
+        quantization_aware: Last share of the steps, taken with INT8 rounding; 0 is off.
+        rounding_share: Rounding is trained for where it adds more than this share to the KL.
     """
 
-    texts: TokenizedTexts
-    teacher_logits: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, teacher: "LeanEncoderWithHead", texts: TokenizedTexts) -> "Selection":
-        """Ask the teacher about `texts`."""
-        return cls(texts, predict_logits(teacher, texts))
-
-    def evaluate(self, student: "LeanEncoderWithHead") -> Evaluation:
-        """Score the student: the nearer to its teacher the better.
-
-        The accuracy is shown, but decides nothing: on some hundred labels the best accuracy of
-        several moments is the luckiest one, and no longer tells what the budget asks. The
-        divergence from the teacher hardly knows luck.
-
-        Raises:
-            ValueError: The texts have no labels.
-        """
-        if self.texts.labels is None:
-            raise ValueError("texts without labels cannot select anything")
-        logits = predict_logits(student, self.texts)
-        distance = divergence(logits, self.teacher_logits, student.objective)
-        figures = student.objective.figures(logits, self.texts.labels)
-        return Evaluation((-distance,), {**figures, "kl": distance})
-
-
-def limited(texts: TokenizedTexts, most: int, rng: np.random.Generator) -> TokenizedTexts:
-    """`texts`, or a random `most` of them."""
-    if len(texts) <= most:
-        return texts
-    return texts.take(np.sort(rng.permutation(len(texts))[:most]))
+    epochs: float
+    batch_size: int
+    learning_rate: float
+    warmup: float
+    weight_decay: float
+    temperature: float
+    soft_weight: float
+    hidden_weight: float
+    relation_weight: float
+    label_weight: float
+    freeze_embeddings: bool
+    quantization_aware: float
+    rounding_share: float
 
 
 def match_teacher(
     student: "LeanEncoderWithHead",
     outputs: TeacherOutputs,
-    settings: TrainSettings,
+    settings: MatchSettings,
     layer_map: Sequence[int],
     *,
     members: NDArray[np.int64] | None = None,
@@ -117,7 +111,7 @@ def match_teacher(
             f"the layer map {tuple(layer_map)} does not fit a student of "
             f"{len(student.config.layers)} layers and a teacher of {depth}"
         )
-    objective = student.objective
+    objective = objective_for(student.config)
     uses_hidden = settings.hidden_weight > 0
     last = layer_map[-1]
     relation_layer = last if settings.relation_weight > 0 else None
@@ -202,7 +196,7 @@ def rounding_matters(
         student: Finished or in training; left as it was.
         plan: How it is to be quantized.
         selection: Texts that the answers are compared on.
-        share: See `TrainSettings.rounding_share`.
+        share: See `MatchSettings`.
     """
     as_it_is = selection.evaluate(student).figures["kl"]
     with fake_quantized(student, plan):

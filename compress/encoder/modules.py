@@ -51,7 +51,6 @@ from compress.encoder.layers import (
     TokenHead,
 )
 from compress.encoder.masks import EncoderMasks
-from compress.predictions.objective import Objective, objective_of
 
 __all__ = [
     "MASKED_SCORE",
@@ -193,12 +192,6 @@ class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
         self.encoder = LeanEncoderModel(config)
         self.classifier: Any = self.head(config)
         self.post_init()
-
-    @property
-    def objective(self) -> Objective:
-        """What the model is taught and compared by."""
-        kind = "embedding" if self.config.head == "embedding" else self.config.problem_type
-        return objective_of(kind, self.config.outputs)
 
     def forward(
         self,

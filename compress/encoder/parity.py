@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from compress.encoder.answers import all_answers
 from compress.encoder.checkpoint import pooling_of
 from compress.encoder.modules import LeanEncoderWithHead
-from compress.predictions.decisions import all_answers
 from runtimes.pooling import pooled
 
 __all__ = ["max_logit_delta", "probe_batches"]

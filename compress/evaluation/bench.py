@@ -10,11 +10,11 @@ from benchmarks.render.files import write_report
 from benchmarks.report import Report
 from benchmarks.subjects import Subject
 from compress.data import load_splits
+from compress.data.columns import NamedColumns
 from compress.data.vocabulary import vocabulary_of
 from compress.errors import ModelError, UsageError
 from compress.evaluation.benchmark import run_benchmark
 from compress.evaluation.machine_peaks import peaks_by_threads
-from compress.pipeline.run import Columns
 from compress.system.progress import Progress
 from runtimes.artifact import MANIFEST_NAME, Manifest, read_manifest
 from runtimes.fingerprint import usable_cores
@@ -35,7 +35,7 @@ def bench_models(
     models: Sequence[Path],
     data: str,
     *,
-    columns: Columns,
+    columns: NamedColumns,
     out: Path | None,
     rounds: int,
     seed: int | None,
@@ -123,7 +123,7 @@ def bench_models(
 
 
 def tune_artifact(
-    folder: Path, data: str, *, columns: Columns, seed: int | None, progress: Progress
+    folder: Path, data: str, *, columns: NamedColumns, seed: int | None, progress: Progress
 ) -> Tuning:
     """Find the settings that are fastest on this device for texts like those of the data, and keep
     them beside the artifact.

@@ -13,10 +13,9 @@ from benchmarks.roofline import Peaks
 from benchmarks.run import benchmark
 from benchmarks.subjects import Subject
 from compress.errors import ModelError
-from compress.search.family import Member
 from compress.system.progress import Progress, Task
 
-__all__ = ["REFERENCE", "candidates", "reference_subject", "run_benchmark"]
+__all__ = ["REFERENCE", "reference_subject", "run_benchmark"]
 
 _log = logging.getLogger("edgepress")
 
@@ -37,24 +36,6 @@ def reference_subject(checkpoint: Path, name: str, threads: int | None) -> Subje
         precision="fp32",
         threads=threads,
     )
-
-
-def candidates(
-    members: Sequence[Member], runtimes: Sequence[str], threads: int | None
-) -> list[Subject]:
-    """Each member's artifact on each runtime."""
-    return [
-        Subject(
-            id=f"{member.name}-{runtime}",
-            model=f"{member.name}: {member.description}",
-            kind="artifact",
-            path=member.artifact,
-            runtime=runtime,
-            threads=threads,
-        )
-        for member in members
-        for runtime in runtimes
-    ]
 
 
 def run_benchmark(

@@ -1,4 +1,4 @@
-"""Measures a latency table on this machine, keeps it, and checks what it predicts.
+"""Measures a latency table on this machine, and keeps it.
 
 The measured models' sizes are drawn so that each grid point occurs equally often among mixed
 neighbours: a size is measured in the company it will be kept in.
@@ -9,7 +9,6 @@ import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,16 +16,15 @@ from benchmarks.environment import describe_environment
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
 from compress.latency.probe import Layers, MeasureShapes, measure_shapes
 from compress.latency.table import LatencyTable, fit_latency_table, head_grid, neuron_grid
+from compress.system.cache import user_cache_dir
+from compress.system.fingerprint import digest
 from compress.system.progress import Progress
-from compress.system.workspace import digest
 from export.quantization import QuantizationPlan
 
 __all__ = [
-    "Checked",
     "cached_latency_table",
     "default_cache_folder",
     "measure_latency_table",
-    "prediction_error",
 ]
 
 _log = logging.getLogger("edgepress")
@@ -49,14 +47,6 @@ _DECIDING = (
     "pooling",
     "normalized",
 )
-
-
-class Checked(NamedTuple):
-    """One model of `prediction_error`: its layers, predicted and measured milliseconds."""
-
-    sizes: Layers
-    predicted_ms: float
-    measured_ms: float
 
 
 def measure_latency_table(
@@ -148,69 +138,7 @@ def cached_latency_table(
 
 def default_cache_folder() -> Path:
     """Where tables are kept unless the caller says otherwise: `latency` in the user's cache."""
-    from compress.demo.prepare import user_cache_dir
-
     return user_cache_dir() / "latency"
-
-
-def prediction_error(
-    table: LatencyTable,
-    config: LeanEncoderConfig,
-    lengths: Sequence[int],
-    *,
-    count: int = 20,
-    plan: QuantizationPlan | None,
-    threads: int | None,
-    seconds: float = 60.0,
-    seed: int = 1,
-    progress: Progress,
-    measure: MeasureShapes = measure_shapes,
-) -> list[Checked]:
-    """Predicted and measured latency of random models: is the table any good here?
-
-    Depth, and each layer's heads and width (in multiples of 32), are drawn uniformly.
-
-    Args:
-        table: What is checked.
-        config: The model it was measured for; other arguments as in `measure_latency_table`.
-        lengths: Tokens of the data's texts.
-        count: Models.
-        plan: As the table was measured with.
-        threads: As the table was measured with.
-        seconds: Wall-clock time to measure.
-        seed: Of the drawn sizes; another one than the table's.
-        progress: Told of the seconds that have passed.
-        measure: Times the models.
-    """
-    rng = np.random.default_rng([seed, count])
-    largest = _largest(config)
-    step = min(32, max(1, largest.intermediate_size))
-    shapes = [
-        tuple(
-            LayerSizes(
-                heads=int(rng.integers(1, largest.heads + 1)),
-                head_size=largest.head_size,
-                intermediate_size=step
-                * int(rng.integers(1, largest.intermediate_size // step + 1)),
-            )
-            for _ in range(rng.integers(1, len(config.layers) + 1))
-        )
-        for _ in range(count)
-    ]
-    ms = measure(
-        config,
-        shapes,
-        lengths,
-        plan=plan,
-        threads=threads,
-        seconds=seconds,
-        seed=seed,
-        progress=progress,
-    )
-    return [
-        Checked(shape, table.predict(shape), float(measured))
-        for shape, measured in zip(shapes, ms, strict=True)
-    ]
 
 
 def _largest(config: LeanEncoderConfig) -> LayerSizes:

@@ -9,15 +9,14 @@ from benchmarks.report import Report, Row
 from benchmarks.subjects import Subject
 from compress.evaluation.benchmark import (
     REFERENCE,
-    candidates,
     reference_subject,
     run_benchmark,
 )
 from compress.evaluation.screening import contenders
 from compress.pipeline.inputs import Family, Job
 from compress.pipeline.publish import publish
-from compress.search.family import Member, Staged, export_member
-from compress.search.selection import Choice, choose
+from compress.search.members import Member, Staged, export_member, subjects_of
+from compress.search.selection import Choice, choose, probable_drop
 
 __all__ = ["Result", "conclude"]
 
@@ -56,7 +55,7 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
         seed=job.recipe.seed,
         progress=job.progress,
     )
-    subjects = candidates(members, runtimes, job.recipe.threads)
+    subjects = subjects_of(members, runtimes, job.recipe.threads)
     choice = _choose(job, reference, subjects)
     chosen = _subject(subjects, choice.row_id)
     others, reasons = _alternatives(job, family, chosen)
@@ -69,7 +68,7 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
             # What was tried may hold no files for runtimes that do not compete; this is published.
             winner = _exported(job, family, others[more.index(better) // len(runtimes)])
             members.append(winner)
-            subjects += candidates([winner], runtimes, job.recipe.threads)
+            subjects += subjects_of([winner], runtimes, job.recipe.threads)
             chosen = _subject(subjects, better.id)
     for reason in decisions:
         _log.info("decision: %s", reason)
@@ -124,7 +123,7 @@ def _alternatives(
     if context is None or not job.recipe.quantize.alternatives:
         return [], ()
     from compress.distillation.matching import rounding_matters
-    from compress.search.drop_estimate import float_drop, probable
+    from compress.search.drop_estimate import estimate_drop
     from compress.search.quantization_search import mixed_precision, variants
 
     # Members stand in order of speed: the one after the chosen one is the next faster.
@@ -134,15 +133,16 @@ def _alternatives(
     budget = job.recipe.budget
     if budget is not None and place + 1 < len(family.staged):
         following = family.staged[place + 1]
-        encoder = following.encoder
+        encoder, selection = following.encoder, context.material.selection
         if (
             encoder.plan is not None
-            and context.material.selection_examples.answers is None  # of answers, see `drop_of`
-            and probable(float_drop(encoder, context), context) <= budget
+            and selection.examples.answers is None  # of answers, see `drop_of`
+            and probable_drop(estimate_drop(encoder.module, selection, None), job.recipe.confidence)
+            <= budget
             and rounding_matters(
                 encoder.module,
                 encoder.plan,
-                context.material.selection,
+                selection,
                 job.recipe.distill.rounding_share,
             )
         ):
@@ -161,7 +161,7 @@ def _tried(job: Job, family: Family, others: list[Staged], runtimes: list[str]) 
         for staged in others:
             members.append(_exported(job, family, staged, only=only))
             task.advance()
-    return candidates(members, runtimes, job.recipe.threads)
+    return subjects_of(members, runtimes, job.recipe.threads)
 
 
 def _exported(job: Job, family: Family, staged: Staged, *, only: str | None = None) -> Member:
@@ -206,7 +206,7 @@ def _final_report(
     if chosen is not None and job.recipe.every_runtime:
         member = _member_of(chosen, members)
         elsewhere = [name for name in _runtimes_present() if name != runtime]
-        shown += candidates([member], elsewhere, job.recipe.threads)
+        shown += subjects_of([member], elsewhere, job.recipe.threads)
         if member.checkpoint is not None:
             shown.append(
                 replace(

@@ -10,10 +10,11 @@ from benchmarks.subjects import Subject
 from compress.config.recipe import Recipe
 from compress.data import Splits
 from compress.evaluation.baselines import StockExports
-from compress.search.family import Member, Staged, sample
+from compress.search.members import Member, Staged, sample
+from compress.system.fingerprint import checkpoint_files, digest
 from compress.system.progress import Progress
 from compress.system.version import tool_version
-from compress.system.workspace import Workspace, checkpoint_files, digest
+from compress.system.workspace import Workspace
 
 if TYPE_CHECKING:
     from compress.stages.base import Context

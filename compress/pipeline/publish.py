@@ -10,7 +10,7 @@ from benchmarks.render.figures import summary
 from benchmarks.render.files import write_report
 from benchmarks.render.markdown import PICTURES, render_table
 from benchmarks.report import Report
-from compress.search.family import Member
+from compress.search.members import Member
 from compress.system.workspace import Workspace
 from export.card import render_card
 from export.examples import example_code

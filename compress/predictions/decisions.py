@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from compress.data.tokenized import TokenizedTexts
+from compress.encoder.answers import over_tokens
 
-__all__ = ["NOWHERE", "all_answers", "decided"]
-
-NOWHERE = -30000.0
-"""The logit of tokens at which no answer starts or ends."""
+__all__ = ["decided"]
 
 
 def decided(
@@ -32,7 +30,7 @@ def decided(
         for row, index in zip(inside, indices, strict=True):
             own = texts.allowed[int(index)]
             row[: len(own)] = torch.from_numpy(own)
-        return _over_tokens(logits, inside.to(logits.device))
+        return over_tokens(logits, inside.to(logits.device))
     if texts.word_tokens is None:
         raise ValueError("a model that answers for every token needs texts with labelled words")
     tokens = [texts.word_tokens[int(i)] for i in indices]
@@ -41,26 +39,3 @@ def decided(
     columns = columns.to(logits.device)
     picked = logits[rows.to(logits.device), columns.clamp(min=0)]
     return picked * (columns >= 0)[:, None]  # of a word that was cut off nothing is said
-
-
-def all_answers(logits: Tensor, attention_mask: Tensor | None, head: str) -> Tensor:
-    """Everything that the model says, as (m, C): about each text, each token but padding, or all
-    tokens as start and as end of an answer.
-
-    Args:
-        logits: (B, C) or (B, T, C).
-        attention_mask: (B, T) or None when nothing is padded.
-        head: The model's, see `LeanEncoderConfig`.
-    """
-    if logits.ndim == 2:
-        return logits
-    if head == "span":
-        return _over_tokens(logits, None if attention_mask is None else attention_mask.bool())
-    return logits.flatten(0, 1) if attention_mask is None else logits[attention_mask.bool()]
-
-
-def _over_tokens(logits: Tensor, inside: Tensor | None) -> Tensor:
-    """(B, T, 2) to (2 B, T): of each text the starts and then the ends, `NOWHERE` outside."""
-    if inside is not None:
-        logits = logits.masked_fill(~inside[..., None], NOWHERE)
-    return logits.transpose(1, 2).flatten(0, 1)

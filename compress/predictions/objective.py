@@ -1,6 +1,6 @@
 """How near a student's answers are to its teacher's, or to the labels, by the kind of answer."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -10,7 +10,10 @@ from torch.nn import functional as F
 
 from compress.predictions.losses import label_loss, soft_target_loss
 
-__all__ = ["Objective", "objective_of"]
+if TYPE_CHECKING:
+    from compress.encoder.config import LeanEncoderConfig
+
+__all__ = ["Objective", "objective_for", "objective_of"]
 
 _RELATED = 1024  # vectors whose cosines are compared at most: their number is squared
 
@@ -41,9 +44,17 @@ class Objective(Protocol):
         ...
 
 
+def objective_for(config: "LeanEncoderConfig") -> Objective:
+    """Return what a lean encoder of this configuration is taught and compared by."""
+    kind = "embedding" if config.head == "embedding" else config.problem_type
+    return objective_of(kind, config.outputs)
+
+
 def objective_of(problem_type: str | None, outputs: int) -> Objective:
-    """The objective of a Hugging Face problem type, or of `"embedding"`; None is guessed as
-    Transformers does."""
+    """Return the objective of a Hugging Face problem type, or of `"embedding"`.
+
+    None is guessed as Transformers does: one output is a score, several are classes.
+    """
     if problem_type == "embedding":
         return _Vectors()
     if problem_type == "regression" or (problem_type is None and outputs == 1):

@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from compress.data.tokenized import TokenizedTexts, collate
-from compress.predictions.decisions import NOWHERE, decided
+from compress.encoder.answers import NOWHERE
+from compress.predictions.decisions import decided
 from compress.predictions.objective import Objective
 
 if TYPE_CHECKING:

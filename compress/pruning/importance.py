@@ -12,6 +12,7 @@ from torch import Tensor
 from compress.data.tokenized import TokenizedTexts, collate, without_label
 from compress.encoder.masks import EncoderMasks
 from compress.predictions.decisions import decided
+from compress.predictions.objective import objective_for
 from compress.predictions.predict import divergence, predict_logits
 from compress.system.progress import Progress
 
@@ -62,7 +63,7 @@ def fisher_importance(
         batch_size: Texts a gradient is taken over.
         seed: Of the drawn labels.
     """
-    labels, objective = torch.from_numpy(_labels(model, texts, seed)), model.objective
+    labels, objective = torch.from_numpy(_labels(model, texts, seed)), objective_for(model.config)
 
     def losses(logits: Tensor, places: NDArray[np.int64]) -> list[Tensor]:
         return [objective.hard(logits, labels[places].to(logits.device))]
@@ -219,7 +220,7 @@ def least_important_layers(
                 masks = EncoderMasks.ones(model.config, device=device)
                 masks.layers[[*skipped, layer]] = 0.0
                 logits = predict_logits(model, texts, masks=masks)
-                distances[layer] = divergence(logits, reference_logits, model.objective)
+                distances[layer] = divergence(logits, reference_logits, objective_for(model.config))
                 task.advance()
             skipped.append(min(free, key=lambda layer: distances[layer]))
             free.remove(skipped[-1])
@@ -233,7 +234,7 @@ def _labels(model: "LeanEncoderWithHead", texts: TokenizedTexts, seed: int) -> N
     if known is not None and unknown is not None and not unknown.any():
         return known
     rng = np.random.default_rng(seed)
-    drawn: NDArray[Any] = model.objective.drawn(predict_logits(model, texts), rng)
+    drawn: NDArray[Any] = objective_for(model.config).drawn(predict_logits(model, texts), rng)
     if known is None or unknown is None or unknown.all():
         return drawn
     labels = known.copy()

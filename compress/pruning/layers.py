@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from compress.data.tokenized import TokenizedTexts
 from compress.encoder.surgery import keep_layers
+from compress.predictions.objective import objective_for
 from compress.predictions.predict import divergence, predict_logits
 from compress.pruning.importance import least_important_layers
 from compress.pruning.reconstruction import repair_outputs
@@ -58,7 +59,7 @@ def removal_path(
                 smaller = keep_layers(model, kept)
                 repair_outputs(smaller, model, texts, kept, progress=silent)
                 distances[kept] = divergence(
-                    predict_logits(smaller, probe), probe_logits, model.objective
+                    predict_logits(smaller, probe), probe_logits, objective_for(model.config)
                 )
                 task.advance()
             path.append(min(distances, key=lambda kept: distances[kept]))

@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from compress.config.recipe import PruneSettings
 from compress.corpus.corpus import Material, Purpose
 from compress.encoder.surgery import SlicePlan, keep_layers, slice_model
 from compress.errors import RecipeError
 from compress.latency.table import LatencyTable
+from compress.predictions.objective import objective_for
 from compress.predictions.predict import divergence, predict_logits
 from compress.pruning.importance import Importance, divergence_importance, fisher_importance
 from compress.pruning.knapsack import choose_sizes
@@ -81,8 +81,9 @@ def shrink(
     material: Material,
     table: LatencyTable,
     target_ms: float,
-    settings: PruneSettings,
     *,
+    neuron_step: int,
+    importance_texts: int,
     scores: Scores | None = None,
     seed: int,
     progress: Progress,
@@ -94,7 +95,8 @@ def shrink(
         material: Training text and teacher.
         table: What sizes cost.
         target_ms: Latency (model only, p50) by the table.
-        settings: Step of FFN widths, texts that importance is measured on.
+        neuron_step: FFN widths are multiples of this.
+        importance_texts: Training texts that heads and neurons are scored on.
         scores: What heads and neurons are chosen by; None tries every kind at the best depth.
         seed: Of drawn labels where texts have none.
         progress: Told of each part.
@@ -102,6 +104,7 @@ def shrink(
     Raises:
         OutOfReachError: Not even one layer of the smallest size is that fast.
     """
+    objective = objective_for(model.config)
     probe = material.sample(PROBE_TEXTS, Purpose.PROBE)
     probe_logits = predict_logits(material.teacher, probe)
     few = probe.take(range(0, len(probe), 2))  # enough to tell layers apart, which is tried often
@@ -114,14 +117,16 @@ def shrink(
         shallowest,
         progress=progress,
     )
-    narrowing = _Narrowing(model, material, table, target_ms, settings, seed, progress)
+    narrowing = _Narrowing(
+        model, material, table, target_ms, neuron_step, importance_texts, seed, progress
+    )
 
     def attempt(kept: tuple[int, ...], kind: Scores, *, draft: bool = True) -> Shrunk | None:
         cuts = [SlicePlan(layers=kept)]
         narrowed = narrowing.narrow(kept, kind, cuts, draft=draft)
         if narrowed is None:
             return None
-        distance = divergence(predict_logits(narrowed, probe), probe_logits, model.objective)
+        distance = divergence(predict_logits(narrowed, probe), probe_logits, objective)
         how = "draft" if draft else "result"
         _log.info("prune: %s, layers %s by %s, KL %.4f", how, list(kept), kind, distance)
         predicted_ms = table.predict(narrowed.config.layer_sizes)
@@ -161,7 +166,7 @@ def shrink(
     compared: dict[Scores, float] = {first: round(best.distance, 4)}
     if scores is None and len(best.plans) > 1:  # where nothing was narrowed, nothing was scored
         # From the teacher, scores are made for classes alone.
-        kinds = get_args(Scores) if model.objective.of_classes else (first,)
+        kinds = get_args(Scores) if objective.of_classes else (first,)
         for kind in kinds:
             other = None if kind == first else attempt(best.layers, kind, draft=False)
             if other is not None:
@@ -193,7 +198,8 @@ class _Narrowing:
     material: Material
     table: LatencyTable
     target_ms: float
-    settings: PruneSettings
+    neuron_step: int
+    importance_texts: int
     seed: int
     progress: Progress
 
@@ -216,7 +222,7 @@ class _Narrowing:
             self._scores(smaller, kind, draft=draft),
             self.table,
             self.target_ms,
-            neuron_step=self.settings.neuron_step,
+            neuron_step=self.neuron_step,
             head_size=smaller.config.layer_sizes[0].head_size,
         )
         if shape is None:
@@ -227,7 +233,7 @@ class _Narrowing:
         return smaller
 
     def _scores(self, model: "LeanEncoderWithHead", kind: Scores, *, draft: bool) -> Importance:
-        count = self.settings.importance_texts
+        count = self.importance_texts
         if draft:
             count = min(count, DRAFT_IMPORTANCE_TEXTS)
         texts = self.material.sample(count, Purpose.IMPORTANCE)

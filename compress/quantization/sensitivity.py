@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.data.tokenized import TokenizedTexts
+from compress.predictions.objective import objective_for
 from compress.predictions.predict import divergence, predict_logits
 from compress.quantization.fake_quantization import fake_quantized
 from compress.quantization.interception import linear_layers
@@ -73,6 +74,8 @@ def layer_sensitivities(
     if plan.is_float("onnxruntime"):
         raise ValueError("the plan is float: there is nothing to return to float")
 
+    objective = objective_for(model.config)
+
     def answers(tried: "QuantizationPlan") -> NDArray[np.float32]:
         with fake_quantized(model, tried):
             return predict_logits(model, texts, batch_size=batch_size)
@@ -82,14 +85,12 @@ def layer_sensitivities(
     with progress.track("measuring what INT8 costs", len(names) + 2) as task:
         reference = predict_logits(model, texts, batch_size=batch_size)
         task.advance()
-        all_int8 = divergence(answers(plan), reference, model.objective)
+        all_int8 = divergence(answers(plan), reference, objective)
         task.advance(kl=all_int8)
         found = []
         for name in names:
             logits = answers(replace(plan, float_layers=(*plan.float_layers, name)))
-            found.append(
-                Sensitivity(name, all_int8, divergence(logits, reference, model.objective))
-            )
+            found.append(Sensitivity(name, all_int8, divergence(logits, reference, objective)))
             task.advance()
     # by the order of the layers where they tie, so that the order is always the same
     return sorted(found, key=lambda entry: -entry.gain)

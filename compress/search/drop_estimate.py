@@ -1,5 +1,6 @@
-"""What an encoder probably loses, told from the selection split before anything is exported."""
+"""What a model probably loses, told from the selection split before anything is exported."""
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,39 +10,33 @@ from benchmarks.expected import ExpectedDrop, expected_drop
 from benchmarks.tasks import get_measure
 from compress.predictions.predict import predict_logits
 from compress.quantization.fake_quantization import fake_quantized
-from compress.search.selection import probable_drop
 
 if TYPE_CHECKING:
-    from compress.stages.base import Context, Encoder
+    from compress.corpus.selection_split import Selection
+    from compress.encoder.modules import LeanEncoderWithHead
+    from export.quantization import QuantizationPlan
 
-__all__ = ["drop_of", "float_drop", "probable", "quantized_drop"]
-
-
-def float_drop(encoder: "Encoder", context: "Context") -> ExpectedDrop:
-    """What the encoder loses in float."""
-    return drop_of(predict_logits(encoder.module, context.material.selection.texts), context)
+__all__ = ["drop_of", "estimate_drop"]
 
 
-def quantized_drop(encoder: "Encoder", context: "Context") -> ExpectedDrop:
-    """What it loses in INT8 as the recipe has it, emulated; in float where it has none."""
-    from compress.stages.quantize import quantization_plan
+def estimate_drop(
+    module: "LeanEncoderWithHead", selection: "Selection", plan: "QuantizationPlan | None"
+) -> ExpectedDrop:
+    """Return what a model loses (points) on the selection split.
 
-    if "quantize" not in context.recipe.stages:
-        return float_drop(encoder, context)
-    with fake_quantized(encoder.module, quantization_plan(context.recipe)):
-        return float_drop(encoder, context)
+    Args:
+        module: On any device; left as it was.
+        selection: The split with the teacher's answers.
+        plan: INT8 to emulate; None is float.
+    """
+    with fake_quantized(module, plan) if plan is not None else nullcontext():
+        return drop_of(predict_logits(module, selection.texts), selection)
 
 
-def drop_of(logits: NDArray[np.float32], context: "Context") -> ExpectedDrop:
-    """What a model with these answers (M, C) to the selection split loses."""
-    material = context.material
-    examples, texts = material.selection_examples, material.selection.texts
+def drop_of(logits: NDArray[np.float32], selection: "Selection") -> ExpectedDrop:
+    """Return what a model with these answers (M, C) to the selection split loses (points)."""
+    examples, texts = selection.examples, selection.texts
     if examples.answers is not None and texts.labels is not None:
         # By the tokens at which answers start and end: their text is the deployed file's to find.
-        return expected_drop(material.selection.teacher_logits, logits, texts.labels)
-    return get_measure(examples).expected_drop(material.selection.teacher_logits, logits, examples)
-
-
-def probable(lost: ExpectedDrop, context: "Context") -> float:
-    """The drop (points) that the true one stays below with the probability that the recipe asks."""
-    return probable_drop(lost, context.recipe.confidence)
+        return expected_drop(selection.teacher_logits, logits, texts.labels)
+    return get_measure(examples).expected_drop(selection.teacher_logits, logits, examples)

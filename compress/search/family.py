@@ -1,74 +1,29 @@
 """The members of a run's family: encoders after each stage, exported and ready to be measured."""
 
 import logging
-import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from benchmarks.examples import Examples
 from compress.config.recipe import Recipe
+from compress.search.checkpoints import load_encoder, save_encoder
+from compress.search.members import Staged
 from compress.stages import get_stage
-from compress.system.workspace import Workspace, digest
+from compress.system.fingerprint import digest
+from compress.system.workspace import Workspace
 
 if TYPE_CHECKING:
+    from compress.encoder.modules import LeanEncoderWithHead
     from compress.stages.base import Context, Encoder
+    from export.quantization import QuantizationPlan
 
-__all__ = [
-    "Member",
-    "Staged",
-    "check_stages",
-    "describe_encoder",
-    "export_member",
-    "fallback_member",
-    "run_stages",
-    "sample",
-]
+__all__ = ["check_stages", "run_stages"]
 
 _log = logging.getLogger("edgepress")
 
-# Texts that exported files are compared with PyTorch on.
-_CHECKS = 64
 # Of a request's time, what the model may take where a latency is to be met.
 _MODEL_SHARE = 0.85
-
-
-@dataclass(frozen=True)
-class Member:
-    """One model of the family.
-
-    Attributes:
-        name: Short and unique in the run, such as `distill` or `full`.
-        description: Its sizes, for people.
-        key: Digest of everything that it depends on.
-        lineage: What was done to it.
-        artifact: Where it is exported.
-        checkpoint: Its float weights as a folder for `from_pretrained`, if it has any.
-    """
-
-    name: str
-    description: str
-    key: str
-    lineage: tuple[Mapping[str, Any], ...]
-    artifact: Path
-    checkpoint: Path | None
-
-
-@dataclass(frozen=True)
-class Staged:
-    """A member before it is exported.
-
-    Attributes:
-        name: Short and unique in the run.
-        key: Key of its checkpoint.
-        encoder: What the stages made.
-    """
-
-    name: str
-    key: str
-    encoder: "Encoder"
 
 
 def check_stages(encoder: "Encoder", context: "Context") -> None:
@@ -88,7 +43,7 @@ def run_stages(
     key: str,
     *,
     deadline: float | None = None,
-) -> list["Staged"]:
+) -> list[Staged]:
     """Make the family, every stage from its checkpoint if there is one.
 
     With speed-ups to reach, the stages are applied once for each, every member made from the one
@@ -114,9 +69,10 @@ def run_stages(
     """
     from compress.system.distributed import is_main
 
+    context = replace(context, acceptable=_acceptable(context))
     recipe = context.recipe
     if is_main() and not workspace.encoder(key).is_dir():
-        workspace.save_encoder(key, encoder)
+        save_encoder(workspace, key, encoder)
     members = [Staged("full", key, encoder)]
     # `quantize` is a plan, not a change of weights: it is attached to every member below
     stages = [name for name in recipe.stages if name != "quantize"]
@@ -132,16 +88,16 @@ def run_stages(
 
 
 def _by_speedups(
-    full: "Staged",
+    full: Staged,
     stages: Sequence[str],
     context: "Context",
     workspace: Workspace,
     deadline: float | None,
-) -> list["Staged"]:
+) -> list[Staged]:
     """A member for each speed-up, further ones while the budget is not used up, and until the
     deadline more of them where it ends."""
     from compress.pruning.to_latency import OutOfReachError
-    from compress.search.drop_estimate import quantized_drop
+    from compress.search.drop_estimate import estimate_drop
     from compress.search.frontier import Candidate, close_in, fill_gap, fits, go_beyond
     from compress.search.selection import probable_drop
     from compress.system.distributed import from_main
@@ -169,7 +125,9 @@ def _by_speedups(
             return None
         longest_s = from_main(max(longest_s, time.monotonic() - start))
         reached = full_ms / latency.predict(made.encoder.module.config.layer_sizes)
-        lost = from_main(quantized_drop(made.encoder, context))
+        lost = from_main(
+            estimate_drop(made.encoder.module, context.material.selection, _plan(recipe))
+        )
         return Candidate(
             reached,
             made,
@@ -205,6 +163,29 @@ def _by_speedups(
     return [candidate.member for candidate in candidates]
 
 
+def _plan(recipe: Recipe) -> "QuantizationPlan | None":
+    """Return how the recipe has members quantized; None where they stay in float."""
+    from compress.stages.quantize import quantization_plan
+
+    return quantization_plan(recipe) if "quantize" in recipe.stages else None
+
+
+def _acceptable(context: "Context") -> "Callable[[LeanEncoderWithHead], bool]":
+    """Return what tells whether a model would count as within the budget when one is chosen."""
+    from compress.search.drop_estimate import estimate_drop
+    from compress.search.selection import probable_drop
+
+    recipe = context.recipe
+
+    def acceptable(module: "LeanEncoderWithHead") -> bool:
+        if recipe.budget is None:
+            return False
+        lost = estimate_drop(module, context.material.selection, _plan(recipe))
+        return probable_drop(lost, recipe.confidence) <= recipe.budget
+
+    return acceptable
+
+
 def _trained_less(recipe: Recipe) -> Recipe:
     """For members made from one that is outside the budget for all that is known: they show where
     the front goes on, and will hardly be recommended."""
@@ -221,7 +202,7 @@ def _speedups(recipe: Recipe, full_ms: float) -> list[float]:
     return [*(s for s in recipe.speedups if s < 0.9 * wanted), *([wanted] if wanted > 1 else [])]
 
 
-def _staged(before: "Staged", stage: str, context: "Context", workspace: Workspace) -> "Staged":
+def _staged(before: Staged, stage: str, context: "Context", workspace: Workspace) -> Staged:
     """After one more stage."""
     from compress.stages.quantize import quantization_plan
     from compress.system.distributed import from_main
@@ -237,12 +218,12 @@ def _staged(before: "Staged", stage: str, context: "Context", workspace: Workspa
     else:
         _log.info("%s: stage %s starts", before.name, stage)
         _apply(stage, key, before, context, workspace)
-    done = workspace.load_encoder(key, like=before.encoder)
+    done = load_encoder(workspace, key, like=before.encoder)
     assert done is not None  # it was there, or has just been saved
     return replace(before, key=key, encoder=done)
 
 
-def _apply(name: str, key: str, before: "Staged", context: "Context", workspace: Workspace) -> None:
+def _apply(name: str, key: str, before: Staged, context: "Context", workspace: Workspace) -> None:
     """Save what a stage makes; of several processes all take part in one that trains.
 
     Raises:
@@ -259,112 +240,8 @@ def _apply(name: str, key: str, before: "Staged", context: "Context", workspace:
             out_of_reach = error
         else:
             if is_main():
-                workspace.save_encoder(key, done)
+                save_encoder(workspace, key, done)
                 _log.info("%s: stage %s: %s", before.name, name, dict(done.lineage[-1]))
     # Waits for the first process, too.
     if (failed := from_main(out_of_reach)) is not None:
         raise failed
-
-
-def export_member(
-    staged: Staged, context: "Context", workspace: Workspace, *, only: str | None = None
-) -> Member:
-    """Export one encoder, unless it is exported already.
-
-    Args:
-        staged: The member; its encoder carries its plan.
-        context: Gives the texts to calibrate and check on.
-        workspace: Where the artifact goes.
-        only: The runtime to write files for, where the artifact is to be tried and no more.
-    """
-    from export.package import RUNTIMES, export_artifact
-    from runtimes.artifact import read_manifest, verify
-    from runtimes.errors import ArtifactError
-
-    encoder = staged.encoder
-    checkpoint = workspace.encoder(staged.key)
-    plan = encoder.plan
-    key = digest(staged.key, context.max_length, None if plan is None else plan.to_json(), only)
-    target = workspace.member(key)
-    try:
-        verify(target, read_manifest(target))
-    except ArtifactError:
-        shutil.rmtree(target, ignore_errors=True)  # damaged: it is made again
-        count = 0 if plan is None else plan.calibration_texts
-        exported = export_artifact(
-            target,
-            module=encoder.module,
-            tokenizer=encoder.tokenizer,
-            plan=plan,
-            max_length=context.max_length,
-            calibration=sample(context.train, count),
-            checks=sample(context.train, _CHECKS),
-            lineage=encoder.lineage,
-            runtimes=RUNTIMES if only is None else (only,),
-        )
-        for parity in exported.parity:
-            _log.info("export %s: %s", staged.name, asdict(parity))
-    return Member(
-        name=staged.name,
-        description=describe_encoder(encoder.module.config),
-        key=key,
-        lineage=encoder.lineage,
-        artifact=target,
-        checkpoint=checkpoint,
-    )
-
-
-def fallback_member(
-    checkpoint: Path, train: Examples, recipe: Recipe, workspace: Workspace, key: str
-) -> Member:
-    """A family without an importer: exported by the stock exporters, in INT8, nothing removed.
-
-    Raises:
-        ModelError: They cannot export it either.
-    """
-    from export.fallback import export_fallback_artifact
-    from runtimes.artifact import read_manifest, verify
-    from runtimes.errors import ArtifactError
-    from runtimes.tokenization import Tokenizer
-
-    target = workspace.member(key)
-    tokenizer = Tokenizer.from_folder(checkpoint)
-    try:
-        verify(target, read_manifest(target))
-    except ArtifactError:
-        shutil.rmtree(target, ignore_errors=True)
-        texts = sample(train, recipe.quantize.calibration_texts)
-        export_fallback_artifact(
-            checkpoint,
-            target,
-            scratch=workspace.scratch,
-            max_length=recipe.max_length or tokenizer.max_length,
-            pairs=train.pairs is not None,
-            calibration=[tokenizer.encode([text]) for text in texts],
-        )
-    return Member(
-        name="stock",
-        description="exported as it is, INT8",
-        key=key,
-        lineage=(),
-        artifact=target,
-        checkpoint=None,
-    )
-
-
-def describe_encoder(config: Any) -> str:
-    """Such as `4 layers, 36 heads, FFN 896-1472`."""
-    sizes = config.layers
-    heads = sum(layer["heads"] for layer in sizes)
-    widths = [layer["intermediate_size"] for layer in sizes]
-    same = len(set(widths)) == 1
-    shown = f"{widths[0]}" if same else f"{min(widths)}-{max(widths)}"
-    layers = f"{len(sizes)} layer{'s' if len(sizes) != 1 else ''}"
-    return f"{layers}, {heads} head{'s' if heads != 1 else ''}, FFN {shown}"
-
-
-def sample(examples: Examples, count: int) -> Sequence[str | tuple[str, str]]:
-    """`count` evenly spaced texts, so that a sorted file still gives a mixture."""
-    texts = examples.inputs()
-    count = min(count, len(texts))
-    return [texts[place * len(texts) // count] for place in range(count)]

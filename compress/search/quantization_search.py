@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from compress.corpus.corpus import Purpose
 from compress.quantization.mixed_precision import Fallback, return_to_float
 from compress.quantization.sensitivity import layer_sensitivities
-from compress.search.drop_estimate import drop_of, probable
-from compress.search.family import Staged, export_member
+from compress.search.drop_estimate import drop_of
+from compress.search.members import Staged, export_member
+from compress.search.selection import probable_drop
 from compress.system.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def mixed_precision(staged: Staged, context: "Context", workspace: Workspace) ->
     plan = staged.encoder.plan
     if plan is None or plan.is_float("onnxruntime"):
         raise ValueError(f"{staged.name} is not quantized: no layer can be returned to float")
-    name = f"{staged.name}-mixed"
+    name, selection = f"{staged.name}-mixed", context.material.selection
 
     def verify(tried: "QuantizationPlan") -> float:
         member = export_member(
@@ -85,8 +86,8 @@ def mixed_precision(staged: Staged, context: "Context", workspace: Workspace) ->
         )
         with runtimes.load(member.artifact, runtime="onnxruntime") as predictor:
             # one by one, as single requests are answered: dynamic ranges depend on the batch
-            logits = predictor.logits(context.material.selection_inputs, batch_size=1)
-        return probable(drop_of(logits, context), context)
+            logits = predictor.logits(selection.examples.inputs(), batch_size=1)
+        return probable_drop(drop_of(logits, selection), context.recipe.confidence)
 
     found: Fallback = return_to_float(
         plan,

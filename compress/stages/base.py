@@ -1,6 +1,6 @@
 """What a stage is, and what it is given."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,6 +36,11 @@ class Encoder:
     plan: "QuantizationPlan | None" = None
 
 
+def _never(_: "LeanEncoderWithHead") -> bool:
+    """Answer where there is no budget to ask about."""
+    return False
+
+
 @dataclass(frozen=True)
 class Context:
     """What a stage may use.
@@ -51,6 +56,7 @@ class Context:
         latency: What each size costs on the target; None where it was not measured.
         target_ms: Latency that the encoder is to have after this turn of the stages; None where
             the stages' own settings say how much to remove.
+        acceptable: Whether a model, quantized as the recipe has it, is probably within the budget.
     """
 
     recipe: Recipe
@@ -61,6 +67,7 @@ class Context:
     progress: Progress
     latency: "LatencyTable | None" = None
     target_ms: float | None = None
+    acceptable: "Callable[[LeanEncoderWithHead], bool]" = _never
 
 
 class Stage(Protocol):

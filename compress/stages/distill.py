@@ -3,19 +3,19 @@
 import copy
 import time
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from compress.config.recipe import DistillSettings
 from compress.corpus.corpus import Purpose
+from compress.corpus.selection_split import Selection
 from compress.distillation.layer_map import LINEAGE_KEY, after_removal, imitated_layers
-from compress.distillation.matching import Selection, match_teacher
+from compress.distillation.matching import MatchSettings, match_teacher
 from compress.encoder.surgery import SlicePlan, keep_layers
 from compress.errors import RecipeError
 from compress.pruning.layers import layers_left
 from compress.pruning.reconstruction import repair_outputs
 from compress.quantization.fake_quantization import fake_quantized
-from compress.search.drop_estimate import probable, quantized_drop
 from compress.stages.base import Context, Encoder
 from compress.stages.lineage import Provenance
 from compress.stages.quantize import quantization_plan
@@ -99,20 +99,22 @@ class Distill:
         entry[LINEAGE_KEY] = list(layer_map)
         # By the first process's figures: all train, or none.
         distance = from_main(before.figures["kl"])
-        if distance < settings.enough and from_main(_inside(student, encoder, context)):
+        if distance < settings.enough and from_main(context.acceptable(student)):
             entry |= {"steps": 0, **_figures(before)}
             student = student.to("cpu").eval()
             return replace(encoder, module=student, lineage=(*encoder.lineage, entry))
         untrained = copy.deepcopy(student)
         lessons = sum(step.get("steps", 0) > 0 for step in encoder.lineage)
-        outputs, members = material.pool(settings, lessons)
+        outputs, members = material.pool(
+            most_texts=settings.max_train_texts, copies=settings.augment, draw=lessons
+        )
         if lessons or distance < _GENTLY:
             settings = _continued(settings)
         depth = len(student.config.layers)
         result = match_teacher(
             student,
             outputs,
-            settings,
+            _match_settings(settings),
             layer_map,
             members=members,
             plan=plan,
@@ -155,13 +157,9 @@ def _continued(settings: DistillSettings) -> DistillSettings:
     )
 
 
-def _inside(student: Any, encoder: Encoder, context: Context) -> bool:
-    """Whether the student as it is would count as within the budget when one is chosen."""
-    budget = context.recipe.budget
-    if budget is None:
-        return False
-    lost = quantized_drop(replace(encoder, module=student), context)
-    return probable(lost, context) <= budget
+def _match_settings(settings: DistillSettings) -> MatchSettings:
+    names = [field.name for field in fields(MatchSettings)]
+    return MatchSettings(**{name: getattr(settings, name) for name in names})
 
 
 def _deployed(student: Any, plan: QuantizationPlan | None, selection: Selection) -> Evaluation:

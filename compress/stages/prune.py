@@ -9,6 +9,7 @@ from compress.corpus.corpus import Purpose
 from compress.distillation.layer_map import LINEAGE_KEY, after_removal, imitated_layers
 from compress.encoder.surgery import SlicePlan, slice_model
 from compress.errors import RecipeError
+from compress.predictions.objective import objective_for
 from compress.pruning.importance import Importance, fisher_importance
 from compress.pruning.layers import layers_left
 from compress.pruning.ranking import keep_best_heads, keep_best_neurons
@@ -36,7 +37,8 @@ class Prune:
             RecipeError: `prune.layers` would leave no layer.
         """
         depth = len(encoder.module.config.layers)
-        if context.recipe.prune.scores == "teacher" and not encoder.module.objective.of_classes:
+        classes = objective_for(encoder.module.config).of_classes
+        if context.recipe.prune.scores == "teacher" and not classes:
             raise RecipeError("prune.scores=teacher is for one class a decision; leave it out")
         if context.recipe.prune.layers >= depth:
             raise RecipeError(
@@ -67,7 +69,8 @@ class Prune:
                 material,
                 context.latency,
                 context.target_ms,
-                settings,
+                neuron_step=settings.neuron_step,
+                importance_texts=settings.importance_texts,
                 scores=settings.scores or _scores_before(encoder),
                 seed=context.recipe.seed,
                 progress=context.progress,

@@ -12,43 +12,16 @@ A KEY is the SHA-256 of everything that decides the content (input, settings, da
 a folder that exists is complete, because it is renamed into place last.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from compress.errors import UsageError
 
-if TYPE_CHECKING:
-    from compress.stages.base import Encoder
-
-__all__ = ["Workspace", "checkpoint_files", "digest", "file_digest"]
+__all__ = ["Workspace"]
 
 _PRIVATE = ".edgepress"
-
-
-def digest(*parts: Any) -> str:
-    """First 16 hex digits of the SHA-256 over JSON-able parts."""
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def checkpoint_files(folder: Path) -> list[tuple[str, str]]:
-    """Names and SHA-256 of all files of a checkpoint that say what it answers; of no folder, none.
-
-    A checkpoint that was made anew in its place is another one.
-    """
-    patterns = ("*.safetensors", "*.json", "*_Pooling/config.json")
-    files = sorted(file for pattern in patterns for file in folder.glob(pattern))
-    return [(str(file.relative_to(folder)), file_digest(file)) for file in files]
 
 
 class Workspace:
@@ -117,30 +90,6 @@ class Workspace:
     def encoder(self, key: str) -> Path:
         """Where an encoder's checkpoint lies; it can be opened with `from_pretrained`."""
         return self._private / "encoders" / key
-
-    def save_encoder(self, key: str, encoder: "Encoder") -> None:
-        """Write a checkpoint; it appears only when it is complete."""
-
-        def write(partial: Path) -> None:
-            encoder.module.save_pretrained(partial)
-            encoder.tokenizer.save_pretrained(partial)
-            lineage = json.dumps(list(encoder.lineage), indent=2)
-            (partial / "lineage.json").write_text(lineage, encoding="utf-8")
-
-        self.fill(self.encoder(key), write)
-
-    def load_encoder(self, key: str, like: "Encoder") -> "Encoder | None":
-        """The encoder saved under `key`, or None; `like` gives the tokenizer."""
-        folder = self.encoder(key)
-        if not folder.is_dir():
-            return None
-        from dataclasses import replace
-
-        from compress.encoder.modules import read
-
-        module = read(folder)
-        lineage = json.loads((folder / "lineage.json").read_text(encoding="utf-8"))
-        return replace(like, module=module, lineage=tuple(lineage))
 
     def fill(self, folder: Path, write: Callable[[Path], None]) -> Path:
         """Let `write` fill a folder that appears under its name only when it is complete."""

@@ -19,11 +19,11 @@ from compress.data.reading import read_tables
 from compress.data.table import is_missing
 from compress.data.tokenized import kept_length
 from compress.errors import DataError, ModelError, UsageError
+from compress.system.fingerprint import checkpoint_files, digest
 from compress.system.hub import hub_if_reachable
 from compress.system.logs import quiet_transformers
 from compress.system.progress import Progress, SilentProgress
 from compress.system.version import tool_version
-from compress.system.workspace import checkpoint_files, digest
 from compress.training.base import open_base
 from compress.training.output import (
     check_out,

@@ -11,11 +11,11 @@ from compress.data import load_splits
 from compress.data.columns import NamedColumns
 from compress.data.tokenized import kept_length
 from compress.errors import ModelError, UsageError
+from compress.system.fingerprint import checkpoint_files, digest
 from compress.system.hub import hub_if_reachable
 from compress.system.logs import quiet_transformers
 from compress.system.progress import Progress, SilentProgress
 from compress.system.version import tool_version
-from compress.system.workspace import checkpoint_files, digest
 from compress.training.base import new_pooler, open_base
 from compress.training.output import (
     check_out,

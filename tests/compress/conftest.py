@@ -88,7 +88,8 @@ class Toy:
             teacher=teacher,
             train=train,
             material=Material(
-                teacher,
+                self.teacher,
+                self.tokenizer,
                 train,
                 make_examples(96, 2, pairs) if pairs else self.selection,
                 max_length=24,

@@ -60,7 +60,13 @@ def context(task: Any, encoder: Encoder, tmp_path: Path) -> Callable[..., Contex
             teacher=encoder,
             train=train,
             material=Material(
-                encoder, train, examples(64, 2), max_length=24, seed=seed, scratch=tmp_path
+                encoder.module,
+                encoder.tokenizer,
+                train,
+                examples(64, 2),
+                max_length=24,
+                seed=seed,
+                scratch=tmp_path,
             ),
             max_length=24,
             progress=SilentProgress(),

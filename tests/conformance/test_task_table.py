@@ -16,9 +16,10 @@ import torch
 import transformers
 
 from compress.config.recipe import Recipe
+from compress.data.columns import NamedColumns
 from compress.encoder.checkpoint import read_config
 from compress.pipeline.inputs import Job
-from compress.pipeline.run import Columns, _prepare, _read_data
+from compress.pipeline.prepare import prepare, read_data
 from compress.stages import get_stage, stage_names
 from compress.stages.base import Context, Encoder
 from compress.system.progress import SilentProgress
@@ -146,7 +147,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, task: Any) -> Callable[[s
         folder = tmp_path_factory.mktemp(name)
         model, data = save_model(folder, name, task.save_bert), save_data(folder, name)
         config = read_config(str(model))
-        splits = _read_data(str(model), str(data), config, Columns(), 0)
+        splits = read_data(str(model), str(data), config, NamedColumns(), 0)
         workspace = Workspace(folder / "out")
         workspace.create()
         job = Job(
@@ -160,7 +161,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, task: Any) -> Callable[[s
             SilentProgress(),
             None,
         )
-        start = _prepare(job, config)
+        start = prepare(job, config)
         assert start.encoder is not None
         assert start.context is not None
         return Prepared(start.encoder, start.context)

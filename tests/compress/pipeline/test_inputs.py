@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.examples import Examples
 from compress.config.recipe import Recipe
 from compress.pipeline.inputs import Job
-from compress.search.family import sample
+from compress.search.members import sample
 from compress.system.progress import SilentProgress
 from compress.system.workspace import Workspace
 

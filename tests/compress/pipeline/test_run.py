@@ -21,6 +21,7 @@ from compress.cli.app import main
 from compress.config.recipe import load_recipe
 from compress.latency import measurement as latency_measurement
 from compress.pipeline import finalize as conclusion
+from compress.pipeline import prepare as preparation
 from compress.pipeline import run as pipeline
 from compress.search.selection import Choice
 from compress.stages import get_stage
@@ -260,8 +261,8 @@ def test_ctrl_c_anywhere_leaves_the_earlier_result(
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    early = place in {"load_splits", "export_member"}
-    monkeypatch.setattr(pipeline if early else conclusion, place, stop)
+    where = {"load_splits": preparation, "export_member": pipeline}.get(place, conclusion)
+    monkeypatch.setattr(where, place, stop)
     with lightly(monkeypatch, runtimes=("onnxruntime", "openvino")):
         assert main(done.again(copy)) == 130
     assert "the same command goes on from the last finished stage" in capfd.readouterr().err

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from compress.data.tokenized import TokenizedTexts
-from compress.predictions.decisions import all_answers, decided
+from compress.encoder.answers import all_answers
+from compress.predictions.decisions import decided
 
 
 def texts() -> TokenizedTexts:

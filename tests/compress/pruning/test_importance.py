@@ -9,6 +9,7 @@ import torch
 from compress.data.tokenized import TokenizedTexts, collate
 from compress.encoder.masks import EncoderMasks
 from compress.encoder.surgery import keep_layers
+from compress.predictions.objective import objective_for
 from compress.predictions.predict import divergence, predict_logits
 from compress.pruning.importance import fisher_importance, least_important_layers
 from compress.pruning.ranking import keep_best_heads, keep_best_neurons
@@ -55,7 +56,7 @@ def test_layers_are_named_greedily_by_divergence(toy: Any) -> None:
     def without(*layers: int) -> float:
         kept = [layer for layer in range(3) if layer not in layers]
         logits = predict_logits(keep_layers(toy.teacher, kept), texts)
-        return divergence(logits, reference, toy.teacher.objective)
+        return divergence(logits, reference, objective_for(toy.teacher.config))
 
     first = min(range(3), key=without)
     second = min({0, 1, 2} - {first}, key=lambda layer: without(first, layer))

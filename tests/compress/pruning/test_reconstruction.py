@@ -8,9 +8,15 @@ import torch
 
 from compress.data.tokenized import TokenizedTexts, collate
 from compress.encoder.surgery import SlicePlan, keep_heads, keep_layers, slice_model
+from compress.predictions.objective import objective_for
 from compress.predictions.predict import divergence, predict_logits
 from compress.pruning.reconstruction import _Stream, refit, repair_outputs
 from compress.system.progress import SilentProgress
+
+
+def distance(toy: Any, model: Any, reference: Any) -> float:
+    logits = predict_logits(model, toy.selection_texts)
+    return divergence(logits, reference, objective_for(model.config))
 
 
 def test_refit_finds_the_plain_least_squares_solution() -> None:
@@ -45,9 +51,9 @@ def pruned(toy: Any) -> Any:
 def test_repair_brings_the_answers_back_towards_the_original(toy: Any) -> None:
     reference = predict_logits(toy.teacher, toy.selection_texts)
     model = pruned(toy)
-    before = divergence(predict_logits(model, toy.selection_texts), reference, model.objective)
+    before = distance(toy, model, reference)
     result = repair_outputs(model, toy.teacher, toy.texts, (0, 1, 2), progress=SilentProgress())
-    after = divergence(predict_logits(model, toy.selection_texts), reference, model.objective)
+    after = distance(toy, model, reference)
     assert after < before / 2
     assert result.total == 6
     assert result.refitted >= 4
@@ -59,9 +65,9 @@ def test_a_layer_stands_in_for_the_removed_one_behind_it(toy: Any) -> None:
     reference = predict_logits(toy.teacher, toy.selection_texts)
     for kept in ((0, 2), (1, 2), (0, 1)):
         model = keep_layers(toy.teacher, kept)
-        before = divergence(predict_logits(model, toy.selection_texts), reference, model.objective)
+        before = distance(toy, model, reference)
         result = repair_outputs(model, toy.teacher, toy.texts, kept, progress=SilentProgress())
-        after = divergence(predict_logits(model, toy.selection_texts), reference, model.objective)
+        after = distance(toy, model, reference)
         if kept == (1, 2):  # nothing stands before the layer that is gone
             assert result.total == 4
         else:

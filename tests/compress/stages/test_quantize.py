@@ -59,7 +59,13 @@ def test_static_ranges_are_measured_on_training_texts(
 ) -> None:
     given = context(count, pairs, onnxruntime="static", calibration_texts=8)
     given.material = Material(
-        encoder, given.train, given.train, max_length=12, seed=0, scratch=tmp_path
+        encoder.module,
+        encoder.tokenizer,
+        given.train,
+        given.train,
+        max_length=12,
+        seed=0,
+        scratch=tmp_path,
     )
     planned = STAGE.apply(encoder, given)
     assert planned.plan is not None

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from compress.errors import UsageError
-from compress.system.workspace import Workspace, digest, file_digest
+from compress.system.fingerprint import digest, file_digest
+from compress.system.workspace import Workspace
 
 
 def test_looking_writes_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""The split that decisions may look at, with the teacher's answers to it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.data.tokenized import TokenizedTexts
+from compress.predictions.objective import objective_for
+from compress.predictions.predict import divergence, predict_logits
+from compress.training.loop import Evaluation
+
+if TYPE_CHECKING:
+    from benchmarks.examples import Examples
+    from compress.encoder.modules import LeanEncoderWithHead
+
+__all__ = ["Selection"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The split that picks the best weights and the recommended member.
+
+    Attributes:
+        examples: With labels.
+        texts: The same, tokenized.
+        teacher_logits: (M, C) what the teacher says about them, a row a decision.
+    """
+
+    examples: "Examples"
+    texts: TokenizedTexts
+    teacher_logits: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, teacher: "LeanEncoderWithHead", examples: "Examples", texts: TokenizedTexts
+    ) -> "Selection":
+        """Ask the teacher about `texts`."""
+        return cls(examples, texts, predict_logits(teacher, texts))
+
+    def evaluate(self, student: "LeanEncoderWithHead") -> Evaluation:
+        """Score the student: the nearer to its teacher the better.
+
+        The accuracy is shown, but decides nothing: on some hundred labels the best accuracy of
+        several moments is the luckiest one, and no longer tells what the budget asks. The
+        divergence from the teacher hardly knows luck.
+
+        Raises:
+            ValueError: The texts have no labels.
+        """
+        if self.texts.labels is None:
+            raise ValueError("texts without labels cannot select anything")
+        logits = predict_logits(student, self.texts)
+        distance = divergence(logits, self.teacher_logits, objective_for(student.config))
+        figures = objective_for(student.config).figures(logits, self.texts.labels)
+        return Evaluation((-distance,), {**figures, "kl": distance})

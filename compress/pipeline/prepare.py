@@ -1,0 +1,168 @@
+"""What a run begins with: the imported model, the data, and what sizes cost on this machine."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compress.data import Splits, load_splits
+from compress.data.columns import NamedColumns
+from compress.data.tokenized import kept_length
+from compress.data.vocabulary import vocabulary_of
+from compress.pipeline.inputs import Job
+from compress.search.family import check_stages
+from compress.system.hub import hub_if_reachable
+from runtimes.hf_config import problem_type_of, read_hf_config
+
+if TYPE_CHECKING:
+    from compress.latency.table import LatencyTable
+    from compress.stages.base import Context, Encoder
+
+__all__ = ["Start", "latency_table", "local_checkpoint", "prepare", "read_data", "scratch_of"]
+
+_log = logging.getLogger("edgepress")
+
+_LENGTHS = 1024  # quantiles of the training texts' lengths that the latency table is measured on
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run begins with.
+
+    Attributes:
+        encoder: The imported model; None for a family without an importer.
+        context: What stages may use; None likewise.
+        notes: What importing did, for the log.
+        remarks: What the reader of the report has to know.
+    """
+
+    encoder: "Encoder | None" = None
+    context: "Context | None" = None
+    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def prepare(job: Job, config: Any) -> Start:
+    """Import the model and let the stages check it; writes nothing.
+
+    Args:
+        config: What `read_config` gave.
+
+    Raises:
+        EdgepressError: The model cannot be used, or the recipe does not fit it.
+    """
+    from compress.corpus.corpus import Material
+    from compress.encoder import UnsupportedArchitectureError, fold_token_types, keep_positions
+    from compress.encoder.checkpoint import load_checkpoint
+    from compress.encoder.importing import import_checkpoint
+    from compress.stages.base import Context, Encoder
+
+    try:
+        with job.progress.track("importing the model", 1) as task:
+            imported = import_checkpoint(job.checkpoint)
+            task.advance()
+    except UnsupportedArchitectureError as error:
+        load_checkpoint(job.checkpoint, config)  # refuses one without a trained classifier
+        remark = f"{error.message}. It was exported and quantized without pruning or distillation."
+        return Start(remarks=(remark,))
+    notes = [*imported.notes, f"logits differ by at most {imported.max_abs_delta:.1e}"]
+    module = imported.model
+    if job.splits.train.pairs is None and module.config.type_vocab_size:
+        module = fold_token_types(module)
+        notes.append("token types folded, the texts are single sentences")
+    max_length = kept_length(
+        job.recipe.max_length, module.config, imported.tokenizer, job.splits.train.task
+    )
+    if job.recipe.max_length is None:  # what the reference keeps: folders may say it elsewhere
+        max_length = min(max_length, read_hf_config(job.checkpoint).max_length)
+    if max_length < module.config.max_position_embeddings:
+        module = keep_positions(module, max_length)
+        notes.append(f"positions past {max_length} removed, as texts are cut there")
+    encoder = Encoder(module=module, tokenizer=imported.tokenizer)
+    context = Context(
+        recipe=job.recipe,
+        teacher=encoder,
+        train=job.splits.train,
+        material=Material(
+            module,
+            imported.tokenizer,
+            job.splits.train,
+            job.splits.selection,
+            unlabelled=job.unlabelled,
+            max_length=max_length,
+            seed=job.recipe.seed,
+            scratch=scratch_of(job),
+        ),
+        max_length=max_length,
+        progress=job.progress,
+    )
+    check_stages(encoder, context)
+    return Start(encoder, context, tuple(notes))
+
+
+def scratch_of(job: Job) -> Path:
+    """Where this process keeps what the teacher says."""
+    from compress.system.distributed import rank
+
+    return job.workspace.scratch / f"process-{rank()}" if rank() else job.workspace.scratch
+
+
+def latency_table(job: Job, encoder: "Encoder", context: "Context") -> "LatencyTable | None":
+    """What sizes cost on this machine; None where nothing is pruned by it."""
+    if not job.recipe.by_latency:
+        return None
+    from compress.system.distributed import from_main, is_main
+
+    return from_main(_measured_table(job, encoder, context) if is_main() else None)
+
+
+def _measured_table(job: Job, encoder: "Encoder", context: "Context") -> "LatencyTable":
+    from compress.latency.measurement import cached_latency_table, default_cache_folder
+    from compress.stages.quantize import quantization_plan
+
+    # Not a sample: runs that differ in their seed alone share a table.
+    shares = np.linspace(0, 1, _LENGTHS)
+    lengths = np.quantile(context.material.texts.lengths, shares, method="nearest")
+    table = cached_latency_table(
+        default_cache_folder(),
+        encoder.module.config,
+        lengths.tolist(),
+        plan=quantization_plan(job.recipe),
+        threads=job.recipe.threads,
+        progress=job.progress,
+    )
+    _log.info("latency table: %s", table.to_json())
+    return table
+
+
+def read_data(model: str, data: str, config: Any, columns: NamedColumns, seed: int) -> Splits:
+    from compress.encoder.checkpoint import task_of_checkpoint
+
+    task = task_of_checkpoint(config)
+    labels: Sequence[str] = [config.id2label[index] for index in range(config.num_labels)]
+    if task == "fill-mask":
+        labels = vocabulary_of(local_checkpoint(model))
+    return load_splits(
+        data,
+        label_names=labels,
+        task=task,
+        problem_type=problem_type_of(config.problem_type, config.num_labels),
+        text_column=columns.text,
+        pair_column=columns.pair,
+        label_column=columns.label,
+        seed=seed,
+    )
+
+
+def local_checkpoint(model: str) -> Path:
+    """The checkpoint's folder; a model of the hub is downloaded, its pickles are not."""
+    path = Path(model).expanduser()
+    if path.exists():
+        return path.resolve()
+    from huggingface_hub import snapshot_download
+
+    with hub_if_reachable():
+        return Path(snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.txt"]))

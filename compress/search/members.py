@@ -1,0 +1,190 @@
+"""The members of a family: encoders that the stages made, exported and ready to be measured."""
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.examples import Examples
+from benchmarks.subjects import Subject
+from compress.config.recipe import Recipe
+from compress.system.fingerprint import digest
+from compress.system.workspace import Workspace
+
+if TYPE_CHECKING:
+    from compress.stages.base import Context, Encoder
+
+__all__ = [
+    "Member",
+    "Staged",
+    "describe_encoder",
+    "export_member",
+    "fallback_member",
+    "sample",
+    "subjects_of",
+]
+
+_log = logging.getLogger("edgepress")
+
+# Texts that exported files are compared with PyTorch on.
+_CHECKS = 64
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of the family.
+
+    Attributes:
+        name: Short and unique in the run, such as `distill` or `full`.
+        description: Its sizes, for people.
+        key: Digest of everything that it depends on.
+        lineage: What was done to it.
+        artifact: Where it is exported.
+        checkpoint: Its float weights as a folder for `from_pretrained`, if it has any.
+    """
+
+    name: str
+    description: str
+    key: str
+    lineage: tuple[Mapping[str, Any], ...]
+    artifact: Path
+    checkpoint: Path | None
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A member before it is exported.
+
+    Attributes:
+        name: Short and unique in the run.
+        key: Key of its checkpoint.
+        encoder: What the stages made.
+    """
+
+    name: str
+    key: str
+    encoder: "Encoder"
+
+
+def export_member(
+    staged: Staged, context: "Context", workspace: Workspace, *, only: str | None = None
+) -> Member:
+    """Export one encoder, unless it is exported already.
+
+    Args:
+        staged: The member; its encoder carries its plan.
+        context: Gives the texts to calibrate and check on.
+        workspace: Where the artifact goes.
+        only: The runtime to write files for, where the artifact is to be tried and no more.
+    """
+    from export.package import RUNTIMES, export_artifact
+    from runtimes.artifact import read_manifest, verify
+    from runtimes.errors import ArtifactError
+
+    encoder = staged.encoder
+    checkpoint = workspace.encoder(staged.key)
+    plan = encoder.plan
+    key = digest(staged.key, context.max_length, None if plan is None else plan.to_json(), only)
+    target = workspace.member(key)
+    try:
+        verify(target, read_manifest(target))
+    except ArtifactError:
+        shutil.rmtree(target, ignore_errors=True)  # damaged: it is made again
+        count = 0 if plan is None else plan.calibration_texts
+        exported = export_artifact(
+            target,
+            module=encoder.module,
+            tokenizer=encoder.tokenizer,
+            plan=plan,
+            max_length=context.max_length,
+            calibration=sample(context.train, count),
+            checks=sample(context.train, _CHECKS),
+            lineage=encoder.lineage,
+            runtimes=RUNTIMES if only is None else (only,),
+        )
+        for parity in exported.parity:
+            _log.info("export %s: %s", staged.name, asdict(parity))
+    return Member(
+        name=staged.name,
+        description=describe_encoder(encoder.module.config),
+        key=key,
+        lineage=encoder.lineage,
+        artifact=target,
+        checkpoint=checkpoint,
+    )
+
+
+def fallback_member(
+    checkpoint: Path, train: Examples, recipe: Recipe, workspace: Workspace, key: str
+) -> Member:
+    """A family without an importer: exported by the stock exporters, in INT8, nothing removed.
+
+    Raises:
+        ModelError: They cannot export it either.
+    """
+    from export.fallback import export_fallback_artifact
+    from runtimes.artifact import read_manifest, verify
+    from runtimes.errors import ArtifactError
+    from runtimes.tokenization import Tokenizer
+
+    target = workspace.member(key)
+    tokenizer = Tokenizer.from_folder(checkpoint)
+    try:
+        verify(target, read_manifest(target))
+    except ArtifactError:
+        shutil.rmtree(target, ignore_errors=True)
+        texts = sample(train, recipe.quantize.calibration_texts)
+        export_fallback_artifact(
+            checkpoint,
+            target,
+            scratch=workspace.scratch,
+            max_length=recipe.max_length or tokenizer.max_length,
+            pairs=train.pairs is not None,
+            calibration=[tokenizer.encode([text]) for text in texts],
+        )
+    return Member(
+        name="stock",
+        description="exported as it is, INT8",
+        key=key,
+        lineage=(),
+        artifact=target,
+        checkpoint=None,
+    )
+
+
+def describe_encoder(config: Any) -> str:
+    """Such as `4 layers, 36 heads, FFN 896-1472`."""
+    sizes = config.layers
+    heads = sum(layer["heads"] for layer in sizes)
+    widths = [layer["intermediate_size"] for layer in sizes]
+    same = len(set(widths)) == 1
+    shown = f"{widths[0]}" if same else f"{min(widths)}-{max(widths)}"
+    layers = f"{len(sizes)} layer{'s' if len(sizes) != 1 else ''}"
+    return f"{layers}, {heads} head{'s' if heads != 1 else ''}, FFN {shown}"
+
+
+def sample(examples: Examples, count: int) -> Sequence[str | tuple[str, str]]:
+    """`count` evenly spaced texts, so that a sorted file still gives a mixture."""
+    texts = examples.inputs()
+    count = min(count, len(texts))
+    return [texts[place * len(texts) // count] for place in range(count)]
+
+
+def subjects_of(
+    members: Sequence[Member], runtimes: Sequence[str], threads: int | None
+) -> list[Subject]:
+    """Return what is to be measured: each member's artifact on each runtime."""
+    return [
+        Subject(
+            id=f"{member.name}-{runtime}",
+            model=f"{member.name}: {member.description}",
+            kind="artifact",
+            path=member.artifact,
+            runtime=runtime,
+            threads=threads,
+        )
+        for member in members
+        for runtime in runtimes
+    ]
