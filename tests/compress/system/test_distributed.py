@@ -1,29 +1,77 @@
-"""Two processes train and distil together, on the CPU."""
+"""Two processes train and distil together, on the CPU, to what one comes to by itself."""
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
+SCRIPT = Path(__file__).with_name("two_processes.py")
 
 
 def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `compress` in two processes."""
+    return in_two_processes("-m", "compress", *arguments)
+
+
+def in_two_processes(*arguments: str) -> subprocess.CompletedProcess[str]:
     # What `accelerate launch` does for GPUs; for CPUs it wants MPI.
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
     command += ["--master_port", "0", "--rdzv_backend", "c10d", "--rdzv_endpoint", "localhost:0"]
-    command += ["-m", "compress", *arguments]
+    command += arguments
     settings = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
     environment = {**os.environ, **settings}
     return subprocess.run(
         command, capture_output=True, text=True, env=environment, timeout=500, check=False
     )
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What each of two processes saw of `two_processes.py`."""
+    folder = tmp_path_factory.mktemp("seen")
+    done = in_two_processes(str(SCRIPT), str(folder))
+    assert done.returncode == 0, done.stderr
+    return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
+
+
+def test_the_first_process_says_what_all_do(seen: list[dict[str, Any]]) -> None:
+    assert [one["processes"] for one in seen] == [2, 2]
+    assert [one["share"] for one in seen] == [[0, 2, 4], [1, 3]]
+    assert [one["from_main"] for one in seen] == [0, 0]
+    assert [one["on_main"] for one in seen] == ["of 0"] * 2
+    assert [one["calls"] for one in seen] == [[0], []], "one process does the work"
+
+
+def test_an_error_of_the_first_process_reaches_the_other(seen: list[dict[str, Any]]) -> None:
+    assert [one["error"] for one in seen] == [("DataError", "no texts", "add some")] * 2
+    assert seen[0]["stubborn"] == ("StubbornError", "cannot be sent", None)
+    assert seen[1]["stubborn"] == ("RuntimeError", "StubbornError: cannot be sent", None)
+    assert len({one["unsendable"] for one in seen}) == 1, "what cannot be pickled is an error"
+
+
+def test_what_the_first_process_does_by_itself_waits_for_nobody(
+    seen: list[dict[str, Any]],
+) -> None:
+    assert [one["alone"] for one in seen] == [(1, 7, [1, 2, 3])] * 2
+
+
+def test_two_processes_learn_what_one_learns(seen: list[dict[str, Any]]) -> None:
+    alone, looks = runpy.run_path(str(SCRIPT))["train"]()
+    for weights, own_looks in [*(one["trained"] for one in seen), seen[1]["trained_alone"]]:
+        assert own_looks == looks
+        for name, value in alone.items():
+            torch.testing.assert_close(weights[name], value, rtol=1e-9, atol=1e-12)
+    for name, value in seen[0]["trained"][0].items():
+        assert torch.equal(seen[1]["trained"][0][name], value)
 
 
 def test_two_processes_train_and_distil(task: Any, tmp_path: Path) -> None:
