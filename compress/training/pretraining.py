@@ -19,22 +19,12 @@ from compress.data.reading import read_tables
 from compress.data.table import is_missing
 from compress.data.tokenized import kept_length
 from compress.errors import DataError, ModelError, UsageError
-from compress.system.fingerprint import checkpoint_files, digest
 from compress.system.hub import hub_if_reachable
 from compress.system.logs import quiet_transformers
 from compress.system.progress import Progress, SilentProgress
-from compress.system.version import tool_version
 from compress.training.base import open_base
-from compress.training.output import (
-    check_out,
-    last_checkpoint,
-    make_scratch,
-    read_record,
-    remove_checkpoints,
-    save,
-    write_record,
-)
 from compress.training.scratch import is_size, new_config, train_tokenizer
+from compress.training.session import Session
 from compress.training.settings import TrainingSettings
 
 __all__ = ["Objective", "Pretrained", "pretrain", "read_documents"]
@@ -111,39 +101,26 @@ def pretrain(
         UsageError: `out` holds something else, or a setting is not one of pre-training.
     """
     quiet_transformers()
-    from compress.system.distributed import is_main, processes
+    from compress.system.distributed import is_main
 
     main_process = is_main()
     if not main_process:
         progress = SilentProgress()
     _refuse_unused(settings)
     documents = read_documents(data, text_column)
-    key = digest(
-        tool_version(),
-        base,
-        checkpoint_files(Path(base)),  # none of a hub id, or of a size to start from
-        objective,
-        documents,
-        settings.model_dump(mode="json"),
-        processes(),  # what is a step, and so where a checkpoint stands, hangs on it
-    )
-    check_out(out, key)
-    if record := read_record(out, key):
+    session = Session(base, data, out, settings, objective, documents, command)
+    if record := session.finished():
         before, after = (record["perplexity"][name] for name in ("before", "after"))
         notes = record["notes"]
         return Pretrained(out, (before, after), record["texts"], main_process, tuple(notes))
     texts = [sentence for document in documents for sentence in document]
     model, tokenizer, notes = _load(base, objective, settings, texts)
-    settings = settings.for_width(model.config.hidden_size)
+    settings = session.prepare(model)
     length = kept_length(settings.max_length, model.config, tokenizer)
-    from compress.training.trainer import build_pretrainer, freeze, train_or_take_up
+    from compress.training.trainer import build_pretrainer
 
-    try:
-        freeze(model, embeddings=settings.freeze_embeddings, layers=settings.freeze_layers)
-    except ValueError as error:
-        raise UsageError(f"freeze_layers={settings.freeze_layers}: {error}") from error
     train, held_out = _features(documents, tokenizer, length, objective, settings.seed)
-    scratch = make_scratch(out, key)
+    scratch = session.make_scratch()
     torch.manual_seed(settings.seed)
     masking = _Masking(tokenizer, settings.seed)
     fixed = [masking.masked(feature) for feature in held_out]
@@ -151,24 +128,17 @@ def pretrain(
         model, tokenizer, train, fixed, scratch, settings, collator=masking, progress=progress
     )
     before = math.exp(trainer.evaluate()["eval_masked_loss"])
-    train_or_take_up(trainer, last_checkpoint(scratch))
+    session.run(trainer)
     after = math.exp(trainer.evaluate()["eval_masked_loss"])
     if main_process:
-        save(trainer.model, tokenizer, length, out)
-        record = {
-            "base": base,
-            "data": data,
-            "objective": objective,
-            "texts": len(train),
-            "settings": settings.model_dump(mode="json"),
-            "perplexity": {"before": before, "after": after},
-            "history": trainer.state.log_history,
-            "notes": notes,
-            "command": command,
-            "key": key,
-        }
-        write_record(out, record)
-        remove_checkpoints(scratch)
+        session.save(trainer.model, tokenizer, length)
+        session.record(
+            trainer,
+            settings,
+            notes,
+            about={"objective": objective, "texts": len(train)},
+            results={"perplexity": {"before": before, "after": after}},
+        )
     return Pretrained(out, (before, after), len(train), main_process, tuple(notes))
 
 

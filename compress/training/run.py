@@ -11,23 +11,13 @@ from compress.data import load_splits
 from compress.data.columns import NamedColumns
 from compress.data.tokenized import kept_length
 from compress.errors import ModelError, UsageError
-from compress.system.fingerprint import checkpoint_files, digest
 from compress.system.hub import hub_if_reachable
 from compress.system.logs import quiet_transformers
 from compress.system.progress import Progress, SilentProgress
-from compress.system.version import tool_version
 from compress.training.base import new_pooler, open_base
-from compress.training.output import (
-    check_out,
-    last_checkpoint,
-    make_scratch,
-    read_record,
-    remove_checkpoints,
-    save,
-    write_record,
-)
 from compress.training.preparation import prepare
 from compress.training.scratch import is_size, new_config, train_tokenizer
+from compress.training.session import Session
 from compress.training.settings import TrainingSettings
 from compress.training.tasks import check_trainable, get_training_task
 from runtimes.hf_config import MODELS
@@ -96,7 +86,7 @@ def train(
             fit the data.
     """
     quiet_transformers()
-    from compress.system.distributed import is_main, processes
+    from compress.system.distributed import is_main
 
     main_process = is_main()
     if not main_process:
@@ -116,24 +106,15 @@ def train(
     )
     examples, notes = prepare(splits, settings)
     names = splits.train.label_names
-    key = digest(
-        tool_version(),
-        base,
-        checkpoint_files(Path(base)),  # none of a hub id, or of a size to start from
-        task,
-        splits.fingerprint,
-        settings.model_dump(mode="json"),
-        processes(),  # what is a step, and so where a checkpoint stands, hangs on it
-    )
-    check_out(out, key)
-    if record := read_record(out, key):
+    session = Session(base, data, out, settings, task, splits.fingerprint, command)
+    if record := session.finished():
         finished = (*record["notes"], "It was finished before: nothing was trained.")
         return Trained(out, record["metrics"], Metric(**record["metric"]), finished, main_process)
     problem_type = splits.train.problem_type
     _check_loss(settings, splits.train)
     model, tokenizer, new = _load(base, task, names, problem_type, settings, examples)
     notes += new
-    settings = settings.for_width(model.config.hidden_size)
+    settings = session.prepare(model)
     training_task = get_training_task(splits.train)
     if settings.metric not in (None, *training_task.FIGURES):
         raise UsageError(
@@ -141,32 +122,27 @@ def train(
             hint=f"there are: {', '.join(training_task.FIGURES)}",
         )
     length = kept_length(settings.max_length, model.config, tokenizer, task)
-    from compress.training.trainer import build_trainer, class_weights, freeze, train_or_take_up
+    from compress.training.trainer import build_trainer, class_weights
 
-    try:
-        freeze(model, embeddings=settings.freeze_embeddings, layers=settings.freeze_layers)
-    except ValueError as error:
-        raise UsageError(f"freeze_layers={settings.freeze_layers}: {error}") from error
     weights = None
     if settings.class_weights == "balanced":
         weights = class_weights(examples.labels, len(names))
     learnt, watched = (
         training_task.features(part, tokenizer, length) for part in (examples, splits.selection)
     )
-    scratch = make_scratch(out, key)
     trainer = build_trainer(
         model,
         tokenizer,
         learnt,
         watched,
-        scratch,
+        session.make_scratch(),
         settings,
         task=training_task,
         names=names,
         weights=weights,
         progress=progress,
     )
-    train_or_take_up(trainer, last_checkpoint(scratch))
+    session.run(trainer)
     found = {}
     for name, part in (("selection", splits.selection), ("report", splits.report)):
         answers = trainer.predict(training_task.features(part, tokenizer, length))
@@ -174,28 +150,23 @@ def train(
         found[name] = training_task.figures(*decided)
     metric = None
     if main_process:
-        save(trainer.model, tokenizer, length, out)
+        session.save(trainer.model, tokenizer, length)
         # As its user opens it, from text to answer.
         with open_checkpoint(out) as opened:
             metric = get_measure(splits.report).metric(
                 opened.logits(splits.report.inputs()), splits.report
             )
-        record = {
-            "base": base,
-            "data": data,
-            "task": task,
-            "problem_type": problem_type,
-            "fingerprint": splits.fingerprint,
-            "settings": settings.model_dump(mode="json"),
-            "metrics": found,
-            "metric": asdict(metric),
-            "history": trainer.state.log_history,
-            "notes": [*splits.notes, *notes],
-            "command": command,
-            "key": key,
-        }
-        write_record(out, record)
-        remove_checkpoints(scratch)
+        session.record(
+            trainer,
+            settings,
+            [*splits.notes, *notes],
+            about={
+                "task": task,
+                "problem_type": problem_type,
+                "fingerprint": splits.fingerprint,
+            },
+            results={"metrics": found, "metric": asdict(metric)},
+        )
     return Trained(out, found, metric, (*splits.notes, *notes), main_process)
 
 

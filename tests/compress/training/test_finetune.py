@@ -379,7 +379,7 @@ def test_killed_between_its_end_and_its_record_it_trains_no_further(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("compress.training.run.save", killed)
+        patch.setattr("compress.training.session.Session.save", killed)
         with pytest.raises(KeyboardInterrupt):
             learn("parts", **settings)
     monkeypatch.setattr("transformers.Trainer.training_step", None)

@@ -225,7 +225,7 @@ def test_killed_between_its_end_and_its_record_it_trains_no_further(
 
     whole = run("whole")
     with monkeypatch.context() as patch:
-        patch.setattr("compress.training.pretraining.save", killed)
+        patch.setattr("compress.training.session.Session.save", killed)
         with pytest.raises(KeyboardInterrupt):
             run("parts")
     monkeypatch.setattr("transformers.Trainer.training_step", None)

@@ -1,0 +1,178 @@
+"""One training in its folder: new or its own, resumable, a checkpoint and a record at the end."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.errors import UsageError
+from compress.system.fingerprint import checkpoint_files, digest
+from compress.system.version import tool_version
+from compress.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+
+__all__ = ["Session"]
+
+_RECORD, _SCRATCH = "training.json", ".training"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A training of `base` on `data`, from its beginning or from where it was stopped.
+
+    Attributes:
+        base: Encoder checkpoint folder or hub id, or a size to start from.
+        data: As the user named it.
+        out: Folder for the checkpoint.
+        settings: How to train, as the user gave them.
+        what: The task or objective, for the key.
+        content: What identifies the data's content, for the key.
+        command: What the user typed, for the record.
+        key: Digest of all that decides the weights.
+
+    Raises:
+        UsageError: `out` is a file, or holds something else or another training. Another one is
+            nothing to lose while it has no checkpoint, as where memory was too small.
+    """
+
+    base: str
+    data: str
+    out: Path
+    settings: TrainingSettings
+    what: str
+    content: Any
+    command: str | None
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        from compress.system import distributed  # loads torch
+
+        key = digest(
+            tool_version(),
+            self.base,
+            checkpoint_files(Path(self.base)),  # none of a hub id, or of a size to start from
+            self.what,
+            self.content,
+            self.settings.model_dump(mode="json"),
+            distributed.processes(),  # they decide what a step is, and so where a checkpoint stands
+        )
+        object.__setattr__(self, "key", key)
+        self._check_out()
+
+    def _check_out(self) -> None:
+        out, mark = self.out, self._scratch / "key"
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"--out {out} is a file", hint="name a folder")
+        if out.is_dir() and any(out.iterdir()):
+            if not mark.is_file():
+                raise UsageError(
+                    f"--out {out} is not empty and was not written by a training; "
+                    "nothing was touched",
+                    hint="name a new folder, or one of an earlier training (which then resumes)",
+                )
+            begun = (out / _RECORD).is_file() or self._last_checkpoint()
+            if begun and mark.read_text(encoding="utf-8") != self.key:
+                raise UsageError(
+                    f"--out {out} holds a training of another base, data or settings, or by "
+                    "another number of processes",
+                    hint="name a new folder, or remove this one first",
+                )
+
+    def finished(self) -> dict[str, Any] | None:
+        """Return the record of this very training if it was finished before."""
+        try:
+            record: dict[str, Any] = json.loads((self.out / _RECORD).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return record if record.get("key") == self.key else None
+
+    def prepare(self, model: Any) -> TrainingSettings:
+        """Freeze what is to stay, and return the settings with the model's own learning rate.
+
+        Raises:
+            UsageError: The model has fewer layers than are to be frozen.
+        """
+        from compress.training.trainer import freeze
+
+        settings = self.settings.for_width(model.config.hidden_size)
+        try:
+            freeze(model, embeddings=settings.freeze_embeddings, layers=settings.freeze_layers)
+        except ValueError as error:
+            raise UsageError(f"freeze_layers={settings.freeze_layers}: {error}") from error
+        return settings
+
+    def make_scratch(self) -> Path:
+        """Make the folder for checkpoints and logs, and mark it as this training's.
+
+        Raises:
+            UsageError: It cannot be written to.
+        """
+        try:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            (self._scratch / "key").write_text(self.key, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"--out {self.out} cannot be written to: {error.strerror or error}",
+                hint="name a folder that can be",
+            ) from error
+        return self._scratch
+
+    def run(self, trainer: "Trainer") -> None:
+        """Train to the best weights, from the last checkpoint if there is one."""
+        from compress.training.trainer import train_or_take_up
+
+        train_or_take_up(trainer, self._last_checkpoint())
+
+    def save(self, model: Any, tokenizer: Any, length: int) -> None:
+        """Write the finished model, whose inputs have at most `length` tokens."""
+        model.save_pretrained(self.out)
+        tokenizer.model_max_length = length
+        tokenizer.save_pretrained(self.out)
+
+    def record(
+        self,
+        trainer: "Trainer",
+        settings: TrainingSettings,
+        notes: list[str],
+        *,
+        about: Mapping[str, Any],
+        results: Mapping[str, Any],
+    ) -> None:
+        """Write how the model came to be, and remove the checkpoints: nothing is left to resume.
+
+        Args:
+            trainer: Its history is recorded.
+            settings: As `prepare` gave them.
+            notes: What the user is told.
+            about: What was learnt.
+            results: How good the model is.
+        """
+        record = {
+            "base": self.base,
+            "data": self.data,
+            **about,
+            "settings": settings.model_dump(mode="json"),
+            **results,
+            "history": trainer.state.log_history,
+            "notes": notes,
+            "command": self.command,
+            "key": self.key,
+        }
+        text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+        (self.out / _RECORD).write_text(text, encoding="utf-8")
+        for checkpoint in self._scratch.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint)
+
+    @property
+    def _scratch(self) -> Path:
+        return self.out / _SCRATCH
+
+    def _last_checkpoint(self) -> str | None:
+        """Return the newest checkpoint that was written to its end: its state is written last."""
+        whole = [state.parent for state in self._scratch.glob("checkpoint-*/trainer_state.json")]
+        newest = max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+        return None if newest is None else str(newest)
