@@ -83,7 +83,7 @@ def on_main(work: Callable[[], T]) -> T:
         succeeded, result = pickle.loads(from_main(b""))
         if not succeeded:
             raise result
-        return result  # type: ignore[no-any-return] # of the first process's `work`
+        return result
     try:
         with _by_itself():
             result = work()
