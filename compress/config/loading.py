@@ -15,9 +15,19 @@ __all__ = ["Settings", "merged", "read_settings", "validated"]
 
 
 class Settings(BaseModel):
-    """What settings have in common: no unknown keys, no changes, no infinities."""
+    """Base of all settings: no unknown keys, no changes, no infinities."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def sections(cls) -> "dict[str, type[Settings]]":
+        """Return the settings below this one, by key."""
+        fields = {name: field.annotation for name, field in cls.model_fields.items()}
+        return {
+            name: kind
+            for name, kind in fields.items()
+            if isinstance(kind, type) and issubclass(kind, Settings)
+        }
 
 
 Model = TypeVar("Model", bound=Settings)
@@ -133,10 +143,11 @@ def _nearest_key(key: str, known: Sequence[str]) -> str:
     return f"keys{f' of {section}' if section else ''}: {', '.join(beside)}"
 
 
-def _all_keys(model: type[BaseModel]) -> list[str]:
+def _all_keys(model: type[Settings]) -> list[str]:
+    sections = model.sections()
     keys: list[str] = []
-    for name, field in model.model_fields.items():
+    for name in dict.fromkeys([*model.model_fields, *sections]):
         keys.append(name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += [f"{name}.{inner}" for inner in field.annotation.model_fields]
+        if name in sections:
+            keys += [f"{name}.{inner}" for inner in sections[name].model_fields]
     return keys

@@ -1,23 +1,28 @@
-"""What a run is to do: validated, versioned, from an effort preset, a YAML file and overrides."""
+"""Recipes: what a run is to do, from an effort preset, a YAML file and overrides."""
 
+import importlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from compress.config.loading import Settings, merged, read_settings, validated
 from compress.errors import RecipeError
 
 __all__ = [
-    "DistillSettings",
     "Effort",
-    "PruneSettings",
-    "QuantizeSettings",
     "Recipe",
-    "TrainSettings",
     "load_recipe",
     "render_recipe",
 ]
@@ -25,124 +30,43 @@ __all__ = [
 Effort = Literal["fast", "balanced", "best"]
 
 
-class TrainSettings(Settings):
-    """How a student is trained to match its teacher."""
+def _stages() -> Any:
+    """Return the package whose modules are the stages; each brings its section of the recipe.
 
-    epochs: float = Field(0.7, ge=0, description="passes over the (augmented) training text")
-    batch_size: int = Field(32, ge=1, description="texts a step")
-    learning_rate: float = Field(2e-4, gt=0, description="peak of the linear schedule")
-    warmup: float = Field(0.06, ge=0, lt=1, description="share of the steps that warm up")
-    weight_decay: float = Field(0.01, ge=0)
-    temperature: float = Field(1.0, gt=0, description="of the soft targets")
-    soft_weight: float = Field(1.0, ge=0, description="KL to the teacher's soft targets")
-    hidden_weight: float = Field(3.0, ge=0, description="MSE to the teacher's last hidden states")
-    relation_weight: float = Field(0.0, ge=0, description="KL of Q-Q, K-K and V-V relations")
-    label_weight: float = Field(0.0, ge=0, description="cross-entropy to the true labels")
-    augment: int | None = Field(
-        None,
-        ge=0,
-        description="generated texts per training text, new ones for each member; by default 5, "
-        "and 11 where the processor trains in bfloat16, in hardly more time",
-    )
-    freeze_embeddings: bool = Field(
-        True, description="a dense optimizer step over the word table costs more than the layers"
-    )
-    max_train_texts: int = Field(60_000, ge=1, description="larger training splits are sampled")
-    quantization_aware: float = Field(
-        0.2, ge=0, lt=1, description="last share of the steps, taken with INT8 rounding; 0 is off"
-    )
-    rounding_share: float = Field(
-        0.1,
-        ge=0,
-        description="INT8 rounding is trained for where it adds more than this share to the KL "
-        "from the teacher",
-    )
+    They are found by their names when a recipe is validated, so a new one needs no change here.
+    """
+    return importlib.import_module("compress.stages")
 
 
-class DistillSettings(TrainSettings):
-    """Settings of the `distill` stage."""
-
-    layers: int | tuple[int, ...] | None = Field(
-        None,
-        description="layers that the student keeps: how many (which ones is measured), or their "
-        "indices; by default all that pruning left",
-    )
-    continued_epochs: float = Field(
-        0.7,
-        gt=0,
-        description="factor for a member cut from a trained one, or near the teacher as it is: it "
-        "has less to learn",
-    )
-    continued_rate: float = Field(
-        0.5, gt=0, description="factor on the learning rate of such a member"
-    )
-    enough: float = Field(
-        0.01,
-        ge=0,
-        description="a member nearer to the teacher than this KL, which is where training would "
-        "bring it, is not trained if it is probably within the budget as it is",
-    )
+def _known_stage(name: str) -> str:
+    known = _stages().stage_names()
+    if name not in known:
+        expected = " or ".join(f"'{each}'" for each in known)
+        raise PydanticKnownError("literal_error", {"expected": expected})
+    return name
 
 
-class PruneSettings(Settings):
-    """Settings of the `prune` stage: of how it prunes, and, without `speedups`, how much."""
-
-    heads: float = Field(0.33, ge=0, lt=1, description="share of all attention heads to remove")
-    neurons: float = Field(0.4, ge=0, lt=1, description="share of all FFN neurons to remove")
-    layers: int = Field(0, ge=0, description="whole layers to remove, least important first")
-    neuron_step: int = Field(32, ge=1, description="FFN widths are multiples of this")
-    steps: int = Field(
-        2, ge=1, description="without `speedups`, prune and repair in this many turns"
-    )
-    scores: Literal["labels", "teacher"] | None = Field(
-        None,
-        description="what heads and neurons are chosen by: the labels' Fisher information, or the "
-        "divergence from the teacher; by default what keeps the first member nearer to the teacher",
-    )
-    importance_texts: int = Field(1024, ge=1, description="training texts that scores are from")
-
-
-class QuantizeSettings(Settings):
-    """Settings of the `quantize` stage."""
-
-    onnxruntime: Literal["dynamic", "static", "float"] = Field(
-        "dynamic",
-        description="ONNX Runtime's file: INT8 with activation ranges found at every call, or "
-        "measured on training texts, or no INT8",
-    )
-    openvino: Literal["smooth", "plain", "float"] = Field(
-        "smooth",
-        description="OpenVINO's file: static INT8 with SmoothQuant, or without, or no INT8 (run in "
-        "bf16 where the CPU has it)",
-    )
-    embeddings: Literal["int8", "fp32"] = Field("int8", description="precision of the word table")
-    reduce_range: bool = Field(
-        False,
-        description="7-bit weights: exact on x86 CPUs without VNNI, a little coarser; where the "
-        "run itself is on one, they are taken in any case",
-    )
-    calibration_texts: int = Field(128, ge=1, description="training texts for static ranges")
-    smooth_quant_alpha: float = Field(
-        0.95, ge=-1, le=1, description="SmoothQuant strength in static quantization; -1 is off"
-    )
-    alternatives: bool = Field(
-        True,
-        description="measure the chosen member in the other schemes as well, and return the "
-        "layers that INT8 hurts most to float where INT8 alone costs a faster member the budget",
-    )
-    float_layers: tuple[str, ...] = Field(
-        (), description="linear layers to leave in float, such as layers.2.feed_forward.down"
-    )
-
-
-StageName = Literal["distill", "prune", "quantize"]
+StageName = Annotated[str, AfterValidator(_known_stage)]
 
 
 class Recipe(Settings):
-    """Everything that decides what a run does; written to `OUT/recipe.yaml` as resolved."""
+    """Everything that decides what a run does; written to `OUT/recipe.yaml` as resolved.
 
-    version: Literal[1] = 1
-    effort: Effort = "balanced"
+    What is not given is what the preset of its effort says. Each stage there is has a section, an
+    attribute called like the stage: `recipe.distill.epochs`.
+    """
+
+    model_config = ConfigDict(extra="allow")  # the stages' sections
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Return a stage's section."""
+
+    version: Literal[1] = Field(1, description="of the recipe's format")
+    effort: Effort = Field(
+        "balanced", description="preset that all keys begin from: fast (no training) or best"
+    )
     max_drop: float = Field(1.0, ge=0, description="accuracy budget, in points of the metric")
     target_latency_ms: float | None = Field(
         None,
@@ -164,9 +88,9 @@ class Recipe(Settings):
         description="a member is within the budget when its true drop is, with this probability, "
         "judging by the selection split",
     )
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="of everything random")
     stages: tuple[StageName, ...] = Field(
-        ("prune", "distill", "quantize"), description="applied in this order, each once a member"
+        (), description="applied in this order, each once a member"
     )
     speedups: tuple[float, ...] = Field(
         (1.9, 2.4, 3.0, 4.2),
@@ -191,19 +115,74 @@ class Recipe(Settings):
         True, description="show the recommended member on every runtime, not only on its own"
     )
     throughput: bool = Field(True, description="measure samples a second in batches as well")
-    distill: DistillSettings = DistillSettings()
-    prune: PruneSettings = PruneSettings()
-    quantize: QuantizeSettings = QuantizeSettings()
 
     @property
     def budget(self) -> float | None:
         """Points that may be lost; None where a latency is given, within which each counts."""
         return self.max_drop if self.target_latency_ms is None else None
 
-    @property
-    def by_latency(self) -> bool:
-        """Whether members are pruned to be as fast as is asked, not by shares."""
-        return "prune" in self.stages and bool(self.speedups or self.target_latency_ms)
+    @classmethod
+    def sections(cls) -> dict[str, type[Settings]]:
+        """Return the settings below this one, those of each stage there is among them."""
+        stages = _stages()
+        found = {name: stages.get_stage(name).Settings for name in stages.stage_names()}
+        return super().sections() | found
+
+    @classmethod
+    def preset(cls, effort: str = "balanced", **changes: Any) -> Self:
+        """Return the recipe of an effort with some keys changed.
+
+        Args:
+            effort: `fast`, `balanced` or `best`.
+            changes: Keys and their values; sections are merged: `distill={"epochs": 1.0}`.
+
+        Raises:
+            RecipeError: Unknown effort or key (with the nearest one), or unfit value.
+        """
+        _check_effort(effort)
+        return validated(cls, {**changes, "effort": effort}, "recipe")
+
+    def replace(self, **changes: Any) -> Self:
+        """Return this recipe with some keys changed.
+
+        Args:
+            changes: Keys and their values; sections are merged: `distill={"epochs": 1.0}`.
+
+        Raises:
+            RecipeError: Unknown key (with the nearest one), or unfit value; or the effort, which
+                decides what other keys begin from.
+        """
+        if changes.get("effort", self.effort) != self.effort:
+            raise RecipeError(
+                f"effort {changes['effort']!r}: this recipe is {self.effort!r}, and stays it",
+                hint=f'begin with it: Recipe.preset("{changes["effort"]}")',
+            )
+        return validated(type(self), merged(self.model_dump(), changes), "recipe")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, content: Any) -> Any:
+        """Complete what is given with the preset of its effort."""
+        if not isinstance(content, Mapping):
+            return content
+        effort = content.get("effort", "balanced")
+        preset = _PRESETS.get(effort, {}) if isinstance(effort, str) else {}
+        return merged(preset, content)
+
+    @model_validator(mode="after")
+    def _with_sections(self) -> Self:
+        """Validate the sections; errors name their keys."""
+        known: dict[str, Any] = {
+            name: (section, section())
+            for name, section in self.sections().items()
+            if name not in type(self).model_fields
+        }
+        extra = self.__pydantic_extra__
+        assert extra is not None  # of a model that allows it
+        found = create_model("Sections", __base__=Settings, **known).model_validate(extra)
+        extra.clear()
+        extra.update({name: getattr(found, name) for name in known})
+        return self
 
     @field_validator("speedups")
     @classmethod
@@ -234,8 +213,9 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "every_runtime": False,
         "throughput": False,
     },
-    "balanced": {},
+    "balanced": {"stages": ("prune", "distill", "quantize")},
     "best": {
+        "stages": ("prune", "distill", "quantize"),
         "speedups": (1.4, 1.8, 2.2, 2.6, 3.0, 3.6, 5.0),
         "distill": {"epochs": 4.0, "augment": 7},
     },
@@ -259,17 +239,21 @@ def load_recipe(
     """
     given = read_settings("recipe", path, overrides, options)
     in_file = read_settings("recipe", path) if path is not None else {}
-    if set(Recipe.model_fields) <= set(in_file) and given["effort"] != in_file["effort"]:
+    complete = {*Recipe.model_fields, *Recipe.sections()} <= set(in_file)
+    if complete and given["effort"] != in_file["effort"]:
         raise RecipeError(
             f"effort {given['effort']!r}: {path} says everything as {in_file['effort']!r} has it",
             hint="leave out the file, or the effort",
         )
-    effort = given.get("effort", "balanced")
+    _check_effort(given.get("effort", "balanced"))
+    return validated(Recipe, given, "recipe")
+
+
+def _check_effort(effort: Any) -> None:
     if not isinstance(effort, str) or effort not in _PRESETS:
         raise RecipeError(
             f"effort {effort!r} does not exist; there are: {', '.join(get_args(Effort))}"
         )
-    return validated(Recipe, merged(_PRESETS[effort], given), "recipe")
 
 
 def render_recipe(recipe: Recipe, command: str) -> str:

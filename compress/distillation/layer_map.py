@@ -1,16 +1,12 @@
 """Which teacher layer each student layer imitates."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-__all__ = ["LINEAGE_KEY", "after_removal", "imitated_layers"]
-
-LINEAGE_KEY = "teacher_layers"
-"""Under this key a stage's lineage entry lists, by student layer, the teacher layer imitated."""
+__all__ = ["after_removal", "imitated_layers"]
 
 
 def after_removal(kept: Sequence[int], layer_map: Sequence[int]) -> tuple[int, ...]:
-    """The layer map once only some layers are left.
+    """Return the layer map once only some layers are left.
 
     A layer also stands in for the removed ones that followed it: it imitates what came just before
     the next layer that is left, which so reads what it was trained to read. The last one imitates
@@ -25,19 +21,17 @@ def after_removal(kept: Sequence[int], layer_map: Sequence[int]) -> tuple[int, .
 
 
 def imitated_layers(
-    lineage: Sequence[Mapping[str, Any]], student_layers: int, teacher_layers: int
+    known: Sequence[int] | None, student_layers: int, teacher_layers: int
 ) -> tuple[int, ...]:
-    """The map that the last stage recorded; evenly spaced layers where none did.
+    """Return the map that is known; evenly spaced layers where none fits.
 
     Args:
-        lineage: Of the student.
-        student_layers: Its layers.
-        teacher_layers: The teacher's layers.
+        known: What the last stage left, or None.
+        student_layers: Layers of the student.
+        teacher_layers: Layers of the teacher.
     """
-    for entry in reversed(lineage):
-        recorded = entry.get(LINEAGE_KEY)
-        if recorded is not None and len(recorded) == student_layers:
-            return tuple(int(layer) for layer in recorded)
+    if known is not None and len(known) == student_layers:
+        return tuple(known)
     return tuple(
         (index + 1) * teacher_layers // student_layers - 1 for index in range(student_layers)
     )

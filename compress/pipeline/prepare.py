@@ -14,6 +14,7 @@ from compress.data.tokenized import kept_length
 from compress.data.vocabulary import vocabulary_of
 from compress.pipeline.inputs import Job
 from compress.search.family import check_stages
+from compress.stages import by_latency, planned_quantization
 from compress.system.hub import hub_if_reachable
 from runtimes.hf_config import problem_type_of, read_hf_config
 
@@ -112,16 +113,15 @@ def scratch_of(job: Job) -> Path:
 
 def latency_table(job: Job, encoder: "Encoder", context: "Context") -> "LatencyTable | None":
     """What sizes cost on this machine; None where nothing is pruned by it."""
-    if not job.recipe.by_latency:
+    if not by_latency(job.recipe):
         return None
-    from compress.system.distributed import from_main, is_main
+    from compress.system.distributed import on_main
 
-    return from_main(_measured_table(job, encoder, context) if is_main() else None)
+    return on_main(lambda: _measured_table(job, encoder, context))
 
 
 def _measured_table(job: Job, encoder: "Encoder", context: "Context") -> "LatencyTable":
     from compress.latency.measurement import cached_latency_table, default_cache_folder
-    from compress.stages.quantize import quantization_plan
 
     # Not a sample: runs that differ in their seed alone share a table.
     shares = np.linspace(0, 1, _LENGTHS)
@@ -130,7 +130,7 @@ def _measured_table(job: Job, encoder: "Encoder", context: "Context") -> "Latenc
         default_cache_folder(),
         encoder.module.config,
         lengths.tolist(),
-        plan=quantization_plan(job.recipe),
+        plan=planned_quantization(job.recipe),
         threads=job.recipe.threads,
         progress=job.progress,
     )

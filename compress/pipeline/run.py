@@ -21,6 +21,7 @@ from compress.pipeline.prepare import (
     read_data,
     scratch_of,
 )
+from compress.search.checkpoints import import_key, machine
 from compress.search.family import run_stages
 from compress.search.members import Member, Staged, export_member, fallback_member
 from compress.system.fingerprint import digest
@@ -83,16 +84,14 @@ def run(
         )
     checkpoint = local_checkpoint(model)
     # torch: not before the input is known to be good
-    from compress.system.distributed import from_main, is_main, wait
+    from compress.system.distributed import is_main, on_main
 
     if not is_main():
         progress = SilentProgress()
     job = Job(model, data, checkpoint, splits, more, recipe, workspace, progress, command)
     # The first process's deadline: clocks of several machines have nothing in common.
-    start, deadline = prepare(job, config), from_main(_deadline(recipe, started))
-    if is_main():
-        workspace.create()
-    wait()
+    start, deadline = prepare(job, config), on_main(lambda: _deadline(recipe, started))
+    on_main(workspace.create)
     if not is_main():
         _help(job, start, deadline)
         return None
@@ -144,7 +143,13 @@ def _staged(
     job: Job, encoder: "Encoder", context: "Context", deadline: float | None
 ) -> "tuple[list[Staged], Context]":
     more = None if job.unlabelled is None else fingerprint((job.unlabelled,))
-    key = digest(job.model_key, job.splits.fingerprint, context.max_length, more)
+    key = import_key(
+        model=job.model_key,
+        data=job.splits.fingerprint,
+        unlabelled=more,
+        max_length=context.max_length,
+        machine=machine(),
+    )
     with context.material:
         context = replace(context, latency=latency_table(job, encoder, context))
         return run_stages(encoder, context, job.workspace, key, deadline=deadline), context

@@ -1,4 +1,7 @@
-"""The stages of a run, found by their file names: a new stage is one new file and nothing else."""
+"""The stages of a run, found by their file names: a new stage is one new file and nothing else.
+
+Imported by `compress.search` and above. Read `base.py` first.
+"""
 
 import difflib
 import importlib
@@ -8,16 +11,17 @@ from typing import TYPE_CHECKING, cast
 from compress.errors import UsageError
 
 if TYPE_CHECKING:
+    from compress.config.recipe import Recipe
     from compress.stages.base import Stage
+    from export.quantization import QuantizationPlan
 
-__all__ = ["get_stage", "stage_names"]
-
+__all__ = ["by_latency", "get_stage", "planned_quantization", "stage_names"]
 
 _NO_STAGES = {"base", "lineage"}
 
 
 def stage_names() -> tuple[str, ...]:
-    """Names of all stages, sorted; none is imported."""
+    """Return the names of all stages, sorted; none is imported."""
     names = (module.name for module in pkgutil.iter_modules(__path__))
     return tuple(
         sorted(name for name in names if name not in _NO_STAGES and not name.startswith("_"))
@@ -25,7 +29,7 @@ def stage_names() -> tuple[str, ...]:
 
 
 def get_stage(name: str) -> "Stage":
-    """The stage called `name`.
+    """Return the stage called `name`.
 
     Raises:
         UsageError: There is no such stage; the message lists those there are.
@@ -38,3 +42,15 @@ def get_stage(name: str) -> "Stage":
             hint=f"Did you mean {close[0]}?" if close else None,
         )
     return cast("Stage", importlib.import_module(f"{__name__}.{name}").STAGE)
+
+
+def by_latency(recipe: "Recipe") -> bool:
+    """Return whether members are made as fast as is asked, rather than by the stages' settings."""
+    asked = bool(recipe.speedups or recipe.target_latency_ms)
+    return asked and any(get_stage(name).meets_latency for name in recipe.stages)
+
+
+def planned_quantization(recipe: "Recipe") -> "QuantizationPlan | None":
+    """Return how the recipe's stages will have members quantized; None where none of them does."""
+    plans = (get_stage(name).plan(recipe) for name in recipe.stages)
+    return next((plan for plan in plans if plan is not None), None)

@@ -1,11 +1,13 @@
-"""What a stage is, and what it is given."""
+"""What a stage is, and what it is given. Nothing here loads torch."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from benchmarks.examples import Examples
+from compress.config.loading import Settings
 from compress.config.recipe import Recipe
+from compress.stages.lineage import EncoderState
 from compress.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
     from compress.latency.table import LatencyTable
     from export.quantization import QuantizationPlan
 
-__all__ = ["Context", "Encoder", "Stage"]
+__all__ = ["Context", "Encoder", "Stage", "StageRecord"]
+
+StageRecord = Mapping[str, Any]
+"""What one stage did, for people: `stage` and its figures, as manifests and reports show them."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +31,15 @@ class Encoder:
     Attributes:
         module: The lean encoder with its task head, on the CPU, in evaluation mode.
         tokenizer: The checkpoint's own (fast) tokenizer.
-        lineage: One entry per stage so far: its name, what it did, its figures.
-        plan: How exporters are to quantize it; None before the `quantize` stage.
+        lineage: One record per stage so far, for people; no code decides by it.
+        state: What later stages decide by.
+        plan: How exporters are to quantize it; None before a stage has planned it.
     """
 
     module: "LeanEncoderWithHead"
     tokenizer: "PreTrainedTokenizerBase"
-    lineage: tuple[Mapping[str, Any], ...] = ()
+    lineage: tuple[StageRecord, ...] = ()
+    state: EncoderState = field(default_factory=EncoderState)
     plan: "QuantizationPlan | None" = None
 
 
@@ -56,7 +63,10 @@ class Context:
         latency: What each size costs on the target; None where it was not measured.
         target_ms: Latency that the encoder is to have after this turn of the stages; None where
             the stages' own settings say how much to remove.
-        acceptable: Whether a model, quantized as the recipe has it, is probably within the budget.
+        plan: How members will be quantized, before anything was measured; None is float.
+        acceptable: Whether a model, quantized by `plan`, is probably within the budget.
+        training_share: Factor on the passes over the training text; less than 1 for members that
+            will hardly be recommended.
     """
 
     recipe: Recipe
@@ -67,13 +77,30 @@ class Context:
     progress: Progress
     latency: "LatencyTable | None" = None
     target_ms: float | None = None
+    plan: "QuantizationPlan | None" = None
     acceptable: "Callable[[LeanEncoderWithHead], bool]" = _never
+    training_share: float = 1.0
 
 
 class Stage(Protocol):
-    """A module in `compress/stages/` provides an object `STAGE` that satisfies this."""
+    """A module in `compress/stages/` provides an object `STAGE` that satisfies this.
 
-    name: str
+    The module itself imports no torch: recipes are checked before it is loaded.
+
+    Attributes:
+        name: The file's name, and the name of the recipe's section.
+        Settings: The recipe's section.
+        changes_weights: Whether each turn of the stages applies it. Where it is false, the stage
+            attaches something to each finished member.
+        runs_on_every_process: Whether all processes of a run take part, or the first one alone.
+        meets_latency: Whether it makes an encoder as fast as `Context.target_ms` asks.
+    """
+
+    name: ClassVar[str]
+    Settings: ClassVar[type[Settings]]
+    changes_weights: ClassVar[bool]
+    runs_on_every_process: ClassVar[bool]
+    meets_latency: ClassVar[bool]
 
     def check(self, encoder: Encoder, context: Context) -> None:
         """Raise before hours of work if the stage cannot be applied.
@@ -81,6 +108,19 @@ class Stage(Protocol):
         Raises:
             EdgepressError: The settings do not fit this encoder or this data.
         """
+        ...
+
+    def cache_key(self, context: Context) -> Sequence[Any]:
+        """Return what its result depends on, as JSON-able values.
+
+        Every key has these anyway: the encoder before, the stage's own section, the seed, the
+        order of the stages, teacher, data and maximal length, the versions of libraries, and the
+        kind and number of devices.
+        """
+        ...
+
+    def plan(self, recipe: Recipe) -> "QuantizationPlan | None":
+        """Return how the stage will have members quantized, before anything was measured."""
         ...
 
     def apply(self, encoder: Encoder, context: Context) -> Encoder:

@@ -2,34 +2,87 @@
 
 import copy
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from compress.config.recipe import DistillSettings
-from compress.corpus.corpus import Purpose
-from compress.corpus.selection_split import Selection
-from compress.distillation.layer_map import LINEAGE_KEY, after_removal, imitated_layers
-from compress.distillation.matching import MatchSettings, match_teacher
-from compress.encoder.surgery import SlicePlan, keep_layers
+from pydantic import Field
+
+from compress.config.loading import Settings
 from compress.errors import RecipeError
-from compress.pruning.layers import layers_left
-from compress.pruning.reconstruction import repair_outputs
-from compress.quantization.fake_quantization import fake_quantized
+from compress.stages import by_latency
 from compress.stages.base import Context, Encoder
-from compress.stages.lineage import Provenance
-from compress.stages.quantize import quantization_plan
-from compress.system.distributed import from_main
-from compress.training.loop import Evaluation
-from export.quantization import QuantizationPlan
+from compress.stages.lineage import EncoderState
 
-__all__ = ["STAGE", "Distill"]
+if TYPE_CHECKING:
+    from compress.config.recipe import Recipe
+    from compress.corpus.selection_split import Selection
+    from compress.distillation.matching import MatchSettings
+    from compress.training.loop import Evaluation
+    from export.quantization import QuantizationPlan
+
+__all__ = ["STAGE", "Distill", "DistillSettings"]
 
 # Training texts on which layers are compared, and projections refitted.
 PROBE_TEXTS, REPAIR_TEXTS = 384, 512
 # The KL up to which a student is trained gently: on SST-2 the full rate takes one that begins at
 # 0.05 to 0.07, and one at 0.11 nowhere; half of it takes that one to 0.10.
 _GENTLY = 0.12
+
+
+class DistillSettings(Settings):
+    """Settings of the `distill` stage: how a student is trained to match its teacher."""
+
+    epochs: float = Field(0.7, ge=0, description="passes over the (augmented) training text")
+    batch_size: int = Field(32, ge=1, description="texts a step")
+    learning_rate: float = Field(2e-4, gt=0, description="peak of the linear schedule")
+    warmup: float = Field(0.06, ge=0, lt=1, description="share of the steps that warm up")
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW; biases and norms are exempt")
+    temperature: float = Field(1.0, gt=0, description="of the soft targets")
+    soft_weight: float = Field(1.0, ge=0, description="KL to the teacher's soft targets")
+    hidden_weight: float = Field(3.0, ge=0, description="MSE to the teacher's last hidden states")
+    relation_weight: float = Field(0.0, ge=0, description="KL of Q-Q, K-K and V-V relations")
+    label_weight: float = Field(0.0, ge=0, description="cross-entropy to the true labels")
+    augment: int | None = Field(
+        None,
+        ge=0,
+        description="generated texts per training text, new ones for each member; by default 5, "
+        "and 11 where the processor trains in bfloat16, in hardly more time",
+    )
+    freeze_embeddings: bool = Field(
+        True, description="a dense optimizer step over the word table costs more than the layers"
+    )
+    max_train_texts: int = Field(60_000, ge=1, description="larger training splits are sampled")
+    quantization_aware: float = Field(
+        0.2, ge=0, lt=1, description="last share of the steps, taken with INT8 rounding; 0 is off"
+    )
+    rounding_share: float = Field(
+        0.1,
+        ge=0,
+        description="INT8 rounding is trained for where it adds more than this share to the KL "
+        "from the teacher",
+    )
+    layers: int | tuple[int, ...] | None = Field(
+        None,
+        description="layers that the student keeps: how many (which ones is measured), or their "
+        "indices; by default all that pruning left",
+    )
+    continued_epochs: float = Field(
+        0.7,
+        gt=0,
+        description="factor for a member cut from a trained one, or near the teacher as it is: it "
+        "has less to learn",
+    )
+    continued_rate: float = Field(
+        0.5, gt=0, description="factor on the learning rate of such a member"
+    )
+    enough: float = Field(
+        0.01,
+        ge=0,
+        description="a member nearer to the teacher than this KL, which is where training would "
+        "bring it, is not trained if it is probably within the budget as it is",
+    )
 
 
 class Distill:
@@ -40,6 +93,10 @@ class Distill:
     """
 
     name = "distill"
+    Settings = DistillSettings
+    changes_weights = True
+    runs_on_every_process = True
+    meets_latency = False
 
     def check(self, encoder: Encoder, context: Context) -> None:
         """Refuse layers that the encoder does not have, or that pruning chooses.
@@ -49,8 +106,7 @@ class Distill:
                 indices that do not exist; or members are pruned to speed-ups, layers and all.
         """
         depth = len(encoder.module.config.layers)
-        recipe = context.recipe
-        wanted = recipe.distill.layers
+        wanted = context.recipe.distill.layers
         if isinstance(wanted, int) and not 1 <= wanted <= depth:
             raise RecipeError(
                 f"distill.layers={wanted}: the model has {depth} layers, so 1 to {depth} can stay"
@@ -62,20 +118,37 @@ class Distill:
                     f"distill.layers={list(wanted)}: name layers 0 to {depth - 1}, ascending, each "
                     "once"
                 )
-        if wanted is not None and recipe.by_latency:
+        if wanted is not None and by_latency(context.recipe):
             raise RecipeError(
                 f"distill.layers={wanted}: which layers stay is chosen by what they cost, for each "
                 "of the speed-ups",
                 hint="add speedups=[] for one student of these layers",
             )
 
+    def cache_key(self, context: Context) -> Sequence[Any]:
+        """Return INT8 to come, and what decides whether a student is good enough as it is."""
+        recipe = context.recipe
+        plan = None if context.plan is None else context.plan.to_json()
+        return plan, recipe.budget, recipe.confidence, context.training_share
+
+    def plan(self, recipe: "Recipe") -> None:
+        """Leave quantization to others."""
+
     def apply(self, encoder: Encoder, context: Context) -> Encoder:
-        """The student with the best weights by the selection split."""
+        """Return the student with the best weights by the selection split."""
+        from compress.corpus.corpus import Purpose
+        from compress.distillation.layer_map import after_removal, imitated_layers
+        from compress.distillation.matching import match_teacher
+        from compress.encoder.surgery import SlicePlan, keep_layers
+        from compress.pruning.reconstruction import repair_outputs
+        from compress.system.distributed import from_main
+
         start = time.monotonic()
-        settings, material = context.recipe.distill, context.material
+        settings, material, plan = context.recipe.distill, context.material, context.plan
+        state = encoder.state
         teacher_depth = len(context.teacher.module.config.layers)
         student = copy.deepcopy(encoder.module).to(material.device)
-        layer_map = imitated_layers(encoder.lineage, len(student.config.layers), teacher_depth)
+        layer_map = imitated_layers(state.layer_map, len(student.config.layers), teacher_depth)
         entry: dict[str, Any] = {"stage": self.name}
         if settings.layers is not None:
             kept = self._layers(student, context)
@@ -88,23 +161,25 @@ class Distill:
                 kept,
                 progress=context.progress,
             )
-            provenance = Provenance.of(encoder.lineage, context.teacher.module.config.layer_sizes)
+            parts = state.parts_left(context.teacher.module.config.layer_sizes)
+            state = replace(state, provenance=parts.after(SlicePlan(layers=kept)))
+            assert state.provenance is not None  # for the type checker
             entry |= {
                 "layers": list(kept),
                 "refitted": f"{repair.refitted}/{repair.total}",
-                **provenance.after(SlicePlan(layers=kept)).entry(),
+                "provenance": state.provenance.to_json(),
             }
-        plan = quantization_plan(context.recipe) if "quantize" in context.recipe.stages else None
         before = _deployed(student, plan, material.selection)
-        entry[LINEAGE_KEY] = list(layer_map)
+        entry["teacher_layers"] = list(layer_map)
+        state = replace(state, stages_applied=state.stages_applied + 1, layer_map=tuple(layer_map))
         # By the first process's figures: all train, or none.
         distance = from_main(before.figures["kl"])
         if distance < settings.enough and from_main(context.acceptable(student)):
             entry |= {"steps": 0, **_figures(before)}
-            student = student.to("cpu").eval()
-            return replace(encoder, module=student, lineage=(*encoder.lineage, entry))
+            return _done(encoder, student, entry, state)
         untrained = copy.deepcopy(student)
-        lessons = sum(step.get("steps", 0) > 0 for step in encoder.lineage)
+        lessons = state.times_trained
+        settings = _scaled(settings, context.training_share)
         outputs, members = material.pool(
             most_texts=settings.max_train_texts, copies=settings.augment, draw=lessons
         )
@@ -121,7 +196,7 @@ class Distill:
             selection=material.selection,
             progress=context.progress,
             description=f"distilling, {depth} layer{'s' if depth > 1 else ''}",
-            seed=context.recipe.seed + len(encoder.lineage),
+            seed=context.recipe.seed + encoder.state.stages_applied,
         )
         best = _deployed(student, plan, material.selection)
         if before.score > best.score:  # training undid more than it mended
@@ -133,11 +208,14 @@ class Distill:
             **_figures(best),
             "seconds": round(time.monotonic() - start, 1),
         }
-        student = student.to("cpu").eval()
-        return replace(encoder, module=student, lineage=(*encoder.lineage, entry))
+        state = replace(state, times_trained=lessons + (result.steps > 0))
+        return _done(encoder, student, entry, state)
 
     def _layers(self, student: Any, context: Context) -> tuple[int, ...]:
-        """Indices of the layers that stay."""
+        """Return the indices of the layers that stay."""
+        from compress.corpus.corpus import Purpose
+        from compress.pruning.layers import layers_left
+
         depth, wanted = len(student.config.layers), context.recipe.distill.layers
         if isinstance(wanted, tuple):
             return wanted
@@ -146,9 +224,20 @@ class Distill:
         return layers_left(student, context.material, probe, remove, progress=context.progress)
 
 
+def _done(encoder: Encoder, student: Any, entry: dict[str, Any], state: EncoderState) -> Encoder:
+    student = student.to("cpu").eval()
+    return replace(encoder, module=student, lineage=(*encoder.lineage, entry), state=state)
+
+
+def _scaled(settings: DistillSettings, share: float) -> DistillSettings:
+    return settings.model_copy(update={"epochs": settings.epochs * share})
+
+
 def _continued(settings: DistillSettings) -> DistillSettings:
-    """For a student that was trained before it was cut, or is near its teacher as it is: it has
-    less to learn, and to lose."""
+    """Return settings for a student that was trained before, or is near its teacher as it is.
+
+    It has less to learn, and more to lose.
+    """
     return settings.model_copy(
         update={
             "epochs": settings.epochs * settings.continued_epochs,
@@ -157,18 +246,24 @@ def _continued(settings: DistillSettings) -> DistillSettings:
     )
 
 
-def _match_settings(settings: DistillSettings) -> MatchSettings:
+def _match_settings(settings: DistillSettings) -> "MatchSettings":
+    from compress.distillation.matching import MatchSettings
+
     names = [field.name for field in fields(MatchSettings)]
     return MatchSettings(**{name: getattr(settings, name) for name in names})
 
 
-def _deployed(student: Any, plan: QuantizationPlan | None, selection: Selection) -> Evaluation:
-    """How good the student is once it is quantized."""
+def _deployed(
+    student: Any, plan: "QuantizationPlan | None", selection: "Selection"
+) -> "Evaluation":
+    """Evaluate the student as it will be once it is quantized."""
+    from compress.quantization.fake_quantization import fake_quantized
+
     with fake_quantized(student, plan) if plan is not None else nullcontext():
         return selection.evaluate(student)
 
 
-def _figures(evaluation: Evaluation) -> dict[str, float]:
+def _figures(evaluation: "Evaluation") -> dict[str, float]:
     return {f"selection_{name}": round(value, 4) for name, value in evaluation.figures.items()}
 
 

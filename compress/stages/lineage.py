@@ -1,16 +1,15 @@
-"""Where the parts of a pruned model come from: the teacher's layers and heads that are left."""
+"""The typed state of an encoder: what later stages decide by, and where its parts come from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from compress.encoder.config import LayerSizes
-from compress.encoder.surgery import SlicePlan
-from compress.pruning.importance import Importance
+if TYPE_CHECKING:
+    from compress.encoder.config import LayerSizes
+    from compress.encoder.surgery import SlicePlan
+    from compress.pruning.importance import Importance
 
-__all__ = ["Provenance", "original_entry"]
-
-_KEY = "provenance"
+__all__ = ["EncoderState", "Provenance", "original_entry"]
 
 
 @dataclass(frozen=True)
@@ -28,31 +27,16 @@ class Provenance:
     neurons: tuple[int, ...]
 
     @classmethod
-    def whole(cls, sizes: Sequence[LayerSizes]) -> "Provenance":
-        """Of a model that has all of its parts."""
+    def whole(cls, sizes: Sequence["LayerSizes"]) -> "Provenance":
+        """Return that of a model that has all of its parts."""
         return cls(
             tuple(range(len(sizes))),
             tuple(tuple(range(layer.heads)) for layer in sizes),
             tuple(layer.intermediate_size for layer in sizes),
         )
 
-    @classmethod
-    def of(
-        cls, lineage: Sequence[Mapping[str, Any]], teacher_sizes: Sequence[LayerSizes]
-    ) -> "Provenance":
-        """What the last stage that removed something recorded; the whole teacher if none did."""
-        for entry in reversed(lineage):
-            if _KEY in entry:
-                found = entry[_KEY]
-                return cls(
-                    tuple(found["layers"]),
-                    tuple(tuple(heads) for heads in found["heads"]),
-                    tuple(found["neurons"]),
-                )
-        return cls.whole(teacher_sizes)
-
-    def after(self, plan: SlicePlan) -> "Provenance":
-        """What is left once the plan was carried out."""
+    def after(self, plan: "SlicePlan") -> "Provenance":
+        """Return what is left once the plan was carried out."""
         stay = range(len(self.layers)) if plan.layers is None else plan.layers
         return Provenance(
             tuple(self.layers[i] for i in stay),
@@ -63,19 +47,75 @@ class Provenance:
             tuple(len(plan.neurons[i]) if i in plan.neurons else self.neurons[i] for i in stay),
         )
 
-    def entry(self) -> dict[str, Any]:
-        """For a stage's lineage entry; `of` reads it back."""
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; reports read them, too."""
         return {
-            _KEY: {
-                "layers": list(self.layers),
-                "heads": [list(heads) for heads in self.heads],
-                "neurons": list(self.neurons),
-            }
+            "layers": list(self.layers),
+            "heads": [list(heads) for heads in self.heads],
+            "neurons": list(self.neurons),
         }
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Provenance":
+        """Return what `to_json` was given."""
+        return cls(
+            tuple(value["layers"]),
+            tuple(tuple(heads) for heads in value["heads"]),
+            tuple(value["neurons"]),
+        )
 
-def original_entry(sizes: Sequence[LayerSizes], scores: Importance) -> dict[str, Any]:
-    """What there was before anything was removed, and what each part was worth.
+
+@dataclass(frozen=True)
+class EncoderState:
+    """What stages decide by; beside it, the lineage tells people what was done.
+
+    Attributes:
+        stages_applied: Stages that changed the weights so far.
+        times_trained: Those of them that took a training step.
+        layer_map: By layer, the teacher layer that it imitates; None: evenly spaced ones.
+        provenance: What is left of the teacher; None: all of it.
+        scored_by: What pruning scores heads and neurons by, once it has compared.
+    """
+
+    stages_applied: int = 0
+    times_trained: int = 0
+    layer_map: tuple[int, ...] | None = None
+    provenance: Provenance | None = None
+    scored_by: Literal["labels", "teacher"] | None = None
+
+    def parts_left(self, teacher_sizes: Sequence["LayerSizes"]) -> Provenance:
+        """Return where the parts come from, given the teacher's layers."""
+        return self.provenance or Provenance.whole(teacher_sizes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "stages_applied": self.stages_applied,
+            "times_trained": self.times_trained,
+            "layer_map": None if self.layer_map is None else list(self.layer_map),
+            "provenance": None if self.provenance is None else self.provenance.to_json(),
+            "scored_by": self.scored_by,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "EncoderState":
+        """Return what `to_json` was given.
+
+        Raises:
+            KeyError: It is no such state.
+        """
+        layer_map, provenance = value["layer_map"], value["provenance"]
+        return cls(
+            stages_applied=value["stages_applied"],
+            times_trained=value["times_trained"],
+            layer_map=None if layer_map is None else tuple(layer_map),
+            provenance=None if provenance is None else Provenance.from_json(provenance),
+            scored_by=value["scored_by"],
+        )
+
+
+def original_entry(sizes: Sequence["LayerSizes"], scores: "Importance") -> dict[str, Any]:
+    """Return what there was before anything was removed, and what each part was worth.
 
     For the lineage entry of the stage that removed the first of it: heads' and layers' neurons'
     shares of all importance of their kind.

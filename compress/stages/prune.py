@@ -2,33 +2,55 @@
 
 import copy
 import time
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Literal
 
-from compress.corpus.corpus import Purpose
-from compress.distillation.layer_map import LINEAGE_KEY, after_removal, imitated_layers
-from compress.encoder.surgery import SlicePlan, slice_model
+from pydantic import Field
+
+from compress.config.loading import Settings
 from compress.errors import RecipeError
-from compress.predictions.objective import objective_for
-from compress.pruning.importance import Importance, fisher_importance
-from compress.pruning.layers import layers_left
-from compress.pruning.ranking import keep_best_heads, keep_best_neurons
-from compress.pruning.reconstruction import repair_outputs
-from compress.pruning.to_latency import Scores, shrink
 from compress.stages.base import Context, Encoder
-from compress.stages.lineage import Provenance, original_entry
+from compress.stages.lineage import original_entry
 
-__all__ = ["STAGE", "Prune"]
+if TYPE_CHECKING:
+    from compress.config.recipe import Recipe
+    from compress.encoder.surgery import SlicePlan
+    from compress.pruning.importance import Importance
+
+__all__ = ["STAGE", "Prune", "PruneSettings"]
 
 # By shares, training texts that layers are compared on, and that projections are refitted on: half
 # of what a family's members get, because this is what `fast` does.
 _PROBE_TEXTS, _REPAIR_TEXTS = 256, 512
 
 
+class PruneSettings(Settings):
+    """Settings of the `prune` stage: of how it prunes, and, without `speedups`, how much."""
+
+    heads: float = Field(0.33, ge=0, lt=1, description="share of all attention heads to remove")
+    neurons: float = Field(0.4, ge=0, lt=1, description="share of all FFN neurons to remove")
+    layers: int = Field(0, ge=0, description="whole layers to remove, least important first")
+    neuron_step: int = Field(32, ge=1, description="FFN widths are multiples of this")
+    steps: int = Field(
+        2, ge=1, description="without `speedups`, prune and repair in this many turns"
+    )
+    scores: Literal["labels", "teacher"] | None = Field(
+        None,
+        description="what heads and neurons are chosen by: the labels' Fisher information, or the "
+        "divergence from the teacher; by default what keeps the first member nearer to the teacher",
+    )
+    importance_texts: int = Field(1024, ge=1, description="training texts that scores are from")
+
+
 class Prune:
     """Removes the least important parts physically: to a latency, or by shares of what is there."""
 
     name = "prune"
+    Settings = PruneSettings
+    changes_weights = True
+    runs_on_every_process = False
+    meets_latency = True
 
     def check(self, encoder: Encoder, context: Context) -> None:
         """Refuse to remove what is not there.
@@ -36,6 +58,8 @@ class Prune:
         Raises:
             RecipeError: `prune.layers` would leave no layer.
         """
+        from compress.predictions.objective import objective_for
+
         depth = len(encoder.module.config.layers)
         classes = objective_for(encoder.module.config).of_classes
         if context.recipe.prune.scores == "teacher" and not classes:
@@ -46,16 +70,30 @@ class Prune:
                 f"so at most {depth - 1} can be removed"
             )
 
+    def cache_key(self, context: Context) -> Sequence[Any]:
+        """Return the latency to reach, and what sizes cost."""
+        table = None if context.latency is None else context.latency.to_json()
+        return context.target_ms, None if context.target_ms is None else table
+
+    def plan(self, recipe: "Recipe") -> None:
+        """Leave quantization to others."""
+
     def apply(self, encoder: Encoder, context: Context) -> Encoder:
-        """The smaller model, repaired by least squares; training it is the next stage's."""
+        """Return the smaller model, repaired by least squares; training it is the next stage's."""
+        from compress.corpus.corpus import Purpose
+        from compress.distillation.layer_map import after_removal, imitated_layers
+        from compress.pruning.importance import fisher_importance
+        from compress.pruning.to_latency import shrink
+
         start = time.monotonic()
         settings, material = context.recipe.prune, context.material
+        state, scored_by = encoder.state, encoder.state.scored_by
         teacher_sizes = context.teacher.module.config.layer_sizes
         whole = copy.deepcopy(encoder.module).to(material.device)
-        layer_map = imitated_layers(encoder.lineage, len(whole.config.layers), len(teacher_sizes))
+        layer_map = imitated_layers(state.layer_map, len(whole.config.layers), len(teacher_sizes))
         entry: dict[str, Any] = {"stage": self.name}
         scores = None
-        if not encoder.lineage:  # the first look at the original is what the report shows
+        if not state.stages_applied:  # the first look at the original is what the report shows
             scores = fisher_importance(
                 whole,
                 material.sample(settings.importance_texts, Purpose.IMPORTANCE),
@@ -71,11 +109,13 @@ class Prune:
                 context.target_ms,
                 neuron_step=settings.neuron_step,
                 importance_texts=settings.importance_texts,
-                scores=settings.scores or _scores_before(encoder),
+                scores=settings.scores or scored_by,
                 seed=context.recipe.seed,
                 progress=context.progress,
             )
             smaller, kept, plans = shrunk.model, shrunk.layers, shrunk.plans
+            if len(shrunk.tried_scores) > 1:  # members made from this one need not compare
+                scored_by = shrunk.scores
             entry |= {
                 "target_ms": round(context.target_ms, 3),
                 "predicted_ms": round(shrunk.predicted_ms, 3),
@@ -86,41 +126,45 @@ class Prune:
         else:
             smaller, kept, plans = _by_shares(whole, scores, context)
             entry["turns"] = settings.steps
-        provenance = Provenance.of(encoder.lineage, teacher_sizes)
+        provenance = state.parts_left(teacher_sizes)
         for plan in plans:
             provenance = provenance.after(plan)
+        layer_map = after_removal(kept, layer_map)
         evaluation = material.selection.evaluate(smaller)
         entry |= {
-            LINEAGE_KEY: list(after_removal(kept, layer_map)),
+            "teacher_layers": list(layer_map),
             "heads": [layer["heads"] for layer in smaller.config.layers],
             "neurons": [layer["intermediate_size"] for layer in smaller.config.layers],
-            **provenance.entry(),
+            "provenance": provenance.to_json(),
             **{f"selection_{name}": round(v, 4) for name, v in evaluation.figures.items()},
             "seconds": round(time.monotonic() - start, 1),
         }
         smaller = smaller.to("cpu").eval()
-        return replace(encoder, module=smaller, lineage=(*encoder.lineage, entry))
-
-
-def _scores_before(encoder: Encoder) -> Scores | None:
-    """What the member before chose by, once it has compared: it is not compared for every one."""
-    for entry in reversed(encoder.lineage):
-        if len(entry.get("kl_by_scores", ())) > 1:
-            return cast("Scores", entry["scores"])
-    return None
+        state = replace(
+            state,
+            stages_applied=state.stages_applied + 1,
+            layer_map=layer_map,
+            provenance=provenance,
+            scored_by=scored_by,
+        )
+        return replace(encoder, module=smaller, lineage=(*encoder.lineage, entry), state=state)
 
 
 def _by_shares(
-    whole: Any, scores: Importance | None, context: Context
-) -> tuple[Any, tuple[int, ...], tuple[SlicePlan, ...]]:
+    whole: Any, scores: "Importance | None", context: Context
+) -> tuple[Any, tuple[int, ...], "tuple[SlicePlan, ...]"]:
     """The model without the shares that the settings name, which of its layers are left, and how.
 
     Each turn removes as much as the others and is repaired towards the whole model. `scores` are
     the whole model's, if they are known.
     """
+    from compress.corpus.corpus import Purpose
+    from compress.encoder.surgery import slice_model
+    from compress.pruning.reconstruction import repair_outputs
+
     settings, material = context.recipe.prune, context.material
     kept = tuple(range(len(whole.config.layers)))
-    smaller, plans = whole, list[SlicePlan]()
+    smaller, plans = whole, list["SlicePlan"]()
     for turn in range(1, settings.steps + 1):
         plans.append(_plan(smaller, scores if turn == 1 else None, turn, context))
         smaller = slice_model(smaller, plans[-1])
@@ -136,8 +180,14 @@ def _by_shares(
     return smaller, kept, tuple(plans)
 
 
-def _plan(model: Any, scores: Importance | None, turn: int, context: Context) -> SlicePlan:
+def _plan(model: Any, scores: "Importance | None", turn: int, context: Context) -> "SlicePlan":
     """What stays after this turn."""
+    from compress.corpus.corpus import Purpose
+    from compress.encoder.surgery import SlicePlan
+    from compress.pruning.importance import fisher_importance
+    from compress.pruning.layers import layers_left
+    from compress.pruning.ranking import keep_best_heads, keep_best_neurons
+
     settings, material = context.recipe.prune, context.material
     layers_now = len(model.config.layers)
     layers: tuple[int, ...] | None = None

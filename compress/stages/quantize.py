@@ -1,16 +1,22 @@
 """The `quantize` stage: decide how the encoder is quantized, for every exporter to lower."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from compress.config.recipe import Recipe
+from pydantic import Field
+
+from compress.config.loading import Settings
 from compress.errors import RecipeError
-from compress.quantization.mixed_precision import safe_plan
 from compress.stages.base import Context, Encoder
 from export.quantization import QuantizationPlan
 from runtimes.processor import processor_flags
 
-__all__ = ["STAGE", "Quantize", "quantization_plan", "static_ranges"]
+if TYPE_CHECKING:
+    from compress.config.recipe import Recipe
+
+__all__ = ["STAGE", "Quantize", "QuantizeSettings", "quantization_plan", "static_ranges"]
 
 _log = logging.getLogger("edgepress")
 
@@ -27,6 +33,39 @@ _OPENVINO = {
 }
 
 
+class QuantizeSettings(Settings):
+    """Settings of the `quantize` stage."""
+
+    onnxruntime: Literal["dynamic", "static", "float"] = Field(
+        "dynamic",
+        description="ONNX Runtime's file: INT8 with activation ranges found at every call, or "
+        "measured on training texts, or no INT8",
+    )
+    openvino: Literal["smooth", "plain", "float"] = Field(
+        "smooth",
+        description="OpenVINO's file: static INT8 with SmoothQuant, or without, or no INT8 (run in "
+        "bf16 where the CPU has it)",
+    )
+    embeddings: Literal["int8", "fp32"] = Field("int8", description="precision of the word table")
+    reduce_range: bool = Field(
+        False,
+        description="7-bit weights: exact on x86 CPUs without VNNI, a little coarser; where the "
+        "run itself is on one, they are taken in any case",
+    )
+    calibration_texts: int = Field(128, ge=1, description="training texts for static ranges")
+    smooth_quant_alpha: float = Field(
+        0.95, ge=-1, le=1, description="SmoothQuant strength in static quantization; -1 is off"
+    )
+    alternatives: bool = Field(
+        True,
+        description="measure the chosen member in the other schemes as well, and return the "
+        "layers that INT8 hurts most to float where INT8 alone costs a faster member the budget",
+    )
+    float_layers: tuple[str, ...] = Field(
+        (), description="linear layers to leave in float, such as layers.2.feed_forward.down"
+    )
+
+
 class Quantize:
     """Emits a `QuantizationPlan`: what each runtime's file is quantized by.
 
@@ -35,6 +74,10 @@ class Quantize:
     """
 
     name = "quantize"
+    Settings = QuantizeSettings
+    changes_weights = False
+    runs_on_every_process = False
+    meets_latency = False
 
     def check(self, encoder: Encoder, context: Context) -> None:
         """Refuse names of layers that the encoder does not have.
@@ -50,9 +93,17 @@ class Quantize:
                     hint=f"the encoder has, for example: {', '.join(known[:4])}",
                 )
 
+    def cache_key(self, context: Context) -> Sequence[Any]:  # noqa: ARG002 - the seam's
+        """Return what the processor can do: without VNNI, weights have 7 bits."""
+        return (sorted(processor_flags()),)
+
+    def plan(self, recipe: "Recipe") -> QuantizationPlan:
+        """Return how the recipe wants every member quantized."""
+        return quantization_plan(recipe.quantize)
+
     def apply(self, encoder: Encoder, context: Context) -> Encoder:
         """Attach the plan, with static ranges measured on training texts if it needs them."""
-        plan = quantization_plan(context.recipe)
+        plan = quantization_plan(context.recipe.quantize)
         if context.recipe.quantize.onnxruntime == "static":
             ranges = static_ranges(encoder, context)
             plan = replace(plan, onnxruntime="static", static_ranges=ranges)
@@ -68,12 +119,13 @@ class Quantize:
         return replace(encoder, plan=plan, lineage=(*encoder.lineage, step))
 
 
-def quantization_plan(recipe: Recipe) -> QuantizationPlan:
-    """How a recipe wants every member quantized, before anything was measured.
+def quantization_plan(settings: QuantizeSettings) -> QuantizationPlan:
+    """Return how members are to be quantized, before anything was measured.
 
     Static ranges are measured on the finished weights; until then dynamic ones stand in for them.
     """
-    settings = recipe.quantize
+    from compress.quantization.mixed_precision import safe_plan
+
     plan = QuantizationPlan(
         onnxruntime="dynamic" if settings.onnxruntime == "static" else settings.onnxruntime,
         openvino=settings.openvino,
@@ -87,7 +139,7 @@ def quantization_plan(recipe: Recipe) -> QuantizationPlan:
 
 
 def static_ranges(encoder: Encoder, context: Context) -> dict[str, tuple[float, float]]:
-    """By linear layer, the range of its inputs on training texts."""
+    """Return, by linear layer, the range of its inputs on training texts."""
     from compress.corpus.corpus import Purpose
     from compress.quantization.calibration import activation_ranges
 

@@ -19,6 +19,7 @@ from compress.data.tokenized import TokenizedTexts, collate, length_grouped_batc
 from compress.encoder.config import LeanEncoderConfig
 from compress.encoder.modules import LeanEncoderForSequenceClassification
 from compress.predictions.losses import label_loss
+from compress.stages import planned_quantization
 from compress.stages.base import Context, Encoder
 from compress.system.progress import SilentProgress
 from compress.training.loop import fit
@@ -98,6 +99,7 @@ class Toy:
             ),
             max_length=24,
             progress=SilentProgress(),
+            plan=planned_quantization(settings),
         )
 
 

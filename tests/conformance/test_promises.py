@@ -18,7 +18,7 @@ from compress.corpus.corpus import Material
 from compress.encoder import import_checkpoint, supported_model_types
 from compress.encoder.importing import TOLERANCE
 from compress.encoder.modules import LeanEncoderForSequenceClassification
-from compress.stages import get_stage, stage_names
+from compress.stages import get_stage, planned_quantization, stage_names
 from compress.stages.base import Context, Encoder
 from compress.system.progress import SilentProgress
 from export.onnx import build_onnx, build_portable_onnx
@@ -54,9 +54,10 @@ def context(task: Any, encoder: Encoder, tmp_path: Path) -> Callable[..., Contex
         return Examples(texts, numbers, task.labels)
 
     def make(seed: int = 0) -> Context:
-        train = examples(160, 1)
+        train, recipe = examples(160, 1), Recipe.model_validate({**QUICK, "seed": seed})
         return Context(
-            recipe=Recipe.model_validate({**QUICK, "seed": seed}),
+            recipe=recipe,
+            plan=planned_quantization(recipe),
             teacher=encoder,
             train=train,
             material=Material(

@@ -76,7 +76,7 @@ def test_static_ranges_are_measured_on_training_texts(
 
 def test_before_ranges_are_measured_dynamic_ones_stand_in() -> None:
     recipe = load_recipe(None, ["quantize.onnxruntime=static", "quantize.openvino=float"])
-    assert quantization_plan(recipe) == QuantizationPlan(openvino="float")
+    assert quantization_plan(recipe.quantize) == QuantizationPlan(openvino="float")
 
 
 def test_unknown_words_are_refused(encoder: Encoder) -> None:

@@ -20,8 +20,6 @@ from compress.quantization.fake_quantization import fake_quantized
 from compress.search.family import run_stages
 from compress.stages import get_stage, stage_names
 from compress.stages.base import Encoder
-from compress.stages.lineage import Provenance
-from compress.stages.quantize import quantization_plan
 from compress.system.workspace import Workspace
 
 LEARN = {"enough": 0.0, "epochs": 2.0, "augment": 1, "batch_size": 16, "learning_rate": 2e-3}
@@ -80,7 +78,7 @@ def test_distilling_halves_the_layers_and_keeps_the_answers(toy: Any, tmp_path: 
     assert entry["teacher_layers"][-1] == 2
     assert entry["steps"] == 128
     assert entry["texts"] == 1024
-    with fake_quantized(student.module, quantization_plan(context.recipe)):  # as it will run
+    with fake_quantized(student.module, context.plan):  # as it will run
         found = selection_accuracy(toy, student)
     assert entry["selection_accuracy"] == pytest.approx(found, abs=1e-2)
     assert entry["selection_accuracy"] >= selection_accuracy(toy, encoder) - 5
@@ -178,11 +176,11 @@ def test_pruning_to_a_latency(toy: Any, tmp_path: Path, target_ms: float) -> Non
     assert entry["predicted_ms"] <= target_ms
     assert entry["kl_by_depth"]
     assert json.loads(json.dumps(entry)) == entry
-    found = Provenance.of(small.lineage, toy.teacher.config.layer_sizes)
+    found = small.state.parts_left(toy.teacher.config.layer_sizes)
     assert [len(heads) for heads in found.heads] == entry["heads"]
     assert list(found.neurons) == entry["neurons"]
     again = get_stage("prune").apply(small, replace(context, target_ms=target_ms * 0.9))
-    later = Provenance.of(again.lineage, toy.teacher.config.layer_sizes)
+    later = again.state.parts_left(toy.teacher.config.layer_sizes)
     assert set(later.layers) <= set(found.layers)
     for layer, heads in zip(later.layers, later.heads, strict=True):
         assert set(heads) <= set(found.heads[found.layers.index(layer)])
@@ -286,7 +284,6 @@ def test_layer_maps() -> None:
     assert after_removal((0, 1, 2, 3, 4, 5), range(6)) == (0, 1, 2, 3, 4, 5)
     assert after_removal((3,), range(6)) == (5,)
     assert after_removal((0, 2), (1, 2, 5)) == (2, 5)
-    assert imitated_layers((), 3, 6) == (1, 3, 5)
-    assert imitated_layers((), 6, 6) == (0, 1, 2, 3, 4, 5)
-    lineage = ({"stage": "distill", "teacher_layers": [0, 1, 5]}, {"stage": "other"})
-    assert imitated_layers(lineage, 3, 6) == (0, 1, 5)
+    assert imitated_layers(None, 3, 6) == (1, 3, 5)
+    assert imitated_layers(None, 6, 6) == (0, 1, 2, 3, 4, 5)
+    assert imitated_layers((0, 1, 5), 3, 6) == (0, 1, 5)
