@@ -1,6 +1,7 @@
-"""The end of a run: choose, look for better quantization, measure for the report, publish."""
+"""The end of a run: select, refine the quantization, report, publish."""
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from compress.evaluation.benchmark import (
 from compress.evaluation.screening import contenders
 from compress.pipeline.inputs import Family, Job
 from compress.pipeline.publish import publish
-from compress.search.members import Member, Staged, export_member, subjects_of
+from compress.search.members import Candidate, Member, Staged, export_member
 from compress.search.selection import Choice, choose, probable_drop
 
 __all__ = ["Result", "conclude"]
@@ -43,39 +44,101 @@ class Result:
     artifact: Path | None
 
 
+@dataclass(frozen=True)
+class _Decision:
+    """What is recommended so far.
+
+    Attributes:
+        chosen: None where no candidate met the budget.
+        candidates: All members of the family, on each runtime that competes.
+        runtimes: Those that compete.
+        reasons: Sentences for the report.
+    """
+
+    chosen: Candidate | None
+    candidates: tuple[Candidate, ...]
+    runtimes: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The members of the candidates, the slowest first."""
+        return tuple(dict.fromkeys(candidate.member for candidate in self.candidates))
+
+
 def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
-    """Choose on the selection split, measure on the reported one, publish."""
+    """Select on the selection split, refine, report on the reported split, publish."""
     reference = reference_subject(job.checkpoint, job.name, job.recipe.threads)
-    members = list(family.members)
+    decision = _refine(job, family, reference, _select(job, family, reference))
+    for reason in decision.reasons:
+        _log.info("decision: %s", reason)
+    report = _report(job, family, reference, decision, remarks)
+    member = None if decision.chosen is None else decision.chosen.member
+    artifact = publish(report, decision.members, member, job.workspace, job.name, job.data)
+    return Result(report, artifact)
+
+
+def _select(job: Job, family: Family, reference: Subject) -> _Decision:
+    """Choose among the members as the recipe quantizes them."""
     runtimes, decisions = contenders(
-        list(dict.fromkeys((members[0].artifact, members[-1].artifact))),
+        list(dict.fromkeys((family.members[0].artifact, family.members[-1].artifact))),
         _runtimes_present(),
         job.splits.selection,
         threads=job.recipe.threads,
         seed=job.recipe.seed,
         progress=job.progress,
     )
-    subjects = subjects_of(members, runtimes, job.recipe.threads)
-    choice = _choose(job, reference, subjects)
-    chosen = _subject(subjects, choice.row_id)
-    others, reasons = _alternatives(job, family, chosen)
-    decisions += (*choice.reasons, *reasons)
-    if others:
-        more = _tried(job, family, others, runtimes)
-        again = _choose(job, reference, [*([chosen] if chosen else []), *more])
-        decisions += again.reasons
-        if (better := _subject(more, again.row_id)) is not None:
-            # What was tried may hold no files for runtimes that do not compete; this is published.
-            winner = _exported(job, family, others[more.index(better) // len(runtimes)])
-            members.append(winner)
-            subjects += subjects_of([winner], runtimes, job.recipe.threads)
-            chosen = _subject(subjects, better.id)
-    for reason in decisions:
-        _log.info("decision: %s", reason)
-    report = _final_report(job, family, reference, subjects, members, chosen)
-    report = replace(
+    candidates = [Candidate(member, name) for member in family.members for name in runtimes]
+    choice = _choose(job, reference, candidates)
+    return _Decision(
+        _chosen(choice, candidates),
+        tuple(candidates),
+        tuple(runtimes),
+        (*decisions, *choice.reasons),
+    )
+
+
+def _refine(job: Job, family: Family, reference: Subject, decision: _Decision) -> _Decision:
+    """Choose again, among what was chosen and other ways to quantize."""
+    others, reasons = _alternatives(job, family, decision.chosen)
+    decision = replace(decision, reasons=(*decision.reasons, *reasons))
+    if not others:
+        return decision
+    runtimes = decision.runtimes
+    # Files for runtimes that do not compete are left to the one that wins.
+    only = runtimes[0] if len(runtimes) == 1 else None
+    tried: dict[Candidate, Staged] = {}
+    with job.progress.track("exporting other schemes", len(others)) as task:
+        for staged in others:
+            member = _exported(job, family, staged, only=only)
+            tried |= {Candidate(member, name): staged for name in runtimes}
+            task.advance()
+    before = [] if decision.chosen is None else [decision.chosen]
+    choice = _choose(job, reference, [*before, *tried])
+    decision = replace(decision, reasons=(*decision.reasons, *choice.reasons))
+    better = _chosen(choice, tried)
+    if better is None:
+        return decision
+    winner = _exported(job, family, tried[better])
+    return replace(
+        decision,
+        chosen=Candidate(winner, better.runtime),
+        candidates=(*decision.candidates, *(Candidate(winner, name) for name in runtimes)),
+    )
+
+
+def _report(
+    job: Job,
+    family: Family,
+    reference: Subject,
+    decision: _Decision,
+    remarks: tuple[str, ...],
+) -> Report:
+    """Measure on the reported split, and say beside it what was done and decided."""
+    report = _measured(job, family, reference, decision)
+    return replace(
         report,
-        recommended=None if chosen is None else chosen.id,
+        recommended=None if decision.chosen is None else decision.chosen.row_id,
         data={
             **report.data,
             "source": job.data,
@@ -93,27 +156,24 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
             "target_latency_ms": job.recipe.target_latency_ms,
             "effort": job.recipe.effort,
         },
-        decisions=decisions,
+        decisions=decision.reasons,
         family=tuple(
             {
                 "name": member.name,
                 "description": member.description,
                 "lineage": [dict(step) for step in member.lineage],
             }
-            for member in members
+            for member in decision.members
         ),
         notes=(*report.notes, *remarks),
         command=job.command,
     )
-    member = None if chosen is None else _member_of(chosen, members)
-    artifact = publish(report, members, member, job.workspace, job.name, job.data)
-    return Result(report, artifact)
 
 
 def _alternatives(
-    job: Job, family: Family, chosen: Subject | None
+    job: Job, family: Family, chosen: Candidate | None
 ) -> tuple[list[Staged], tuple[str, ...]]:
-    """Other ways to quantize, worth measuring beside the chosen row; and what was found.
+    """Return other ways to quantize, worth measuring beside what was chosen, and what was found.
 
     The next faster member with some layers in float, where INT8 costs it the budget and that brings
     it back; the chosen member in other schemes otherwise. A member that is outside for another
@@ -129,7 +189,7 @@ def _alternatives(
     # Members stand in order of speed: the one after the chosen one is the next faster.
     place, reasons = -1, tuple[str, ...]()
     if chosen is not None:
-        place = next(i for i, m in enumerate(family.members) if m.artifact == chosen.path)
+        place = family.members.index(chosen.member)
     budget = job.recipe.budget
     if budget is not None and place + 1 < len(family.staged):
         following = family.staged[place + 1]
@@ -153,25 +213,14 @@ def _alternatives(
     return (variants(family.staged[place], context) if place >= 0 else []), reasons
 
 
-def _tried(job: Job, family: Family, others: list[Staged], runtimes: list[str]) -> list[Subject]:
-    """Members exported for the runtimes that compete; for each of them a subject a runtime."""
-    only = runtimes[0] if len(runtimes) == 1 else None
-    with job.progress.track("exporting other schemes", len(others)) as task:
-        members = []
-        for staged in others:
-            members.append(_exported(job, family, staged, only=only))
-            task.advance()
-    return subjects_of(members, runtimes, job.recipe.threads)
-
-
 def _exported(job: Job, family: Family, staged: Staged, *, only: str | None = None) -> Member:
     assert family.context is not None  # others are made of its members alone
     return export_member(staged, family.context, job.workspace, only=only)
 
 
-def _choose(job: Job, reference: Subject, subjects: list[Subject]) -> Choice:
+def _choose(job: Job, reference: Subject, candidates: Sequence[Candidate]) -> Choice:
     report = run_benchmark(
-        [reference, *subjects],
+        [reference, *(candidate.subject(job.recipe.threads) for candidate in candidates)],
         job.splits.selection,
         _SELECTION,
         seed=job.recipe.seed,
@@ -188,30 +237,28 @@ def _choose(job: Job, reference: Subject, subjects: list[Subject]) -> Choice:
     )
 
 
-def _final_report(
-    job: Job,
-    family: Family,
-    reference: Subject,
-    subjects: list[Subject],
-    members: list[Member],
-    chosen: Subject | None,
-) -> Report:
-    """The table: the original, its stock exports, and ours.
+def _measured(job: Job, family: Family, reference: Subject, decision: _Decision) -> Report:
+    """Return the table: the original, its stock exports, and ours.
 
     Of the family, every member is shown on the runtime of the recommended row, and the
     recommended one on every runtime, if the recipe has the time for it.
     """
-    runtime = subjects[0].runtime if chosen is None else chosen.runtime
-    shown = [subject for subject in subjects if subject.runtime == runtime]
+    chosen, threads = decision.chosen, job.recipe.threads
+    runtime = decision.runtimes[0] if chosen is None else chosen.runtime
+    shown = [
+        candidate.subject(threads)
+        for candidate in decision.candidates
+        if candidate.runtime == runtime
+    ]
     if chosen is not None and job.recipe.every_runtime:
-        member = _member_of(chosen, members)
+        member = chosen.member
         elsewhere = [name for name in _runtimes_present() if name != runtime]
-        shown += subjects_of([member], elsewhere, job.recipe.threads)
+        shown += [Candidate(member, name).subject(threads) for name in elsewhere]
         if member.checkpoint is not None:
             shown.append(
                 replace(
-                    chosen,
-                    id=f"{member.name}-pytorch",
+                    chosen.subject(threads),
+                    id=Candidate(member, "pytorch").row_id,
                     kind="checkpoint",
                     path=member.checkpoint,
                     runtime="pytorch",
@@ -228,19 +275,15 @@ def _final_report(
             throughput_inputs=512 if job.recipe.throughput else 0,
             cold_starts=_COLD_STARTS,
         ),
-        cold=[REFERENCE, *([] if chosen is None else [chosen.id])],
+        cold=[REFERENCE, *([] if chosen is None else [chosen.row_id])],
         seed=job.recipe.seed,
         progress=job.progress,
         title="measuring",
     )
 
 
-def _subject(subjects: list[Subject], name: str | None) -> Subject | None:
-    return next((subject for subject in subjects if subject.id == name), None)
-
-
-def _member_of(subject: Subject, members: list[Member]) -> Member:
-    return next(member for member in members if member.artifact == subject.path)
+def _chosen(choice: Choice, candidates: Iterable[Candidate]) -> Candidate | None:
+    return next((one for one in candidates if one.row_id == choice.row_id), None)
 
 
 def _runtimes_present() -> list[str]:

@@ -10,7 +10,7 @@ from benchmarks.render.figures import summary
 from benchmarks.render.files import write_report
 from benchmarks.render.markdown import PICTURES, render_table
 from benchmarks.report import Report
-from compress.search.members import Member
+from compress.search.members import Candidate, Member
 from compress.system.workspace import Workspace
 from export.card import render_card
 from export.examples import example_code
@@ -58,7 +58,7 @@ def publish(
 
 def _publish(member: Member, target: Path, report: Report, model_name: str, data_name: str) -> None:
     manifest = read_manifest(member.artifact)
-    ids = {f"{member.name}-{runtime}" for runtime in runtime_names()}
+    ids = {Candidate(member, runtime).row_id for runtime in runtime_names()}
     rows = [row for row in report.rows if row.id in ids]
     metrics: dict[str, Any] = {
         "rows": [dataclasses.asdict(row) for row in rows],

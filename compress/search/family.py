@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from compress.config.recipe import Recipe
 from compress.search.checkpoints import load_encoder, save_encoder, stage_key
-from compress.search.frontier import Candidate, close_in, fill_gap, fits, go_beyond
+from compress.search.frontier import Prospect, close_in, fill_gap, fits, go_beyond
 from compress.search.members import Staged
 from compress.search.selection import probable_drop
 from compress.stages import get_stage, planned_quantization
@@ -124,7 +124,7 @@ class _Family:
         from compress.system.distributed import on_main
 
         self._full_ms, budget = self._predicted_ms(full), self._recipe.budget
-        candidates, ended = [Candidate(1.0, full, 0.0)], False
+        candidates, ended = [Prospect(1.0, full, 0.0)], False
         for speedup in _speedups(self._recipe, self._full_ms):
             if speedup <= candidates[-1].speedup:
                 continue  # the one before is as fast already
@@ -150,7 +150,7 @@ class _Family:
             )
         return [candidate.member for candidate in candidates]
 
-    def _make(self, before: Candidate[Staged], speedup: float) -> Candidate[Staged] | None:
+    def _make(self, before: Prospect[Staged], speedup: float) -> Prospect[Staged] | None:
         """Make a member of at least a speed-up; None where it is out of reach, or of time."""
         from compress.pruning.to_latency import OutOfReachError
         from compress.search.drop_estimate import estimate_drop
@@ -176,7 +176,7 @@ class _Family:
         module, selection = made.encoder.module, context.material.selection
         lost = on_main(lambda: estimate_drop(module, selection, context.plan))
         confidence = self._recipe.confidence
-        return Candidate(
+        return Prospect(
             self._full_ms / self._predicted_ms(made),
             made,
             bound=probable_drop(lost, confidence),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["BEYOND", "Candidate", "close_in", "fill_gap", "fits", "go_beyond"]
+__all__ = ["BEYOND", "Prospect", "close_in", "fill_gap", "fits", "go_beyond"]
 
 _log = logging.getLogger("edgepress")
 
@@ -29,7 +29,7 @@ _MARGIN = 1.2
 
 
 @dataclass(frozen=True)
-class Candidate(Generic[M]):
+class Prospect(Generic[M]):
     """A member and what is known of it.
 
     Attributes:
@@ -57,11 +57,11 @@ def fits(longest_s: float, now: float, deadline: float) -> bool:
 
 
 def go_beyond(
-    candidates: list[Candidate[M]],
-    make: Callable[[Candidate[M], float], Candidate[M] | None],
+    candidates: list[Prospect[M]],
+    make: Callable[[Prospect[M], float], Prospect[M] | None],
     *,
     max_drop: float,
-) -> list[Candidate[M]]:
+) -> list[Prospect[M]]:
     """The candidates, and faster ones until one is outside the budget or out of reach.
 
     Args:
@@ -80,11 +80,11 @@ def go_beyond(
 
 
 def fill_gap(
-    candidates: list[Candidate[M]],
-    make: Callable[[Candidate[M], float], Candidate[M] | None],
+    candidates: list[Prospect[M]],
+    make: Callable[[Prospect[M], float], Prospect[M] | None],
     *,
     max_drop: float,
-) -> list[Candidate[M]]:
+) -> list[Prospect[M]]:
     """The candidates, and one between the fastest inside and the next one, if they are far apart.
 
     Args:
@@ -104,14 +104,14 @@ def fill_gap(
 
 
 def close_in(
-    candidates: list[Candidate[M]],
-    make: Callable[[Candidate[M], float], Candidate[M] | None],
+    candidates: list[Prospect[M]],
+    make: Callable[[Prospect[M], float], Prospect[M] | None],
     *,
     max_drop: float,
     deadline: float,
     longest_s: float,
     clock: Callable[[], float] = time.monotonic,
-) -> list[Candidate[M]]:
+) -> list[Prospect[M]]:
     """The candidates and those made until the budget's edge is found or time is up.
 
     Args:
@@ -154,11 +154,11 @@ def close_in(
     return found
 
 
-def _fastest_inside(candidates: list[Candidate[M]], max_drop: float) -> int:
+def _fastest_inside(candidates: list[Prospect[M]], max_drop: float) -> int:
     """Its place."""
     return max(i for i, c in enumerate(candidates) if i == 0 or c.bound <= max_drop)
 
 
-def _with(candidates: list[Candidate[M]], one: Candidate[M]) -> list[Candidate[M]]:
+def _with(candidates: list[Prospect[M]], one: Prospect[M]) -> list[Prospect[M]]:
     """One more, at its place."""
     return sorted([*candidates, one], key=lambda candidate: candidate.speedup)

@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from compress.stages.base import Context, Encoder
 
 __all__ = [
+    "Candidate",
     "Member",
     "Staged",
     "describe_encoder",
     "export_member",
     "fallback_member",
     "sample",
-    "subjects_of",
 ]
 
 _log = logging.getLogger("edgepress")
@@ -48,7 +48,7 @@ class Member:
     name: str
     description: str
     key: str
-    lineage: tuple[Mapping[str, Any], ...]
+    lineage: tuple[Mapping[str, Any], ...] = field(compare=False)  # `key` stands for it
     artifact: Path
     checkpoint: Path | None
 
@@ -66,6 +66,35 @@ class Staged:
     name: str
     key: str
     encoder: "Encoder"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A member on a runtime: what is measured, compared and recommended.
+
+    Attributes:
+        member: What runs.
+        runtime: What runs it.
+    """
+
+    member: Member
+    runtime: str
+
+    @property
+    def row_id(self) -> str:
+        """Id of its row in reports."""
+        return f"{self.member.name}-{self.runtime}"
+
+    def subject(self, threads: int | None) -> Subject:
+        """Return what the benchmark is to measure."""
+        return Subject(
+            id=self.row_id,
+            model=f"{self.member.name}: {self.member.description}",
+            kind="artifact",
+            path=self.member.artifact,
+            runtime=self.runtime,
+            threads=threads,
+        )
 
 
 def export_member(
@@ -170,21 +199,3 @@ def sample(examples: Examples, count: int) -> Sequence[str | tuple[str, str]]:
     texts = examples.inputs()
     count = min(count, len(texts))
     return [texts[place * len(texts) // count] for place in range(count)]
-
-
-def subjects_of(
-    members: Sequence[Member], runtimes: Sequence[str], threads: int | None
-) -> list[Subject]:
-    """Return what is to be measured: each member's artifact on each runtime."""
-    return [
-        Subject(
-            id=f"{member.name}-{runtime}",
-            model=f"{member.name}: {member.description}",
-            kind="artifact",
-            path=member.artifact,
-            runtime=runtime,
-            threads=threads,
-        )
-        for member in members
-        for runtime in runtimes
-    ]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from compress.search.frontier import BEYOND, Candidate, close_in, fill_gap, go_beyond
+from compress.search.frontier import BEYOND, Prospect, close_in, fill_gap, go_beyond
 
 
 def search(
@@ -13,10 +13,10 @@ def search(
     """Speed-ups in the end, and (made from, speed-up), where a drop of 1 is met up to `edge`."""
     now, made = 0.0, list[tuple[float, float]]()
 
-    def candidate(speedup: float) -> Candidate[str]:
-        return Candidate(speedup, f"x{speedup:.3g}", 0.5 if speedup <= edge else 1.5)
+    def candidate(speedup: float) -> Prospect[str]:
+        return Prospect(speedup, f"x{speedup:.3g}", 0.5 if speedup <= edge else 1.5)
 
-    def make(before: Candidate[str], speedup: float) -> Candidate[str] | None:
+    def make(before: Prospect[str], speedup: float) -> Prospect[str] | None:
         nonlocal now
         now += each
         made.append((before.speedup, speedup))
@@ -52,12 +52,12 @@ def test_it_ends_where_no_sizes_lie_between() -> None:
     """A small encoder has few sizes: what is asked for between two of them is the faster one."""
     made = list[float]()
 
-    def make(before: Candidate[None], speedup: float) -> Candidate[None]:
+    def make(before: Prospect[None], speedup: float) -> Prospect[None]:
         made.append(speedup)
-        return Candidate(3.0, None, 1.5)
+        return Prospect(3.0, None, 1.5)
 
     found = close_in(
-        [Candidate(1.0, None, 0.0), Candidate(3.0, None, 1.5)],
+        [Prospect(1.0, None, 0.0), Prospect(3.0, None, 1.5)],
         make,
         max_drop=1.0,
         deadline=1e9,
@@ -92,8 +92,8 @@ def test_nothing_is_begun_that_would_end_too_late(seconds: float, count: int) ->
 def test_faster_members_while_the_last_is_inside(edge: float, expected: list[float]) -> None:
     reach = 3.0 if edge == 1e9 else 100.0
 
-    def candidate(speedup: float) -> Candidate[None]:
-        return Candidate(speedup, None, 0.5 if speedup <= edge else 1.5)
+    def candidate(speedup: float) -> Prospect[None]:
+        return Prospect(speedup, None, 0.5 if speedup <= edge else 1.5)
 
     found = go_beyond(
         [candidate(1.0), candidate(2.0)],
@@ -113,8 +113,8 @@ def test_faster_members_while_the_last_is_inside(edge: float, expected: list[flo
     ],
 )
 def test_a_wide_gap_at_the_edge_is_filled(edge: float, expected: list[float]) -> None:
-    def candidate(speedup: float) -> Candidate[None]:
-        return Candidate(speedup, None, 0.5 if speedup <= edge else 1.5)
+    def candidate(speedup: float) -> Prospect[None]:
+        return Prospect(speedup, None, 0.5 if speedup <= edge else 1.5)
 
     given = [candidate(1.0), candidate(2.0), candidate(2.8)]
     found = fill_gap(given, lambda before, speedup: candidate(speedup), max_drop=1.0)
@@ -123,5 +123,5 @@ def test_a_wide_gap_at_the_edge_is_filled(edge: float, expected: list[float]) ->
 
 
 def test_without_any_pruned_member_there_is_nothing_to_go_beyond() -> None:
-    only = [Candidate(1.0, None, 0.0)]
+    only = [Prospect(1.0, None, 0.0)]
     assert go_beyond(only, lambda *_: pytest.fail("made"), max_drop=1.0) == only
