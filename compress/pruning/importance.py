@@ -1,6 +1,6 @@
 """How much each head, neuron and layer matters, measured on real text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -190,7 +190,6 @@ def least_important_layers(
     count: int,
     *,
     progress: Progress,
-    keep: Sequence[int] = (),
 ) -> tuple[int, ...]:
     """The `count` layers that change the answers least when skipped, chosen one after the other.
 
@@ -203,7 +202,6 @@ def least_important_layers(
         reference_logits: (N, C) the teacher's answers to them.
         count: Layers to name; fewer than the model has.
         progress: Told of each layer tried.
-        keep: Layers that must not be named.
 
     Returns:
         Ascending layer indices.
@@ -211,7 +209,7 @@ def least_important_layers(
     layers = len(model.config.layers)
     device = next(model.parameters()).device
     skipped: list[int] = []
-    free = [layer for layer in range(layers) if layer not in keep]
+    free = list(range(layers))
     tries = sum(len(free) - turn for turn in range(count))
     with progress.track("measuring layers", tries) as task:
         for _ in range(count):

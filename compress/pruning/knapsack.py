@@ -34,7 +34,7 @@ class Shape:
         heads: L ascending tuples of head indices.
         neurons: L ascending tuples of neuron indices.
         predicted_ms: Latency by the table, not above the target.
-        lost: Importance of all that goes; heads count by their weight.
+        lost: Importance of all that goes.
     """
 
     heads: tuple[tuple[int, ...], ...]
@@ -79,7 +79,6 @@ def choose_sizes(
     head_size: int,
     smallest_heads: int = 1,
     smallest_neurons: int = 64,
-    head_weight: float = 1.0,
     bins: int = 4000,
 ) -> Shape | None:
     """Heads and neurons of the most important model whose predicted latency is within a target.
@@ -100,20 +99,17 @@ def choose_sizes(
         smallest_heads: Heads that a layer keeps at least; with 0 it may lose its attention.
         smallest_neurons: Neurons that a layer keeps at least (rounded up to `neuron_step`); with
             0 it may lose its feed-forward network.
-        head_weight: What a head's score is multiplied by. A diagonal estimate leaves out how
-            parts act together, and neurons act together more than heads do: trying another
-            weight than 1 is a cheap way to other candidates.
         bins: Budgets told apart.
 
     Returns:
         None when even the smallest model is predicted to be slower than the target.
 
     Raises:
-        ValueError: There is no layer; a step, weight or number of bins is not above 0; or a
+        ValueError: There is no layer; a step or number of bins is not above 0; or a
             layer is larger than the table.
     """
-    if not importance.heads or neuron_step < 1 or bins < 1 or head_weight <= 0:
-        raise ValueError("choose_sizes needs a layer, and steps, weights and bins above 0")
+    if not importance.heads or neuron_step < 1 or bins < 1:
+        raise ValueError("choose_sizes needs a layer, and steps and bins above 0")
     groups: list[_Sublayer] = []
     last = len(importance.heads) - 1
     for layer, (heads, neurons) in enumerate(
@@ -124,7 +120,7 @@ def choose_sizes(
         widths = _widths(len(neurons), neuron_step, smallest_neurons)
         groups.append(
             _sublayer(
-                head_weight * heads,
+                heads,
                 head_sizes,
                 [costs.attention_ms.at(size) for size in head_sizes],
             )

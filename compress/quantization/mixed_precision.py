@@ -1,94 +1,17 @@
-"""Which ways to quantize are worth measuring, and which layers INT8 must leave alone.
+"""Decides which layers INT8 must leave alone; exporting and measuring is the caller's."""
 
-Decisions only: exporting and measuring is the caller's, on the deployed artifact and on the
-selection split.
-"""
-
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from compress.quantization.sensitivity import Sensitivity
 from export.quantization import QuantizationPlan
 from runtimes.processor import saturates
 
-__all__ = ["Fallback", "Try", "Variant", "return_to_float", "safe_plan", "variants"]
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One way to quantize an encoder for one runtime.
-
-    Attributes:
-        name: Such as `onnxruntime-static`.
-        runtime: The runtime whose file differs from the plan's.
-        plan: What to export; the other runtime's scheme is that of the plan it was made from.
-        why: What speaks for measuring it, for the log.
-    """
-
-    name: str
-    runtime: str
-    plan: QuantizationPlan
-    why: str
-
-
-_WHY = {
-    ("onnxruntime", "dynamic"): "its ranges fit every text, and no calibration can be wrong",
-    ("onnxruntime", "static"): "its ranges ignore rare outliers, need not be looked for at run "
-    "time, and give a text the same answer whatever else is in the batch",
-    ("onnxruntime", "float"): "INT8 buys nothing where products are small or the CPU has no "
-    "instructions for it",
-    ("openvino", "smooth"): "SmoothQuant moves outliers of activations into the weights",
-    ("openvino", "plain"): "without SmoothQuant nothing is scaled twice, which suits models "
-    "without outliers",
-    (
-        "openvino",
-        "float",
-    ): "runs in bf16 where the CPU has it, often as fast as INT8 at the lengths of single requests",
-}
-
-
-def variants(
-    plan: QuantizationPlan,
-    *,
-    static_ranges: Mapping[str, tuple[float, float]] | None = None,
-    runtimes: Sequence[str] = ("onnxruntime", "openvino"),
-    floats: bool = True,
-) -> list[Variant]:
-    """The ways to quantize that are worth measuring: the plan's own first, then the others.
-
-    Args:
-        plan: What the recipe says; what is not a scheme (reduced range, float layers) is kept.
-        static_ranges: Measured on this encoder, for static INT8 in ONNX Runtime; without them (and
-            with none in the plan) it is not among the variants.
-        runtimes: Runtimes to vary.
-        floats: Whether float files are among them.
-
-    Raises:
-        ValueError: A runtime has no schemes.
-    """
-    ranges = plan.static_ranges if static_ranges is None else static_ranges
-    found = []
-    for runtime in runtimes:
-        own = {"onnxruntime": plan.onnxruntime, "openvino": plan.openvino}.get(runtime)
-        if own is None:
-            raise ValueError(f"the runtime {runtime!r} has no quantization schemes")
-        schemes = [scheme for at, scheme in _WHY if at == runtime]
-        for scheme in sorted(schemes, key=lambda scheme: scheme != own):
-            if (scheme == "static" and not ranges) or (
-                scheme == "float" and own != "float" and not floats
-            ):
-                continue
-            changes: dict[str, Any] = {runtime: scheme}
-            if runtime == "onnxruntime":
-                changes["static_ranges"] = ranges if scheme == "static" else {}
-            why = f"{runtime}, {scheme}: {_WHY[runtime, scheme]}."
-            found.append(Variant(f"{runtime}-{scheme}", runtime, replace(plan, **changes), why))
-    return found
+__all__ = ["Fallback", "Try", "return_to_float", "safe_plan"]
 
 
 def safe_plan(plan: QuantizationPlan, cpu_flags: Collection[str]) -> QuantizationPlan:
-    """The plan with 7-bit weights if the target has none of the instruction sets it needs.
+    """Return the plan with 7-bit weights if the target lacks the instruction sets it needs.
 
     Args:
         plan: Any.
@@ -137,7 +60,6 @@ def return_to_float(
     *,
     bound: float,
     most_tries: int = 8,
-    most_layers: int | None = None,
 ) -> Fallback:
     """Return the worst layers to float, as few as bring the deployed artifact inside the bound.
 
@@ -152,14 +74,13 @@ def return_to_float(
             that the budget is compared with.
         bound: The largest drop allowed, in the same unit.
         most_tries: Calls of `verify`.
-        most_layers: Layers to return to float at most; by default all.
 
     Raises:
         ValueError: `most_tries` is below 1.
     """
     if most_tries < 1:
         raise ValueError(f"most_tries must be 1 or more, not {most_tries}")
-    order = [entry.layer for entry in sensitivities][:most_layers]
+    order = [entry.layer for entry in sensitivities]
     tries: list[Try] = []
 
     def works(count: int) -> bool:

@@ -1,6 +1,5 @@
 """What INT8 costs in each linear layer, emulated in PyTorch: which to return to float first."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -47,7 +46,6 @@ def layer_sensitivities(
     texts: TokenizedTexts,
     *,
     progress: Progress,
-    layers: Sequence[str] | None = None,
     batch_size: int = 64,
 ) -> list[Sensitivity]:
     """How far the answers move when all layers are INT8 but one, for each of them, worst first.
@@ -62,7 +60,6 @@ def layer_sensitivities(
             not looked at. For OpenVINO, which is static, give a static plan.
         texts: A hundred or some hundreds; labels are not looked at.
         progress: Told of each layer.
-        layers: Layers to look at; by default all that are INT8 in the plan.
         batch_size: Texts at once. Their ranges are each text's own, so this changes no answer.
 
     Raises:
@@ -80,8 +77,7 @@ def layer_sensitivities(
         with fake_quantized(model, tried):
             return predict_logits(model, texts, batch_size=batch_size)
 
-    known = [name for name in linear_layers(model) if not plan.keeps_in_float(name)]
-    names = known if layers is None else [name for name in known if name in layers]
+    names = [name for name in linear_layers(model) if not plan.keeps_in_float(name)]
     with progress.track("measuring what INT8 costs", len(names) + 2) as task:
         reference = predict_logits(model, texts, batch_size=batch_size)
         task.advance()

@@ -165,18 +165,6 @@ def test_the_last_layer_is_cheap_to_keep() -> None:
     assert (len(found.heads[0]), len(found.neurons[0])) != (2, 8)
 
 
-def test_the_weight_of_heads_decides_between_heads_and_neurons() -> None:
-    full = TABLE.predict(sizes_of((2, 2), (8, 8)))
-    kept = [
-        choose_sizes(IMPORTANCE, TABLE, full - 0.5, head_weight=weight, **CHOICE)
-        for weight in (0.01, 100.0)
-    ]
-    assert kept[0] is not None
-    assert kept[1] is not None
-    assert len(kept[0].heads[0]) < len(kept[1].heads[0])
-    assert len(kept[0].neurons[0]) > len(kept[1].neurons[0])
-
-
 def test_a_shape_is_a_slice_plan() -> None:
     plan = Shape(((0,), ()), ((1, 2), (3,)), 1.0, 0.0).plan()
     assert plan.layers is None
@@ -184,7 +172,7 @@ def test_a_shape_is_a_slice_plan() -> None:
     assert plan.neurons == {0: (1, 2), 1: (3,)}
 
 
-@pytest.mark.parametrize("wrong", [{"neuron_step": 0}, {"bins": 0}, {"head_weight": 0.0}])
+@pytest.mark.parametrize("wrong", [{"neuron_step": 0}, {"bins": 0}])
 def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="above 0"):
         choose_sizes(IMPORTANCE, TABLE, 1.0, **{**CHOICE, **wrong})

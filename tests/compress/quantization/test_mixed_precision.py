@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compress.quantization.mixed_precision import Fallback, return_to_float, safe_plan, variants
+from compress.quantization.mixed_precision import Fallback, return_to_float, safe_plan
 from compress.quantization.sensitivity import Sensitivity
 from export.quantization import QuantizationPlan
 
@@ -87,12 +87,6 @@ def test_if_nothing_helps_it_says_so() -> None:
     assert not fall_back(lambda plan: float("nan")).inside
 
 
-def test_the_number_of_float_layers_can_be_limited() -> None:
-    result = fall_back(drop_until(5), most_layers=3)
-    assert not result.inside
-    assert max(len(entry.layers) for entry in result.tries) == 3
-
-
 def test_layers_that_were_float_stay_so() -> None:
     plan = QuantizationPlan(float_layers=("layers.20.attention.qkv",), reduce_range=True)
     result = return_to_float(plan, SENSITIVITIES, drop_until(2), bound=1.0)
@@ -103,40 +97,6 @@ def test_layers_that_were_float_stay_so() -> None:
 def test_no_try_is_refused() -> None:
     with pytest.raises(ValueError, match="most_tries"):
         fall_back(drop_until(0), most_tries=0)
-
-
-def test_the_plan_s_own_scheme_comes_first() -> None:
-    plan = QuantizationPlan(openvino="plain", reduce_range=True, float_layers=("layers.0.x",))
-    ranges = {"layers.0.attention.qkv": (0.0, 1.0)}
-    found = variants(plan, static_ranges=ranges)
-    assert [entry.name for entry in found] == [
-        "onnxruntime-dynamic",
-        "onnxruntime-static",
-        "onnxruntime-float",
-        "openvino-plain",
-        "openvino-smooth",
-        "openvino-float",
-    ]
-    assert found[0].plan == found[3].plan == plan
-    for entry in found:
-        assert entry.plan.reduce_range
-        assert entry.plan.float_layers == plan.float_layers
-        other = "openvino" if entry.runtime == "onnxruntime" else "onnxruntime"
-        assert getattr(entry.plan, other) == getattr(plan, other)
-        assert entry.why.endswith(".")
-    assert found[1].plan.static_ranges == ranges
-    assert not any(e.plan.static_ranges for e in found if e.plan.onnxruntime != "static")
-
-
-def test_variants_that_cannot_be_made_are_left_out() -> None:
-    names = [entry.name for entry in variants(QuantizationPlan(), floats=False)]
-    assert names == ["onnxruntime-dynamic", "openvino-smooth", "openvino-plain"]
-    (first, *_) = variants(QuantizationPlan(openvino="float"), runtimes=["openvino"], floats=False)
-    assert first.name == "openvino-float"
-    static = QuantizationPlan(onnxruntime="static", static_ranges={"layers.0.x": (0.0, 1.0)})
-    assert variants(static)[0].plan == static
-    with pytest.raises(ValueError, match="tensorrt"):
-        variants(QuantizationPlan(), runtimes=["tensorrt"])
 
 
 @pytest.mark.parametrize(
