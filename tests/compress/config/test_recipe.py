@@ -43,6 +43,67 @@ def test_efforts_differ() -> None:
     assert best.distill.epochs > balanced.distill.epochs
 
 
+@pytest.mark.parametrize("effort", ["fast", "balanced", "best"])
+def test_a_recipe_made_in_python_obeys_its_preset(effort: str) -> None:
+    loaded = load_recipe(options={"effort": effort})
+    assert Recipe(effort=effort) == Recipe.preset(effort) == loaded
+    changed = Recipe.preset(effort, seed=1, prune={"heads": 0.5})
+    assert changed == load_recipe(None, ["prune.heads=0.5"], {"effort": effort, "seed": 1})
+    assert changed.prune.steps == loaded.prune.steps  # sections are merged
+
+
+def test_changes_are_merged_and_validated() -> None:
+    recipe = Recipe.preset("best").replace(distill={"epochs": 1.0}, max_drop=2)
+    assert (recipe.distill.epochs, recipe.distill.augment, recipe.max_drop) == (1.0, 7, 2.0)
+    assert recipe.replace(effort="best") == recipe
+    with pytest.raises(RecipeError, match="no key") as caught:
+        recipe.replace(distill={"epoch": 1})
+    assert "distill.epoch" in caught.value.message
+    with pytest.raises(RecipeError, match="'best', and stays it"):
+        recipe.replace(effort="fast")
+    with pytest.raises(RecipeError, match="effort 'quick' does not exist"):
+        Recipe.preset("quick")
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.effort = "fast"  # type: ignore[misc]
+
+
+def test_every_key_says_what_it_means() -> None:
+    for name, field in Recipe.model_fields.items():
+        assert field.description or name in Recipe.sections(), name
+    for name, section in Recipe.sections().items():
+        assert section.__doc__, name
+        for key, field in section.model_fields.items():
+            assert field.description, f"{name}.{key}"
+
+
+PLANTED = """
+from pydantic import Field
+from compress.config.loading import Settings
+
+class Planted(Settings):
+    \"\"\"Settings of the planted stage.\"\"\"
+    share: float = Field(0.5, description="of something")
+
+class Stage:
+    name, Settings = "planted", Planted
+
+STAGE = Stage()
+"""
+
+
+def test_a_planted_stage_has_a_section_and_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import compress.stages
+
+    (tmp_path / "planted.py").write_text(PLANTED)
+    monkeypatch.setattr(compress.stages, "__path__", [*compress.stages.__path__, str(tmp_path)])
+    recipe = load_recipe(None, ["stages=[planted]", "planted.share=0.25"])
+    assert (recipe.stages, recipe.planted.share) == (("planted",), 0.25)
+    with pytest.raises(RecipeError, match=r"no key .planted.shar"):
+        load_recipe(None, ["planted.shar=1"])
+
+
 def test_values_are_yaml() -> None:
     recipe = load_recipe(
         None, ["distill.learning_rate=1e-3", "distill.layers=2", "quantize.reduce_range=yes"]
