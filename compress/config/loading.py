@@ -39,7 +39,7 @@ def read_settings(
     overrides: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What a YAML file says, changed by options and then by overrides.
+    """Read a YAML file, changed by options and then by overrides.
 
     Args:
         what: What the settings are called in errors.
@@ -60,7 +60,7 @@ def read_settings(
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with what `over` says, key by key of nested mappings."""
+    """Return `base` with what `over` says, key by key of nested mappings."""
     result = dict(base)
     for key, value in over.items():
         below = result.get(key)
@@ -70,7 +70,7 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def validated(model: type[Model], content: Mapping[str, Any], what: str) -> Model:
-    """`content` as settings.
+    """Return `content` as settings.
 
     Raises:
         RecipeError: Unknown key (with the nearest one), or unfit value.
@@ -125,7 +125,7 @@ def _set(target: dict[str, Any], override: str) -> None:
 
 
 def _nearest_choice(error: Any) -> str | None:
-    """For a word that is not one of the words to choose from."""
+    """Return a hint for a word that is not one of the words to choose from."""
     if error["type"] != "literal_error" or not isinstance(error["input"], str):
         return None
     choices = re.findall(r"'([^']*)'", error["ctx"]["expected"])
@@ -134,7 +134,7 @@ def _nearest_choice(error: Any) -> str | None:
 
 
 def _nearest_key(key: str, known: Sequence[str]) -> str:
-    """For a key that does not exist, in a section that does."""
+    """Return a hint for a key that does not exist, in a section that does."""
     section, dot, leaf = key.rpartition(".")
     beside = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == section]
     near = get_close_matches(leaf, beside, n=1, cutoff=0.5)

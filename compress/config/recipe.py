@@ -257,7 +257,7 @@ def _check_effort(effort: Any) -> None:
 
 
 def render_recipe(recipe: Recipe, command: str) -> str:
-    """The resolved recipe as YAML that `--recipe` reads back, opening with the command."""
+    """Render the recipe as YAML that `--recipe` reads back, opening with the command."""
     body = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     # A quoted line break in the command would end the comment.
     return f"# {' '.join(command.splitlines())}\n{body}"

@@ -44,7 +44,7 @@ MOST_CANDIDATES = 50_000
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What augmentation knows of a tokenizer and its model's word table.
+    """Facts about a tokenizer and its model's word table that augmentation uses.
 
     Attributes:
         structural: (V,) bool, special tokens, which stay where they are.
@@ -108,7 +108,7 @@ def nearest_tokens(
     count: int = NEIGHBOURS,
     most_candidates: int = MOST_CANDIDATES,
 ) -> Ids:
-    """The tokens most like each of `occurring` by cosine, among those of its kind.
+    """Return the tokens most like each of `occurring` by cosine, among those of its kind.
 
     Args:
         embeddings: (V, E).
@@ -141,7 +141,7 @@ def nearest_tokens(
 
 
 def sample_span(tokens: Ids, rng: np.random.Generator, shortest: float = SHORTEST_SPAN) -> Ids:
-    """A random run of `tokens`, at least `shortest` of its length (and one token)."""
+    """Return a random run of `tokens`, at least `shortest` of its length (and one token)."""
     if len(tokens) < 2:
         return tokens
     length = int(rng.integers(max(1, int(len(tokens) * shortest)), len(tokens) + 1))
@@ -169,7 +169,7 @@ def replace_tokens(
 
 
 def mix_spans(first: Ids, second: Ids, rng: np.random.Generator) -> Ids:
-    """A span of one text followed by a span of another."""
+    """Join a span of one text and a span of another."""
     return np.concatenate([sample_span(first, rng), sample_span(second, rng)])
 
 

@@ -1,4 +1,4 @@
-"""What every stage of a run trains and measures on, made when it is first asked for.
+"""The texts that the stages of a run train and measure on, made when they are first asked for.
 
 The members of a family are taught one after another by the same teacher, which is asked once about
 each text. The training text is the same for all; generated text is new for each member that goes on
@@ -32,7 +32,7 @@ __all__ = ["Material", "Purpose"]
 
 
 class Purpose(IntEnum):
-    """What training texts are drawn for; each purpose has a draw of its own."""
+    """Purposes that training texts are drawn for, each with a draw of its own."""
 
     PROBE = 1  # comparing models without training
     DRAFT = 2  # refitting projections while comparing
@@ -96,7 +96,7 @@ class Material:
 
     @cached_property
     def teacher(self) -> "LeanEncoderWithHead":
-        """A copy on the training device, in evaluation mode."""
+        """Copy of the teacher on the training device, in evaluation mode."""
         return copy.deepcopy(self._teacher).to(self.device).eval()
 
     @cached_property
@@ -111,13 +111,13 @@ class Material:
         return Selection.of(self.teacher, self._selection, texts)
 
     def sample(self, most: int, purpose: Purpose) -> TokenizedTexts:
-        """At most `most` of the labelled training texts: the same ones for the same purpose."""
+        """Return at most `most` labelled training texts: the same ones for the same purpose."""
         return _limited(self.texts, most, np.random.default_rng([self._seed, purpose]))
 
     def pool(
         self, *, most_texts: int, copies: int | None, draw: int
     ) -> tuple[TeacherOutputs, NDArray[np.int64]]:
-        """Texts to learn from, and what the teacher says about them.
+        """Return texts to learn from, and what the teacher says about them.
 
         They are the training text (at most `most_texts`), unlabelled text, and generated
         text, which is new for each draw: a student that meets texts which it, or the model that it

@@ -1,4 +1,4 @@
-"""What the teacher says about each training text: computed once, kept in a file while it fits."""
+"""The teacher's outputs for each training text: computed once, kept in a file while they fit."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -114,7 +114,7 @@ class TeacherOutputs:
         hidden_layers: Sequence[int] = (),
         relation_layer: int | None = None,
     ) -> TeacherBatch:
-        """The outputs for the texts at `indices`, padded as `collate` pads them.
+        """Return the outputs for the texts at `indices`, padded as `collate` pads them.
 
         Args:
             indices: (B,) into the texts.

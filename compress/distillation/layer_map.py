@@ -1,4 +1,4 @@
-"""Which teacher layer each student layer imitates."""
+"""Maps each student layer to the teacher layer that it imitates."""
 
 from collections.abc import Sequence
 

@@ -40,7 +40,7 @@ _log = logging.getLogger("edgepress")
 
 @dataclass(frozen=True)
 class MatchSettings:
-    """How a student is trained to match its teacher.
+    """Settings of training a student to match its teacher.
 
     Attributes:
         epochs: Passes over the texts; may be a fraction.
@@ -190,7 +190,7 @@ def rounding_matters(
     selection: Selection,
     share: float,
 ) -> bool:
-    """Whether INT8 takes the student further from its teacher, by more than `share` of the way.
+    """Return whether INT8 adds more than `share` to the student's distance from its teacher.
 
     Args:
         student: Finished or in training; left as it was.

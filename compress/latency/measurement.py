@@ -60,7 +60,7 @@ def measure_latency_table(
     progress: Progress,
     measure: MeasureShapes = measure_shapes,
 ) -> LatencyTable:
-    """What layers, heads and neurons cost on this machine, in ONNX Runtime on the CPU.
+    """Measure what layers, heads and neurons cost on this machine, in ONNX Runtime on the CPU.
 
     Args:
         config: The largest model that the table is for; of its weights nothing is needed.
@@ -137,7 +137,7 @@ def cached_latency_table(
 
 
 def default_cache_folder() -> Path:
-    """Where tables are kept unless the caller says otherwise: `latency` in the user's cache."""
+    """Return where tables are kept by default: `latency` in the user's cache."""
     return user_cache_dir() / "latency"
 
 
@@ -158,7 +158,7 @@ def _grids(config: LeanEncoderConfig) -> tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def _shapes_to_measure(config: LeanEncoderConfig, seed: int) -> list[Layers]:
-    """Full-size models of several depths, and mixed ones in which grid points take turns."""
+    """Return full-size models of several depths, and mixed ones in which grid points take turns."""
     rng = np.random.default_rng(seed)
     largest, depth = _largest(config), len(config.layers)
     heads, neurons = _grids(config)
@@ -179,7 +179,7 @@ def _shapes_to_measure(config: LeanEncoderConfig, seed: int) -> list[Layers]:
 
 
 def _deck(values: Sequence[int], rng: np.random.Generator) -> Iterator[int]:
-    """The values in random order, again and again in another."""
+    """Yield the values in random order, again and again in another."""
     while True:
         yield from (values[index] for index in rng.permutation(len(values)))
 

@@ -40,7 +40,7 @@ _WORDS = 4096
 
 
 class MeasureShapes(Protocol):
-    """What times models; `measure_shapes` in earnest."""
+    """A function that times models, such as `measure_shapes`."""
 
     def __call__(
         self,
@@ -125,7 +125,7 @@ def measure_shapes(
 def _models(
     config: LeanEncoderConfig, shapes: Sequence[Layers], seed: int
 ) -> Iterator[LeanEncoderWithHead]:
-    """A model for each shape: slices of one with random weights, because drawing those is slow."""
+    """Yield a model for each shape: slices of one, because drawing random weights is slow."""
     layers = [
         {
             "heads": max(layer.heads for layer in members),
@@ -148,7 +148,7 @@ def _models(
 
 
 def _by_position(shapes: Sequence[Layers]) -> list[list[LayerSizes]]:
-    """All first layers, all second ones, and so on."""
+    """Return all first layers, all second ones, and so on."""
     deepest = max(map(len, shapes))
     return [[shape[i] for shape in shapes if i < len(shape)] for i in range(deepest)]
 
@@ -166,7 +166,7 @@ def _turn(
     threads: int | None,
     precision: str,
 ) -> float:
-    """Median milliseconds of one model's turn."""
+    """Return the median milliseconds of one model's turn."""
     session = open_model(path, threads=threads, precision=precision)
     try:
         for batch in warmup:

@@ -47,7 +47,7 @@ class Curve:
             raise ValueError(f"costs of a latency curve are not negative and never fall: {self.ms}")
 
     def at(self, size: int) -> float:
-        """Milliseconds at a size.
+        """Return the milliseconds at a size.
 
         Raises:
             ValueError: The size is beyond the grid: nothing so large was measured.
@@ -61,7 +61,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class LayerCosts:
-    """What one layer costs.
+    """Costs of one layer.
 
     Attributes:
         attention_ms: By number of heads. What a layer costs with nothing left in it (two
@@ -73,7 +73,7 @@ class LayerCosts:
     feed_forward_ms: Curve
 
     def ms(self, heads: int, neurons: int) -> float:
-        """Milliseconds of a layer of these sizes."""
+        """Return the milliseconds of a layer of these sizes."""
         return self.attention_ms.at(heads) + self.feed_forward_ms.at(neurons)
 
 
@@ -93,7 +93,7 @@ class LatencyTable:
     last: LayerCosts
 
     def predict(self, sizes: Sequence[LayerSizes]) -> float:
-        """Milliseconds of a model with these layers.
+        """Return the milliseconds of a model with these layers.
 
         Args:
             sizes: L layers, L at least 1; their head size is the measured models'.
@@ -108,12 +108,12 @@ class LatencyTable:
         return total + sum(self.inner.ms(s.heads, s.intermediate_size) for s in inner)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "LatencyTable":
-        """The table that `to_json` gave.
+        """Return the table that `to_json` gave.
 
         Raises:
             ValueError: It is not a latency table.
@@ -129,12 +129,12 @@ class LatencyTable:
 
 
 def head_grid(heads: int) -> tuple[int, ...]:
-    """Numbers of heads to measure: every one up to 8, then every second."""
+    """Return the numbers of heads to measure: every one up to 8, then every second."""
     return tuple(sorted({*range(min(heads, 8) + 1), *range(8, heads, 2), heads}))
 
 
 def neuron_grid(neurons: int) -> tuple[int, ...]:
-    """Widths to measure: 64, 128, 192, 256, 384, 512, 768 ... - multiples of a vector register.
+    """Return the widths to measure: 64, 128, 192, 256, 384, 512, 768 ..., multiples of a register.
 
     Between powers of two lies one more, so neighbours differ by a third to a half.
     """
@@ -152,7 +152,7 @@ def fit_latency_table(
     heads: Sequence[int],
     neurons: Sequence[int],
 ) -> LatencyTable:
-    """The table whose predictions are nearest to the measured models, relative to each.
+    """Fit the table whose predictions are nearest to the measured models, relative to each.
 
     Non-negative least squares over the rises of each curve, so no cost is negative and none falls
     with size. Errors are relative: a fast model counts as much as a slow one.
@@ -193,7 +193,7 @@ def fit_latency_table(
 
 
 def _row(shape: Sequence[LayerSizes], heads: FloatArray, neurons: FloatArray) -> FloatArray:
-    """How often each unknown of the fit occurs in a model."""
+    """Return how often each unknown of the fit occurs in a model."""
     inner = np.zeros(len(heads) + len(neurons) - 2)
     for sizes in shape[:-1]:
         inner += _rises(sizes, heads, neurons)
@@ -202,7 +202,7 @@ def _row(shape: Sequence[LayerSizes], heads: FloatArray, neurons: FloatArray) ->
 
 
 def _rises(sizes: LayerSizes, heads: FloatArray, neurons: FloatArray) -> FloatArray:
-    """Which share of each step of its two curves a layer climbs."""
+    """Return the share of each step of its two curves that a layer climbs."""
     return np.concatenate(
         [
             ((size - grid[:-1]) / np.diff(grid)).clip(0.0, 1.0)

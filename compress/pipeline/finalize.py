@@ -33,7 +33,7 @@ _COLD_STARTS = 1
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gave.
+    """Outcome of a run.
 
     Attributes:
         report: The final table.
@@ -46,7 +46,7 @@ class Result:
 
 @dataclass(frozen=True)
 class _Decision:
-    """What is recommended so far.
+    """Recommendation so far, and its reasons.
 
     Attributes:
         chosen: None where no candidate met the budget.
@@ -62,7 +62,7 @@ class _Decision:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """The members of the candidates, the slowest first."""
+        """Members of the candidates, the slowest first."""
         return tuple(dict.fromkeys(candidate.member for candidate in self.candidates))
 
 
@@ -287,7 +287,7 @@ def _chosen(choice: Choice, candidates: Iterable[Candidate]) -> Candidate | None
 
 
 def _runtimes_present() -> list[str]:
-    """Runtimes of artifacts that this machine has, the usual first choice first."""
+    """Return the runtimes of artifacts that this machine has, the usual first choice first."""
     from runtimes.registry import devices
 
     found = [device.runtime for device in devices() if device.available and device.device == "cpu"]

@@ -1,4 +1,4 @@
-"""What every part of a run needs."""
+"""Input, settings and family of a run, which all of its parts need."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -50,7 +50,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The model's name for people."""
+        """Name of the model, for people."""
         return Path(self.model).name
 
     @cached_property
@@ -59,7 +59,7 @@ class Job:
         return digest(tool_version(), checkpoint_files(self.checkpoint))
 
     def stock_exports(self) -> StockExports:
-        """What the result is compared with."""
+        """Return the stock exports that the result is compared with."""
         from runtimes.tokenization import Tokenizer
 
         count = self.recipe.quantize.calibration_texts
@@ -75,7 +75,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Family:
-    """The members of a run.
+    """Members of a run.
 
     Attributes:
         members: Exported, the slowest first.

@@ -1,4 +1,4 @@
-"""What a run begins with: the imported model, the data, and what sizes cost on this machine."""
+"""Prepares a run: opens the model and the data, and measures what sizes cost on this machine."""
 
 import logging
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ _LENGTHS = 1024  # quantiles of the training texts' lengths that the latency tab
 
 @dataclass(frozen=True)
 class Start:
-    """What a run begins with.
+    """State that a run begins with.
 
     Attributes:
         encoder: The imported model; None for a family without an importer.
@@ -105,14 +105,14 @@ def prepare(job: Job, config: Any) -> Start:
 
 
 def scratch_of(job: Job) -> Path:
-    """Where this process keeps what the teacher says."""
+    """Return the folder in which this process keeps the teacher's outputs."""
     from compress.system.distributed import rank
 
     return job.workspace.scratch / f"process-{rank()}" if rank() else job.workspace.scratch
 
 
 def latency_table(job: Job, encoder: "Encoder", context: "Context") -> "LatencyTable | None":
-    """What sizes cost on this machine; None where nothing is pruned by it."""
+    """Return what sizes cost on this machine; None where nothing is pruned by it."""
     if not by_latency(job.recipe):
         return None
     from compress.system.distributed import on_main
@@ -158,7 +158,7 @@ def read_data(model: str, data: str, config: Any, columns: NamedColumns, seed: i
 
 
 def local_checkpoint(model: str) -> Path:
-    """The checkpoint's folder; a model of the hub is downloaded, its pickles are not."""
+    """Return the checkpoint's folder; download a model of the hub, but not its pickles."""
     path = Path(model).expanduser()
     if path.exists():
         return path.resolve()

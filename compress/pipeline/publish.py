@@ -1,4 +1,4 @@
-"""The last step of a run: artifact, family and report appear in the output folder."""
+"""Publishes a run: artifact, family and report appear in the output folder."""
 
 import dataclasses
 import shutil
@@ -82,7 +82,7 @@ def _publish(member: Member, target: Path, report: Report, model_name: str, data
 
 
 def _remove_damaged(target: Path) -> None:
-    """An artifact of an earlier run that can no longer be read is not worth refusing for."""
+    """Remove an artifact of an earlier run that can no longer be read."""
     if (target / MANIFEST_NAME).is_file():
         try:
             read_manifest(target)

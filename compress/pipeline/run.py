@@ -113,21 +113,21 @@ def run(
 
 
 def _deadline(recipe: Recipe, started: float) -> float | None:
-    """Until when members are made, so that exporting and measuring them fits into the time too."""
+    """Return until when members are made; exporting and measuring them takes time as well."""
     if recipe.time_budget_minutes is None:
         return None
     return started + 60 * (recipe.time_budget_minutes - _CONCLUSION_MINUTES)
 
 
 def _help(job: Job, start: Start, deadline: float | None) -> None:
-    """What a process does that is not the first one: it takes part in training."""
+    """Take part in training, as a process that is not the first one."""
     if start.encoder is not None and start.context is not None:
         scratch_of(job).mkdir(parents=True, exist_ok=True)
         _staged(job, start.encoder, start.context, deadline)
 
 
 def _family(job: Job, start: Start, deadline: float | None) -> Family:
-    """The family, exported, and what it is to be compared with."""
+    """Return the exported family, and what it is to be compared with."""
     encoder, context = start.encoder, start.context
     staged: list[Staged] = []
     if encoder is not None and context is not None:

@@ -1,4 +1,4 @@
-"""How much each head, neuron and layer matters, measured on real text."""
+"""Measures on real text how much each head, neuron and layer matters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def fisher_importance(
     batch_size: int = 16,
     seed: int = 0,
 ) -> Importance:
-    """Diagonal Fisher information of the masks: sum over batches of squared mask gradients.
+    """Score parts by the masks' diagonal Fisher information: summed squares of batch gradients.
 
     To second order it is how much the loss rises when the part is removed. The loss is that to
     the labels (of classes, cross-entropy); a text without one gets a label drawn from what the
@@ -81,7 +81,7 @@ def divergence_importance(
     batch_size: int = 16,
     seed: int = 0,
 ) -> Importance:
-    """Squared mask gradients of the answers, expected over the teacher's classes; no labels.
+    """Score parts by squared mask gradients of the answers, expected over the teacher's classes.
 
     For a text with the teacher's chances p, a mask m scores
 
@@ -191,7 +191,7 @@ def least_important_layers(
     *,
     progress: Progress,
 ) -> tuple[int, ...]:
-    """The `count` layers that change the answers least when skipped, chosen one after the other.
+    """Return the `count` layers that change the answers least when skipped, chosen one by one.
 
     Each turn skips the layer whose absence, on top of those already skipped, gives the smallest
     KL to the reference.
@@ -226,7 +226,7 @@ def least_important_layers(
 
 
 def _labels(model: "LeanEncoderWithHead", texts: TokenizedTexts, seed: int) -> NDArray[Any]:
-    """The texts' labels; where there is none, one that the model itself would give."""
+    """Return the texts' labels; where there is none, one that the model itself would give."""
     known = texts.labels
     unknown = None if known is None else without_label(known)
     if known is not None and unknown is not None and not unknown.any():

@@ -1,4 +1,4 @@
-"""Which heads and neurons stay under a latency target: dynamic programming over a latency table.
+"""Chooses heads and neurons for a latency target: dynamic programming over a latency table.
 
 Every sublayer must take one of several sizes; each size costs milliseconds and loses the importance
 of the parts that go. The combination that loses least within the target is a multiple-choice
@@ -28,7 +28,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Shape:
-    """What stays of a model of L layers.
+    """Heads and neurons that stay of a model of L layers.
 
     Attributes:
         heads: L ascending tuples of head indices.
@@ -43,7 +43,7 @@ class Shape:
     lost: float
 
     def plan(self) -> "SlicePlan":
-        """For `compress.encoder.surgery.slice_model`; keeps all layers."""
+        """Return the plan for `compress.encoder.surgery.slice_model`; it keeps all layers."""
         from compress.encoder.surgery import SlicePlan
 
         return SlicePlan(heads=dict(enumerate(self.heads)), neurons=dict(enumerate(self.neurons)))
@@ -81,7 +81,7 @@ def choose_sizes(
     smallest_neurons: int = 64,
     bins: int = 4000,
 ) -> Shape | None:
-    """Heads and neurons of the most important model whose predicted latency is within a target.
+    """Choose the most important heads and neurons whose predicted latency is within a target.
 
     Layers stay; of each sublayer the most important parts do. A sublayer that is smaller than
     the smallest size already stays as it is.
@@ -148,7 +148,7 @@ def choose_sizes(
 
 
 def _widths(neurons: int, step: int, smallest: int) -> list[int]:
-    """Widths to choose from, ascending; the present one is always among them."""
+    """Return widths to choose from, ascending; the present one is always among them."""
     first = -(-smallest // step) * step
     return sorted({*range(first, neurons, step), neurons})
 
@@ -161,7 +161,7 @@ def _sublayer(scores: FloatArray, sizes: Sequence[int], ms: Sequence[float]) -> 
 
 
 def _knapsack(groups: Sequence[_Sublayer], spare: float, bins: int) -> list[int]:
-    """The choice of each group that loses least, for at most `spare` ms above all smallest."""
+    """Return the choices that lose least, for at most `spare` ms above the smallest ones."""
     least = np.zeros(bins + 1)  # importance lost by the groups so far, by budget in bins
     taken = np.zeros((len(groups), bins + 1), dtype=np.int64)
     prices = [_prices(group, spare, bins) for group in groups]
@@ -183,6 +183,6 @@ def _knapsack(groups: Sequence[_Sublayer], spare: float, bins: int) -> list[int]
 
 
 def _prices(group: _Sublayer, spare: float, bins: int) -> NDArray[np.int64]:
-    """(K,) what each choice costs above the smallest, in bins, rounded up."""
+    """Return (K,) what each choice costs above the smallest, in bins, rounded up."""
     share = (group.ms - group.ms[0]) / spare * bins
     return np.ceil(share.clip(max=2.0 * bins)).astype(np.int64)

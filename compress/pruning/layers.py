@@ -1,4 +1,4 @@
-"""Which layers stay when a model gets shallower, judged after the rest was repaired.
+"""Chooses the layers that stay in a shallower model, judged after the rest was repaired.
 
 Skipping a layer and looking at the answers misjudges it: least squares makes the layer before it
 stand in, for some layers well and for others badly. On SST-2 the four layers that skipping
@@ -74,7 +74,7 @@ def layers_left(
     *,
     progress: Progress,
 ) -> tuple[int, ...]:
-    """Ascending indices of the layers that stay when the `remove` least important ones go.
+    """Return ascending indices of the layers that stay when the `remove` least important go.
 
     The quick judgement, without repair: which layers the answers to `probe` miss least.
     """

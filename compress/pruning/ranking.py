@@ -1,4 +1,4 @@
-"""Which heads and neurons stay: the most important ones of the whole model, in usable sizes."""
+"""Keeps the most important heads and neurons of the whole model, in usable sizes."""
 
 import heapq
 from collections.abc import Sequence

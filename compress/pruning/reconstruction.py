@@ -29,7 +29,7 @@ _NEGLIGIBLE = 1e-10
 
 @dataclass(frozen=True)
 class Repair:
-    """What was refitted.
+    """Outcome of a repair.
 
     Attributes:
         refitted: Projections whose refitted weights were kept.
@@ -116,7 +116,7 @@ def repair_outputs(
 def refit(
     products: Tensor, targets: Tensor, weight: Tensor, bias: Tensor, damping: float
 ) -> tuple[Tensor, Tensor]:
-    """Weights and bias that minimise |[X 1] [W b]^T - Y|^2 + damping s |W - weight|^2.
+    """Minimise |[X 1] [W b]^T - Y|^2 + damping s |W - weight|^2.
 
     s is the mean diagonal entry of X^T X, so that `damping` has no unit.
 
@@ -170,7 +170,7 @@ class _Stream:
         self._target = target.attention_norm(after)
 
     def enter_feed_forward(self, layer: Any, target: Any, removed: Sequence[Any]) -> None:
-        """The same for the feed-forward network's, which stands in for the layers `removed`."""
+        """Do the same for the feed-forward network, which stands in for the layers `removed`."""
         feed_forward, norm = layer.feed_forward, layer.feed_forward_norm
         self._inputs = (
             self._own[..., :0]
@@ -191,7 +191,7 @@ class _Stream:
         self._wanted = after - self._own
 
     def rows(self) -> tuple[Tensor, Tensor]:
-        """Inputs (n, K) and wanted outputs (n, H) of the real tokens."""
+        """Return inputs (n, K) and wanted outputs (n, H) of the real tokens."""
         real = self._real.bool()
         return self._inputs[real], self._wanted[real]
 
@@ -201,7 +201,7 @@ class _Stream:
         del self._inputs, self._wanted
 
     def _attended(self, layer: Any) -> Tensor:
-        """What the attention's output projection reads, (B, T, heads * head_size)."""
+        """Return what the attention's output projection reads, (B, T, heads * head_size)."""
         seen: list[Tensor] = []
         hook = layer.attention.output.register_forward_pre_hook(
             lambda _, args: seen.append(args[0])
@@ -223,7 +223,7 @@ def _projected(module: Any, inputs: Tensor) -> Tensor:
 def _refit_module(
     module: Any, streams: Sequence[_Stream], damping: float
 ) -> tuple[bool, float, float]:
-    """Refit one projection; whether it was kept, and the held-out error before and after."""
+    """Refit one projection; return whether it was kept, and the held-out errors around it."""
     before = _held_out_error(module, streams)
     if before < _NEGLIGIBLE:
         return False, before, before
@@ -256,7 +256,7 @@ def _refit_module(
 
 
 def _held_out_error(module: Any, streams: Sequence[_Stream]) -> float:
-    """Squared error relative to the wanted output's own size, on text not fitted to."""
+    """Return the squared error, relative to the wanted output's size, on text not fitted to."""
     error, size = 0.0, 0.0
     for stream in streams:
         if not stream.fits:

@@ -88,7 +88,7 @@ def shrink(
     seed: int,
     progress: Progress,
 ) -> Shrunk:
-    """The most faithful model of at most `target_ms`.
+    """Make the most faithful model of at most `target_ms`.
 
     Args:
         model: On the material's device; left as it was.
@@ -180,7 +180,7 @@ def _distance(shrunk: Shrunk) -> float:
 
 
 def _shallowest(model: "LeanEncoderWithHead", table: LatencyTable, target_ms: float) -> int:
-    """The depth at which the model is fast enough as wide as it is, by its widest layers."""
+    """Return the depth at which the model is fast enough as wide as it is, by its widest layers."""
     by_cost = sorted(
         model.config.layer_sizes, key=lambda s: table.inner.ms(s.heads, s.intermediate_size)
     )
@@ -206,7 +206,7 @@ class _Narrowing:
     def narrow(
         self, kept: Sequence[int], kind: Scores, cuts: list[SlicePlan], *, draft: bool
     ) -> "LeanEncoderWithHead | None":
-        """Only the layers `kept`, their heads and neurons chosen by `kind`; None: out of reach.
+        """Keep only the layers `kept`, their parts chosen by `kind`; None where it is out of reach.
 
         Every further cut is appended to `cuts`. A draft is made on fewer texts: good enough to
         compare with other drafts, several times as fast.

@@ -28,7 +28,7 @@ _BINS = 2048
 
 
 class RunningHistogram:
-    """Where values of a stream lie, in memory that does not grow.
+    """Histogram of a stream of values, in memory that does not grow.
 
     The bins cover [-reach, reach], reach being a power of two. A value beyond doubles it: pairs of
     bins are merged, so no value is ever looked at twice.
@@ -64,7 +64,7 @@ class RunningHistogram:
         self.reach *= 2
 
     def least_error_range(self, levels: int = 255, steps: int = 64) -> tuple[float, float]:
-        """The range whose rounding and clipping lose least: mean squared error over all values.
+        """Return the range whose rounding and clipping lose least, by mean squared error.
 
         A few outliers, far from the rest, are cheaper to clip than to make room for; but clipping
         one costs by the square of its distance, so that those that carry weight stay.
@@ -99,7 +99,7 @@ def activation_ranges(
     method: RangeMethod = "error",
     batch_size: int = 16,
 ) -> dict[str, tuple[float, float]]:
-    """Lowest and highest input of each linear layer of the encoder, for `QuantizationPlan`.
+    """Return lowest and highest input of each linear layer of the encoder, for a plan.
 
     Args:
         model: Float; left as it was.

@@ -44,7 +44,7 @@ class LinearCall:
 
 
 def linear_layers(model: "LeanEncoderWithHead") -> dict[str, nn.Linear]:
-    """The matrices that exporters quantize, by the names that plans use (`layers.0.attention.qkv`).
+    """Return the matrices that exporters quantize, by name in plans (`layers.0.attention.qkv`).
 
     The classifier's last one, a row a class, does not pay for it and stays in float, unless its
     classes are the vocabulary.

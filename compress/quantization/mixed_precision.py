@@ -35,7 +35,7 @@ class Try:
 
 @dataclass(frozen=True)
 class Fallback:
-    """What returning layers to float came to.
+    """Outcome of returning layers to float.
 
     Attributes:
         plan: The verified plan with the fewest float layers inside the bound; the plan as it was

@@ -1,4 +1,4 @@
-"""What INT8 costs in each linear layer, emulated in PyTorch: which to return to float first."""
+"""Measures what INT8 costs in each linear layer, emulated in PyTorch."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ __all__ = ["Sensitivity", "layer_sensitivities"]
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What returning one layer to float buys.
+    """Gain of returning one layer to float.
 
     Attributes:
         layer: Its name in plans, such as `layers.2.feed_forward.down`.
@@ -36,7 +36,7 @@ class Sensitivity:
 
     @property
     def gain(self) -> float:
-        """By how much the KL falls (nats); below 0 where it rises by chance."""
+        """Fall of the KL (nats); below 0 where it rises by chance."""
         return self.all_int8 - self.without
 
 
@@ -48,7 +48,7 @@ def layer_sensitivities(
     progress: Progress,
     batch_size: int = 64,
 ) -> list[Sensitivity]:
-    """How far the answers move when all layers are INT8 but one, for each of them, worst first.
+    """Return how far answers move when all layers but one are INT8, for each one, worst first.
 
     Taking one layer out, rather than quantizing it alone, measures what is to be decided: errors of
     layers add up in ways that no single one shows. The divergence from the float model's answers

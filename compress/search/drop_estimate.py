@@ -1,4 +1,4 @@
-"""What a model probably loses, told from the selection split before anything is exported."""
+"""Estimates a model's drop from the selection split, before anything is exported."""
 
 from contextlib import nullcontext
 from typing import TYPE_CHECKING

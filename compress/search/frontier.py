@@ -1,4 +1,4 @@
-"""More members than the recipe's speed-ups name, where the accuracy budget ends.
+"""Asks for more members than the recipe's speed-ups name, where the accuracy budget ends.
 
 Where even the fastest is inside, faster ones are made. Where the fastest inside and the next one
 outside are far apart, and otherwise while there is time, one more is made half way (of the ratio)
@@ -30,7 +30,7 @@ _MARGIN = 1.2
 
 @dataclass(frozen=True)
 class Prospect(Generic[M]):
-    """A member and what is known of it.
+    """A member, and what is known of its speed and drop.
 
     Attributes:
         speedup: Against the unpruned model, by the latency table.
@@ -46,7 +46,7 @@ class Prospect(Generic[M]):
 
 
 def fits(longest_s: float, now: float, deadline: float) -> bool:
-    """Whether one more member, begun now, will probably be finished in time.
+    """Return whether one more member, begun now, will probably be finished in time.
 
     Args:
         longest_s: Seconds that the longest one took.
@@ -62,7 +62,7 @@ def go_beyond(
     *,
     max_drop: float,
 ) -> list[Prospect[M]]:
-    """The candidates, and faster ones until one is outside the budget or out of reach.
+    """Return the candidates, and faster ones until one is outside the budget or out of reach.
 
     Args:
         candidates: By speed-up, ascending; the first one is the unpruned model.
@@ -85,7 +85,7 @@ def fill_gap(
     *,
     max_drop: float,
 ) -> list[Prospect[M]]:
-    """The candidates, and one between the fastest inside and the next one, if they are far apart.
+    """Return the candidates, and one more between the last inside and the next if far apart.
 
     Args:
         candidates: By speed-up, ascending; the first one, which is unpruned, counts as inside.
@@ -112,7 +112,7 @@ def close_in(
     longest_s: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Prospect[M]]:
-    """The candidates and those made until the budget's edge is found or time is up.
+    """Return the candidates and those made until the budget's edge is found or time is up.
 
     Args:
         candidates: By speed-up, ascending; the first one, which is unpruned, counts as inside.
@@ -155,10 +155,10 @@ def close_in(
 
 
 def _fastest_inside(candidates: list[Prospect[M]], max_drop: float) -> int:
-    """Its place."""
+    """Return the index of the fastest candidate within the budget."""
     return max(i for i, c in enumerate(candidates) if i == 0 or c.bound <= max_drop)
 
 
 def _with(candidates: list[Prospect[M]], one: Prospect[M]) -> list[Prospect[M]]:
-    """One more, at its place."""
+    """Insert a candidate, sorted by speed-up."""
     return sorted([*candidates, one], key=lambda candidate: candidate.speedup)

@@ -1,4 +1,4 @@
-"""The members of a family: encoders that the stages made, exported and ready to be measured."""
+"""Members of a family: encoders that the stages made, exported and ready to be measured."""
 
 import logging
 import shutil
@@ -148,7 +148,7 @@ def export_member(
 def fallback_member(
     checkpoint: Path, train: Examples, recipe: Recipe, workspace: Workspace, key: str
 ) -> Member:
-    """A family without an importer: exported by the stock exporters, in INT8, nothing removed.
+    """Export an architecture without an importer by the stock exporters, in INT8, nothing removed.
 
     Raises:
         ModelError: They cannot export it either.
@@ -184,7 +184,7 @@ def fallback_member(
 
 
 def describe_encoder(config: Any) -> str:
-    """Such as `4 layers, 36 heads, FFN 896-1472`."""
+    """Describe sizes, such as `4 layers, 36 heads, FFN 896-1472`."""
     sizes = config.layers
     heads = sum(layer["heads"] for layer in sizes)
     widths = [layer["intermediate_size"] for layer in sizes]
@@ -195,7 +195,7 @@ def describe_encoder(config: Any) -> str:
 
 
 def sample(examples: Examples, count: int) -> Sequence[str | tuple[str, str]]:
-    """`count` evenly spaced texts, so that a sorted file still gives a mixture."""
+    """Return `count` evenly spaced texts, so that a sorted file still gives a mixture."""
     texts = examples.inputs()
     count = min(count, len(texts))
     return [texts[place * len(texts) // count] for place in range(count)]

@@ -36,7 +36,7 @@ _PROBE_TEXTS, _MOST_TRIES = 192, 4
 
 @dataclass(frozen=True)
 class Mixed:
-    """What returning layers to float came to.
+    """Outcome of returning layers to float.
 
     Attributes:
         staged: The member with its plan; None where none brought it inside the budget.
@@ -48,7 +48,7 @@ class Mixed:
 
 
 def variants(staged: Staged, context: "Context") -> list[Staged]:
-    """The chosen member in the schemes that the recipe did not name, two in all.
+    """Return the chosen member in the schemes that the recipe did not name, two in all.
 
     An artifact holds a file for each runtime, so static INT8 for ONNX Runtime shares one with
     OpenVINO without SmoothQuant, and the float files share another. Layers returned to float and

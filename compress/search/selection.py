@@ -1,4 +1,4 @@
-"""Which member of the family is recommended: the fastest one inside the accuracy budget."""
+"""Chooses the member to recommend: the fastest one inside the accuracy budget."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Choice:
 
 
 def probable_drop(drop: ExpectedDrop, confidence: float) -> float:
-    """The drop (points) that the true one stays below with probability `confidence`.
+    """Return the drop (points) that the true one stays below with probability `confidence`.
 
     The selection split is a sample. With `confidence` 0.5 this is the expected drop; more adds a
     multiple of its standard error.
@@ -46,7 +46,7 @@ def choose(
     names: Mapping[str, str],
     target_latency_ms: float | None = None,
 ) -> Choice:
-    """The fastest candidate whose drop is within the budget.
+    """Choose the fastest candidate whose drop is within the budget.
 
     A candidate counts as within the budget when its drop stays below `max_drop` with probability
     `confidence`; if none does, when its measured drop stays below it. Of those that are as fast as
@@ -96,7 +96,7 @@ def choose(
 
 @dataclass(frozen=True)
 class _Considered:
-    """What decides of a candidate that was measured.
+    """Figures that decide about a measured candidate.
 
     Attributes:
         row_id: Its row.
@@ -120,7 +120,7 @@ class _Considered:
 def _considered(
     candidates: Sequence[Row], names: Mapping[str, str]
 ) -> tuple[list[_Considered], list[str]]:
-    """The candidates that were measured, and a sentence for each other."""
+    """Return the candidates that were measured, and a sentence for each other."""
     found, reasons = list[_Considered](), list[str]()
     paired = all(row.speedup is not None for row in candidates if row.error is None)
     for row in candidates:

@@ -1,4 +1,4 @@
-"""What a stage is, and what it is given. Nothing here loads torch."""
+"""Defines a stage and what it is given. Nothing here loads torch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ def _never(_: "LeanEncoderWithHead") -> bool:
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage may use.
+    """Everything that a stage may use.
 
     Attributes:
         recipe: All settings; a stage reads its own section.

@@ -14,7 +14,7 @@ __all__ = ["EncoderState", "Provenance", "original_entry"]
 
 @dataclass(frozen=True)
 class Provenance:
-    """What is left, in the teacher's own numbering.
+    """Parts that are left, in the teacher's own numbering.
 
     Attributes:
         layers: By layer, the teacher's layer that it was.
@@ -67,7 +67,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class EncoderState:
-    """What stages decide by; beside it, the lineage tells people what was done.
+    """Facts that stages decide by; beside them, the lineage tells people what was done.
 
     Attributes:
         stages_applied: Stages that changed the weights so far.

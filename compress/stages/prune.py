@@ -153,7 +153,7 @@ class Prune:
 def _by_shares(
     whole: Any, scores: "Importance | None", context: Context
 ) -> tuple[Any, tuple[int, ...], "tuple[SlicePlan, ...]"]:
-    """The model without the shares that the settings name, which of its layers are left, and how.
+    """Return the model without the settings' shares, the layers that are left, and the cuts.
 
     Each turn removes as much as the others and is repaired towards the whole model. `scores` are
     the whole model's, if they are known.
@@ -181,7 +181,7 @@ def _by_shares(
 
 
 def _plan(model: Any, scores: "Importance | None", turn: int, context: Context) -> "SlicePlan":
-    """What stays after this turn."""
+    """Plan what stays after this turn."""
     from compress.corpus.corpus import Purpose
     from compress.encoder.surgery import SlicePlan
     from compress.pruning.importance import fisher_importance
@@ -229,7 +229,7 @@ def _plan(model: Any, scores: "Importance | None", turn: int, context: Context) 
 
 
 def _share_now(share: float, turn: int, turns: int) -> float:
-    """The share of what is there now that `turn` removes, so that all remove `share` in all."""
+    """Return the share of what is there now to remove, so that all turns remove `share` in all."""
     left = 1 - share * (turn - 1) / turns
     return (share / turns) / left
 

@@ -1,4 +1,4 @@
-"""The folder a run writes to: whose it is, and the checkpoints that let a killed run go on.
+"""The folder that a run writes to: its owner, and the checkpoints that let a killed run go on.
 
     OUT/
       artifact/  family/  report.html/.md/.csv/.json  recipe.yaml  run.log     for the user
@@ -66,12 +66,12 @@ class Workspace:
 
     @property
     def artifact(self) -> Path:
-        """Where the recommended artifact is published."""
+        """Folder that the recommended artifact is published in."""
         return self.out / "artifact"
 
     @property
     def family(self) -> Path:
-        """Where the other members are published."""
+        """Folder that the other members are published in."""
         return self.out / "family"
 
     @property
@@ -80,15 +80,15 @@ class Workspace:
         return self.out / "run.log"
 
     def member(self, key: str) -> Path:
-        """Where an exported member lies."""
+        """Return the folder of an exported member."""
         return self._private / "members" / key
 
     def stock(self, name: str, key: str) -> Path:
-        """Where a rival's export lies."""
+        """Return the folder of a stock export."""
         return self._private / "stock" / f"{name}-{key}"
 
     def encoder(self, key: str) -> Path:
-        """Where an encoder's checkpoint lies; it can be opened with `from_pretrained`."""
+        """Return the folder of an encoder's checkpoint; `from_pretrained` opens it."""
         return self._private / "encoders" / key
 
     def fill(self, folder: Path, write: Callable[[Path], None]) -> Path:
