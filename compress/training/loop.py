@@ -25,10 +25,10 @@ Batch = TypeVar("Batch")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good the model is at one moment.
+    """Quality of the model at one moment.
 
     Attributes:
-        score: Compared as tuples; larger is better.
+        score: Compared as a tuple; larger is better.
         figures: Shown beside the progress bar.
     """
 
@@ -38,7 +38,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a training run did.
+    """Outcome of a training run.
 
     Attributes:
         steps: Optimizer steps taken.
@@ -83,7 +83,7 @@ def fit(
         epochs: Passes; a fraction stops part of the way. 0 only evaluates.
         learning_rate: Peak of the schedule.
         progress: Told of each step.
-        description: What the bar says.
+        description: Label of the progress bar.
         warmup: Share of the steps in which the learning rate rises to its peak.
         weight_decay: AdamW's; biases and normalisation are exempt.
         max_gradient_norm: Gradients are clipped to it.
@@ -93,8 +93,8 @@ def fit(
         evaluate: Called before the first step and then `evaluations` times, evenly spaced, the
             last time after the last step; the weights with the best score are kept.
         evaluations: See `evaluate`.
-        last_phase: (share of the steps, what to call then): if it answers true, the model computes
-            otherwise from there on, so that earlier weights no longer compete.
+        last_phase: (share of the steps, function to call then). If it returns true, the model
+            computes differently from there on, so earlier weights no longer compete.
     """
     start = time.monotonic()
     device = next(model.parameters()).device
@@ -173,7 +173,7 @@ class _Best:
 def _endless(
     batches: Callable[[int], Sequence[Batch]], first: Sequence[Batch], steps: int
 ) -> Iterator[Batch]:
-    """`steps` batches from as many epochs as it takes."""
+    """Yield `steps` batches from as many epochs as it takes."""
     epoch, current = 0, first
     for step in range(steps):
         if step - epoch * len(first) == len(current):
@@ -183,7 +183,7 @@ def _endless(
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Matrices decay; biases and normalisation weights, which are vectors, do not."""
+    """Split the parameters: matrices decay; vectors (biases, normalisation) do not."""
     trained = [p for p in model.parameters() if p.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
@@ -192,7 +192,11 @@ def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, o
 
 
 def _linear(steps: int, warmup: float) -> Callable[[int], float]:
-    """Multiplier of the learning rate: up to 1 over the warm-up, then down to 0."""
+    """Return the learning rate's multiplier: up to 1 over the warm-up, then down to 0.
+
+    Transformers' `get_linear_schedule_with_warmup` begins at 0 and so wastes the first step: it
+    would train other weights.
+    """
     rising = max(1, round(steps * warmup))
 
     def multiplier(step: int) -> float:
@@ -205,7 +209,7 @@ def _linear(steps: int, warmup: float) -> Callable[[int], float]:
 
 @contextmanager
 def _training(model: nn.Module, dropout: bool, seed: int) -> Iterator[None]:
-    """The mode for training, with a random state of its own; afterwards everything as before."""
+    """Switch to training, with a random state of its own; restore both afterwards."""
     before = model.training
     with torch.random.fork_rng(), torch.enable_grad():
         torch.manual_seed(seed)
