@@ -10,23 +10,19 @@ ENGLISH, CHINESE = (ROOT / name for name in ("README.md", "README.zh-CN.md"))
 
 
 def commands(path: Path) -> list[str]:
-    """Lines of code blocks, without the comments behind them."""
-    found, fenced = [], False
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("```"):
-            fenced = not fenced
-        elif fenced or re.match(r" {4}[a-z.]", line):
-            found.append(re.sub(r"\s+#.*", "", line).strip())
-    return found
+    """Lines of code blocks, without the comments behind them; drawings in text are translated."""
+    blocks = re.findall(r"^```(?:bash|python)\n(.*?)^```$", path.read_text("utf-8"), re.M | re.S)
+    lines = [re.sub(r"\s+#.*", "", line).strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
 
 
 def spans(path: Path) -> list[str]:
-    """What stands between backticks in the text."""
+    """Inline code of the text."""
     return sorted(re.findall(r"`([^`\n]+)`", path.read_text(encoding="utf-8")))
 
 
 def numbers(path: Path) -> list[str]:
-    """All figures, in order of their size: languages order sentences differently."""
+    """All figures, sorted: languages order sentences differently."""
     return sorted(re.findall(r"\d+(?:\.\d+)?", path.read_text(encoding="utf-8")))
 
 
