@@ -9,10 +9,10 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 __all__ = ["PAGES", "main", "stale_pages"]
 
@@ -51,20 +51,36 @@ def command_page() -> str:
 
 
 def recipe_page() -> str:
-    """Describe every recipe key, and the settings of `compress train`."""
-    from compress.config.recipe import Recipe
+    """Describe every recipe key, what each effort changes, and the settings of `compress train`."""
+    from compress.config.recipe import Effort, Recipe
     from compress.training.settings import TrainingSettings
 
+    heads = ("key", "type", "default", "meaning")
+    efforts = get_args(Effort)
+    values = {effort: dict(_flat(Recipe.preset(effort).model_dump())) for effort in efforts}
+    differing = [
+        (_code(key), *(_code(_yaml(values[effort][key])) for effort in efforts))
+        for key in values["balanced"]
+        if key != "effort" and len({str(values[effort][key]) for effort in efforts}) > 1
+    ]
     parts = [
         "# Recipe keys",
         "A key is set on the command line (`compress MODEL --data DATA max_drop=0.5 "
         "distill.epochs=2`), in a YAML file (`--recipe FILE`), or in Python. The order is: effort "
         "preset, file, options, `KEY=VALUE`. Unknown keys are refused, with the nearest one. "
         "`out/recipe.yaml` holds every key as the run resolved it.",
-        *_settings("Run", Recipe, ""),
+        "## Run",
+        _table(heads, list(_keys(Recipe, values["balanced"]))),
+    ]
+    for name, section in sorted(Recipe.sections().items()):
+        parts += [f"## {name}", _paragraphs(inspect.cleandoc(section.__doc__ or ""))]
+        parts.append(_table(heads, list(_keys(section, values["balanced"], f"{name}."))))
+    parts += [
+        "## What each effort changes",
+        _table(("key", *map(_code, efforts)), differing),
         "## Training a teacher",
         "`compress train BASE --data DATA KEY=VALUE ...`",
-        _table(("key", "type", "default", "meaning"), [row for row, _ in _keys(TrainingSettings)]),
+        _table(heads, list(_keys(TrainingSettings, TrainingSettings().model_dump()))),
     ]
     return _page(parts)
 
@@ -179,43 +195,27 @@ def _option(parameter: Any) -> tuple[str, ...]:
     )
 
 
-def _settings(title: str, model: Any, prefix: str) -> Iterator[str]:
-    """Yield a heading and a table for a class of settings, then those of its sections."""
-    keys = list(_keys(model, prefix))
-    yield f"## {title}"
-    if model.__doc__ and prefix:
-        yield _paragraphs(inspect.cleandoc(model.__doc__))
-    yield _table(
-        ("key", "type", "default", "meaning"), [row for row, section in keys if section is None]
-    )
-    for row, section in keys:
-        if section is not None:
-            key = row[0].strip("`")
-            yield from _settings(key, section, f"{key}.")
-
-
-def _keys(model: Any, prefix: str = "") -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield each key's table row and, where it is a section of keys, its class."""
-    from pydantic import BaseModel
-
+def _keys(model: Any, values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, ...]]:
+    """Yield a table row for each key of a class of settings."""
     for name, field in model.model_fields.items():
-        section = field.annotation
-        is_section = isinstance(section, type) and issubclass(section, BaseModel)
-        default = field.get_default(call_default_factory=True)
         limits = ", ".join(
             f"{sign} {getattr(limit, attribute)}"
             for limit in field.metadata
             for attribute, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
             if getattr(limit, attribute, None) is not None
         )
-        kind = _type(section) + (f", {limits}" if limits else "")
-        row = (
-            _code(f"{prefix}{name}"),
-            kind,
-            "" if is_section else _code(_yaml(default)),
-            field.description or "",
-        )
-        yield row, section if is_section else None
+        kind = _type(field.annotation) + (f", {limits}" if limits else "")
+        key = f"{prefix}{name}"
+        yield _code(key), kind, _code(_yaml(values[key])), field.description or ""
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys and their values."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _yaml(value: Any) -> str:
@@ -234,6 +234,8 @@ def _yaml(value: Any) -> str:
 def _type(annotation: Any) -> str:
     """Name a type for people."""
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(arguments[0])
     if origin is Literal:
         return " or ".join(f"`{choice}`" for choice in arguments)
     if origin in (Union, UnionType):
