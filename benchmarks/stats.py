@@ -19,6 +19,7 @@ __all__ = [
     "paired_difference_interval",
     "paired_ratio_interval",
     "percentile_interval",
+    "ranks",
     "ratio_difference_interval",
     "ratio_interval",
     "wilson_interval",
@@ -257,6 +258,20 @@ def _as_rounds(samples: ArrayLike) -> FloatArray:
     if values.ndim != 2 or values.size == 0:
         raise ValueError(f"needs samples of shape (N,) or (R, S), got {values.shape}")
     return values
+
+
+def ranks(values: ArrayLike) -> FloatArray:
+    """Return the ranks of N values, 1 for the least; equal values share the mean of theirs.
+
+    Returns:
+        (N,); NaN throughout where a value is NaN, which has no rank.
+    """
+    given = np.asarray(values, dtype=np.float64)
+    if np.isnan(given).any():
+        return np.full(given.shape, np.nan)
+    _, inverse, counts = np.unique(given, return_inverse=True, return_counts=True)
+    means = np.cumsum(counts) - (counts - 1) / 2
+    return np.asarray(means[inverse], dtype=np.float64)
 
 
 def _same_length(first: ArrayLike, second: ArrayLike) -> tuple[FloatArray, FloatArray]:

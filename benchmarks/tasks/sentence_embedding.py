@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop
 from benchmarks.metrics import Drop, Metric
+from benchmarks.stats import ranks
 from benchmarks.tasks import regression
 from benchmarks.tasks.regression import drop_by_class
 
@@ -52,8 +52,8 @@ def cosines(vectors: Vectors) -> NDArray[np.float64]:
 
 def _ranks(vectors: Vectors, examples: Examples) -> tuple[NDArray[np.float32], Examples]:
     """Ranks of the pairs by cosine, (P, 1), and the pairs with those of their scores."""
-    own = rankdata(cosines(vectors)).astype(np.float32)[:, None]
-    true = rankdata(examples.labels[::2])
+    own = ranks(cosines(vectors)).astype(np.float32)[:, None]
+    true = ranks(examples.labels[::2])
     pairs = Examples(examples.texts[::2], true, ("score",), problem_type="regression")
     return own, pairs
 

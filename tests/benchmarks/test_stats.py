@@ -133,3 +133,12 @@ def test_pairing_removes_what_both_share():
 def test_what_has_no_interval_is_refused(call):
     with pytest.raises(ValueError, match=r"."):
         call()
+
+
+@fast
+@given(st.lists(st.sampled_from([-2.5, 0.0, 1.0, 1.5, 7.0]) | st.floats(-9, 9), max_size=40))
+def test_ranks_are_those_of_scipy(values):
+    scipy_stats = pytest.importorskip("scipy.stats")
+
+    assert np.array_equal(stats.ranks(values), scipy_stats.rankdata(values))
+    assert np.isnan(stats.ranks([*values, np.nan])).all()
