@@ -17,12 +17,10 @@ from export.folds import Folds
 from export.graph import CONTRIB, GraphBuilder
 from export.quantization import QuantizationPlan, activation_scale, quantize_columns
 from export.weights import LeanWeights, Linear
+from runtimes.base import MASKED
 from runtimes.errors import ModelError
 
 __all__ = ["Dialect", "OnnxRuntimeDialect", "PortableDialect"]
-
-# Added to the score of a padded key; as in compress.encoder.modules.
-_MASKED_SCORE = -30000.0
 
 
 class Dialect(Protocol):
@@ -85,7 +83,7 @@ class PortableDialect:
         """(B, 1, 1, T), 0 for tokens and very negative for padding."""
         mask = self.graph.node("Cast", attention_mask, to=TensorProto.FLOAT)
         one = self.graph.constant("one", np.array(1.0, np.float32))
-        score = self.graph.constant("masked_score", np.array(-_MASKED_SCORE, np.float32))
+        score = self.graph.constant("masked_score", np.array(-MASKED, np.float32))
         mask = self.graph.node("Mul", self.graph.node("Sub", mask, one), score)
         return self.graph.node("Unsqueeze", mask, self.graph.shape(1, 2))
 

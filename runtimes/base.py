@@ -14,9 +14,16 @@ from numpy.typing import NDArray
 
 from runtimes.errors import UsageError
 
-__all__ = ["Array", "DeviceInfo", "Runtime", "Session", "known_options"]
+__all__ = ["MASKED", "Array", "DeviceInfo", "Runtime", "Session", "known_options"]
 
 Array = NDArray[Any]
+
+MASKED = -30000.0
+"""The score, or the logit, of what may not be chosen: padding, and tokens outside of an answer.
+
+Large enough that exp() underflows to exactly zero in every precision, small enough that float16 and
+bfloat16 hold it and a row of nothing but padding gives no NaN.
+"""
 
 
 @dataclass(frozen=True)
@@ -68,13 +75,26 @@ class Runtime(Protocol):
 
     Attributes:
         NAME: The runtime's name; equals the module's file name.
-        FORMATS: Model formats it opens, of `"onnx"`, `"openvino"`, `"huggingface"`.
+        TITLE: The name in tables (`"ONNX Runtime"`).
+        PREFERENCE: Runtimes are tried and listed by this number, the least first.
+        FORMATS: Model formats it opens, such as `"onnx"`, `"openvino"`, `"huggingface"`.
+        MODEL_FILES: Where the usual exporters put its model in a folder, most specific first; empty
+            for a runtime that opens checkpoints only.
+        DISTRIBUTIONS: Packages on PyPI whose versions decide its speed and its answers. The first
+            is the one to install.
+        REQUIREMENT: What `pip install` needs to run an artifact of today; empty for a runtime that
+            opens checkpoints only.
         TUNABLE: Sets of `options` that may be faster than none, on one device or another; the
             first is empty.
     """
 
     NAME: str
+    TITLE: str
+    PREFERENCE: int
     FORMATS: Sequence[str]
+    MODEL_FILES: Sequence[str]
+    DISTRIBUTIONS: Sequence[str]
+    REQUIREMENT: str
     TUNABLE: Sequence[Mapping[str, Any]]
 
     def devices(self) -> list[DeviceInfo]:

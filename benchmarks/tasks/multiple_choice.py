@@ -9,13 +9,12 @@ from benchmarks.expected import ExpectedDrop
 from benchmarks.expected import expected_drop as expected
 from benchmarks.metrics import Drop, Metric
 from benchmarks.tasks.regression import changed, drop_by_class
+from runtimes.base import MASKED
 
 __all__ = ["by_question", "changed", "drop", "drop_by_class", "expected_drop", "metric"]
 
 Logits = NDArray[np.float32]
 """(N, 1): the score of each pair of prompt and choice."""
-
-_NOT_THERE = -30000.0  # where a question has fewer choices than others
 
 
 def metric(logits: Logits, examples: Examples) -> Metric:
@@ -47,7 +46,8 @@ def by_question(
     places = np.empty(len(rows), dtype=np.int64)
     order = np.argsort(rows, kind="stable")
     places[order] = np.concatenate([np.arange(count) for count in counts])
-    scores = np.full((len(counts), counts.max()), _NOT_THERE, dtype=np.float32)
+    # A question may have fewer choices than others.
+    scores = np.full((len(counts), counts.max()), MASKED, dtype=np.float32)
     scores[rows, places] = logits[:, 0]
     right = np.zeros(scores.shape)
     right[rows, places] = examples.labels

@@ -2,10 +2,9 @@
 
 from torch import Tensor
 
-__all__ = ["NOWHERE", "all_answers", "over_tokens"]
+from runtimes.base import MASKED
 
-NOWHERE = -30000.0
-"""The logit of tokens at which no answer starts or ends."""
+__all__ = ["all_answers", "over_tokens"]
 
 
 def all_answers(logits: Tensor, attention_mask: Tensor | None, head: str) -> Tensor:
@@ -28,8 +27,8 @@ def over_tokens(logits: Tensor, inside: Tensor | None) -> Tensor:
 
     Args:
         logits: Of question answering.
-        inside: (B, T), false where no answer can be: the logit there is `NOWHERE`; or None.
+        inside: (B, T), false where no answer can be: the logit there is `MASKED`; or None.
     """
     if inside is not None:
-        logits = logits.masked_fill(~inside[..., None], NOWHERE)
+        logits = logits.masked_fill(~inside[..., None], MASKED)
     return logits.transpose(1, 2).flatten(0, 1)

@@ -51,9 +51,9 @@ from compress.encoder.layers import (
     TokenHead,
 )
 from compress.encoder.masks import EncoderMasks
+from runtimes.base import MASKED
 
 __all__ = [
-    "MASKED_SCORE",
     "LeanEncoderForMaskedLM",
     "LeanEncoderForMultipleChoice",
     "LeanEncoderForQuestionAnswering",
@@ -67,11 +67,6 @@ __all__ = [
     "build",
     "read",
 ]
-
-# Added to the score of a padded key. Large enough that exp() underflows to exactly zero in every
-# precision, small enough that float16 and bfloat16 hold it and a row of nothing but padding
-# gives no NaN.
-MASKED_SCORE = -30000.0
 
 
 @dataclass
@@ -163,7 +158,7 @@ class LeanEncoderModel(LeanEncoderPreTrainedModel):
         hidden = self.embeddings(input_ids, token_type_ids)
         padding = None
         if attention_mask is not None:
-            padding = (1.0 - attention_mask.to(hidden.dtype)) * MASKED_SCORE
+            padding = (1.0 - attention_mask.to(hidden.dtype)) * MASKED
             padding = padding[:, None, None, :]  # (B, 1, 1, T)
         hidden_states, qkvs = [hidden], []
         for index, layer in enumerate(self.layers):

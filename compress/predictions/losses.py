@@ -5,6 +5,8 @@ import math
 from torch import Tensor
 from torch.nn import functional as F
 
+from runtimes.base import MASKED
+
 __all__ = ["hidden_state_loss", "label_loss", "relation_loss", "soft_target_loss"]
 
 QKV = tuple[Tensor, Tensor, Tensor]
@@ -95,7 +97,7 @@ def _relation(x: Tensor, heads: int, attention_mask: Tensor | None, scaled: bool
     x = x.reshape(batch, heads, length, width)
     scores = x @ x.transpose(-1, -2) / math.sqrt(width)
     if attention_mask is not None:
-        scores = scores + (1.0 - attention_mask[:, None, None].to(scores.dtype)) * -30000.0
+        scores = scores + (1.0 - attention_mask[:, None, None].to(scores.dtype)) * MASKED
     return F.log_softmax(scores, dim=-1)
 
 

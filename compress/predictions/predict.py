@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from compress.data.tokenized import TokenizedTexts, collate
-from compress.encoder.answers import NOWHERE
 from compress.predictions.decisions import decided
 from compress.predictions.objective import Objective
+from runtimes.base import MASKED
 
 if TYPE_CHECKING:
     from compress.encoder.masks import EncoderMasks
@@ -39,7 +39,7 @@ def predict_logits(
     width = model.config.outputs
     if texts.allowed is not None:  # a decision among the tokens of the longest text
         width = int(texts.lengths.max())
-    logits = np.full((texts.decision_count, width), NOWHERE, dtype=np.float32)
+    logits = np.full((texts.decision_count, width), MASKED, dtype=np.float32)
     training = model.training
     model.eval()
     with torch.inference_mode():

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from compress.data.tokenized import TokenizedTexts, collate
 from compress.system.progress import Progress
+from runtimes.base import MASKED
 
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead
@@ -155,7 +156,7 @@ class _Stream:
         ids, types = batch["input_ids"], batch.get("token_type_ids")
         mask = batch.get("attention_mask")
         self._real = torch.ones_like(ids) if mask is None else mask
-        self._padding = None if mask is None else (1.0 - mask[:, None, None].float()) * -30000.0
+        self._padding = None if mask is None else (1.0 - mask[:, None, None].float()) * MASKED
         with torch.no_grad():
             self._own = pruned.encoder.embeddings(ids, types)
             self._target = original.encoder.embeddings(ids, types)
