@@ -3,14 +3,15 @@
 import os
 import platform
 import subprocess
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from runtimes.fingerprint import usable_cores
 from runtimes.processor import processor_flags, processor_info
+from runtimes.registry import get_runtime, runtime_names
+from runtimes.versions import installed_versions
 
-__all__ = ["CPU_FLAGS", "LIBRARIES", "describe_environment"]
+__all__ = ["CPU_FLAGS", "describe_environment", "libraries"]
 
 CPU_FLAGS = (
     "avx2",
@@ -28,19 +29,12 @@ CPU_FLAGS = (
 )
 """Instruction sets that decide how fast, and whether correctly, INT8 and BF16 run here."""
 
-LIBRARIES = (
-    "edgepress",
-    "torch",
-    "transformers",
-    "tokenizers",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "openvino",
-    "onnx",
-    "nncf",
-    "numpy",
-)
-"""Distributions whose version changes the numbers."""
+
+def libraries() -> tuple[str, ...]:
+    """Return the distributions whose version changes the numbers: ours, each runtime's, and those
+    that models are made with."""
+    of_runtimes = [d for name in runtime_names() for d in get_runtime(name).DISTRIBUTIONS]
+    return ("edgepress", *of_runtimes, "tokenizers", "onnx", "nncf", "numpy")
 
 
 def describe_environment() -> dict[str, Any]:
@@ -72,7 +66,7 @@ def describe_environment() -> dict[str, Any]:
         "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "os": _operating_system(),
         "python": platform.python_version(),
-        "libraries": _versions(),
+        "libraries": installed_versions(*libraries()),
         "gpus": _gpus(),
     }
 
@@ -102,16 +96,6 @@ def _operating_system() -> str:
             name = f"macOS {platform.mac_ver()[0]}"
     kernel = f"{platform.system()} {platform.release()}"
     return f"{name} ({kernel})" if name else kernel
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for name in LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _gpus() -> list[str]:

@@ -26,7 +26,7 @@ class Subject:
             it by hand), `"artifact"` (a folder of ours), or `"export"` (a bare folder with
             a model file, `tokenizer.json` and `config.json`).
         path: That folder.
-        runtime: `"pytorch"`, `"onnxruntime"`, `"openvino"`.
+        runtime: Name of a runtime (`"onnxruntime"`).
         device: Device asked for; the report says which one really executed.
         precision: For an artifact, take its model of this precision (None: the first for the
             runtime); for an export, what its file holds (None: a float model whose precision the
@@ -125,10 +125,9 @@ def _model_files(subject: Subject) -> list[Path]:
                 variants = manifest.variants(model.runtime, model.precision)
                 return [subject.path / variant.path for variant in variants.values()]
     else:
-        from runtimes.loading import MODEL_FILES
+        from runtimes.registry import get_runtime
 
-        names = MODEL_FILES.get(subject.runtime, ())
-        for name in names:
+        for name in get_runtime(subject.runtime).MODEL_FILES:
             if (subject.path / name).is_file():
                 return [subject.path / name]
     raise ArtifactError(f"{subject.path} holds no model file for {subject.runtime}")

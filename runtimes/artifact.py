@@ -7,7 +7,6 @@ a readable manifest is therefore never half an artifact: it is none.
 
 import dataclasses
 import hashlib
-import importlib.metadata
 import json
 import os
 import shutil
@@ -25,6 +24,7 @@ from runtimes.manifest import (
     parse,
     render,
 )
+from runtimes.versions import installed_version
 
 __all__ = [
     "FORMAT_VERSION",
@@ -197,10 +197,8 @@ def _sha256(path: Path) -> str:
 
 
 def _tool() -> str:
-    try:
-        return f"edgepress {importlib.metadata.version('edgepress')}"
-    except importlib.metadata.PackageNotFoundError:  # run from a source tree
-        return "edgepress"
+    version = installed_version("edgepress")  # None where it is run from a source tree
+    return "edgepress" if version is None else f"edgepress {version}"
 
 
 def _fsync(path: Path) -> None:

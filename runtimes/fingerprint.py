@@ -1,7 +1,6 @@
 """What device this is, as far as it decides which settings are fastest."""
 
 import hashlib
-import importlib.metadata
 import math
 import os
 import platform
@@ -9,11 +8,12 @@ from functools import cache
 from pathlib import Path
 
 from runtimes.processor import processor_info
+from runtimes.registry import artifact_runtimes, get_runtime
+from runtimes.versions import installed_versions
 
 __all__ = ["describe_device", "device_key", "usable_cores"]
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
-_LIBRARIES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tokenizers")
 
 
 def device_key() -> str:
@@ -24,8 +24,10 @@ def device_key() -> str:
 @cache
 def describe_device() -> str:
     """Processor, usable cores, and versions of the libraries that run models, in a line."""
-    versions = [f"{name} {found}" for name in _LIBRARIES if (found := _version(name)) is not None]
-    return ", ".join([f"{_processor()}, {usable_cores()} cores", *versions])
+    libraries = [d for name in artifact_runtimes() for d in get_runtime(name).DISTRIBUTIONS]
+    versions = installed_versions(*libraries, "tokenizers")
+    named = [f"{name} {version}" for name, version in versions.items()]
+    return ", ".join([f"{_processor()}, {usable_cores()} cores", *named])
 
 
 def usable_cores() -> int:
@@ -48,10 +50,3 @@ def _processor() -> str:
         if key in info:
             return f"{platform.machine()} {info[key]}"
     return f"{platform.machine()} {platform.processor()}".strip()
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -22,19 +22,13 @@ from runtimes.pipeline import Predictor
 from runtimes.pool import SessionPool
 from runtimes.pooling import read_pooling
 from runtimes.processor import processor_flags, saturates
-from runtimes.registry import get_runtime, get_task, runtime_names
+from runtimes.registry import artifact_runtimes, get_runtime, get_task
 from runtimes.tokenization import INPUT_NAMES, TextInput, Tokenizer
-from runtimes.tuning import Setting, keep_tuning, read_tuning
+from runtimes.tuning import Setting, install_hint, keep_tuning, read_tuning
 from runtimes.tuning import tune as measure_settings
 from runtimes.variants import TwoVariants
 
-__all__ = ["MODEL_FILES", "load", "open_checkpoint", "open_model_folder"]
-
-# Where the usual exporters put a model, by runtime, most specific first.
-MODEL_FILES = {
-    "onnxruntime": ("model.onnx", "onnx/model.onnx"),
-    "openvino": ("openvino_model.xml", "model.xml", "openvino/model.xml"),
-}
+__all__ = ["load", "open_checkpoint", "open_model_folder"]
 
 # What an artifact answers before its first caller does: libraries allocate in the first run.
 _WARMING = "The first answer takes longer than those that follow it."
@@ -59,7 +53,7 @@ def load(
 
     Args:
         folder: Folder with a `manifest.json`.
-        runtime: `"onnxruntime"` or `"openvino"`; None takes the first of the manifest's models
+        runtime: Name of a runtime (`"onnxruntime"`); None takes the first of the manifest's models
             whose runtime is installed and has the device.
         device: Device to run on, e.g. `"cpu"`, `"cuda"`, `"gpu"`, `"npu"` (`runtimes.devices()`).
         threads: Threads within an operation; None lets the library use all cores.
@@ -143,7 +137,7 @@ def load(
 
 def _measured(folder: Path, texts: Sequence[TextInput]) -> Setting:
     """The fastest setting; where it cannot be kept, that is warned of."""
-    found = measure_settings(folder, texts, save=False)
+    found = measure_settings(folder, texts, save=False, open_with=load)
     try:
         keep_tuning(folder, found)
     except OSError as error:
@@ -199,8 +193,7 @@ def open_model_folder(
     """Open a bare export: a model file with `tokenizer.json` and `config.json` beside it.
 
     Args:
-        folder: Holds `model.onnx`, `openvino_model.xml` or `model.xml` (or one in `onnx/`,
-            `openvino/`).
+        folder: Holds one of the `MODEL_FILES` of a runtime, such as `model.onnx`.
         runtime: None takes the first for which there is a model file.
         device: See `load`.
         threads: See `load`.
@@ -214,15 +207,16 @@ def open_model_folder(
         DeviceUnavailableError: The runtime does not have the device.
     """
     folder = Path(folder)
-    names = [runtime] if runtime is not None else [n for n in runtime_names() if n in MODEL_FILES]
+    names = [runtime] if runtime is not None else artifact_runtimes()
+    wanted_files = {name: get_runtime(name).MODEL_FILES for name in names}
     found = [
         (name, path)
-        for name in names
-        for candidate in MODEL_FILES.get(get_runtime(name).NAME, ())
-        if (path := folder / candidate).is_file()
+        for name, files in wanted_files.items()
+        for file in files
+        if (path := folder / file).is_file()
     ]
     if not found:
-        wanted = ", ".join(file for name in names for file in MODEL_FILES.get(name, ()))
+        wanted = ", ".join(file for files in wanted_files.values() for file in files)
         raise ArtifactError(f"{folder} holds no model file; looked for: {wanted or 'none'}.")
     config = read_hf_config(folder)
     if not config.labels and config.task not in ("sentence-embedding", "fill-mask"):
@@ -320,5 +314,5 @@ def _none_usable(
     reasons = " ".join(dict.fromkeys(f.message for f in failures))
     return MissingDependencyError(
         f"No runtime for {folder} is installed. {reasons}",
-        hint="Install one: " + "  or  ".join(f"pip install {name}" for name in names),
+        hint=install_hint(names),
     )

@@ -13,21 +13,40 @@ from runtimes.base import DeviceInfo, Runtime
 from runtimes.errors import UsageError
 from runtimes.tasks.base import Task
 
-__all__ = ["devices", "get_runtime", "get_task", "runtime_names", "task_names"]
-
-# The order in which runtimes are tried and listed; one that is not named here comes after these.
-_PREFERENCE = ("onnxruntime", "openvino", "pytorch")
+__all__ = [
+    "artifact_runtimes",
+    "devices",
+    "get_runtime",
+    "get_task",
+    "runtime_names",
+    "runtime_title",
+    "task_names",
+]
 
 
 @cache
 def runtime_names() -> tuple[str, ...]:
-    """Names of all runtimes, installed or not, the preferred ones first."""
+    """Return the names of all runtimes, installed or not, the preferred ones first."""
     names = sorted(module.name for module in pkgutil.iter_modules(runtimes.adapters.__path__))
-    return tuple(sorted(names, key=lambda name: (*_PREFERENCE, name).index(name)))
+    return tuple(sorted(names, key=lambda name: (_adapter(name).PREFERENCE, name)))
+
+
+@cache
+def artifact_runtimes() -> tuple[str, ...]:
+    """Return the names of the runtimes that open model files, the preferred ones first."""
+    return tuple(name for name in runtime_names() if get_runtime(name).MODEL_FILES)
+
+
+def runtime_title(name: str) -> str:
+    """Return a runtime's name for tables: `ONNX Runtime` of `onnxruntime`.
+
+    An unknown name is returned as it is: reports of other versions are rendered too.
+    """
+    return get_runtime(name).TITLE if name in runtime_names() else name
 
 
 def get_runtime(name: str) -> Runtime:
-    """The runtime called `name`; its library is not imported before it is used.
+    """Return the runtime called `name`; its library is not imported before it is used.
 
     Raises:
         UsageError: There is no such runtime; the message lists those there are.
@@ -37,13 +56,13 @@ def get_runtime(name: str) -> Runtime:
 
 @cache
 def task_names() -> tuple[str, ...]:
-    """Names of all tasks (`"text-classification"`)."""
+    """Return the names of all tasks (`"text-classification"`)."""
     modules = pkgutil.iter_modules(runtimes.tasks.__path__)
     return tuple(sorted(m.name.replace("_", "-") for m in modules if m.name != "base"))
 
 
 def get_task(name: str) -> Task:
-    """The task called `name`.
+    """Return the task called `name`.
 
     Raises:
         UsageError: There is no such task; the message lists those there are.
@@ -52,8 +71,12 @@ def get_task(name: str) -> Task:
 
 
 def devices() -> list[DeviceInfo]:
-    """Every device of every runtime, absent ones with the reason."""
+    """Return every device of every runtime, absent ones with the reason."""
     return [device for name in runtime_names() for device in get_runtime(name).devices()]
+
+
+def _adapter(name: str) -> Runtime:
+    return cast(Runtime, importlib.import_module(f"{runtimes.adapters.__name__}.{name}"))
 
 
 def _find(kind: str, package: ModuleType, name: str, known: tuple[str, ...]) -> ModuleType:

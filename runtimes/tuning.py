@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ __all__ = [
     "Tried",
     "Tuning",
     "candidates",
+    "install_hint",
     "keep_tuning",
     "read_tuning",
     "time_turn",
@@ -110,6 +111,7 @@ def tune(
     folder: str | os.PathLike[str],
     texts: Sequence[TextInput],
     *,
+    open_with: "Callable[..., Predictor]",
     seconds: float = 60.0,
     save: bool = True,
     progress: Callable[[float], None] | None = None,
@@ -123,6 +125,7 @@ def tune(
     Args:
         folder: The artifact.
         texts: What it will be asked, with the lengths that it will meet.
+        open_with: Opens the artifact: `runtimes.load`.
         seconds: No round starts after this long. The first one, in which each setting answers
             once, takes as long as it takes: some seconds with few cores.
         save: Whether to write `tuning.json`.
@@ -147,7 +150,7 @@ def tune(
             if progress is not None:
                 progress(min(1.0, (time.monotonic() - start) / seconds))
             try:
-                found[place].append(time_turn(_opener(folder, racing[place]), chosen))
+                found[place].append(time_turn(_opener(open_with, folder, racing[place]), chosen))
             except Exception as error:  # noqa: BLE001 - whatever a library raises, others may do
                 failures[place] = getattr(error, "message", f"{type(error).__name__}: {error}")
                 alive.remove(place)
@@ -196,9 +199,15 @@ def candidates(manifest: Manifest) -> list[Setting]:
     if not settings:
         raise MissingDependencyError(
             f"no runtime of the artifact can be used here: {' '.join(dict.fromkeys(reasons))}",
-            hint="Install one: pip install onnxruntime  or  pip install openvino",
+            hint=install_hint(dict.fromkeys(model.runtime for model in manifest.models)),
         )
     return settings
+
+
+def install_hint(runtimes: Iterable[str]) -> str:
+    """Return the commands that would bring one of these runtimes."""
+    packages = [get_runtime(name).DISTRIBUTIONS[0] for name in runtimes]
+    return "Install one: " + "  or  ".join(f"pip install {package}" for package in packages)
 
 
 def time_turn(
@@ -248,10 +257,10 @@ def _spread(texts: Sequence[TextInput], number: int) -> list[TextInput]:
     return by_length[number % step :: step][:_ROUND_TEXTS]
 
 
-def _opener(folder: Path, setting: Setting) -> "Callable[[], Predictor]":
-    from runtimes.loading import load  # which reads what is tuned here
-
-    return lambda: load(
+def _opener(
+    open_with: "Callable[..., Predictor]", folder: Path, setting: Setting
+) -> "Callable[[], Predictor]":
+    return lambda: open_with(
         folder,
         runtime=setting.runtime,
         precision=setting.precision,

@@ -6,6 +6,7 @@ from typing import Any
 from benchmarks.metrics import Drop
 from benchmarks.report import Report, Row
 from benchmarks.stats import Interval
+from runtimes.registry import runtime_title
 
 __all__ = [
     "MINUS",
@@ -19,7 +20,6 @@ __all__ = [
     "milliseconds",
     "ratio",
     "runtime_name",
-    "runtime_title",
     "summary",
     "whole",
 ]
@@ -28,8 +28,6 @@ MISSING = _DASH = "\u2013"  # en dash
 MINUS = "\u2212"  # as wide as a plus sign, unlike the hyphen
 _TIMES = "\u00d7"
 _ELLIPSIS = "\u2026"
-
-_RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "pytorch": "PyTorch"}
 
 
 def milliseconds(value: float | None) -> str:
@@ -82,11 +80,6 @@ def drop_points(drop: Drop | None) -> tuple[str, str]:
         # Right on the very same examples: an interval without width would claim too much.
         return _signed(drop.value), "same"
     return _signed(drop.value), f"{_signed(drop.low)}{_ELLIPSIS}{_signed(drop.high)}"
-
-
-def runtime_title(name: str) -> str:
-    """`ONNX Runtime` of `onnxruntime`."""
-    return _RUNTIMES.get(name, name)
 
 
 def runtime_name(row: Row, *, device: bool = True) -> str:

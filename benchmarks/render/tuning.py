@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from benchmarks.render.figures import MISSING, milliseconds, runtime_title
+from benchmarks.render.figures import MISSING, milliseconds
 from runtimes.artifact import TUNING_NAME
+from runtimes.registry import runtime_title
 from runtimes.tuning import Tuning
 
 __all__ = ["print_tuning"]

@@ -19,8 +19,8 @@ from compress.system.progress import Progress
 from runtimes.artifact import MANIFEST_NAME, Manifest, read_manifest
 from runtimes.fingerprint import usable_cores
 from runtimes.hf_config import HfConfig, read_hf_config
-from runtimes.loading import MODEL_FILES
-from runtimes.registry import get_runtime
+from runtimes.loading import load
+from runtimes.registry import artifact_runtimes, get_runtime
 from runtimes.tuning import Tuning, tune
 
 __all__ = ["bench_models", "tune_artifact"]
@@ -159,7 +159,7 @@ def tune_artifact(
             task.advance(int(100 * share) - done)
             done = int(100 * share)
 
-        return tune(folder, splits.report.inputs(), progress=advance)
+        return tune(folder, splits.report.inputs(), open_with=load, progress=advance)
 
 
 def _seed_of(models: Sequence[Path]) -> int:
@@ -214,8 +214,8 @@ def _subjects(path: Path, threads: int | None) -> list[Subject]:
         ]
     found = [
         Subject(id=f"{path}:{runtime}", kind="export", runtime=runtime, **shared)
-        for runtime, files in MODEL_FILES.items()
-        if any((path / file).is_file() for file in files)
+        for runtime in artifact_runtimes()
+        if any((path / file).is_file() for file in get_runtime(runtime).MODEL_FILES)
     ]
     if any(path.glob("*.safetensors")):
         found.append(Subject(id=f"{path}:pytorch", kind="checkpoint", runtime="pytorch", **shared))

@@ -287,8 +287,8 @@ def _chosen(choice: Choice, candidates: Iterable[Candidate]) -> Candidate | None
 
 
 def _runtimes_present() -> list[str]:
-    """Return the runtimes of artifacts that this machine has, the usual first choice first."""
-    from runtimes.registry import devices
+    """Return the runtimes of artifacts that this machine has, the preferred one first."""
+    from runtimes.registry import artifact_runtimes, devices
 
     found = [device.runtime for device in devices() if device.available and device.device == "cpu"]
-    return [name for name in ("onnxruntime", "openvino") if name in found]
+    return [name for name in artifact_runtimes() if name in found]

@@ -1,6 +1,5 @@
 """ONNX Runtime: `.onnx` files on the CPU, CUDA and the library's other execution providers."""
 
-import importlib.metadata
 import mmap
 import warnings
 from collections.abc import Mapping
@@ -13,11 +12,29 @@ from numpy.typing import NDArray
 
 from runtimes.base import Array, DeviceInfo, Session, known_options
 from runtimes.errors import ArtifactError, DeviceUnavailableError, MissingDependencyError
+from runtimes.versions import installed_version
 
-__all__ = ["FORMATS", "NAME", "TUNABLE", "OnnxRuntimeSession", "devices", "open_model"]
+__all__ = [
+    "DISTRIBUTIONS",
+    "FORMATS",
+    "MODEL_FILES",
+    "NAME",
+    "PREFERENCE",
+    "REQUIREMENT",
+    "TITLE",
+    "TUNABLE",
+    "OnnxRuntimeSession",
+    "devices",
+    "open_model",
+]
 
 NAME = "onnxruntime"
+TITLE = "ONNX Runtime"
+PREFERENCE = 10
 FORMATS = ("onnx",)
+MODEL_FILES = ("model.onnx", "onnx/model.onnx")
+DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
+REQUIREMENT = "onnxruntime>=1.31"
 TUNABLE: tuple[Mapping[str, Any], ...] = ({}, {"spinning": False}, {"arena": False})
 
 _PROVIDERS = {
@@ -211,9 +228,7 @@ def _absent(device: str) -> tuple[str, str | None]:
     package = _PACKAGES.get(device)
     if package is None:
         return reason, None
-    try:
-        importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+    if installed_version(package) is None:
         return reason, f"pip uninstall onnxruntime && pip install {package}"
     return (
         f"{reason}, although {package} is installed: onnxruntime and {package} overwrite each"

@@ -16,8 +16,13 @@ from runtimes.buckets import bucket_of, filled
 from runtimes.errors import ArtifactError, DeviceUnavailableError, MissingDependencyError
 
 __all__ = [
+    "DISTRIBUTIONS",
     "FORMATS",
+    "MODEL_FILES",
     "NAME",
+    "PREFERENCE",
+    "REQUIREMENT",
+    "TITLE",
     "TUNABLE",
     "BucketedSession",
     "OpenVinoSession",
@@ -27,7 +32,12 @@ __all__ = [
 ]
 
 NAME = "openvino"
+TITLE = "OpenVINO"
+PREFERENCE = 20
 FORMATS = ("openvino", "onnx")
+MODEL_FILES = ("openvino_model.xml", "model.xml", "openvino/model.xml")
+DISTRIBUTIONS = ("openvino",)
+REQUIREMENT = "openvino"
 TUNABLE: tuple[Mapping[str, Any], ...] = ({}, {"pinning": False}, {"buckets": True})
 
 _DEVICES = {

@@ -35,8 +35,14 @@ from runtimes.tokenization import (
 )
 
 __all__ = [
+    "DISTRIBUTIONS",
     "FORMATS",
+    "MODEL_FILES",
     "NAME",
+    "PREFERENCE",
+    "REQUIREMENT",
+    "TITLE",
+    "TUNABLE",
     "GraphedSession",
     "PyTorchSession",
     "Reference",
@@ -47,7 +53,12 @@ __all__ = [
 ]
 
 NAME = "pytorch"
+TITLE = "PyTorch"
+PREFERENCE = 90
 FORMATS = ("huggingface",)
+MODEL_FILES: tuple[str, ...] = ()
+DISTRIBUTIONS = ("torch", "transformers")
+REQUIREMENT = ""
 TUNABLE: tuple[Mapping[str, Any], ...] = ({},)
 
 _DTYPES = {

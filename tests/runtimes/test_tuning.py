@@ -38,7 +38,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
 
 def test_every_setting_is_measured_and_the_fastest_is_kept(artifact: Path) -> None:
     shares: list[float] = []
-    tuning = tune(artifact, TEXTS, seconds=5, progress=shares.append)
+    tuning = tune(artifact, TEXTS, open_with=load, seconds=5, progress=shares.append)
     assert {one.setting.options.get("spinning") for one in tuning.tried} == {None, False}
     assert len(tuning.tried) == len(candidates(read_manifest(artifact)))
     most = max(one.rounds for one in tuning.tried)
@@ -53,7 +53,7 @@ def test_every_setting_is_measured_and_the_fastest_is_kept(artifact: Path) -> No
 
 
 def test_time_is_kept_to_but_everything_gets_a_turn(artifact: Path) -> None:
-    tuning = tune(artifact, TEXTS, seconds=1e-6, save=False)
+    tuning = tune(artifact, TEXTS, open_with=load, seconds=1e-6, save=False)
     assert {one.rounds for one in tuning.tried} == {1}
     assert not (artifact / TUNING_NAME).exists()
 
@@ -149,7 +149,7 @@ def test_a_damaged_setting_is_not_used(artifact: Path, opened: Opened) -> None:
 def test_other_devices_stay_in_the_file(artifact: Path) -> None:
     others = {"another device": {"best": {"runtime": "abacus"}}}
     (artifact / TUNING_NAME).write_text(json.dumps({"format": 1, "devices": others}))
-    tune(artifact, TEXTS, seconds=1e-6)
+    tune(artifact, TEXTS, open_with=load, seconds=1e-6)
     devices = json.loads((artifact / TUNING_NAME).read_text())["devices"]
     assert devices.keys() == {"another device", device_key()}
 
@@ -157,7 +157,7 @@ def test_other_devices_stay_in_the_file(artifact: Path) -> None:
 def test_a_tuned_artifact_can_be_replaced(artifact: Path) -> None:
     manifest = read_manifest(artifact)
     files = {name: (artifact / name).read_bytes() for name in manifest.files}
-    tune(artifact, TEXTS, seconds=1e-6)
+    tune(artifact, TEXTS, open_with=load, seconds=1e-6)
 
     def populate(folder: Path) -> None:
         for name, content in files.items():
@@ -178,7 +178,7 @@ def test_what_cannot_be_run_is_named(artifact: Path, monkeypatch: pytest.MonkeyP
         return real(path, **arguments)
 
     monkeypatch.setattr(module, "open_model", refuse)
-    tuning = tune(artifact, TEXTS, seconds=1e-6)
+    tuning = tune(artifact, TEXTS, open_with=load, seconds=1e-6)
     failed = [one for one in tuning.tried if one.error]
     assert {one.error for one in failed} == {"no memory of that kind"}
     assert all(one.p50_ms is None for one in failed)
@@ -186,17 +186,17 @@ def test_what_cannot_be_run_is_named(artifact: Path, monkeypatch: pytest.MonkeyP
     assert tuning.best.options.get("arena") is not False
     monkeypatch.setattr(module, "TUNABLE", ({"arena": False},))
     with pytest.raises(ArtifactError, match="no memory of that kind"):
-        tune(artifact, TEXTS)
+        tune(artifact, TEXTS, open_with=load)
 
 
 def test_without_texts_or_runtimes_it_says_so(
     artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UsageError, match="needs some texts"):
-        tune(artifact, [])
+        tune(artifact, [], open_with=load)
     monkeypatch.setattr(get_runtime("onnxruntime"), "devices", list)
     with pytest.raises(MissingDependencyError, match="no runtime of the artifact"):
-        tune(artifact, TEXTS)
+        tune(artifact, TEXTS, open_with=load)
 
 
 @pytest.mark.parametrize("name", runtime_names())
