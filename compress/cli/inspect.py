@@ -90,7 +90,7 @@ def _report(path: Path, *, as_json: bool) -> str:
 
 def _checkpoint(path: Path, *, as_json: bool) -> str:
     config = read_hf_config(path)
-    from compress.encoder.importing import supported_model_types
+    from compress.encoder.importers.registry import supported_model_types
 
     family = config.model_type or "unknown"
     supported = family in supported_model_types()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from compress.encoder.config import LayerSizes, LeanEncoderConfig
-    from compress.encoder.importing import (
+    from compress.encoder.folding import UnsupportedArchitectureError
+    from compress.encoder.importers.registry import (
         Imported,
-        UnsupportedArchitectureError,
         import_checkpoint,
         supported_model_types,
     )
@@ -58,7 +58,7 @@ __all__ = [
 
 _HOME = {
     "EncoderMasks": "masks",
-    "Imported": "importing",
+    "Imported": "importers.registry",
     "LayerSizes": "config",
     "LeanEncoderConfig": "config",
     "LeanEncoderForQuestionAnswering": "modules",
@@ -68,15 +68,15 @@ _HOME = {
     "LeanEncoderModel": "modules",
     "LeanOutput": "modules",
     "SlicePlan": "surgery",
-    "UnsupportedArchitectureError": "importing",
+    "UnsupportedArchitectureError": "folding",
     "fold_token_types": "surgery",
-    "import_checkpoint": "importing",
+    "import_checkpoint": "importers.registry",
     "keep_heads": "surgery",
     "keep_layers": "surgery",
     "keep_neurons": "surgery",
     "keep_positions": "surgery",
     "slice_model": "surgery",
-    "supported_model_types": "importing",
+    "supported_model_types": "importers.registry",
 }
 
 

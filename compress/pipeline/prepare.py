@@ -58,7 +58,7 @@ def prepare(job: Job, config: Any) -> Start:
     from compress.corpus.corpus import Material
     from compress.encoder import UnsupportedArchitectureError, fold_token_types, keep_positions
     from compress.encoder.checkpoint import load_checkpoint
-    from compress.encoder.importing import import_checkpoint
+    from compress.encoder.importers.registry import import_checkpoint
     from compress.stages.base import Context, Encoder
 
     try:

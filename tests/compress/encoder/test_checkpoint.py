@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, RemBertConfig
 
+from compress.encoder import UnsupportedArchitectureError, import_checkpoint
 from compress.encoder.checkpoint import read_config
-from compress.encoder.importers import UnsupportedArchitectureError, import_checkpoint
 from compress.errors import ModelError
 
 Save = Callable[..., Path]

@@ -19,13 +19,12 @@ from transformers import (
     ElectraConfig,
 )
 
-from compress.encoder.folding import check_options
-from compress.encoder.importers import (
-    UnsupportedArchitectureError,
+from compress.encoder.folding import UnsupportedArchitectureError, check_options
+from compress.encoder.importers.registry import (
+    TOLERANCE,
     import_checkpoint,
     supported_model_types,
 )
-from compress.encoder.importing import TOLERANCE
 from compress.encoder.masks import EncoderMasks
 from compress.encoder.modules import (
     LeanEncoderForMaskedLM,
@@ -263,7 +262,9 @@ def test_import_that_differs_is_refused(
     tiny: Any, save_checkpoint: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = save_checkpoint(tiny.original(tiny.configs["bert"]))
-    monkeypatch.setattr("compress.encoder.importing.max_logit_delta", lambda *_: float("nan"))
+    monkeypatch.setattr(
+        "compress.encoder.importers.registry.max_logit_delta", lambda *_: float("nan")
+    )
     with pytest.raises(ModelError, match="differ from the original's"):
         import_checkpoint(folder)
 
@@ -320,7 +321,7 @@ def test_real_checkpoint_is_imported_without_loss() -> None:
 
 
 def _convert(original: Any) -> LeanEncoderForSequenceClassification:
-    from compress.encoder.importing import _importers
+    from compress.encoder.importers.registry import _importers
 
     return _importers()[original.config.model_type].convert(original).eval()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import compress.encoder.importers
 from compress.encoder.checkpoint import load_checkpoint, read_config
 from compress.encoder.folding import UnsupportedArchitectureError
 from compress.encoder.parity import max_logit_delta
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = [
     "TOLERANCE",
     "Imported",
-    "UnsupportedArchitectureError",
     "import_checkpoint",
     "supported_model_types",
 ]
@@ -45,7 +45,7 @@ class Imported:
 
 
 def supported_model_types() -> tuple[str, ...]:
-    """Every `model_type` that has an importer, sorted."""
+    """Return every `model_type` that has an importer, sorted."""
     return tuple(sorted(_importers()))
 
 
@@ -92,10 +92,12 @@ def import_checkpoint(source: str | Path) -> Imported:
 
 
 def _importers() -> dict[str, ModuleType]:
-    """Importer by model type, from the files in `compress/encoder/importers/`."""
-    package = import_module("compress.encoder.importers")
+    """Return the importers by model type, from the files beside this one."""
+    package = compress.encoder.importers
     found: dict[str, ModuleType] = {}
     for info in pkgutil.iter_modules(package.__path__):
+        if info.name == "registry":
+            continue
         module = import_module(f"{package.__name__}.{info.name}")
         for model_type in module.MODEL_TYPES:
             if model_type in found:
