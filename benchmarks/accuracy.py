@@ -15,7 +15,7 @@ from benchmarks.examples import Examples
 from benchmarks.metrics import Metric
 from benchmarks.subjects import Subject
 from benchmarks.tasks import get_measure
-from runtimes.tokenization import TextInput
+from runtimes.base import TextInput
 
 __all__ = ["Evaluation", "align_logits", "evaluate", "predict", "write_inputs"]
 

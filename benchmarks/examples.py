@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtimes.registry import DEFAULT_TASK
+
 __all__ = ["Examples"]
 
 
@@ -38,7 +40,7 @@ class Examples:
     label_names: tuple[str, ...]
     pairs: tuple[str, ...] | None = None
     words: NDArray[np.int64] | None = None
-    task: str = "text-classification"
+    task: str = DEFAULT_TASK
     problem_type: str = "single_label_classification"
     answers: tuple[tuple[str, ...], ...] | None = None
     questions: NDArray[np.int64] | None = None

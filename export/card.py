@@ -5,10 +5,9 @@ from typing import Any
 
 import yaml
 
-__all__ = ["render_card"]
+from runtimes.registry import get_task
 
-# What the hub calls tasks where that differs.
-_HUB_TAGS = {"sentence-embedding": "sentence-similarity"}
+__all__ = ["render_card"]
 
 
 def render_card(
@@ -38,7 +37,7 @@ def render_card(
     """
     front: dict[str, Any] = {
         "library_name": "edgepress",
-        "pipeline_tag": _HUB_TAGS.get(task, task),
+        "pipeline_tag": get_task(task).SPEC.hub_tag or task,
         "tags": ["edgepress", "onnx", "openvino", "int8"],
     }
     if metric is not None:

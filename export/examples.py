@@ -8,20 +8,15 @@ from runtimes.tasks.fill_mask import MASKS
 
 __all__ = ["example_code", "example_command"]
 
-_LINES = {
-    "multiple-choice": "It has rained.\tThe street is wet.\tThe street is dry.",
-    "question-answering": "Who was it?\tIt was Ada.",
-}
-
 
 def example_code(artifact: Path) -> str:
-    """The input as Python."""
+    """Return the input as Python."""
     task = get_task(read_manifest(artifact).task)
     return repr(task.from_line(_line(artifact)))
 
 
 def example_command(artifact: Path) -> str:
-    """A command for a POSIX shell that predicts it."""
+    """Return a command for a POSIX shell that predicts it."""
     line = _line(artifact)
     if "\t" not in line:
         return f'compress predict {artifact} "{line}"'
@@ -29,10 +24,11 @@ def example_command(artifact: Path) -> str:
 
 
 def _line(artifact: Path) -> str:
-    """As `compress predict` reads it."""
+    """Return the input as `compress predict` reads it."""
     manifest = read_manifest(artifact)
-    if manifest.task == "fill-mask":
-        tokens = (artifact / "tokenizer.json").read_text(encoding="utf-8")
-        return f"some {next((mask for mask in MASKS if mask in tokens), MASKS[0])} text"
-    pair = "some text\tanother text" if manifest.pairs else "some text"
-    return _LINES.get(manifest.task, pair)
+    line = get_task(manifest.task).SPEC.example
+    if line is None:
+        return "some text\tanother text" if manifest.pairs else "some text"
+    tokens = (artifact / "tokenizer.json").read_text(encoding="utf-8")
+    mask = next((mask for mask in MASKS if mask in tokens), MASKS[0])
+    return line.replace(MASKS[0], mask)

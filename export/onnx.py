@@ -8,14 +8,13 @@ with; building takes milliseconds.
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import onnx
 from onnx import TensorProto
 
 from export.dialects import Dialect, OnnxRuntimeDialect, PortableDialect
 from export.distances import Distances
 from export.folds import Folds
-from export.graph import GraphBuilder
+from export.heads import HeadGraph
 from export.quantization import QuantizationPlan, quantize_rows
 from export.weights import LeanWeights
 
@@ -53,17 +52,17 @@ def build_onnx(
     folds = folds or Folds()
     if plan is None or plan.embeddings != "int8":
         folds = replace(folds, int8_words=False)
-    return _build(weights, OnnxRuntimeDialect(weights, plan, folds), folds, padded=padded)
+    return _build(module, weights, OnnxRuntimeDialect(weights, plan, folds), folds, padded=padded)
 
 
 def build_portable_onnx(module: Any) -> onnx.ModelProto:
     """The float model in standard operators (opset 20); inputs and output as in `build_onnx`."""
     weights = LeanWeights(module)
-    return _build(weights, PortableDialect(weights), Folds(int8_words=False), padded=True)
+    return _build(module, weights, PortableDialect(weights), Folds(int8_words=False), padded=True)
 
 
 def _build(
-    weights: LeanWeights, dialect: Dialect, folds: Folds, *, padded: bool
+    module: Any, weights: LeanWeights, dialect: Dialect, folds: Folds, *, padded: bool
 ) -> onnx.ModelProto:
     config, graph = weights.config, dialect.graph
     inputs = ["input_ids", "attention_mask"] if padded else ["input_ids"]
@@ -76,49 +75,9 @@ def _build(
     for index in range(len(config.layers)):
         first_only = index == last and folds.first_token and bool(config.first_token_last_layer)
         x = _layer(weights, dialect, folds, index, x, padding, distances, first_only=first_only)
-    if config.head == "mask":
-        x = dialect.linear(x, weights.linear("classifier.dense"))
-        if config.classifier_activation is not None:
-            x = dialect.activation(x, config.classifier_activation)
-        x = dialect.layer_norm(x, "classifier.norm")
-        logits = dialect.linear(x, weights.linear("classifier.output"))
-        return graph.model(inputs, logits, ["batch", "sequence", int(config.outputs)])
-    if config.reads_tokens:
-        logits = _affine(dialect, weights, x, "classifier.output")
-        return graph.model(inputs, logits, ["batch", "sequence", int(config.outputs)])
-    if config.head == "embedding":
-        vectors = _pooled(dialect, x, config, "attention_mask" if padded else None)
-        return graph.model(inputs, vectors, ["batch", int(config.outputs)])
-    first_token = _first(graph, x)
-    hidden = dialect.linear(first_token, weights.linear("classifier.dense"))
-    if config.classifier_activation is not None:
-        hidden = dialect.activation(hidden, config.classifier_activation)
-    logits = _gemm(dialect, weights, hidden, "classifier.output")
-    return graph.model(inputs, logits, ["batch", int(config.outputs)])
-
-
-def _first(graph: GraphBuilder, x: str) -> str:
-    """The first token's row: (B, T, H) -> (B, H)."""
-    return graph.node("Gather", x, graph.constant("first", np.array(0, np.int64)), axis=1)
-
-
-def _pooled(dialect: Dialect, x: str, config: Any, mask: str | None) -> str:
-    """The text's vector: (B, T, H) -> (B, H)."""
-    graph = dialect.graph
-    if config.pooling == "cls":
-        vectors = _first(graph, x)
-    elif mask is None:
-        vectors = graph.node("ReduceMean", x, graph.shape(1), keepdims=0)
-    else:
-        weights = graph.node("Cast", mask, to=TensorProto.FLOAT)
-        weights = graph.node("Unsqueeze", weights, graph.shape(2))  # (B, T, 1)
-        summed = graph.node("ReduceSum", graph.node("Mul", x, weights), graph.shape(1), keepdims=0)
-        count = graph.node("ReduceSum", weights, graph.shape(1), keepdims=0)
-        vectors = graph.node("Div", summed, count)
-    if config.normalized:
-        length = graph.node("ReduceL2", vectors, graph.shape(1), keepdims=1)
-        vectors = graph.node("Div", vectors, length)
-    return vectors
+    head = HeadGraph(dialect, weights, x, "attention_mask" if padded else None)
+    each = ["batch", "sequence"] if config.reads_tokens else ["batch"]
+    return graph.model(inputs, module.nodes(head), [*each, int(config.outputs)])
 
 
 def _embeddings(weights: LeanWeights, dialect: Dialect, *, int8_words: bool) -> str:
@@ -196,18 +155,3 @@ def _layer(
     return dialect.add_and_norm(
         neurons, f"{name}.feed_forward.down", x, f"{name}.feed_forward_norm"
     )
-
-
-def _affine(dialect: Dialect, weights: LeanWeights, x: str, name: str) -> str:
-    """A small float layer on (B, T, K): a column a class, not worth quantizing."""
-    layer = weights.linear(name)
-    weight = dialect.graph.constant(f"{name}.weight", layer.weight)
-    bias = dialect.graph.constant(f"{name}.bias", layer.bias)
-    return dialect.graph.node("Add", dialect.graph.node("MatMul", x, weight), bias)
-
-
-def _gemm(dialect: Dialect, weights: LeanWeights, x: str, name: str) -> str:
-    """A small float layer on (B, K): a column a class, not worth quantizing."""
-    weight = dialect.graph.constant(f"{name}.weight", weights[f"{name}.weight"])
-    bias = dialect.graph.constant(f"{name}.bias", weights[f"{name}.bias"])
-    return dialect.graph.node("Gemm", x, weight, bias, transB=1)

@@ -21,8 +21,10 @@ from export.quantization import QuantizationPlan
 from export.quiet import quiet_libraries
 from export.vocabulary import without_dead_tokens
 from runtimes.artifact import Manifest, ModelEntry, write_artifact
+from runtimes.base import TextInput
 from runtimes.hf_config import labels_of
-from runtimes.tokenization import TextInput, Tokenizer
+from runtimes.registry import task_of_head
+from runtimes.tokenization import Tokenizer
 
 __all__ = ["RUNTIMES", "Exported", "export_artifact", "republish"]
 
@@ -30,15 +32,6 @@ RUNTIMES = ("onnxruntime", "openvino")
 """Runtimes that an artifact holds files for."""
 
 _ONNX, _UNPADDED, _OPENVINO = "onnx/model.onnx", "onnx/unpadded.onnx", "openvino/model.xml"
-
-_TASKS = {
-    "sequence": "text-classification",
-    "token": "token-classification",
-    "span": "question-answering",
-    "choice": "multiple-choice",
-    "embedding": "sentence-embedding",
-    "mask": "fill-mask",
-}
 
 Inputs = Mapping[str, NDArray[np.int64]]
 
@@ -114,7 +107,8 @@ def export_artifact(
                 _Tokenized(text_encoder, calibration, names),
                 runtimes,
             )
-        task, id2label = _TASKS[module.config.head], module.config.id2label
+        task = task_of_head(module.config.head).SPEC.name
+        id2label = module.config.id2label
         manifest = Manifest(
             task=task,
             labels=labels_of(task, [id2label[index] for index in sorted(id2label)]),

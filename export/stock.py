@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from export.quiet import quiet_libraries
 from runtimes.adapters.openvino import import_openvino
 from runtimes.errors import ModelError
-from runtimes.hf_config import MODELS, read_hf_config
+from runtimes.hf_config import read_hf_config
 from runtimes.pooling import MODULES, SENTENCE_LIMIT
+from runtimes.registry import get_task
 
 __all__ = ["STOCK_EXPORTS", "StockName", "copy_modules", "export_stock"]
 
@@ -77,15 +78,15 @@ def _export(checkpoint: Path, target: Path, name: StockName, calibration: Sequen
     import transformers
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
-    task = read_hf_config(checkpoint).task
-    opener = getattr(transformers, MODELS[task])
+    task = get_task(read_hf_config(checkpoint).task).SPEC
+    opener = getattr(transformers, task.auto_class)
     # A file in half precision would make its graph one, too, and "fp32" a lie.
     model = opener.from_pretrained(checkpoint, use_safetensors=True, dtype=torch.float32)
     # Two texts of different lengths: batch and sequence stay dynamic in the traced graph.
     texts = ["the quick brown fox jumps over the lazy dog", "hello"]
     inputs = dict(tokenizer(texts, padding=True, return_tensors="pt"))
     samples = [{key: torch.from_numpy(v) for key, v in batch.items()} for batch in calibration]
-    if task == "multiple-choice":  # one choice of a question after the other
+    if task.nested:  # one choice of a question after the other
         inputs = {key: value[:, None] for key, value in inputs.items()}
         samples = [{key: v[:, None] for key, v in batch.items()} for batch in samples]
     exporter, config = _recipe(name, samples)

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from runtimes.registry import task_of_head
+
 __all__ = ["live_tokens", "without_dead_tokens"]
 
 
@@ -65,7 +67,7 @@ def without_dead_tokens(module: Any, folder: Path) -> Any:
         A model that shares all other weights with `module`; `module` itself where every row is
         alive, or an answer.
     """
-    if module.config.head == "mask":
+    if task_of_head(module.config.head).SPEC.of_vocabulary:
         return module  # its answers are rows of the vocabulary
     path = folder / "tokenizer.json"
     text = path.read_text(encoding="utf-8")

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from runtimes.errors import UsageError
 
-__all__ = ["MASKED", "Array", "DeviceInfo", "Runtime", "Session", "known_options"]
+__all__ = ["MASKED", "Array", "DeviceInfo", "Runtime", "Session", "TextInput", "known_options"]
 
 Array = NDArray[Any]
+TextInput = str | tuple[str, str]
 
 MASKED = -30000.0
 """The score, or the logit, of what may not be chosen: padding, and tokens outside of an answer.

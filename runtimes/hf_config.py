@@ -8,9 +8,9 @@ from typing import Any
 
 from runtimes.json_files import read_json
 from runtimes.pooling import SENTENCE_LIMIT, Pooling, pooling_of
+from runtimes.registry import DEFAULT_TASK, get_task, task_names
 
 __all__ = [
-    "MODELS",
     "HfConfig",
     "labels_of",
     "problem_type_of",
@@ -30,18 +30,6 @@ _OFFSET_POSITIONS = {
     "xlm-roberta-xl",
     "xmod",
 }
-MODELS = {
-    "text-classification": "AutoModelForSequenceClassification",
-    "token-classification": "AutoModelForTokenClassification",
-    "question-answering": "AutoModelForQuestionAnswering",
-    "multiple-choice": "AutoModelForMultipleChoice",
-    "sentence-embedding": "AutoModel",
-    "fill-mask": "AutoModelForMaskedLM",
-}
-"""By task, the class of Transformers that opens its checkpoints."""
-
-_TWO_BY_DEFAULT = ("text-classification", "token-classification", "question-answering")
-
 # Tokenizers without a limit carry a huge number instead of none.
 _NO_LIMIT = 1_000_000
 _DEFAULT_MAX_LENGTH = 512
@@ -114,19 +102,15 @@ def task_of(architectures: Sequence[str] | None, pooling: Pooling | None) -> str
     """A task by the names of model classes, such as `["BertForTokenClassification"]`, and by how
     sentence vectors are made, where they are."""
     if pooling is not None:
-        return "sentence-embedding"
-    return _named_task(architectures) or "text-classification"
+        return next(name for name in task_names() if get_task(name).SPEC.pooled)
+    return _named_task(architectures) or DEFAULT_TASK
 
 
 def labels_of(task: str, names: Sequence[str]) -> tuple[str, ...]:
     """Names of a model's outputs, by those in its config: of choices it gives one; the numbers of a
     vector have none, and tokens are not repeated here, whatever the config says."""
-    own: dict[str, tuple[str, ...]] = {
-        "multiple-choice": ("score",),
-        "sentence-embedding": (),
-        "fill-mask": (),
-    }
-    return own.get(task, tuple(names))
+    own = get_task(task).SPEC.labels
+    return tuple(names) if own is None else own
 
 
 def problem_type_of(problem_type: str | None, outputs: int) -> str:
@@ -137,8 +121,9 @@ def problem_type_of(problem_type: str | None, outputs: int) -> str:
 
 def _named_task(architectures: Sequence[str] | None) -> str | None:
     for name in architectures or ():
-        for task, opener in MODELS.items():
-            if opener != "AutoModel" and name.endswith(opener.removeprefix("AutoModel")):
+        for task in task_names():
+            suffix = get_task(task).SPEC.model_suffix
+            if suffix and name.endswith(suffix):
                 return task
     return None
 
@@ -148,6 +133,8 @@ def _labels(config: dict[str, Any]) -> tuple[str, ...]:
     if isinstance(names, dict) and names:
         return tuple(str(names[key]) for key in sorted(names, key=int))
     count = config.get("num_labels")
-    if count is None and _named_task(config.get("architectures")) in _TWO_BY_DEFAULT:
-        count = 2  # Transformers leaves out of the file what is its default
+    task = _named_task(config.get("architectures"))
+    if count is None and task is not None:
+        # Transformers leaves out of the file what is its default.
+        count = get_task(task).SPEC.default_labels or None
     return tuple(f"LABEL_{i}" for i in range(count)) if isinstance(count, int) else ()

@@ -8,7 +8,7 @@ from typing import Any
 
 from runtimes.artifact import TUNING_NAME, Manifest, ModelEntry, read_manifest
 from runtimes.artifact import verify as verify_files
-from runtimes.base import Session
+from runtimes.base import Session, TextInput
 from runtimes.errors import (
     ArtifactError,
     DeviceUnavailableError,
@@ -23,7 +23,7 @@ from runtimes.pool import SessionPool
 from runtimes.pooling import read_pooling
 from runtimes.processor import processor_flags, saturates
 from runtimes.registry import artifact_runtimes, get_runtime, get_task
-from runtimes.tokenization import INPUT_NAMES, TextInput, Tokenizer
+from runtimes.tokenization import INPUT_NAMES, Tokenizer
 from runtimes.tuning import Setting, install_hint, keep_tuning, read_tuning
 from runtimes.tuning import tune as measure_settings
 from runtimes.variants import TwoVariants
@@ -97,7 +97,7 @@ def load(
         folder,
         max_length=manifest.max_length,
         pad_token_id=manifest.pad_token_id,
-        windows=task.WINDOWS,
+        windows=task.SPEC.windows,
     )
     failures: list[EdgepressError] = []
     for entry, entry_threads, entry_options in [
@@ -118,7 +118,7 @@ def load(
             task,
             labels=manifest.labels,
             problem_type=manifest.problem_type,
-            pooling=read_pooling(Path(folder)) if task.NAME == "sentence-embedding" else None,
+            pooling=read_pooling(Path(folder)) if task.SPEC.pooled else None,
         )
         if device == "cpu" and saturates(entry.instruction_sets, processor_flags()):
             warnings.warn(
@@ -219,11 +219,11 @@ def open_model_folder(
         wanted = ", ".join(file for files in wanted_files.values() for file in files)
         raise ArtifactError(f"{folder} holds no model file; looked for: {wanted or 'none'}.")
     config = read_hf_config(folder)
-    if not config.labels and config.task not in ("sentence-embedding", "fill-mask"):
+    if not config.labels and get_task(config.task).SPEC.labels is None:
         raise ArtifactError(f"{folder / 'config.json'} does not state the labels (id2label).")
     name, path = found[0]
     found_task = get_task(task or config.task)
-    tokenizer = Tokenizer.from_folder(folder, windows=found_task.WINDOWS)
+    tokenizer = Tokenizer.from_folder(folder, windows=found_task.SPEC.windows)
     session = get_runtime(name).open_model(
         path, device=device, threads=threads, precision=precision, options=options
     )

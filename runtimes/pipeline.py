@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.base import Array, Session
+from runtimes.base import Array, Session, TextInput
 from runtimes.errors import ArtifactError
 from runtimes.pool import SessionPool
 from runtimes.pooling import Pooling, pooled
 from runtimes.tasks.base import Outputs, Task
-from runtimes.tokenization import Rows, TextInput, TextTokenizer
+from runtimes.tokenization import Rows, TextTokenizer
 from runtimes.variants import TwoVariants
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Predictor:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
-        if self.task.READS_TOKENS:
+        if self.task.SPEC.reads_tokens:
             return self._of_tokens(inputs, batch_size)
         result = np.empty((len(inputs), len(self.labels)), dtype=np.float32)
         for start in range(0, len(inputs), _CHUNK):
@@ -184,7 +184,7 @@ class Predictor:
     def encode(self, inputs: Sequence[TextInput]) -> dict[str, NDArray[np.int64]]:
         """The session's inputs for B texts or pairs: what `session.run` takes, int64 (B, T); of
         long ones that are cut into windows, a row a window."""
-        if self.task.WINDOWS:
+        if self.task.SPEC.windows:
             rows = self.tokenizer.rows(inputs, offsets=True)
             return rows.batch(range(len(rows.lengths)), self.session.input_names)
         names = self._single_names if len(inputs) == 1 else self.session.input_names

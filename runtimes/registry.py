@@ -10,18 +10,24 @@ from typing import cast
 import runtimes.adapters
 import runtimes.tasks
 from runtimes.base import DeviceInfo, Runtime
-from runtimes.errors import UsageError
+from runtimes.errors import ModelError, UsageError
 from runtimes.tasks.base import Task
 
 __all__ = [
+    "DEFAULT_TASK",
     "artifact_runtimes",
     "devices",
     "get_runtime",
     "get_task",
+    "pools",
     "runtime_names",
     "runtime_title",
     "task_names",
+    "task_of_head",
 ]
+
+DEFAULT_TASK = "text-classification"
+"""What a checkpoint is for that does not say it, and data where nobody says it."""
 
 
 @cache
@@ -68,6 +74,25 @@ def get_task(name: str) -> Task:
         UsageError: There is no such task; the message lists those there are.
     """
     return cast(Task, _find("task", runtimes.tasks, name, task_names()))
+
+
+@cache
+def task_of_head(head: str) -> Task:
+    """Return the task that a head of the lean encoder answers.
+
+    Raises:
+        ModelError: No task has such a head.
+    """
+    for name in task_names():
+        if get_task(name).SPEC.head == head:
+            return get_task(name)
+    raise ModelError(f"no task of this version has the head {head!r}")
+
+
+def pools(head: object) -> bool:
+    """Return whether a config's entry `head`, if it has one, names a head that pools vectors."""
+    specs = [get_task(name).SPEC for name in task_names()]
+    return any(spec.pooled and spec.head == head for spec in specs)
 
 
 def devices() -> list[DeviceInfo]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from runtimes.base import TextInput
 from runtimes.errors import ArtifactError, DataError, MissingDependencyError
 from runtimes.hf_config import HfConfig, read_hf_config
 from runtimes.word_cache import WordCache
@@ -21,14 +22,12 @@ if TYPE_CHECKING:
 __all__ = [
     "INPUT_NAMES",
     "Rows",
-    "TextInput",
     "TextTokenizer",
     "Tokenizer",
     "check_questions",
     "window_overlap",
 ]
 
-TextInput = str | tuple[str, str]
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 # A row of ones is made of these: unlike np.ones, it runs no Python, which is slow when it is not in
 # the CPU's caches. (It is made anew each time because OpenVINO refuses read-only arrays.)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from runtimes.artifact import TUNING_NAME, read_manifest
+from runtimes.base import TextInput
 from runtimes.errors import (
     ArtifactError,
     EdgepressError,
@@ -26,7 +27,6 @@ from runtimes.errors import (
 from runtimes.fingerprint import describe_device, device_key, usable_cores
 from runtimes.manifest import Manifest
 from runtimes.registry import get_runtime
-from runtimes.tokenization import TextInput
 
 if TYPE_CHECKING:
     from runtimes.pipeline import Predictor

@@ -5,15 +5,12 @@ from typing import cast
 
 from benchmarks.examples import Examples
 from benchmarks.tasks.base import Measure
+from runtimes.registry import get_task
 
 __all__ = ["Measure", "get_measure"]
 
-_OF_PROBLEM = {"multi_label_classification": "multi_label", "regression": "regression"}
-
 
 def get_measure(examples: Examples) -> Measure:
-    """The measure for what these examples are labelled for."""
-    name = examples.task.replace("-", "_")
-    if examples.task == "text-classification":
-        name = _OF_PROBLEM.get(examples.problem_type, name)
+    """Return the measure for what these examples are labelled for."""
+    name = get_task(examples.task).SPEC.module_for(examples.problem_type)
     return cast(Measure, import_module(f"{__name__}.{name}"))

@@ -385,7 +385,7 @@ def predict(
                 f"{alone!r:.60} is one text, and the model was made for pairs of them",
                 hint="put a tab between the two texts of a line",
             )
-        for text, result in zip(given, classify(inputs, **task.SHOWN), strict=True):
+        for text, result in zip(given, classify(inputs, **task.SPEC.shown), strict=True):
             if as_json:
                 lines = [json.dumps(task.record(text, result), ensure_ascii=False)]
             else:

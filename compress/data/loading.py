@@ -11,6 +11,7 @@ from compress.data.missing import Missing
 from compress.data.reading import read_tables
 from compress.data.splitting import Splits, carve, fingerprint, without_leaks
 from compress.errors import DataError
+from runtimes.registry import DEFAULT_TASK
 
 __all__ = ["load_splits"]
 
@@ -22,7 +23,7 @@ def load_splits(
     data: Data,
     *,
     label_names: Sequence[str] | None,
-    task: str = "text-classification",
+    task: str = DEFAULT_TASK,
     problem_type: str | None = None,
     text_column: str | None = None,
     pair_column: str | None = None,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
 from compress.errors import UsageError
-from runtimes.tasks.fill_mask import places
+from runtimes.registry import DEFAULT_TASK, get_task
 from runtimes.tasks.question_answering import context_tokens
 from runtimes.tasks.token_classification import word_tokens
 from runtimes.tokenization import check_questions, window_overlap
@@ -28,17 +28,13 @@ __all__ = [
     "without_label",
 ]
 
-_LONGEST = 512  # tokens kept of a text where the tokenizer states no limit of its own
-
-_WINDOW = 384  # of question answering, as everybody has it since SQuAD
+_LONGEST = 512  # tokens that a model takes whose config does not say it
 
 NO_LABEL = -1
 """The label of a text that has none; losses ignore it."""
 
 
-def kept_length(
-    wanted: int | None, config: Any, tokenizer: Any, task: str = "text-classification"
-) -> int:
+def kept_length(wanted: int | None, config: Any, tokenizer: Any, task: str = DEFAULT_TASK) -> int:
     """Tokens kept of a text: what was asked for, as far as the model goes; else what model and
     tokenizer allow, and of questions no more than is usual for a window.
 
@@ -48,7 +44,7 @@ def kept_length(
     positions = getattr(config, "max_position_embeddings", _LONGEST)
     if wanted is not None and wanted > positions:
         raise UsageError(f"max_length={wanted}, but the model has {positions} positions")
-    longest = _WINDOW if task == "question-answering" else _LONGEST
+    longest = get_task(task).SPEC.longest
     return int(wanted or min(positions, tokenizer.model_max_length, longest))
 
 
@@ -196,9 +192,10 @@ def tokenize(
         return_token_type_ids=examples.pairs is not None,
     )
     words = None
-    if examples.task == "fill-mask" and examples.words is not None:
+    places = getattr(get_task(examples.task), "places", None)
+    if places is not None and examples.words is not None:
         words = [
-            _masked(row, int(count))
+            _read(places(row), int(count))
             for row, count in zip(encoded.encodings, examples.words, strict=True)
         ]
     elif examples.words is not None:
@@ -217,17 +214,17 @@ def tokenize(
     )
 
 
-def _masked(encoding: Any, count: int) -> NDArray[np.int64]:
-    """(count,) where a text's masked tokens are; -1 of those that were cut off."""
+def _read(places: Sequence[int], count: int) -> NDArray[np.int64]:
+    """Return (count,) indices of a text's tokens that have labels, -1 for those cut off."""
     found = np.full(count, -1, dtype=np.int64)
-    own = places(encoding)[:count]
+    own = places[:count]
     found[: len(own)] = own
     return found
 
 
 def _of_texts(examples: Examples) -> NDArray[Any]:
     """The labels of texts; a score that belongs to two of them is none of either."""
-    if examples.task == "sentence-embedding":
+    if get_task(examples.task).SPEC.pooled:
         return np.full(len(examples), np.nan)
     return examples.labels
 

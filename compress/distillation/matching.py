@@ -20,7 +20,6 @@ from torch import Tensor
 from compress.corpus.selection_split import Selection
 from compress.corpus.teacher_outputs import TeacherOutputs
 from compress.data.tokenized import collate, length_grouped_batches
-from compress.encoder.answers import all_answers
 from compress.predictions.decisions import decided
 from compress.predictions.losses import hidden_state_loss, relation_loss
 from compress.predictions.objective import objective_for
@@ -135,8 +134,8 @@ def match_teacher(
             output_qkv=relation_layer is not None,
         )
         loss = settings.soft_weight * objective.soft(
-            all_answers(own.logits, padding, student.config.head),
-            all_answers(target.logits, padding, student.config.head),
+            student.answers(own.logits, padding),
+            student.answers(target.logits, padding),
             settings.temperature,
         )
         if uses_hidden:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from compress.encoder.config import LayerSizes, LeanEncoderConfig
     from compress.encoder.folding import UnsupportedArchitectureError
+    from compress.encoder.heads.question_answering import LeanEncoderForQuestionAnswering
+    from compress.encoder.heads.text_classification import LeanEncoderForSequenceClassification
+    from compress.encoder.heads.token_classification import LeanEncoderForTokenClassification
     from compress.encoder.importers.registry import (
         Imported,
         import_checkpoint,
@@ -16,9 +19,6 @@ if TYPE_CHECKING:
     )
     from compress.encoder.masks import EncoderMasks
     from compress.encoder.modules import (
-        LeanEncoderForQuestionAnswering,
-        LeanEncoderForSequenceClassification,
-        LeanEncoderForTokenClassification,
         LeanEncoderModel,
         LeanEncoderWithHead,
         LeanOutput,
@@ -61,9 +61,9 @@ _HOME = {
     "Imported": "importers.registry",
     "LayerSizes": "config",
     "LeanEncoderConfig": "config",
-    "LeanEncoderForQuestionAnswering": "modules",
-    "LeanEncoderForSequenceClassification": "modules",
-    "LeanEncoderForTokenClassification": "modules",
+    "LeanEncoderForQuestionAnswering": "heads.question_answering",
+    "LeanEncoderForSequenceClassification": "heads.text_classification",
+    "LeanEncoderForTokenClassification": "heads.token_classification",
     "LeanEncoderWithHead": "modules",
     "LeanEncoderModel": "modules",
     "LeanOutput": "modules",

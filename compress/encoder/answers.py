@@ -1,33 +1,30 @@
-"""Everything that a model answers, as rows that can be compared with another model's."""
+"""Everything that a model says about a batch, as rows."""
 
 from torch import Tensor
 
 from runtimes.base import MASKED
 
-__all__ = ["all_answers", "over_tokens"]
+__all__ = ["over_tokens", "rows_of"]
 
 
-def all_answers(logits: Tensor, attention_mask: Tensor | None, head: str) -> Tensor:
-    """Return all answers as (m, C): one a text, one a token but padding, or a start and an end.
+def rows_of(logits: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Return (m, C): a row a text, or a row a token that is not padding.
 
     Args:
         logits: (B, C) or (B, T, C).
         attention_mask: (B, T) or None when nothing is padded.
-        head: The model's, see `LeanEncoderConfig`.
     """
     if logits.ndim == 2:
         return logits
-    if head == "span":
-        return over_tokens(logits, None if attention_mask is None else attention_mask.bool())
     return logits.flatten(0, 1) if attention_mask is None else logits[attention_mask.bool()]
 
 
 def over_tokens(logits: Tensor, inside: Tensor | None) -> Tensor:
-    """Turn (B, T, 2) into (2 B, T): of each text the starts, then the ends.
+    """Return (2 B, T) from (B, T, 2): each text's starts, then its ends, `MASKED` outside.
 
     Args:
-        logits: Of question answering.
-        inside: (B, T), false where no answer can be: the logit there is `MASKED`; or None.
+        logits: Of start and end, for each token.
+        inside: (B, T) where an answer may start and end; None: everywhere.
     """
     if inside is not None:
         logits = logits.masked_fill(~inside[..., None], MASKED)

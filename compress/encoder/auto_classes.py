@@ -13,6 +13,8 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from runtimes.registry import get_task
+
 __all__ = ["install", "register"]
 
 _CONFIGS = "transformers.models.auto.configuration_auto"
@@ -52,39 +54,18 @@ def _register_config() -> None:
 def _register_models() -> None:
     if importlib.util.find_spec("torch") is None:
         return  # transformers without torch can still tokenize; there is no model to offer it
-    from transformers.models.auto.modeling_auto import (
-        AutoModel,
-        AutoModelForMaskedLM,
-        AutoModelForMultipleChoice,
-        AutoModelForQuestionAnswering,
-        AutoModelForSequenceClassification,
-        AutoModelForTokenClassification,
-    )
+    from transformers.models.auto import modeling_auto
 
     from compress.encoder.config import LeanEncoderConfig
-    from compress.encoder.modules import (
-        LeanEncoderForMaskedLM,
-        LeanEncoderForMultipleChoice,
-        LeanEncoderForQuestionAnswering,
-        LeanEncoderForSequenceClassification,
-        LeanEncoderForTokenClassification,
-        LeanEncoderModel,
-    )
+    from compress.encoder.heads.registry import model_of_task, tasks
+    from compress.encoder.modules import LeanEncoderModel
 
-    AutoModel.register(LeanEncoderConfig, LeanEncoderModel, exist_ok=True)
-    AutoModelForSequenceClassification.register(
-        LeanEncoderConfig, LeanEncoderForSequenceClassification, exist_ok=True
-    )
-    AutoModelForTokenClassification.register(
-        LeanEncoderConfig, LeanEncoderForTokenClassification, exist_ok=True
-    )
-    AutoModelForQuestionAnswering.register(
-        LeanEncoderConfig, LeanEncoderForQuestionAnswering, exist_ok=True
-    )
-    AutoModelForMaskedLM.register(LeanEncoderConfig, LeanEncoderForMaskedLM, exist_ok=True)
-    AutoModelForMultipleChoice.register(
-        LeanEncoderConfig, LeanEncoderForMultipleChoice, exist_ok=True
-    )
+    modeling_auto.AutoModel.register(LeanEncoderConfig, LeanEncoderModel, exist_ok=True)
+    for task in tasks():
+        spec = get_task(task).SPEC
+        if spec.model_suffix:
+            auto_class = getattr(modeling_auto, spec.auto_class)
+            auto_class.register(LeanEncoderConfig, model_of_task(task), exist_ok=True)
 
 
 class _AfterImport(MetaPathFinder):

@@ -5,20 +5,20 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compress.encoder.task import note_pooling, task_of_checkpoint
 from compress.errors import ModelError
 from compress.system.hub import hub_if_reachable
-from runtimes.hf_config import MODELS, task_of
 from runtimes.json_files import read_json_list
-from runtimes.pooling import MODULES, Pooling, read_pooling
+from runtimes.pooling import MODULES, read_pooling
+from runtimes.registry import get_task
+from runtimes.tasks.base import TaskSpec
 
-__all__ = ["Checkpoint", "load_checkpoint", "pooling_of", "read_config", "task_of_checkpoint"]
+__all__ = ["Checkpoint", "load_checkpoint", "read_config"]
 
-# Where a config in memory carries what its folder says beside it.
-_POOLING = "sentence_pooling"
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _SAFE = ("model.safetensors", "model.safetensors.index.json")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -67,19 +67,6 @@ def read_config(source: str | Path) -> Any:
         ) from error
 
 
-def task_of_checkpoint(config: Any) -> str:
-    """A model's task, by its name in `runtimes.tasks`; `read_config` gave `config`."""
-    return task_of(config.architectures, pooling_of(config))
-
-
-def pooling_of(config: Any) -> Pooling | None:
-    """How a checkpoint makes sentence vectors; None: it makes none."""
-    if getattr(config, "head", None) == "embedding":  # a lean encoder
-        return Pooling(config.pooling, config.normalized)
-    noted = getattr(config, _POOLING, None)
-    return None if noted is None else Pooling(**noted)
-
-
 def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
     """Load the stock model and tokenizer; nothing is unpickled.
 
@@ -96,7 +83,7 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
 
     path = Path(source).expanduser()
     name = str(path) if path.exists() else str(source)
-    task = task_of_checkpoint(config)
+    task = get_task(task_of_checkpoint(config)).SPEC
     try:
         with _quiet():
             tokenizer = transformers.AutoTokenizer.from_pretrained(name)
@@ -111,12 +98,12 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
     except Exception as error:  # transformers and safetensors raise of every kind
         raise ModelError(f"{source}: cannot be loaded: {_first_line(error)}") from error
     missing = sorted(info["missing_keys"])
-    if task == "sentence-embedding":  # which do not go through a pooler of the model's own
+    if task.pooled:  # its vectors do not go through a pooler of the model's own
         missing = [key for key in missing if not key.startswith("pooler.")]
     if missing:
         architecture = ", ".join(config.architectures or ["unknown"])
         raise ModelError(
-            f"{source}: not fine-tuned for {task}: it is a {architecture} and lacks "
+            f"{source}: not fine-tuned for {task.name}: it is a {architecture} and lacks "
             f"{', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}",
             hint="Fine-tune it first: compress train",
         )
@@ -136,21 +123,19 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
     return Checkpoint(model=model.eval(), tokenizer=tokenizer)
 
 
-def _opener(task: str, config: Any) -> Any:
+def _opener(task: TaskSpec, config: Any) -> Any:
     import transformers
 
-    if task == "sentence-embedding" and config.model_type == "lean-encoder":
-        from compress.encoder.modules import LeanEncoderForSentenceEmbedding
+    if config.model_type == "lean-encoder":
+        from compress.encoder.heads.registry import model_of_task
 
-        return LeanEncoderForSentenceEmbedding
-    return getattr(transformers, MODELS[task])
+        return model_of_task(task.name)
+    return getattr(transformers, task.auto_class)
 
 
 def _noted(config: Any, folder: Path) -> Any:
     """The config, which says from here on how sentence vectors are made, if they are."""
-    pooling = read_pooling(folder)
-    if pooling is not None and getattr(config, "head", None) is None:
-        setattr(config, _POOLING, asdict(pooling))
+    note_pooling(config, read_pooling(folder))
     return config
 
 

@@ -7,10 +7,9 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
 
-__all__ = ["TOKEN_HEADS", "LayerSizes", "LeanEncoderConfig"]
+from runtimes.registry import task_of_head
 
-TOKEN_HEADS = ("token", "span", "mask")
-"""Heads that answer for every token, rather than for the whole text."""
+__all__ = ["LayerSizes", "LeanEncoderConfig"]
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,9 @@ class LeanEncoderConfig(PreTrainedConfig):
         first_token_last_layer: Compute only the first token's query and feed-forward network in
             the last layer when a classifier asks for nothing but logits (lossless); False of a
             token classifier.
-        head: What reads the last layer: `"sequence"`, a classifier of the text, `"token"`, one of
-            every token, `"span"`, which says of every token whether an answer starts and ends
-            there, `"choice"`, which gives a text and one of its endings a score, `"embedding"`, the
-            text's vector, or `"mask"`, which says of every token what may stand there.
-        pooling: How that vector is made of the tokens': `"mean"` or `"cls"`.
-        normalized: Whether it is made one of length 1.
+        head: What reads the last layer, by the name that a task gives it (`runtimes.tasks`).
+        pooling: How a head that pools makes the text's vector of the tokens': `"mean"` or `"cls"`.
+        normalized: Whether that vector is made one of length 1.
         source_family: `model_type` of the checkpoint this encoder was imported from.
         initializer_range: Standard deviation of freshly initialised matrices.
         pad_token_id: Id of the padding token.
@@ -96,13 +92,12 @@ class LeanEncoderConfig(PreTrainedConfig):
     @property
     def reads_tokens(self) -> bool:
         """Whether the head answers for every token, rather than for the whole text."""
-        return self.head in TOKEN_HEADS
+        return task_of_head(self.head).SPEC.reads_tokens
 
     @property
     def outputs(self) -> int:
         """Numbers that the head gives, for a text or for each token."""
-        own = {"embedding": self.hidden_size, "mask": self.vocab_size}
-        return own.get(self.head, int(self.num_labels))
+        return int(getattr(self, task_of_head(self.head).SPEC.outputs))
 
     @property
     def num_hidden_layers(self) -> int:

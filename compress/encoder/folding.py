@@ -8,20 +8,21 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
-from compress.encoder.checkpoint import pooling_of
-from compress.encoder.config import TOKEN_HEADS, LeanEncoderConfig
-from compress.encoder.masked_head import masked_head
-from compress.encoder.modules import LeanEncoderWithHead, build
+from compress.encoder.config import LeanEncoderConfig
+from compress.encoder.heads.registry import build, model_of_original
+from compress.encoder.modules import LeanEncoderWithHead
 from compress.errors import ModelError
+from runtimes.registry import DEFAULT_TASK, get_task, task_of_head
 
 __all__ = [
     "LayerParts",
+    "MaskedParts",
     "UnsupportedArchitectureError",
     "assemble",
     "bert_layers",
     "check_options",
+    "head_parts",
     "label_settings",
-    "token_head",
 ]
 
 _REFUSED = {
@@ -33,6 +34,23 @@ _REFUSED = {
 
 class UnsupportedArchitectureError(ModelError):
     """An architecture, or an option of one, that cannot be folded into the lean encoder."""
+
+
+@dataclass(frozen=True)
+class MaskedParts:
+    """Where a family keeps the head of a masked-language model.
+
+    Attributes:
+        dense: Path of the dense layer, such as `lm_head.dense`.
+        activation: Field of the config that names its activation, or the activation's name.
+        norm: Path of the LayerNorm.
+        output: Path of the decoder, whose rows are the vocabulary.
+    """
+
+    dense: str
+    activation: str
+    norm: str
+    output: str
 
 
 @dataclass(frozen=True)
@@ -108,7 +126,7 @@ def assemble(
     output: nn.Linear | None = None,
     dense: nn.Linear | None = None,
     norm: nn.LayerNorm | None = None,
-    head: str = "sequence",
+    head: str = get_task(DEFAULT_TASK).SPEC.head,
     projection: nn.Linear | None = None,
     first_position: int = 0,
     **settings: Any,
@@ -161,8 +179,8 @@ def assemble(
         layer_norm_eps=embeddings.LayerNorm.eps,
         max_position_embeddings=positions.shape[0],
         type_vocab_size=type_vocab_size,
-        first_token_last_layer=head not in TOKEN_HEADS
-        and (head != "embedding" or settings["pooling"] == "cls"),
+        first_token_last_layer=not task_of_head(head).SPEC.reads_tokens
+        and settings.get("pooling", "cls") == "cls",
         head=head,
         **settings,
     )
@@ -181,32 +199,22 @@ def _positions(embeddings: Any, words: Tensor) -> Tensor:
     return words.new_zeros(embeddings.config.max_position_embeddings, words.shape[1])
 
 
-def token_head(model: Any) -> dict[str, Any]:
-    """The head of a transformers model that is no classifier of texts, as `assemble` takes it;
-    nothing for a classifier, which each family has in a place of its own."""
-    pooling = pooling_of(model.config)
-    if pooling is not None:
-        return {"head": "embedding", "pooling": pooling.mode, "normalized": pooling.normalized}
-    name = type(model).__name__
-    if name.endswith("ForMaskedLM"):
-        return masked_head(model)
-    if name.endswith("ForTokenClassification"):
-        return {"output": model.classifier, "head": "token"}
-    if name.endswith("ForQuestionAnswering"):
-        return {"output": model.qa_outputs, "head": "span"}
-    return {}
+def head_parts(model: Any, masked: MaskedParts) -> dict[str, Any]:
+    """Return the head of a model, as `assemble` takes it; nothing for a head that each family has
+    in a place of its own, such as a classifier of texts.
+
+    Args:
+        model: A model of Transformers.
+        masked: Where its family keeps the head of a masked-language model.
+    """
+    return model_of_original(model).parts(model, masked)
 
 
 def label_settings(model: Any) -> dict[str, Any]:
-    """Fields that mean the same in every family: labels, task, padding and where it came from."""
+    """Return fields that mean the same in every family: labels, task, padding and its origin."""
     config = model.config
-    labels, task = dict(config.id2label), {"problem_type": config.problem_type}
-    if type(model).__name__.endswith("ForMultipleChoice"):
-        labels, task = {0: "score"}, {"problem_type": "regression", "head": "choice"}
     return {
-        **task,
-        "id2label": labels,
-        "label2id": {name: index for index, name in labels.items()},
+        **model_of_original(model).settings(model),
         "pad_token_id": config.pad_token_id,
         "initializer_range": config.initializer_range,
         "source_family": config.model_type,

@@ -10,15 +10,11 @@ from compress.encoder.distances import build_distances
 
 __all__ = [
     "QKV",
-    "ClassificationHead",
     "Embeddings",
     "EncoderLayer",
     "FeedForward",
-    "MaskedWordHead",
     "OutputBias",
-    "PoolingHead",
     "SelfAttention",
-    "TokenHead",
 ]
 
 QKV = tuple[Tensor, Tensor, Tensor]
@@ -186,70 +182,3 @@ class EncoderLayer(nn.Module):
         if gate is not None:
             x = residual + gate * (x - residual)
         return x, qkv
-
-
-class ClassificationHead(nn.Module):
-    """Dense, activation, dropout and output matrix on the first token."""
-
-    def __init__(self, config: LeanEncoderConfig) -> None:
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        name = config.classifier_activation
-        self.activation = nn.Identity() if name is None else ACT2FN[name]
-        self.dropout = nn.Dropout(config.classifier_dropout)
-        self.output = nn.Linear(config.hidden_size, config.num_labels)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """(B, T, H) -> (B, C)."""
-        return self.output(self.dropout(self.activation(self.dense(hidden[:, 0]))))
-
-
-class MaskedWordHead(nn.Module):
-    """Dense, activation, LayerNorm and a decoder to the vocabulary, on every token.
-
-    The decoder is as wide as the word embeddings, whose weights many families give it.
-    """
-
-    def __init__(self, config: LeanEncoderConfig) -> None:
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.embedding_size)
-        name = config.classifier_activation
-        self.activation = nn.Identity() if name is None else ACT2FN[name]
-        self.norm = nn.LayerNorm(config.embedding_size, eps=config.layer_norm_eps)
-        self.output = nn.Linear(config.embedding_size, config.vocab_size)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """(B, T, H) -> (B, T, V)."""
-        return self.output(self.norm(self.activation(self.dense(hidden))))
-
-
-class PoolingHead(nn.Module):
-    """One vector for the text from those of its tokens; without parameters."""
-
-    def __init__(self, config: LeanEncoderConfig) -> None:
-        super().__init__()
-        self.mode, self.normalized = config.pooling, config.normalized
-
-    def forward(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
-        """(B, T, H), and (B, T) with 0 for padding or None -> (B, H)."""
-        if self.mode == "cls":
-            vectors = hidden[:, 0]
-        elif attention_mask is None:
-            vectors = hidden.mean(dim=1)
-        else:
-            weights = attention_mask[..., None].to(hidden.dtype)
-            vectors = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
-        return F.normalize(vectors, dim=-1) if self.normalized else vectors
-
-
-class TokenHead(nn.Module):
-    """Dropout and output matrix on every token."""
-
-    def __init__(self, config: LeanEncoderConfig) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(config.classifier_dropout)
-        self.output = nn.Linear(config.hidden_size, config.num_labels)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """(B, T, H) -> (B, T, C)."""
-        return self.output(self.dropout(hidden))

@@ -29,8 +29,7 @@ A masked-language model has classifier.dense (E, H), classifier.norm (E,) and cl
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -38,34 +37,22 @@ from torch.nn import functional as F
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import ModelOutput
 
+from compress.encoder.answers import rows_of
 from compress.encoder.config import LeanEncoderConfig
 from compress.encoder.distances import DistanceNumbers, DistanceVectors
-from compress.encoder.layers import (
-    QKV,
-    ClassificationHead,
-    Embeddings,
-    EncoderLayer,
-    MaskedWordHead,
-    OutputBias,
-    PoolingHead,
-    TokenHead,
-)
+from compress.encoder.layers import QKV, Embeddings, EncoderLayer, OutputBias
 from compress.encoder.masks import EncoderMasks
 from runtimes.base import MASKED
 
+if TYPE_CHECKING:
+    from compress.encoder.folding import MaskedParts
+    from export.heads import HeadGraph
+
 __all__ = [
-    "LeanEncoderForMaskedLM",
-    "LeanEncoderForMultipleChoice",
-    "LeanEncoderForQuestionAnswering",
-    "LeanEncoderForSentenceEmbedding",
-    "LeanEncoderForSequenceClassification",
-    "LeanEncoderForTokenClassification",
     "LeanEncoderModel",
     "LeanEncoderPreTrainedModel",
     "LeanEncoderWithHead",
     "LeanOutput",
-    "build",
-    "read",
 ]
 
 
@@ -178,9 +165,17 @@ class LeanEncoderModel(LeanEncoderPreTrainedModel):
 
 
 class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
-    """The lean encoder with what a task reads from it; its subclasses are the models."""
+    """The lean encoder with what a task reads from it; its subclasses, in
+    `compress.encoder.heads`, are the models.
+
+    Attributes:
+        head: The module on top of the encoder.
+        quantized_layers: Of its linear layers those that exporters quantize; a matrix with a row a
+            class does not pay for it.
+    """
 
     head: type[nn.Module]
+    quantized_layers: tuple[str, ...] = ("dense",)
 
     def __init__(self, config: LeanEncoderConfig) -> None:
         super().__init__(config)
@@ -220,119 +215,78 @@ class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
         )
         logits = self._answers(encoded.last_hidden_state, attention_mask)
         output = LeanOutput(
-            loss=None if labels is None else _loss(self.config, logits, labels),
+            loss=None if labels is None else self._loss(logits, labels),
             logits=logits,
             hidden_states=encoded.hidden_states,
             qkv=encoded.qkv,
         )
         return output if return_dict else output.to_tuple()
 
+    @classmethod
+    def parts(cls, original: Any, masked: "MaskedParts") -> dict[str, Any]:  # noqa: ARG003
+        """Return the head of a model of Transformers, as `compress.encoder.folding.assemble` takes
+        it; nothing for a head that each family has in a place of its own.
+
+        Args:
+            original: The model.
+            masked: Where its family keeps the head of a masked-language model.
+        """
+        return {}
+
+    @classmethod
+    def settings(cls, original: Any) -> dict[str, Any]:
+        """Return the fields of `LeanEncoderConfig` about labels and head.
+
+        Args:
+            original: A model of Transformers.
+        """
+        labels = dict(original.config.id2label)
+        return {
+            "problem_type": original.config.problem_type,
+            "id2label": labels,
+            "label2id": {name: index for index, name in labels.items()},
+        }
+
+    @classmethod
+    def original_logits(cls, original: Any, batch: dict[str, Tensor]) -> Tensor:
+        """Return what the original says about a batch, in the form of this class's logits."""
+        logits: Tensor = original(**batch).logits
+        return logits
+
+    @classmethod
+    def answers(cls, logits: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Return everything that the model says as (m, C).
+
+        Args:
+            logits: (B, C) or (B, T, C).
+            attention_mask: (B, T) or None when nothing is padded.
+        """
+        return rows_of(logits, attention_mask)
+
+    @classmethod
+    def nodes(cls, graph: "HeadGraph") -> str:
+        """Add the head to an ONNX graph and return the name of its logits."""
+        raise NotImplementedError
+
     def _answers(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:  # noqa: ARG002
         """What the head says of (B, T, H)."""
         answers: Tensor = self.classifier(hidden)
         return answers
 
-
-class LeanEncoderForSequenceClassification(LeanEncoderWithHead):
-    """The lean encoder with a classifier on its first token."""
-
-    head = ClassificationHead
-
-
-class LeanEncoderForTokenClassification(LeanEncoderWithHead):
-    """The lean encoder with a classifier on each of its tokens."""
-
-    head = TokenHead
-
-
-class LeanEncoderForQuestionAnswering(LeanEncoderWithHead):
-    """The lean encoder with two numbers for each of its tokens: start and end of an answer."""
-
-    head = TokenHead
-
-
-class LeanEncoderForMultipleChoice(LeanEncoderWithHead):
-    """The lean encoder with a score on its first token: how well a choice fits its prompt."""
-
-    head = ClassificationHead
-
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        labels: Tensor | None = None,
-        *,
-        return_dict: bool = True,
-        **options: Any,
-    ) -> LeanOutput | tuple[Any, ...]:
-        """Score pairs (B, T), giving (B, 1); or, as Transformers has it, all K choices of each
-        question (B, K, T), giving (B, K), with `labels` (B,) the right ones."""
-        inputs: list[Any] = [input_ids, attention_mask, token_type_ids]
-        choices = input_ids.shape[1] if input_ids.ndim == 3 else 1
-        if input_ids.ndim == 3:
-            inputs = [None if rows is None else rows.flatten(0, 1) for rows in inputs]
-        output: Any = super().forward(*inputs, **options)
-        output.logits = output.logits.view(-1, choices)
-        if labels is not None:
-            output.loss = F.cross_entropy(output.logits, labels)
-        return output if return_dict else output.to_tuple()
-
-
-class LeanEncoderForSentenceEmbedding(LeanEncoderWithHead):
-    """The lean encoder with one vector for the text, (B, H)."""
-
-    head = PoolingHead
-
-    def _answers(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
-        vectors: Tensor = self.classifier(hidden, attention_mask)
-        return vectors
-
-
-class LeanEncoderForMaskedLM(LeanEncoderWithHead):
-    """The lean encoder with a number for each entry of the vocabulary, for each of its tokens."""
-
-    head = MaskedWordHead
-
-
-_HEADS: dict[str, type[LeanEncoderWithHead]] = {
-    "sequence": LeanEncoderForSequenceClassification,
-    "token": LeanEncoderForTokenClassification,
-    "span": LeanEncoderForQuestionAnswering,
-    "choice": LeanEncoderForMultipleChoice,
-    "embedding": LeanEncoderForSentenceEmbedding,
-    "mask": LeanEncoderForMaskedLM,
-}
-
-
-def build(config: LeanEncoderConfig) -> LeanEncoderWithHead:
-    """A model with the head that the config names, with fresh weights."""
-    return _HEADS[config.head](config)
-
-
-def read(folder: Path) -> LeanEncoderWithHead:
-    """The model that `save_pretrained` wrote, in evaluation mode."""
-    kind = _HEADS[LeanEncoderConfig.from_pretrained(folder).head]
-    model: LeanEncoderWithHead = kind.from_pretrained(folder)
-    return model.eval()
-
-
-def _loss(config: LeanEncoderConfig, logits: Tensor, labels: Tensor) -> Tensor:
-    """The task's loss, by the config's problem type (guessed as transformers does if None)."""
-    problem = config.problem_type
-    if problem is None:
-        if config.num_labels == 1:
-            problem = "regression"
-        elif labels.is_floating_point():
-            problem = "multi_label_classification"
-        else:
-            problem = "single_label_classification"
-    if config.head == "span":
-        return F.cross_entropy(logits.transpose(1, 2).flatten(0, 1), labels.flatten())
-    if logits.ndim == 3:
-        return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
-    if problem == "regression":
-        return F.mse_loss(logits.view(labels.shape), labels)
-    if problem == "multi_label_classification":
-        return F.binary_cross_entropy_with_logits(logits, labels)
-    return F.cross_entropy(logits, labels)
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The task's loss, by the config's problem type (guessed as transformers does if None)."""
+        problem = self.config.problem_type
+        if problem is None:
+            if self.config.num_labels == 1:
+                problem = "regression"
+            elif labels.is_floating_point():
+                problem = "multi_label_classification"
+            else:
+                problem = "single_label_classification"
+        if logits.ndim == 3:
+            return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        if problem == "regression":
+            return F.mse_loss(logits.view(labels.shape), labels)
+        if problem == "multi_label_classification":
+            return F.binary_cross_entropy_with_logits(logits, labels)
+        return F.cross_entropy(logits, labels)

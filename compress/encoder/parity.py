@@ -6,10 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compress.encoder.answers import all_answers
-from compress.encoder.checkpoint import pooling_of
 from compress.encoder.modules import LeanEncoderWithHead
-from runtimes.pooling import pooled
 
 __all__ = ["max_logit_delta", "probe_batches"]
 
@@ -43,24 +40,8 @@ def max_logit_delta(original: Any, lean: LeanEncoderWithHead, tokenizer: Any) ->
     with torch.inference_mode():
         for batch in probe_batches(lean, tokenizer, types=types):
             mask = batch.get("attention_mask")
-            if lean.config.head == "choice":  # one choice a question
-                expected = original(**{name: rows[:, None] for name, rows in batch.items()})
-            else:
-                expected = original(**batch)
-            if isinstance(original, LeanEncoderWithHead):
-                logits = expected.logits
-            elif (pooling := pooling_of(original.config)) is not None:
-                vectors = expected.last_hidden_state.numpy()
-                logits = torch.from_numpy(
-                    pooled(vectors, None if mask is None else mask.numpy(), pooling)
-                )
-            elif lean.config.head == "span":
-                logits = torch.stack([expected.start_logits, expected.end_logits], dim=-1)
-            else:
-                logits = expected.logits
-            difference = all_answers(logits, mask, lean.config.head) - all_answers(
-                lean(**batch).logits, mask, lean.config.head
-            )
+            expected = lean.answers(lean.original_logits(original, batch), mask)
+            difference = expected - lean.answers(lean(**batch).logits, mask)
             delta = torch.maximum(delta, difference.abs().max())  # keeps NaN
     return float(delta)
 

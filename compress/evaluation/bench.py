@@ -20,7 +20,7 @@ from runtimes.artifact import MANIFEST_NAME, Manifest, read_manifest
 from runtimes.fingerprint import usable_cores
 from runtimes.hf_config import HfConfig, read_hf_config
 from runtimes.loading import load
-from runtimes.registry import artifact_runtimes, get_runtime
+from runtimes.registry import artifact_runtimes, get_runtime, get_task
 from runtimes.tuning import Tuning, tune
 
 __all__ = ["bench_models", "tune_artifact"]
@@ -304,7 +304,7 @@ def _problem_type(path: Path) -> str:
 
 def _labels(path: Path) -> Sequence[str]:
     known = _known(path)
-    return vocabulary_of(path) if known.task == "fill-mask" else known.labels
+    return vocabulary_of(path) if get_task(known.task).SPEC.of_vocabulary else known.labels
 
 
 def _known(path: Path) -> Manifest | HfConfig:

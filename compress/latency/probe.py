@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from benchmarks.latency import sample_rounds, turn_order, warmup_sentences
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
-from compress.encoder.modules import LeanEncoderWithHead, build
+from compress.encoder.heads.registry import build
+from compress.encoder.modules import LeanEncoderWithHead
 from compress.encoder.surgery import SlicePlan, slice_model
 from compress.system.progress import Progress
 from export.onnx import build_onnx

@@ -17,6 +17,7 @@ from compress.search.family import check_stages
 from compress.stages import by_latency, planned_quantization
 from compress.system.hub import hub_if_reachable
 from runtimes.hf_config import problem_type_of, read_hf_config
+from runtimes.registry import get_task
 
 if TYPE_CHECKING:
     from compress.latency.table import LatencyTable
@@ -139,11 +140,11 @@ def _measured_table(job: Job, encoder: "Encoder", context: "Context") -> "Latenc
 
 
 def read_data(model: str, data: str, config: Any, columns: NamedColumns, seed: int) -> Splits:
-    from compress.encoder.checkpoint import task_of_checkpoint
+    from compress.encoder.task import task_of_checkpoint
 
     task = task_of_checkpoint(config)
     labels: Sequence[str] = [config.id2label[index] for index in range(config.num_labels)]
-    if task == "fill-mask":
+    if get_task(task).SPEC.of_vocabulary:
         labels = vocabulary_of(local_checkpoint(model))
     return load_splits(
         data,

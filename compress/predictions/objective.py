@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from compress.predictions.losses import label_loss, soft_target_loss
+from runtimes.registry import task_of_head
 
 if TYPE_CHECKING:
     from compress.encoder.config import LeanEncoderConfig
@@ -46,7 +47,7 @@ class Objective(Protocol):
 
 def objective_for(config: "LeanEncoderConfig") -> Objective:
     """Return what a lean encoder of this configuration is taught and compared by."""
-    kind = "embedding" if config.head == "embedding" else config.problem_type
+    kind = "embedding" if task_of_head(config.head).SPEC.pooled else config.problem_type
     return objective_of(kind, config.outputs)
 
 

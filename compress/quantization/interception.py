@@ -57,7 +57,7 @@ def linear_layers(model: "LeanEncoderWithHead") -> dict[str, nn.Linear]:
     head = {
         f"classifier.{name}": module
         for name, module in model.classifier.named_modules()
-        if isinstance(module, nn.Linear) and (name == "dense" or model.config.head == "mask")
+        if isinstance(module, nn.Linear) and name in model.quantized_layers
     }
     return {**encoder, **head}
 

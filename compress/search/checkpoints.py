@@ -85,7 +85,7 @@ def load_encoder(workspace: Workspace, key: str, like: "Encoder") -> "Encoder | 
     folder = workspace.encoder(key)
     if not folder.is_dir():
         return None
-    from compress.encoder.modules import read
+    from compress.encoder.heads.registry import read
 
     lineage, state = (
         json.loads((folder / name).read_text(encoding="utf-8")) for name in (_LINEAGE, _STATE)

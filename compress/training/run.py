@@ -20,9 +20,8 @@ from compress.training.scratch import is_size, new_config, train_tokenizer
 from compress.training.session import Session
 from compress.training.settings import TrainingSettings
 from compress.training.tasks import check_trainable, get_training_task
-from runtimes.hf_config import MODELS
 from runtimes.loading import open_checkpoint
-from runtimes.registry import get_task
+from runtimes.registry import DEFAULT_TASK, get_task
 
 __all__ = ["Trained", "train"]
 
@@ -56,7 +55,7 @@ def train(
     out: Path,
     settings: TrainingSettings,
     *,
-    task: str = "text-classification",
+    task: str = DEFAULT_TASK,
     columns: NamedColumns | None = None,
     progress: Progress,
     command: str | None = None,
@@ -176,9 +175,7 @@ def _check_loss(settings: TrainingSettings, train: Examples) -> None:
     Raises:
         UsageError: It is asked for.
     """
-    classes = (
-        train.problem_type == "single_label_classification" and train.task != "question-answering"
-    )
+    classes = train.problem_type == "single_label_classification" and train.answers is None
     data = f"the data is {train.task}, {train.problem_type}"
     if settings.label_smoothing > 0 and not classes:
         raise UsageError(f"label_smoothing={settings.label_smoothing} is for classes; {data}")
@@ -198,9 +195,11 @@ def _load(
     import transformers
 
     transformers.set_seed(settings.seed)  # of new weights
-    # Multiple choice gives one score, and takes the best, whatever a config says.
+    # Some tasks have labels of their own, whatever a config says (of choices: one score).
+    spec = get_task(task).SPEC
+    auto_class = getattr(transformers, spec.auto_class)
     labels: dict[str, Any] = {"problem_type": None}
-    if task != "multiple-choice":
+    if spec.labels is None:
         labels = {
             "num_labels": len(names),
             "id2label": dict(enumerate(names)),
@@ -213,11 +212,11 @@ def _load(
         texts = [text for row in rows for text in ((row,) if isinstance(row, str) else row)]
         tokenizer = train_tokenizer(texts, settings.vocabulary, length)
         config = new_config(base, tokenizer, **labels)
-        return getattr(transformers, MODELS[task]).from_config(config), tokenizer, []
+        return auto_class.from_config(config), tokenizer, []
     try:
         with hub_if_reachable():
             tokenizer = transformers.AutoTokenizer.from_pretrained(base)
-            model, new = open_base(getattr(transformers, MODELS[task]), base, **labels)
+            model, new = open_base(auto_class, base, **labels)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ModelError(f"{base} cannot be loaded as a classifier: {first}") from error

@@ -19,16 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.base import Array, DeviceInfo, Session, known_options
+from runtimes.base import Array, DeviceInfo, Session, TextInput, known_options
 from runtimes.buckets import bucket_of, filled
 from runtimes.errors import DeviceUnavailableError, MissingDependencyError, ModelError
-from runtimes.hf_config import MODELS, labels_of, read_hf_config
+from runtimes.hf_config import labels_of, read_hf_config
 from runtimes.pooling import Pooling
-from runtimes.registry import get_task
+from runtimes.registry import get_task, task_names
 from runtimes.tokenization import (
     INPUT_NAMES,
     Rows,
-    TextInput,
     TextTokenizer,
     check_questions,
     window_overlap,
@@ -90,7 +89,10 @@ class PyTorchSession:
         self._from_numpy = torch.from_numpy
         self._inference_mode = torch.inference_mode
         # Transformers has such models take all choices of a question at once: (B, K, T).
-        self._nested = type(model).__name__.endswith("ForMultipleChoice")
+        self._nested = any(
+            spec.nested and type(model).__name__.endswith(spec.model_suffix)
+            for spec in (get_task(name).SPEC for name in task_names())
+        )
 
     def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
         """Run one batch of int64 (B, T) arrays; returns `logits`, float32 (B, C) or (B, T, C), of a
@@ -359,16 +361,17 @@ def open_reference(
         raise ModelError(f"The tokenizer of {path} cannot be loaded: {error}") from error
     config = session.model.config
     noted = read_hf_config(path)
+    task = get_task(noted.task)
     names = [config.id2label[index] for index in range(config.num_labels)]
     labels = labels_of(noted.task, names)
     problem_type = config.problem_type or "single_label_classification"
     max_length = noted.max_length
     one_label = problem_type == "single_label_classification" and len(labels) > 1
-    softmax = noted.task == "text-classification" and one_label
+    softmax = hasattr(task, "postprocess_one") and one_label
     by_hand = softmax and type(session) is PyTorchSession
     return Reference(
         session=session,
-        tokenizer=StockTokenizer(stock, max_length, windows=get_task(noted.task).WINDOWS),
+        tokenizer=StockTokenizer(stock, max_length, windows=task.SPEC.windows),
         task=noted.task,
         labels=labels,
         problem_type=problem_type,
@@ -412,15 +415,15 @@ def _open(
         raise ModelError("PyTorch has no INT8 linear layers on CUDA.", hint="ask for fp16 or bf16")
     if device == "cpu" and graphs:
         raise DeviceUnavailableError("CUDA graphs need the device cuda.")
-    task = read_hf_config(path).task
-    if graphs and task == "multiple-choice":
-        raise ModelError("CUDA graphs are not made of models of multiple choice.")
+    task = get_task(read_hf_config(path).task).SPEC
+    if graphs and task.nested:
+        raise ModelError(f"CUDA graphs are not made of models of {task.name}.")
     _check_checkpoint(path)
     if threads is not None:
         torch.set_num_threads(threads)
     try:
         with _no_progress_bar(transformers):
-            model = getattr(transformers, MODELS[task]).from_pretrained(
+            model = getattr(transformers, task.auto_class).from_pretrained(
                 str(path),
                 dtype=getattr(torch, _DTYPES[precision]),
                 use_safetensors=True,

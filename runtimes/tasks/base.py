@@ -1,16 +1,72 @@
 """What a module in `runtimes/tasks/` provides."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runtimes.base import Array
-from runtimes.tokenization import TextInput
+from runtimes.base import Array, TextInput
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
-__all__ = ["Outputs", "Parsed", "Task"]
+__all__ = ["Outputs", "Parsed", "Task", "TaskSpec"]
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """All that the rest of the tool asks of a task.
+
+    Attributes:
+        name: As in `transformers.pipeline`, where that has the task; the file's name with hyphens.
+        auto_class: The class of Transformers that opens its checkpoints.
+        head: Name of the lean encoder's head, as its config has it.
+        outputs: The field of a model's config that says how many numbers the head gives.
+        reads_tokens: Whether the model answers for every token, rather than for the whole input.
+        windows: Whether long inputs are cut into windows that overlap, rather than cut off.
+        longest: Tokens kept of an input unless somebody asks for more or fewer.
+        pooled: Whether answers are vectors, pooled from those of the tokens.
+        nested: Whether Transformers takes all choices of a question at once, (B, K, T).
+        labels: Names of the outputs where these are always the same; None: the config has them.
+        default_labels: Labels that a config has where it does not say how many; 0: none.
+        by_problem: By problem type, the modules of `benchmarks.tasks` and
+            `compress.training.tasks` that stand in for the task's own.
+        shown: Options of `postprocess` for results that a person reads.
+        example: An input as a line of text; None: one or two plain texts.
+        hub_tag: What the Hugging Face hub calls the task, where it has another name there.
+        trained_by: How to come by a trained model, for a task that `compress train` does not have.
+    """
+
+    name: str
+    auto_class: str
+    head: str
+    outputs: str = "num_labels"
+    reads_tokens: bool = False
+    windows: bool = False
+    longest: int = 512
+    pooled: bool = False
+    nested: bool = False
+    labels: tuple[str, ...] | None = None
+    default_labels: int = 0
+    by_problem: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    example: str | None = None
+    hub_tag: str | None = None
+    trained_by: str | None = None
+
+    @property
+    def model_suffix(self) -> str:
+        """What names of the model classes end with: `ForTokenClassification`; of models without a
+        head nothing."""
+        return self.auto_class.removeprefix("AutoModel")
+
+    @property
+    def of_vocabulary(self) -> bool:
+        """Whether the outputs are the entries of the vocabulary."""
+        return self.outputs == "vocab_size"
+
+    def module_for(self, problem_type: str) -> str:
+        """Return the name of the module that measures, or trains, labels of a problem type."""
+        return self.by_problem.get(problem_type, self.name.replace("-", "_"))
 
 
 @dataclass(frozen=True)
@@ -57,19 +113,14 @@ class Task(Protocol):
     A module satisfies it: the file `text_classification.py` is the task `"text-classification"`.
 
     Attributes:
-        NAME: The task's name as in `transformers.pipeline`.
-        READS_TOKENS: Whether the model answers for every token, rather than for the whole input.
-        WINDOWS: Whether long inputs are cut into windows that overlap, rather than cut off.
-        SHOWN: Options of `postprocess` for results that a person reads.
+        SPEC: What the rest of the tool asks of the task.
 
-    A task that reads some tokens only says which by `places(encoding)`; the answers for the others
-    are not kept.
+    Two functions are optional. A task that reads some tokens only says which by
+    `places(encoding)`; the answers for the others are not kept. `postprocess_one(logits, labels,
+    problem_type)` is a shorter way for a single text.
     """
 
-    NAME: str
-    READS_TOKENS: bool
-    WINDOWS: bool
-    SHOWN: Mapping[str, Any]
+    SPEC: TaskSpec
 
     def parse(self, inputs: Any) -> Parsed:
         """Read what the user passed.

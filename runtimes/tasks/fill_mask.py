@@ -1,13 +1,13 @@
 """Fill-mask: a text with masked tokens to the tokens that fit best."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from runtimes.base import Array
 from runtimes.errors import UsageError
-from runtimes.tasks.base import Outputs
+from runtimes.tasks.base import Outputs, TaskSpec
 from runtimes.tasks.text_classification import from_line, scores
 from runtimes.tasks.token_classification import parse
 
@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MASKS",
-    "NAME",
-    "READS_TOKENS",
-    "SHOWN",
-    "WINDOWS",
+    "SPEC",
     "decisions",
     "from_line",
     "lines",
@@ -29,10 +26,16 @@ __all__ = [
     "record",
 ]
 
-NAME = "fill-mask"
-READS_TOKENS = True
-WINDOWS = False
-SHOWN: Mapping[str, Any] = {}
+SPEC = TaskSpec(
+    name="fill-mask",
+    auto_class="AutoModelForMaskedLM",
+    head="mask",
+    outputs="vocab_size",
+    reads_tokens=True,
+    labels=(),
+    example="some [MASK] text",
+    trained_by="Train it by: compress train BASE --data TEXT --objective mlm",
+)
 
 MASKS = ("[MASK]", "<mask>")
 """What tokenizers call the token that stands for a masked one."""

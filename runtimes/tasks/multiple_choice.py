@@ -3,20 +3,17 @@
 The model gives each pair of prompt and ending a score; a question is answered by all of its pairs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from runtimes.errors import UsageError
-from runtimes.tasks.base import Outputs, Parsed
+from runtimes.tasks.base import Outputs, Parsed, TaskSpec
 from runtimes.tasks.text_classification import decisions, scores
 
 __all__ = [
-    "NAME",
-    "READS_TOKENS",
-    "SHOWN",
-    "WINDOWS",
+    "SPEC",
     "decisions",
     "from_line",
     "lines",
@@ -25,10 +22,14 @@ __all__ = [
     "record",
 ]
 
-NAME = "multiple-choice"
-READS_TOKENS = False
-WINDOWS = False
-SHOWN: Mapping[str, Any] = {}
+SPEC = TaskSpec(
+    name="multiple-choice",
+    auto_class="AutoModelForMultipleChoice",
+    head="choice",
+    nested=True,
+    labels=("score",),
+    example="It has rained.\tThe street is wet.\tThe street is dry.",
+)
 
 Question = tuple[str, list[str]]
 

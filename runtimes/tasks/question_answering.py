@@ -1,22 +1,19 @@
 """Extractive question answering: a question and a context to the span that answers it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from runtimes.base import Array
 from runtimes.errors import UsageError
-from runtimes.tasks.base import Outputs, Parsed
+from runtimes.tasks.base import Outputs, Parsed, TaskSpec
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
 __all__ = [
-    "NAME",
-    "READS_TOKENS",
-    "SHOWN",
-    "WINDOWS",
+    "SPEC",
     "context_tokens",
     "decisions",
     "from_line",
@@ -26,10 +23,16 @@ __all__ = [
     "record",
 ]
 
-NAME = "question-answering"
-READS_TOKENS = True
-WINDOWS = True
-SHOWN: Mapping[str, Any] = {}
+SPEC = TaskSpec(
+    name="question-answering",
+    auto_class="AutoModelForQuestionAnswering",
+    head="span",
+    reads_tokens=True,
+    windows=True,
+    longest=384,  # a window, as everybody has it since SQuAD
+    default_labels=2,
+    example="Who was it?\tIt was Ada.",
+)
 
 _MOST_TOKENS = 15
 

@@ -1,18 +1,15 @@
 """Sentence embedding: a text to a vector; texts that mean alike have vectors that point alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from runtimes.tasks.base import Outputs, Parsed
+from runtimes.tasks.base import Outputs, Parsed, TaskSpec
 from runtimes.tasks.text_classification import decisions, from_line
 
 __all__ = [
-    "NAME",
-    "READS_TOKENS",
-    "SHOWN",
-    "WINDOWS",
+    "SPEC",
     "decisions",
     "from_line",
     "lines",
@@ -21,10 +18,16 @@ __all__ = [
     "record",
 ]
 
-NAME = "sentence-embedding"
-READS_TOKENS = False
-WINDOWS = False
-SHOWN: Mapping[str, Any] = {}
+SPEC = TaskSpec(
+    name="sentence-embedding",
+    auto_class="AutoModel",
+    head="embedding",
+    outputs="hidden_size",
+    pooled=True,
+    labels=(),
+    hub_tag="sentence-similarity",
+    trained_by="Train it with sentence-transformers, whose folders compress takes.",
+)
 
 
 def parse(inputs: Any) -> Parsed:

@@ -1,21 +1,17 @@
 """Text classification: one text or a pair of texts to a label with a score."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import exp
 from typing import Any
 
 import numpy as np
 
-from runtimes.base import Array
+from runtimes.base import Array, TextInput
 from runtimes.errors import UsageError
-from runtimes.tasks.base import Outputs, Parsed
-from runtimes.tokenization import TextInput
+from runtimes.tasks.base import Outputs, Parsed, TaskSpec
 
 __all__ = [
-    "NAME",
-    "READS_TOKENS",
-    "SHOWN",
-    "WINDOWS",
+    "SPEC",
     "decisions",
     "from_line",
     "lines",
@@ -26,10 +22,13 @@ __all__ = [
     "scores",
 ]
 
-NAME = "text-classification"
-READS_TOKENS = False
-WINDOWS = False
-SHOWN: Mapping[str, Any] = {}
+SPEC = TaskSpec(
+    name="text-classification",
+    auto_class="AutoModelForSequenceClassification",
+    head="sequence",
+    default_labels=2,
+    by_problem={"multi_label_classification": "multi_label", "regression": "regression"},
+)
 
 
 def parse(inputs: Any) -> Parsed:

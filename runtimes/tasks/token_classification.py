@@ -1,21 +1,18 @@
 """Token classification: a text to its words' tags, such as named entities."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from runtimes.base import Array
 from runtimes.errors import UsageError
-from runtimes.tasks.base import Outputs, Parsed
+from runtimes.tasks.base import Outputs, Parsed, TaskSpec
 from runtimes.tasks.text_classification import from_line, scores
 
 __all__ = [
-    "NAME",
-    "READS_TOKENS",
-    "SHOWN",
-    "WINDOWS",
+    "SPEC",
     "decisions",
     "from_line",
     "lines",
@@ -25,10 +22,14 @@ __all__ = [
     "word_tokens",
 ]
 
-NAME = "token-classification"
-READS_TOKENS = True
-WINDOWS = False
-SHOWN: Mapping[str, Any] = {"aggregation_strategy": "simple"}
+SPEC = TaskSpec(
+    name="token-classification",
+    auto_class="AutoModelForTokenClassification",
+    head="token",
+    reads_tokens=True,
+    default_labels=2,
+    shown={"aggregation_strategy": "simple"},
+)
 
 _STRATEGIES = ("none", "simple", "first", "average", "max")
 _WORD = re.compile(r"\S+")

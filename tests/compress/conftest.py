@@ -17,7 +17,7 @@ from compress.config.recipe import Recipe
 from compress.corpus.corpus import Material
 from compress.data.tokenized import TokenizedTexts, collate, length_grouped_batches, tokenize
 from compress.encoder.config import LeanEncoderConfig
-from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.encoder.heads.text_classification import LeanEncoderForSequenceClassification
 from compress.predictions.losses import label_loss
 from compress.stages import planned_quantization
 from compress.stages.base import Context, Encoder

@@ -26,9 +26,8 @@ from compress.system.progress import SilentProgress
 from compress.system.workspace import Workspace
 from export.package import RUNTIMES, export_artifact
 from runtimes import load
-from runtimes.hf_config import MODELS
 from runtimes.loading import open_checkpoint
-from runtimes.registry import task_names
+from runtimes.registry import get_task, task_names
 
 FILM = ("a", "the", "film", "plot", "is", "was", "very", "and", "its", "cast")
 OPINIONS = ("good", "great", "bad", "awful")
@@ -97,7 +96,7 @@ def save_model(folder: Path, name: str, save_bert: Callable[..., Path]) -> Path:
     base = save_bert(folder / "base")
     labels = LABELS.get(name, ("no", "yes"))
     torch.manual_seed(0)
-    model = getattr(transformers, MODELS[name]).from_pretrained(
+    model = getattr(transformers, get_task(name).SPEC.auto_class).from_pretrained(
         base,
         id2label=dict(enumerate(labels)),
         label2id={label: index for index, label in enumerate(labels)},

@@ -9,7 +9,8 @@ import torch
 from transformers import BertTokenizer
 
 from compress.encoder.config import LeanEncoderConfig
-from compress.encoder.modules import LeanEncoderWithHead, build
+from compress.encoder.heads.registry import build
+from compress.encoder.modules import LeanEncoderWithHead
 
 LAYERS = [
     {"heads": 4, "head_size": 8, "intermediate_size": 40},

@@ -50,7 +50,7 @@ def test_runtimes_are_found_by_file_with_the_preferred_first() -> None:
         "text-classification",
         "token-classification",
     )
-    assert get_task("text-classification").NAME == "text-classification"
+    assert get_task("text-classification").SPEC.name == "text-classification"
     with pytest.raises(UsageError, match="onnxruntime, openvino, pytorch") as caught:
         get_runtime("openvno")
     assert caught.value.hint == "Did you mean openvino?"

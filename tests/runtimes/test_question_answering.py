@@ -68,7 +68,7 @@ def by_hand(reader: Path, question: str, context: str) -> tuple[float, str]:
 
 def test_the_best_span_is_the_answer(reader: Path) -> None:
     with open_checkpoint(reader) as ask:
-        assert ask.task.NAME == "question-answering"
+        assert ask.task.SPEC.name == "question-answering"
         for question, context in ASKED[:2]:
             score, answer = by_hand(reader, question, context)
             found = ask({"question": question, "context": context})

@@ -86,7 +86,7 @@ def test_it_answers_like_transformers(tagger: Path, strategy: str) -> None:
         aggregation_strategy=strategy,
     )
     with open_checkpoint(tagger) as ours:
-        assert ours.task.NAME == "token-classification"
+        assert ours.task.SPEC.name == "token-classification"
         kinds = set()
         for text in TEXTS:
             expected = theirs(text)

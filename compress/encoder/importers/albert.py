@@ -4,17 +4,25 @@ from typing import Any
 
 from compress.encoder.folding import (
     LayerParts,
+    MaskedParts,
     UnsupportedArchitectureError,
     assemble,
     check_options,
+    head_parts,
     label_settings,
-    token_head,
 )
 from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["MODEL_TYPES", "convert"]
 
 MODEL_TYPES = ("albert",)
+
+_MASKED = MaskedParts(
+    dense="predictions.dense",
+    activation="hidden_act",
+    norm="predictions.LayerNorm",
+    output="predictions.decoder",
+)
 
 
 def convert(model: Any) -> LeanEncoderWithHead:
@@ -27,7 +35,7 @@ def convert(model: Any) -> LeanEncoderWithHead:
             "no matrix between the two"
         )
     albert = model.base_model
-    head = token_head(model) or {"dense": albert.pooler, "output": model.classifier}
+    head = head_parts(model, _MASKED) or {"dense": albert.pooler, "output": model.classifier}
     return assemble(
         embeddings=albert.embeddings,
         projection=albert.encoder.embedding_hidden_mapping_in,

@@ -3,11 +3,12 @@
 from typing import Any
 
 from compress.encoder.folding import (
+    MaskedParts,
     assemble,
     bert_layers,
     check_options,
+    head_parts,
     label_settings,
-    token_head,
 )
 from compress.encoder.modules import LeanEncoderWithHead
 
@@ -15,13 +16,23 @@ __all__ = ["MODEL_TYPES", "convert"]
 
 MODEL_TYPES = ("bert",)
 
+_MASKED = MaskedParts(
+    dense="cls.predictions.transform.dense",
+    activation="hidden_act",
+    norm="cls.predictions.transform.LayerNorm",
+    output="cls.predictions.decoder",
+)
+
 
 def convert(model: Any) -> LeanEncoderWithHead:
     """Fold a `BertForSequenceClassification`, with its pooler in the head, or one for tokens."""
     config = model.config
     check_options(config, config.hidden_act)
     dropout = config.classifier_dropout
-    head = token_head(model) or {"dense": model.base_model.pooler.dense, "output": model.classifier}
+    head = head_parts(model, _MASKED) or {
+        "dense": model.base_model.pooler.dense,
+        "output": model.classifier,
+    }
     return assemble(
         embeddings=model.base_model.embeddings,
         layers=bert_layers(model.base_model.encoder.layer, config.num_attention_heads),

@@ -9,17 +9,25 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_p
 
 from compress.encoder.folding import (
     LayerParts,
+    MaskedParts,
     UnsupportedArchitectureError,
     assemble,
     check_options,
+    head_parts,
     label_settings,
-    token_head,
 )
 from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["MODEL_TYPES", "convert"]
 
 MODEL_TYPES = ("deberta-v2",)
+
+_MASKED = MaskedParts(
+    dense="cls.predictions.transform.dense",
+    activation="hidden_act",
+    norm="cls.predictions.transform.LayerNorm",
+    output="cls.predictions.decoder",
+)
 
 
 def convert(model: Any) -> LeanEncoderWithHead:
@@ -41,7 +49,7 @@ def convert(model: Any) -> LeanEncoderWithHead:
                 _vectors(layer.attention.self, embeddings, furthest)
                 for layer in encoder.encoder.layer
             ]
-    head = token_head(model) or {
+    head = head_parts(model, _MASKED) or {
         "dense": model.pooler.dense,
         "output": model.classifier,
         "classifier_activation": config.pooler_hidden_act,

@@ -2,12 +2,26 @@
 
 from typing import Any
 
-from compress.encoder.folding import LayerParts, assemble, check_options, label_settings, token_head
+from compress.encoder.folding import (
+    LayerParts,
+    MaskedParts,
+    assemble,
+    check_options,
+    head_parts,
+    label_settings,
+)
 from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["MODEL_TYPES", "convert"]
 
 MODEL_TYPES = ("distilbert",)
+
+_MASKED = MaskedParts(
+    dense="vocab_transform",
+    activation="activation",
+    norm="vocab_layer_norm",
+    output="vocab_projector",
+)
 
 
 def convert(model: Any) -> LeanEncoderWithHead:
@@ -28,7 +42,7 @@ def convert(model: Any) -> LeanEncoderWithHead:
         )
         for layer in model.base_model.transformer.layer
     ]
-    head = token_head(model) or {"dense": model.pre_classifier, "output": model.classifier}
+    head = head_parts(model, _MASKED) or {"dense": model.pre_classifier, "output": model.classifier}
     return assemble(
         embeddings=model.base_model.embeddings,
         layers=layers,

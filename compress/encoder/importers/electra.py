@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from torch import nn
+
 from compress.encoder.folding import (
+    MaskedParts,
     assemble,
     bert_layers,
     check_options,
+    head_parts,
     label_settings,
-    token_head,
 )
 from compress.encoder.modules import LeanEncoderWithHead
 
@@ -15,14 +18,21 @@ __all__ = ["MODEL_TYPES", "convert"]
 
 MODEL_TYPES = ("electra",)
 
+_MASKED = MaskedParts(
+    dense="generator_predictions.dense",
+    activation="gelu",
+    norm="generator_predictions.LayerNorm",
+    output="generator_lm_head",
+)
+
 
 def convert(model: Any) -> LeanEncoderWithHead:
     """Fold an `ElectraForSequenceClassification` or one for tokens (the discriminator)."""
     config = model.config
     check_options(config, config.hidden_act)
     dropout = config.classifier_dropout
-    head = token_head(model)
-    if type(model).__name__.endswith("ForMultipleChoice"):
+    head = head_parts(model, _MASKED)
+    if not head and isinstance(model.classifier, nn.Linear):  # behind the encoder's own pooler
         head = {"dense": model.sequence_summary.summary, "output": model.classifier}
     elif not head:
         head = {"dense": model.classifier.dense, "output": model.classifier.out_proj}

@@ -3,21 +3,29 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from compress.encoder.folding import (
     LayerParts,
+    MaskedParts,
     UnsupportedArchitectureError,
     assemble,
     check_options,
+    head_parts,
     label_settings,
-    token_head,
 )
 from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["MODEL_TYPES", "convert"]
 
 MODEL_TYPES = ("mpnet",)
+
+_MASKED = MaskedParts(
+    dense="lm_head.dense",
+    activation="gelu",
+    norm="lm_head.layer_norm",
+    output="lm_head.decoder",
+)
 
 # Where MPNet stops telling distances apart (`relative_position_bucket`).
 _FURTHEST = 128
@@ -37,8 +45,8 @@ def convert(model: Any) -> LeanEncoderWithHead:
             f"mpnet with pad_token_id={config.pad_token_id} cannot be imported: transformers "
             f"counts its positions without the tokens {encoder.embeddings.padding_idx}"
         )
-    head = token_head(model)
-    if type(model).__name__.endswith("ForMultipleChoice"):
+    head = head_parts(model, _MASKED)
+    if not head and isinstance(model.classifier, nn.Linear):  # behind the encoder's own pooler
         head = {"dense": encoder.pooler.dense, "output": model.classifier}
     elif not head:
         head = {"dense": model.classifier.dense, "output": model.classifier.out_proj}

@@ -2,18 +2,28 @@
 
 from typing import Any
 
+from torch import nn
+
 from compress.encoder.folding import (
+    MaskedParts,
     assemble,
     bert_layers,
     check_options,
+    head_parts,
     label_settings,
-    token_head,
 )
 from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["MODEL_TYPES", "convert"]
 
 MODEL_TYPES = ("camembert", "roberta", "xlm-roberta")
+
+_MASKED = MaskedParts(
+    dense="lm_head.dense",
+    activation="gelu",
+    norm="lm_head.layer_norm",
+    output="lm_head.decoder",
+)
 
 
 def convert(model: Any) -> LeanEncoderWithHead:
@@ -27,8 +37,8 @@ def convert(model: Any) -> LeanEncoderWithHead:
     check_options(config, config.hidden_act)
     encoder = model.base_model
     dropout = config.classifier_dropout
-    head = token_head(model)
-    if type(model).__name__.endswith("ForMultipleChoice"):
+    head = head_parts(model, _MASKED)
+    if not head and isinstance(model.classifier, nn.Linear):  # behind the encoder's own pooler
         head = {"dense": encoder.pooler.dense, "output": model.classifier}
     elif not head:
         head = {"dense": model.classifier.dense, "output": model.classifier.out_proj}

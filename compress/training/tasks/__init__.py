@@ -6,17 +6,9 @@ from typing import cast
 from benchmarks.examples import Examples
 from compress.errors import UsageError
 from compress.training.tasks.base import TrainingTask
+from runtimes.registry import get_task
 
 __all__ = ["TrainingTask", "check_trainable", "get_training_task"]
-
-
-_OF_PROBLEM = {"multi_label_classification": "multi_label", "regression": "regression"}
-
-
-_ELSEWHERE = {
-    "fill-mask": "Train it by: compress train BASE --data TEXT --objective mlm",
-    "sentence-embedding": "Train it with sentence-transformers, whose folders compress takes.",
-}
 
 
 def check_trainable(task: str) -> None:
@@ -25,13 +17,12 @@ def check_trainable(task: str) -> None:
     Raises:
         UsageError: It is one of these.
     """
-    if task in _ELSEWHERE:
-        raise UsageError(f"--task {task} is not fine-tuned by this command", hint=_ELSEWHERE[task])
+    elsewhere = get_task(task).SPEC.trained_by
+    if elsewhere is not None:
+        raise UsageError(f"--task {task} is not fine-tuned by this command", hint=elsewhere)
 
 
 def get_training_task(examples: Examples) -> TrainingTask:
-    """The training side of what these examples are labelled for."""
-    name = examples.task.replace("-", "_")
-    if examples.task == "text-classification":
-        name = _OF_PROBLEM.get(examples.problem_type, name)
+    """Return the training side of what these examples are labelled for."""
+    name = get_task(examples.task).SPEC.module_for(examples.problem_type)
     return cast(TrainingTask, import_module(f"{__name__}.{name}"))

@@ -29,7 +29,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from compress.encoder.config import LeanEncoderConfig
-from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.encoder.heads.text_classification import LeanEncoderForSequenceClassification
 
 TEXTS = [
     "a quiet, moving film about two sisters",

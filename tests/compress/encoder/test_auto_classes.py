@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compress.encoder.modules import LeanEncoderForSequenceClassification
+from compress.encoder.heads.text_classification import LeanEncoderForSequenceClassification
 
 LIGHT = """
 import sys, compress

@@ -20,19 +20,17 @@ from transformers import (
 )
 
 from compress.encoder.folding import UnsupportedArchitectureError, check_options
+from compress.encoder.heads.fill_mask import LeanEncoderForMaskedLM
+from compress.encoder.heads.multiple_choice import LeanEncoderForMultipleChoice
+from compress.encoder.heads.sentence_embedding import LeanEncoderForSentenceEmbedding
+from compress.encoder.heads.text_classification import LeanEncoderForSequenceClassification
+from compress.encoder.heads.token_classification import LeanEncoderForTokenClassification
 from compress.encoder.importers.registry import (
     TOLERANCE,
     import_checkpoint,
     supported_model_types,
 )
 from compress.encoder.masks import EncoderMasks
-from compress.encoder.modules import (
-    LeanEncoderForMaskedLM,
-    LeanEncoderForMultipleChoice,
-    LeanEncoderForSentenceEmbedding,
-    LeanEncoderForSequenceClassification,
-    LeanEncoderForTokenClassification,
-)
 from compress.encoder.parity import max_logit_delta
 from compress.encoder.surgery import keep_heads
 from compress.errors import ModelError

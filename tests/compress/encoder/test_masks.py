@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from compress.encoder.heads.text_classification import LeanEncoderForSequenceClassification
 from compress.encoder.masks import EncoderMasks
-from compress.encoder.modules import LeanEncoderForSequenceClassification
 from compress.encoder.surgery import keep_heads
 
 Batch = dict[str, torch.Tensor]

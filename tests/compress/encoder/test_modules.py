@@ -8,7 +8,8 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from compress.encoder.config import LeanEncoderConfig
-from compress.encoder.modules import LeanEncoderForSequenceClassification, LeanEncoderModel
+from compress.encoder.heads.text_classification import LeanEncoderForSequenceClassification
+from compress.encoder.modules import LeanEncoderModel
 from compress.encoder.surgery import SlicePlan, fold_token_types, slice_model
 
 Batch = dict[str, torch.Tensor]

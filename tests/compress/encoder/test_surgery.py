@@ -5,8 +5,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from compress.encoder.heads.text_classification import LeanEncoderForSequenceClassification
 from compress.encoder.masks import EncoderMasks
-from compress.encoder.modules import LeanEncoderForSequenceClassification
 from compress.encoder.surgery import (
     SlicePlan,
     keep_heads,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from compress.data.tokenized import TokenizedTexts
-from compress.encoder.answers import all_answers
+from compress.encoder.answers import over_tokens, rows_of
 from compress.predictions.decisions import decided
 
 
@@ -37,10 +37,10 @@ def test_of_texts_the_logits_are_the_decisions() -> None:
 def test_every_token_but_padding_is_an_answer() -> None:
     logits = torch.arange(12, dtype=torch.float32).view(2, 3, 2)
     mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
-    assert all_answers(logits, mask, "token").shape == (5, 2)
-    assert all_answers(logits, None, "token").shape == (6, 2)
-    assert all_answers(logits[:, 0], mask, "sequence").shape == (2, 2)
-    spans = all_answers(logits, mask, "span")
+    assert rows_of(logits, mask).shape == (5, 2)
+    assert rows_of(logits, None).shape == (6, 2)
+    assert rows_of(logits[:, 0], mask).shape == (2, 2)
+    spans = over_tokens(logits, mask.bool())
     assert spans.shape == (4, 3)
     assert (spans[:2, 2] < -10000).all()
 
