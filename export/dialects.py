@@ -173,7 +173,7 @@ class OnnxRuntimeDialect(PortableDialect):
     ) -> None:
         super().__init__(weights)
         self._folds = folds or Folds()
-        self._plan = None if plan is None or plan.onnxruntime == "float" else plan
+        self._plan = None if plan is None or plan.is_float("onnxruntime") else plan
 
     def padding(self, attention_mask: str) -> str:
         """(B,) the rows' lengths: padding is on the right."""
@@ -242,7 +242,7 @@ class OnnxRuntimeDialect(PortableDialect):
         values, scales = quantize_columns(layer.weight, plan.weight_levels)
         weight = self.graph.constant(f"{layer.name}.weight_int8", values)
         scale = self.graph.constant(f"{layer.name}.scale", scales)
-        if plan.onnxruntime == "dynamic":
+        if plan.schemes["onnxruntime"] == "dynamic":
             return self.graph.node(
                 "DynamicQuantizeMatMul", *_given(x, weight, scale, "", bias), domain=CONTRIB
             )

@@ -1,33 +1,17 @@
 """From a lean encoder to OpenVINO: the portable ONNX graph converted, float or INT8 by NNCF."""
 
+import io
 import logging
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from export.quantization import QuantizationPlan
+from export.targets.base import Calibration
 from runtimes.adapters.openvino import import_openvino
 
-__all__ = ["Calibration", "build_openvino", "quantize_openvino", "save_openvino"]
-
-
-class Calibration(Protocol):
-    """Batches of model inputs, each (B, T), that can be gone through several times.
-
-    A list is one; so is an object that makes each batch when it is asked for.
-    """
-
-    def __len__(self) -> int:
-        """Number of batches."""
-        ...
-
-    def __iter__(self) -> Iterator[Mapping[str, NDArray[np.int64]]]:
-        """From the first batch on."""
-        ...
+__all__ = ["build_openvino", "quantize_openvino", "save_openvino"]
 
 
 def build_openvino(portable: onnx.ModelProto) -> Any:
@@ -36,8 +20,6 @@ def build_openvino(portable: onnx.ModelProto) -> Any:
     Args:
         portable: From `export.onnx.build_portable_onnx`.
     """
-    import io
-
     return import_openvino().Core().read_model(io.BytesIO(portable.SerializeToString()))
 
 
@@ -59,7 +41,7 @@ def quantize_openvino(model: Any, plan: QuantizationPlan, calibration: Calibrati
     import nncf
 
     nncf.set_log_level(logging.ERROR)
-    alpha = plan.smooth_quant_alpha if plan.openvino == "smooth" else -1.0
+    alpha = plan.smooth_quant_alpha if plan.schemes["openvino"] == "smooth" else -1.0
     return nncf.quantize(
         model,
         nncf.Dataset(calibration, dict),

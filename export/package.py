@@ -1,24 +1,21 @@
 """An encoder becomes an artifact folder: models for each runtime, tokenizer, manifest, card."""
 
-import dataclasses
-import hashlib
 import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
-from export.onnx import build_onnx, build_portable_onnx
-from export.openvino import Calibration, build_openvino, quantize_openvino, save_openvino
 from export.parity import Parity, check_parity, torch_logits
 from export.quantization import QuantizationPlan
 from export.quiet import quiet_libraries
+from export.targets.base import Calibration, Target, input_names
+from export.targets.registry import get_target, target_names
 from export.vocabulary import without_dead_tokens
 from runtimes.artifact import Manifest, ModelEntry, write_artifact
 from runtimes.base import TextInput
@@ -26,12 +23,7 @@ from runtimes.hf_config import labels_of
 from runtimes.registry import task_of_head
 from runtimes.tokenization import Tokenizer
 
-__all__ = ["RUNTIMES", "Exported", "export_artifact", "republish"]
-
-RUNTIMES = ("onnxruntime", "openvino")
-"""Runtimes that an artifact holds files for."""
-
-_ONNX, _UNPADDED, _OPENVINO = "onnx/model.onnx", "onnx/unpadded.onnx", "openvino/model.xml"
+__all__ = ["Exported", "export_artifact", "republish"]
 
 Inputs = Mapping[str, NDArray[np.int64]]
 
@@ -59,7 +51,7 @@ def export_artifact(
     calibration: Sequence[TextInput],
     checks: Sequence[TextInput],
     lineage: Sequence[Mapping[str, Any]] = (),
-    runtimes: Sequence[str] = RUNTIMES,
+    runtimes: Sequence[str] | None = None,
     live_vocabulary: bool = True,
 ) -> Exported:
     """Export, compare with PyTorch, and write the artifact atomically.
@@ -76,7 +68,7 @@ def export_artifact(
         calibration: Training texts for static quantization.
         checks: Texts to compare the exports on.
         lineage: What was done to the model so far, for the manifest.
-        runtimes: Of `RUNTIMES`, those to write files for.
+        runtimes: Those to write files for; None: all that have a target (`export.targets`).
         live_vocabulary: Leave out the rows of the word table that no text can ask for.
 
     Raises:
@@ -87,7 +79,7 @@ def export_artifact(
     with tempfile.TemporaryDirectory(prefix="edgepress-export-") as folder:
         work = Path(folder)
         _save_tokenizer(tokenizer, work, max_length)
-        names = _input_names(module.config)
+        names = input_names(module.config)
         # Of the model as it came: a row too many left out would show.
         original = Tokenizer.from_folder(work, max_length=max_length)
         expected = torch_logits(module, _batches(original, checks, names))
@@ -98,14 +90,14 @@ def export_artifact(
         batches = _batches(text_encoder, checks, names)
         singles = _batches(text_encoder, checks, names, size=1)
         with quiet_libraries():
-            parity, files = _export_models(
+            models, parity, files = _export_models(
                 work,
                 module,
                 plan,
-                (batches, singles),
+                {"padded": batches, "unpadded": singles},
                 expected,
                 _Tokenized(text_encoder, calibration, names),
-                runtimes,
+                target_names() if runtimes is None else runtimes,
             )
         task = task_of_head(module.config.head).SPEC.name
         id2label = module.config.id2label
@@ -117,23 +109,7 @@ def export_artifact(
             pad_token_id=text_encoder.pad_token_id,
             type_ids="token_type_ids" in names,
             pairs=not isinstance(checks[0], str),
-            models=tuple(
-                ModelEntry(
-                    runtime=runtime,
-                    format=kind,
-                    path=path,
-                    precision=_precision(plan, runtime),
-                    variant=variant,
-                    inputs=tuple(n for n in names if n != "attention_mask" or variant == "padded"),
-                    instruction_sets=() if plan is None else plan.instruction_sets_of(runtime),
-                )
-                for runtime, kind, path, variant in (
-                    ("onnxruntime", "onnx", _ONNX, "padded"),
-                    ("onnxruntime", "onnx", _UNPADDED, "unpadded"),
-                    ("openvino", "openvino", _OPENVINO, "padded"),
-                )
-                if runtime in runtimes
-            ),
+            models=models,
             lineage=tuple(dict(step) for step in lineage),
             metrics={"parity": [entry.to_json() for entry in parity]},
             quantization={} if plan is None else plan.to_json(),
@@ -143,7 +119,7 @@ def export_artifact(
             for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
                 shutil.copyfile(work / name, partial / name)
             for source, name in files:
-                (partial / name).parent.mkdir(exist_ok=True)
+                (partial / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, partial / name)
 
         manifest = write_artifact(target, manifest, populate)
@@ -169,7 +145,7 @@ def republish(
             shutil.copyfile(source / name, partial / name)
         (partial / "README.md").write_text(card, encoding="utf-8")
 
-    described = dataclasses.replace(manifest, metrics={**manifest.metrics, **metrics})
+    described = replace(manifest, metrics={**manifest.metrics, **metrics})
     return write_artifact(target, described, populate)
 
 
@@ -186,77 +162,55 @@ def _export_models(
     work: Path,
     module: Any,
     plan: QuantizationPlan | None,
-    checks: tuple[Sequence[Inputs], Sequence[Inputs]],
+    checks: Mapping[str, Sequence[Inputs]],
     expected: NDArray[np.float32],
     calibration: Calibration,
     runtimes: Sequence[str],
-) -> tuple[tuple[Parity, ...], list[tuple[Path, str]]]:
-    """Write all model files into `work`; returns parities and (file, name in the artifact).
+) -> tuple[tuple[ModelEntry, ...], tuple[Parity, ...], list[tuple[Path, str]]]:
+    """Write all model files into `work`.
 
-    `checks` are the same texts in padded batches and one by one.
+    Args:
+        work: Folder for them.
+        module: As in `export_artifact`; so are `plan` and `runtimes`.
+        plan: How to quantize.
+        checks: By variant, the same texts: in padded batches, and one by one.
+        expected: (M, C) what PyTorch says of them.
+        calibration: For static quantization.
+        runtimes: Whose files to write.
+
+    Returns:
+        The manifest's entries, the parities, and pairs of a file and its name in the artifact.
     """
+    models: list[ModelEntry] = []
     parity: list[Parity] = []
     files: list[tuple[Path, str]] = []
-    if "onnxruntime" in runtimes:
-        folder = work / "float"
-        parity += _export_onnx(folder, module, None, "fp32", checks, expected)
-        if plan is not None and not plan.is_float("onnxruntime"):
-            folder = work / "int8"
-            parity += _export_onnx(folder, module, plan, "int8", checks, expected)
-        files += [(path, f"onnx/{path.name}") for path in sorted(folder.iterdir())]
-    if "openvino" in runtimes:
-        path, batches = work / "float.xml", checks[0]
-        model = build_openvino(build_portable_onnx(module))
-        save_openvino(model, path)
-        parity.append(check_parity(path, "openvino", "fp32", batches, expected))
-        if plan is not None and not plan.is_float("openvino"):
-            path = work / "int8.xml"
-            save_openvino(quantize_openvino(model, plan, calibration), path)
-            parity.append(check_parity(path, "openvino", "int8", batches, expected))
-        files += [(path, _OPENVINO), (path.with_suffix(".bin"), "openvino/model.bin")]
-    return tuple(parity), files
 
-
-def _export_onnx(
-    folder: Path,
-    module: Any,
-    plan: QuantizationPlan | None,
-    precision: str,
-    checks: tuple[Sequence[Inputs], Sequence[Inputs]],
-    expected: NDArray[np.float32],
-) -> list[Parity]:
-    """Write `model.onnx` and `unpadded.onnx` on the same weights, `model.onnx.data`; check both."""
-    folder.mkdir()
-    data = folder / "model.onnx.data"
-    digests = set[bytes]()
-    for name, padded in (("unpadded.onnx", False), ("model.onnx", True)):
-        onnx.save(
-            build_onnx(module, plan, padded=padded),
-            folder / name,
-            save_as_external_data=True,
-            location=data.name,
-            size_threshold=1024,
+    def written(target: Target, given: QuantizationPlan | None, folder: Path) -> list[ModelEntry]:
+        entries = target.write(module, given, calibration, folder)
+        parity.extend(
+            check_parity(folder / e.path, e.runtime, e.precision, checks[e.variant], expected)
+            for e in entries
         )
-        with data.open("rb") as file:
-            digests.add(hashlib.file_digest(file, "sha256").digest())
-        if not padded:
-            data.unlink()  # the library appends to a file that is there
-    if len(digests) > 1:
-        raise RuntimeError("the two variants of a model do not have the same weights")
-    return [
-        check_parity(folder / name, "onnxruntime", precision, inputs, expected)
-        for name, inputs in zip(("model.onnx", "unpadded.onnx"), checks, strict=True)
-    ]
+        return entries
 
-
-def _precision(plan: QuantizationPlan | None, runtime: str) -> str:
-    """What the manifest says of a runtime's file."""
-    if plan is None:
-        return "fp32"
-    if not plan.is_float(runtime):
-        return "int8"
-    # bf16 is what makes a float file worth choosing over an INT8 one: left to the library
-    return "auto" if runtime == "openvino" else "fp32"
+    for runtime in runtimes:
+        target, folder = get_target(runtime), work / "float" / runtime
+        entries = written(target, None, folder)
+        if plan is not None and plan.is_float(runtime):
+            entries = [replace(entry, precision=target.UNQUANTIZED) for entry in entries]
+        elif plan is not None:
+            folder = work / "int8" / runtime
+            entries = written(target, plan, folder)
+        if plan is not None:
+            exact = plan.instruction_sets_of(runtime)
+            entries = [replace(entry, instruction_sets=exact) for entry in entries]
+        models += entries
+        files += [
+            (path, path.relative_to(folder).as_posix())
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        ]
+    return tuple(models), tuple(parity), files
 
 
 class _Tokenized:
@@ -272,11 +226,6 @@ class _Tokenized:
 
     def __iter__(self) -> Iterator[Inputs]:
         return (self._tokenizer.encode([text], self._names) for text in self._texts)
-
-
-def _input_names(config: Any) -> tuple[str, ...]:
-    names = ("input_ids", "attention_mask")
-    return (*names, "token_type_ids") if config.type_vocab_size else names
 
 
 def _batches(

@@ -4,25 +4,22 @@ A plan is what the `quantize` stage decides; each exporter lowers it to what its
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from export.targets.base import FLOAT
+from export.targets.registry import default_schemes, get_target, target_names
 from runtimes.errors import ArtifactError, ModelError
 
 __all__ = [
-    "OnnxRuntimeScheme",
-    "OpenVinoScheme",
     "QuantizationPlan",
     "activation_scale",
     "quantize_columns",
     "quantize_rows",
 ]
-
-OnnxRuntimeScheme = Literal["dynamic", "static", "float"]
-OpenVinoScheme = Literal["smooth", "plain", "float"]
 
 # x86 instruction sets that multiply u8 by s8 without an intermediate 16-bit sum, and ARM's.
 _EXACT = ("avx512_vnni", "avx_vnni", "amx_int8", "neon_dotprod", "neon_i8mm")
@@ -34,12 +31,14 @@ class QuantizationPlan:
     """How exporters quantize an encoder.
 
     Attributes:
-        onnxruntime: How ONNX Runtime's file multiplies matrices. `"dynamic"`: activations get the
-            scale of their own range at every call; `"static"`: the scale of `static_ranges`;
-            `"float"`: the whole file is float32.
-        openvino: How OpenVINO's file does. `"smooth"`: static INT8 after SmoothQuant of strength
-            `smooth_quant_alpha`; `"plain"`: static INT8 without it; `"float"`: the whole file is
-            float32, executed in bf16 where the library prefers it.
+        schemes: By runtime, how its file multiplies matrices: one of its target's `SCHEMES`
+            (`export.targets`), where none is given the default. For ONNX Runtime, `"dynamic"`:
+            activations get the scale of their own range at every call; `"static"`: the scale of
+            `static_ranges`. For OpenVINO, `"smooth"`: static INT8 after SmoothQuant of strength
+            `smooth_quant_alpha`; `"plain"`: static INT8 without it. For all, `"float"`.
+
+    Raises:
+        ValueError: There is no such target or scheme.
         embeddings: `"int8"` (one scale per word) or `"fp32"`.
         reduce_range: Weights in 7 bits instead of 8. On x86 CPUs without VNNI, u8 x s8 products
             are summed in pairs in 16 bits and saturate with full-range weights
@@ -52,14 +51,23 @@ class QuantizationPlan:
             outside is clipped. For the static scheme of ONNX Runtime; NNCF measures its own.
     """
 
-    onnxruntime: OnnxRuntimeScheme = "dynamic"
-    openvino: OpenVinoScheme = "smooth"
+    schemes: Mapping[str, str] = field(default_factory=dict, hash=False)
     embeddings: str = "int8"
     reduce_range: bool = False
     float_layers: tuple[str, ...] = ()
     calibration_texts: int = 128
     smooth_quant_alpha: float = 0.95
     static_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        for runtime, scheme in self.schemes.items():
+            if scheme not in get_target(runtime).SCHEMES:
+                raise ValueError(f"{runtime} has no quantization scheme {scheme!r}")
+        object.__setattr__(self, "schemes", {**default_schemes(), **self.schemes})
+
+    def with_schemes(self, **schemes: str) -> "QuantizationPlan":
+        """Return the plan with the schemes of some runtimes changed."""
+        return replace(self, schemes={**self.schemes, **schemes})
 
     @property
     def weight_levels(self) -> int:
@@ -69,23 +77,23 @@ class QuantizationPlan:
     @property
     def instruction_sets(self) -> tuple[str, ...]:
         """CPU features of which one is needed for the quantized arithmetic to be exact."""
-        exact = self.reduce_range or (self.onnxruntime == "float" and self.openvino == "float")
+        exact = self.reduce_range or all(map(self.is_float, self.schemes))
         return _ANY if exact else _EXACT
 
     def instruction_sets_of(self, runtime: str) -> tuple[str, ...]:
-        """As `instruction_sets`, for the file of one runtime only."""
+        """Return `instruction_sets` for the file of one runtime."""
         return _ANY if self.is_float(runtime) else self.instruction_sets
 
     def is_float(self, runtime: str) -> bool:
-        """Whether the file of `runtime` (`"onnxruntime"`, `"openvino"`) is float throughout."""
-        return {"onnxruntime": self.onnxruntime, "openvino": self.openvino}[runtime] == "float"
+        """Return whether the file of `runtime` is float throughout."""
+        return self.schemes[runtime] == FLOAT
 
     def keeps_in_float(self, layer: str) -> bool:
-        """Whether `float_layers` names a linear layer, or the matrix that it is rows of."""
+        """Return whether `float_layers` names a linear layer, or the matrix that it is rows of."""
         return _whole(layer, self.float_layers) is not None
 
     def static_range(self, layer: str) -> tuple[float, float]:
-        """Lowest and highest input of a linear layer, or of the matrix that it is rows of.
+        """Return the lowest and highest input of a linear layer, or of the matrix it is part of.
 
         Raises:
             ModelError: `static_ranges` has none for it.
@@ -99,9 +107,11 @@ class QuantizationPlan:
         return self.static_ranges[name]
 
     def to_json(self) -> dict[str, Any]:
-        """For the manifest."""
+        """Return plain JSON values, for the manifest; schemes stand under their runtimes."""
+        content = asdict(self)
         return {
-            **asdict(self),
+            **content.pop("schemes"),
+            **content,
             "float_layers": list(self.float_layers),
             "static_ranges": {name: list(ends) for name, ends in self.static_ranges.items()},
             "instruction_sets": list(self.instruction_sets),
@@ -114,26 +124,31 @@ class QuantizationPlan:
         Raises:
             ArtifactError: It holds what this version does not know.
         """
-        known = {entry.name for entry in fields(cls)}
+        known = {entry.name for entry in fields(cls)} - {"schemes"} | set(target_names())
         given = {name: value for name, value in content.items() if name != "instruction_sets"}
         unknown = sorted(set(given) - known)
         if unknown:
             raise ArtifactError(f"the quantization plan has unknown entries: {', '.join(unknown)}")
+        schemes = {name: given.pop(name) for name in target_names() if name in given}
         if "float_layers" in given:
             given["float_layers"] = tuple(given["float_layers"])
         ranges = given.get("static_ranges", {})
         given["static_ranges"] = {n: (float(low), float(high)) for n, (low, high) in ranges.items()}
-        return cls(**given)
+        try:
+            return cls(schemes, **given)
+        except ValueError as error:
+            raise ArtifactError(f"the quantization plan cannot be read: {error}") from error
 
 
 def _whole(layer: str, names: Iterable[str]) -> str | None:
-    """The one of `names` that is `layer` or the matrix that `layer` is rows of."""
+    """Return the entry of `names` that contains `layer`: the layer itself or the fused matrix it
+    was sliced from."""
     # Q and K, V of a first-token layer are rows of one matrix: layers.5.attention.qkv.0_384
     return next((name for name in names if layer == name or layer.startswith(f"{name}.")), None)
 
 
 def activation_scale(low: float, high: float) -> tuple[np.float32, np.uint8]:
-    """Scale and zero point that spread [low, high] (widened to hold 0) over 0 to 255."""
+    """Return the scale and zero point that spread [low, high] (widened to hold 0) over 0 to 255."""
     low, high = min(low, 0.0), max(high, 0.0)
     scale = np.float32(max((high - low) / 255, 1e-12))
     return scale, np.uint8(np.clip(np.rint(-low / scale), 0, 255))

@@ -198,7 +198,7 @@ def _key(
         # what the graph is made of: calibration has no part in its speed
         None
         if plan is None
-        else (plan.onnxruntime, plan.embeddings, plan.reduce_range, plan.float_layers),
+        else (plan.schemes["onnxruntime"], plan.embeddings, plan.reduce_range, plan.float_layers),
         threads,
         environment["cpu"],
         environment["libraries"].get("onnxruntime"),

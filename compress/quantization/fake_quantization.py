@@ -89,7 +89,7 @@ def fake_quantized(model: "LeanEncoderWithHead", plan: QuantizationPlan) -> Iter
     def rounded(call: LinearCall) -> Tensor:
         if plan.keeps_in_float(call.layer):
             return F.linear(call.x, call.weight, call.bias)
-        limits = plan.static_range(call.layer) if plan.onnxruntime == "static" else None
+        limits = plan.static_range(call.layer) if plan.schemes["onnxruntime"] == "static" else None
         # bfloat16 would round once more, as coarsely as 8 bits do.
         with torch.autocast(call.x.device.type, enabled=False):
             x = quantize_activations(call.x.float(), call.mask, limits)

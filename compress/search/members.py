@@ -108,7 +108,7 @@ def export_member(
         workspace: Where the artifact goes.
         only: The runtime to write files for, where the artifact is to be tried and no more.
     """
-    from export.package import RUNTIMES, export_artifact
+    from export.package import export_artifact
     from runtimes.artifact import read_manifest, verify
     from runtimes.errors import ArtifactError
 
@@ -131,7 +131,7 @@ def export_member(
             calibration=sample(context.train, count),
             checks=sample(context.train, _CHECKS),
             lineage=encoder.lineage,
-            runtimes=RUNTIMES if only is None else (only,),
+            runtimes=None if only is None else (only,),
         )
         for parity in exported.parity:
             _log.info("export %s: %s", staged.name, asdict(parity))

@@ -17,6 +17,7 @@ from compress.search.drop_estimate import drop_of
 from compress.search.members import Staged, export_member
 from compress.search.selection import probable_drop
 from compress.system.workspace import Workspace
+from export.targets.registry import alternative_schemes, default_schemes, get_target
 
 if TYPE_CHECKING:
     from compress.stages.base import Context
@@ -57,14 +58,15 @@ def variants(staged: Staged, context: "Context") -> list[Staged]:
     from compress.stages.quantize import static_ranges
 
     plan = staged.encoder.plan
-    if plan is None or plan.onnxruntime != "dynamic" or plan.openvino != "smooth":
+    if plan is None or plan.schemes != default_schemes():
         return []  # the recipe insists on a scheme
     ranges = static_ranges(staged.encoder, context)
-    plans = {
-        "static": replace(plan, onnxruntime="static", openvino="plain", static_ranges=ranges),
-        "float": replace(plan, onnxruntime="float", openvino="float"),
-    }
-    return [_with_plan(staged, f"{staged.name}-{name}", other) for name, other in plans.items()]
+    found = []
+    for schemes in alternative_schemes():
+        needed = any(get_target(n).SCHEMES[s].needs_ranges for n, s in schemes.items())
+        other = replace(plan, schemes=schemes, static_ranges=ranges if needed else {})
+        found.append(_with_plan(staged, f"{staged.name}-{next(iter(schemes.values()))}", other))
+    return found
 
 
 def mixed_precision(staged: Staged, context: "Context", workspace: Workspace) -> Mixed:

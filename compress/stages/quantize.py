@@ -3,14 +3,16 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from compress.config.loading import Settings
 from compress.errors import RecipeError
 from compress.stages.base import Context, Encoder
 from export.quantization import QuantizationPlan
+from export.targets.base import Scheme
+from export.targets.registry import default_schemes, get_target, target_names
 from runtimes.processor import processor_flags
 
 if TYPE_CHECKING:
@@ -20,32 +22,26 @@ __all__ = ["STAGE", "Quantize", "QuantizeSettings", "quantization_plan", "static
 
 _log = logging.getLogger("edgepress")
 
-# How the schemes are called in the lineage.
-_ONNXRUNTIME = {
-    "dynamic": "dynamic INT8, one scale a column",
-    "static": "static INT8, one scale a column",
-    "float": "float",
-}
-_OPENVINO = {
-    "smooth": "static INT8 (NNCF)",
-    "plain": "static INT8 (NNCF), no SmoothQuant",
-    "float": "float",
-}
+
+def _scheme_fields() -> dict[str, Any]:
+    """Return a field for each export target, by its runtime: one of the target's schemes."""
+    fields: dict[str, Any] = {}
+    for name, default in default_schemes().items():
+        target = get_target(name)
+        one_of = cast(Any, Literal)[tuple(target.SCHEMES)]  # known at run time only
+        fields[name] = (one_of, Field(default, description=target.DESCRIPTION))
+    return fields
 
 
-class QuantizeSettings(Settings):
-    """Settings of the `quantize` stage."""
+if TYPE_CHECKING:
+    SchemeSettings = Settings
+else:
+    SchemeSettings = create_model("SchemeSettings", __base__=Settings, **_scheme_fields())
 
-    onnxruntime: Literal["dynamic", "static", "float"] = Field(
-        "dynamic",
-        description="ONNX Runtime's file: INT8 with activation ranges found at every call, or "
-        "measured on training texts, or no INT8",
-    )
-    openvino: Literal["smooth", "plain", "float"] = Field(
-        "smooth",
-        description="OpenVINO's file: static INT8 with SmoothQuant, or without, or no INT8 (run in "
-        "bf16 where the CPU has it)",
-    )
+
+class QuantizeSettings(SchemeSettings):
+    """Settings of the `quantize` stage; the first keys are the export targets' schemes."""
+
     embeddings: Literal["int8", "fp32"] = Field("int8", description="precision of the word table")
     reduce_range: bool = Field(
         False,
@@ -64,6 +60,11 @@ class QuantizeSettings(Settings):
     float_layers: tuple[str, ...] = Field(
         (), description="linear layers to leave in float, such as layers.2.feed_forward.down"
     )
+
+    @property
+    def schemes(self) -> dict[str, str]:
+        """The scheme of each export target, by its runtime."""
+        return {name: getattr(self, name) for name in target_names()}
 
 
 class Quantize:
@@ -104,15 +105,15 @@ class Quantize:
     def apply(self, encoder: Encoder, context: Context) -> Encoder:
         """Attach the plan, with static ranges measured on training texts if it needs them."""
         plan = quantization_plan(context.recipe.quantize)
-        if context.recipe.quantize.onnxruntime == "static":
+        wanted = context.recipe.quantize.schemes
+        if plan.schemes != wanted:  # those that need ranges
             ranges = static_ranges(encoder, context)
-            plan = replace(plan, onnxruntime="static", static_ranges=ranges)
+            plan = replace(plan, schemes=wanted, static_ranges=ranges)
         if plan.reduce_range and not context.recipe.quantize.reduce_range:
             _log.info("INT8 weights have 7 bits: sums of 8 may saturate here, there is no VNNI")
         step = {
             "stage": self.name,
-            "onnxruntime": _ONNXRUNTIME[plan.onnxruntime],
-            "openvino": _OPENVINO[plan.openvino],
+            **{name: _scheme(name, scheme).summary for name, scheme in plan.schemes.items()},
             "embeddings": plan.embeddings,
             **({"weight_bits": 7} if plan.reduce_range else {}),
         }
@@ -127,8 +128,8 @@ def quantization_plan(settings: QuantizeSettings) -> QuantizationPlan:
     from compress.quantization.mixed_precision import safe_plan
 
     plan = QuantizationPlan(
-        onnxruntime="dynamic" if settings.onnxruntime == "static" else settings.onnxruntime,
-        openvino=settings.openvino,
+        # A scheme that is not given is the default.
+        {n: s for n, s in settings.schemes.items() if not _scheme(n, s).needs_ranges},
         embeddings=settings.embeddings,
         reduce_range=settings.reduce_range,
         float_layers=settings.float_layers,
@@ -136,6 +137,10 @@ def quantization_plan(settings: QuantizeSettings) -> QuantizationPlan:
         smooth_quant_alpha=settings.smooth_quant_alpha,
     )
     return safe_plan(plan, processor_flags())
+
+
+def _scheme(runtime: str, name: str) -> Scheme:
+    return get_target(runtime).SCHEMES[name]
 
 
 def static_ranges(encoder: Encoder, context: Context) -> dict[str, tuple[float, float]]:

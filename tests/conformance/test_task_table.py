@@ -24,7 +24,8 @@ from compress.stages import get_stage, stage_names
 from compress.stages.base import Context, Encoder
 from compress.system.progress import SilentProgress
 from compress.system.workspace import Workspace
-from export.package import RUNTIMES, export_artifact
+from export.package import export_artifact
+from export.targets.registry import target_names
 from runtimes import load
 from runtimes.loading import open_checkpoint
 from runtimes.registry import get_task, task_names
@@ -199,7 +200,7 @@ def test_the_artifact_answers_as_pytorch_does(
         expected = original.logits(inputs[:40], batch_size=1)
     assert expected.std() > 1e-3, "answers that hardly vary could not tell"
 
-    for runtime in RUNTIMES:
+    for runtime in target_names():
         with load(tmp_path / "artifact", runtime=runtime) as deployed:
             found = deployed.logits(inputs[:40], batch_size=1)
         assert found.shape == expected.shape

@@ -9,11 +9,12 @@ import numpy as np
 import onnx
 import pytest
 
-from export import package
+from export import onnx as graphs
 from export.card import render_card
-from export.package import RUNTIMES, export_artifact, republish
+from export.package import export_artifact, republish
 from export.parity import check_parity, torch_logits
 from export.quantization import QuantizationPlan
+from export.targets.registry import target_names
 from runtimes import load
 from runtimes.artifact import read_manifest, verify
 from runtimes.errors import ArtifactError, ModelError
@@ -29,7 +30,7 @@ def export(
     def run(
         plan: QuantizationPlan | None,
         target: str = "artifact",
-        runtimes: tuple[str, ...] = RUNTIMES,
+        runtimes: tuple[str, ...] | None = None,
         **config: Any,
     ) -> Any:
         return export_artifact(
@@ -77,7 +78,7 @@ def test_both_runtimes_answer_like_pytorch(
 def test_a_float_scheme_gives_that_runtime_a_float_file(
     export: Callable[..., Any], lean: Callable[..., Any], texts: list[str], tmp_path: Path
 ) -> None:
-    exported = export(QuantizationPlan(openvino="float"))
+    exported = export(QuantizationPlan({"openvino": "float"}))
     entries = {entry.runtime: entry for entry in exported.manifest.models}
     assert entries["onnxruntime"].precision == "int8"
     assert "avx512_vnni" in entries["onnxruntime"].instruction_sets
@@ -89,9 +90,9 @@ def test_a_float_scheme_gives_that_runtime_a_float_file(
         assert classify.session.precision in ("fp32", "bf16")
         expected = torch_logits(lean(), [classify.encode(texts)])
         assert np.abs(classify.logits(texts) - expected).max() < 0.1
-    assert QuantizationPlan.from_json(exported.manifest.quantization).openvino == "float"
+    assert QuantizationPlan.from_json(exported.manifest.quantization).schemes["openvino"] == "float"
 
-    exported = export(QuantizationPlan(onnxruntime="float"), "other")
+    exported = export(QuantizationPlan({"onnxruntime": "float"}), "other")
     assert [e.precision for e in exported.manifest.models] == ["fp32", "fp32", "int8"]
     proto = onnx.load(tmp_path / "other" / "onnx" / "model.onnx")
     assert "DynamicQuantizeMatMul" not in {node.op_type for node in proto.graph.node}
@@ -142,7 +143,7 @@ def test_the_manifest_says_what_it_is(export: Callable[..., Any], tmp_path: Path
     assert [p.to_json() for p in exported.parity] == manifest.metrics["parity"]
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", target_names())
 def test_an_artifact_may_hold_files_for_one_runtime_alone(
     export: Callable[..., Any], tmp_path: Path, runtime: str
 ) -> None:
@@ -170,7 +171,7 @@ def test_without_token_types_none_are_asked_for(export: Callable[..., Any], tmp_
 def test_a_wrong_graph_is_refused_and_nothing_is_written(
     export: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = package.build_onnx
+    right = graphs.build_onnx
 
     def wrong(module: Any, plan: Any = None, **options: Any) -> onnx.ModelProto:
         proto = right(module, plan, **options)
@@ -180,7 +181,7 @@ def test_a_wrong_graph_is_refused_and_nothing_is_written(
                 tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
         return proto
 
-    monkeypatch.setattr(package, "build_onnx", wrong)
+    monkeypatch.setattr(graphs, "build_onnx", wrong)
     with pytest.raises(ModelError, match=r"model\.onnx differs from PyTorch by .* on onnxruntime"):
         export(None)
     assert list(tmp_path.iterdir()) == []
@@ -189,7 +190,7 @@ def test_a_wrong_graph_is_refused_and_nothing_is_written(
 def test_nan_is_no_parity(lean: Callable[..., Any], tmp_path: Path, batches: Any) -> None:
     model = lean()
     inputs = batches(model)
-    onnx.save(package.build_onnx(model), tmp_path / "model.onnx")
+    onnx.save(graphs.build_onnx(model), tmp_path / "model.onnx")
     expected = torch_logits(model, inputs)
     expected[0, 0] = np.nan
     with pytest.raises(ModelError, match="differs"):

@@ -279,7 +279,7 @@ def static_plan(model: Any, **changes: Any) -> QuantizationPlan:
     names = [f"layers.{index}.{part}" for index in range(2) for part in parts]
     names += ["embeddings.projection", "classifier.dense"]
     ranges = dict.fromkeys(names, (-6.0, 8.0))
-    return QuantizationPlan(onnxruntime="static", static_ranges=ranges, **changes)
+    return QuantizationPlan({"onnxruntime": "static"}, static_ranges=ranges, **changes)
 
 
 def test_a_static_product_is_what_its_integers_say(lean: Callable[..., Any]) -> None:
@@ -289,7 +289,7 @@ def test_a_static_product_is_what_its_integers_say(lean: Callable[..., Any]) -> 
 
     model = lean()
     ranges = {"layers.0.feed_forward.up": (-1.0, 2.0)}
-    plan = here(QuantizationPlan(onnxruntime="static", static_ranges=ranges))
+    plan = here(QuantizationPlan({"onnxruntime": "static"}, static_ranges=ranges))
     weights = LeanWeights(model)
     layer = weights.linear("layers.0.feed_forward.up")
     dialect = OnnxRuntimeDialect(weights, plan)
@@ -342,14 +342,16 @@ def test_static_answers_do_not_depend_on_batch_mates(
 
 
 def test_a_static_plan_of_another_model_is_refused(lean: Callable[..., Any]) -> None:
-    plan = QuantizationPlan(onnxruntime="static", static_ranges={"layers.0.attention.qkv": (0, 1)})
+    plan = QuantizationPlan(
+        {"onnxruntime": "static"}, static_ranges={"layers.0.attention.qkv": (0, 1)}
+    )
     with pytest.raises(ModelError, match=r"no range for the input of layers\.0\.attention\.output"):
         build_onnx(lean(), plan)
 
 
 def test_float_schemes_are_the_float_files(lean: Callable[..., Any]) -> None:
     model = lean()
-    plan = QuantizationPlan(onnxruntime="float", openvino="float")
+    plan = QuantizationPlan({"onnxruntime": "float", "openvino": "float"})
     assert build_onnx(model, plan) == build_onnx(model)
     floats = build_openvino(build_portable_onnx(model))
     assert quantize_openvino(floats, plan, []) is floats
@@ -365,7 +367,7 @@ def test_without_smooth_quant_no_channel_is_scaled(
         names = [node.get_friendly_name() for node in quantized.get_ordered_ops()]
         return sum("smooth_quant" in name for name in names)
 
-    assert smoothed(QuantizationPlan(openvino="plain")) == 0
+    assert smoothed(QuantizationPlan({"openvino": "plain"})) == 0
     assert smoothed(QuantizationPlan()) > 0
 
 
@@ -401,15 +403,14 @@ def test_calibration_lets_go_of_what_it_has_read(
     floats = build_openvino(build_portable_onnx(model))
     calibration = Counted(model, 40)
     with quiet_libraries():
-        quantize_openvino(floats, QuantizationPlan(openvino=scheme), calibration)
+        quantize_openvino(floats, QuantizationPlan({"openvino": scheme}), calibration)
     assert calibration.made >= 40
     assert calibration.most <= 4
 
 
 def test_a_plan_can_be_read_back() -> None:
     plan = QuantizationPlan(
-        onnxruntime="static",
-        openvino="plain",
+        {"onnxruntime": "static", "openvino": "plain"},
         embeddings="fp32",
         reduce_range=True,
         float_layers=FLOAT_LAYERS,
@@ -424,7 +425,7 @@ def test_a_plan_can_be_read_back() -> None:
 
 
 def test_what_a_plan_needs_is_said_by_runtime() -> None:
-    plan = QuantizationPlan(openvino="float")
+    plan = QuantizationPlan({"openvino": "float"})
     assert plan.instruction_sets_of("openvino") == ("any",)
     assert "avx512_vnni" in plan.instruction_sets_of("onnxruntime")
     assert plan.instruction_sets == plan.instruction_sets_of("onnxruntime")

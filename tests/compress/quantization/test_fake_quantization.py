@@ -28,8 +28,8 @@ PLANS = {
     "float words": QuantizationPlan(embeddings="fp32"),
     "seven bits": QuantizationPlan(reduce_range=True),
     "float layers": QuantizationPlan(float_layers=FLOAT_LAYERS),
-    "static": QuantizationPlan(onnxruntime="static"),
-    "static, float layers": QuantizationPlan(onnxruntime="static", float_layers=FLOAT_LAYERS),
+    "static": QuantizationPlan({"onnxruntime": "static"}),
+    "static, float layers": QuantizationPlan({"onnxruntime": "static"}, float_layers=FLOAT_LAYERS),
 }
 
 
@@ -58,10 +58,10 @@ def deployed_logits(model: Any, plan: QuantizationPlan, texts: TokenizedTexts) -
 def test_the_emulation_is_the_deployed_graph(
     lean: Any, texts: TokenizedTexts, plan: QuantizationPlan, batch_size: int
 ) -> None:
-    if plan.onnxruntime == "static":
+    if plan.schemes["onnxruntime"] == "static":
         ranges = activation_ranges(lean, texts, progress=SilentProgress())
         plan = QuantizationPlan(
-            onnxruntime="static", static_ranges=ranges, float_layers=plan.float_layers
+            {"onnxruntime": "static"}, static_ranges=ranges, float_layers=plan.float_layers
         )
     expected = predict_logits(lean, texts)
     deployed = deployed_logits(lean, plan, texts)
@@ -90,7 +90,7 @@ def test_the_first_token_s_layer_is_rounded_too(lean: Any, texts: TokenizedTexts
 def test_nothing_rounded_is_the_float_model(lean: Any, texts: TokenizedTexts) -> None:
     before = predict_logits(lean, texts)
     everything = QuantizationPlan(embeddings="fp32", float_layers=tuple(linear_layers(lean)))
-    for plan in (everything, QuantizationPlan(onnxruntime="float")):
+    for plan in (everything, QuantizationPlan({"onnxruntime": "float"})):
         with fake_quantized(lean, plan):
             np.testing.assert_array_equal(predict_logits(lean, texts), before)
 
@@ -159,7 +159,9 @@ def test_a_few_steps_in_the_block_make_int8_better(lean: Any, texts: TokenizedTe
 
 
 def test_a_plan_for_another_model_is_refused(lean: Any, texts: TokenizedTexts) -> None:
-    plan = QuantizationPlan(onnxruntime="static", static_ranges={"layers.0.attention.qkv": (0, 1)})
+    plan = QuantizationPlan(
+        {"onnxruntime": "static"}, static_ranges={"layers.0.attention.qkv": (0, 1)}
+    )
     with (
         pytest.raises(ModelError, match=r"no range .* embeddings\.projection"),
         fake_quantized(lean, plan),

@@ -113,5 +113,5 @@ def test_cpus_that_would_saturate_get_seven_bits(flags: list[str], reduced: bool
     plan = safe_plan(QuantizationPlan(), flags)
     assert plan.reduce_range == reduced
     assert safe_plan(plan, flags) == plan
-    floats = QuantizationPlan(onnxruntime="float", openvino="float")
+    floats = QuantizationPlan({"onnxruntime": "float", "openvino": "float"})
     assert safe_plan(floats, flags) == floats

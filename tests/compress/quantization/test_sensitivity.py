@@ -74,7 +74,7 @@ def test_the_layer_that_int8_breaks_is_found_and_returned(
 
 def test_a_static_plan_is_looked_at_too(broken: Any, texts: TokenizedTexts) -> None:
     ranges = activation_ranges(broken, texts, progress=SilentProgress())
-    plan = QuantizationPlan(onnxruntime="static", static_ranges=ranges)
+    plan = QuantizationPlan({"onnxruntime": "static"}, static_ranges=ranges)
     assert layer_sensitivities(broken, plan, texts, progress=SilentProgress())[0].layer == VICTIM
 
 
@@ -103,5 +103,5 @@ def test_only_what_is_int8(lean: Any, texts: TokenizedTexts) -> None:
         layer_sensitivities(lean, plan, texts.take([]), progress=SilentProgress())
     with pytest.raises(ValueError, match="float"):
         layer_sensitivities(
-            lean, QuantizationPlan(onnxruntime="float"), few, progress=SilentProgress()
+            lean, QuantizationPlan({"onnxruntime": "float"}), few, progress=SilentProgress()
         )

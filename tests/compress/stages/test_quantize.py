@@ -47,7 +47,7 @@ def test_by_default_the_plan_is_the_default(encoder: Encoder) -> None:
 
 def test_forced_schemes_reach_the_plan(encoder: Encoder) -> None:
     planned = STAGE.apply(encoder, context(onnxruntime="float", openvino="plain"))
-    assert planned.plan == QuantizationPlan(onnxruntime="float", openvino="plain")
+    assert planned.plan == QuantizationPlan({"onnxruntime": "float", "openvino": "plain"})
     assert planned.lineage[-1]["onnxruntime"] == "float"
     assert "no SmoothQuant" in planned.lineage[-1]["openvino"]
 
@@ -69,14 +69,14 @@ def test_static_ranges_are_measured_on_training_texts(
     )
     planned = STAGE.apply(encoder, given)
     assert planned.plan is not None
-    assert planned.plan.onnxruntime == "static"
+    assert planned.plan.schemes["onnxruntime"] == "static"
     assert planned.plan.static_ranges.keys() == linear_layers(encoder.module).keys()
     build_onnx(encoder.module, planned.plan)
 
 
 def test_before_ranges_are_measured_dynamic_ones_stand_in() -> None:
     recipe = load_recipe(None, ["quantize.onnxruntime=static", "quantize.openvino=float"])
-    assert quantization_plan(recipe.quantize) == QuantizationPlan(openvino="float")
+    assert quantization_plan(recipe.quantize) == QuantizationPlan({"openvino": "float"})
 
 
 def test_unknown_words_are_refused(encoder: Encoder) -> None:
