@@ -13,8 +13,6 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from runtimes.registry import get_task
-
 __all__ = ["install", "register"]
 
 _CONFIGS = "transformers.models.auto.configuration_auto"
@@ -59,6 +57,7 @@ def _register_models() -> None:
     from compress.encoder.config import LeanEncoderConfig
     from compress.encoder.heads.registry import model_of_task, tasks
     from compress.encoder.modules import LeanEncoderModel
+    from runtimes.registry import get_task
 
     modeling_auto.AutoModel.register(LeanEncoderConfig, LeanEncoderModel, exist_ok=True)
     for task in tasks():
