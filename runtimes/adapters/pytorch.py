@@ -4,14 +4,15 @@ The only module of `runtimes` that uses torch and transformers; nothing that goe
 it.
 """
 
-import importlib
 import importlib.util
 import inspect
 import threading
+import tomllib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -67,6 +68,7 @@ _DTYPES = {
     "fp16": "float16",
     "int8": "float32",  # loaded in it, then quantized
 }
+_CHECKPOINTS = "edgepress.checkpoints"
 _INSTALL = 'Install them: pip install "torch>=2.13" "transformers>=5.18"'
 
 
@@ -479,17 +481,43 @@ def _check_checkpoint(path: Path) -> None:
                 f".save_pretrained('{path}')\"",
             )
         raise ModelError(f"{path} has no weights (*.safetensors).")
-    if read_hf_config(path).model_type == "lean-encoder":
-        # The one dynamic import of this package: Transformers knows this architecture only once
-        # the package that defines it has registered it, and that package lies above this one, so
-        # it is named here as data and not imported as code.
+    _register(read_hf_config(path).model_type, path)
+
+
+def _register(model_type: str, path: Path) -> None:
+    """Let Transformers know an architecture that it does not have, if an installed package does.
+
+    Such a package names what registers its architecture in the entry point group
+    `edgepress.checkpoints`, by `model_type`.
+
+    Raises:
+        MissingDependencyError: The package lacks something that it needs.
+    """
+    from transformers import CONFIG_MAPPING
+
+    if model_type in CONFIG_MAPPING:
+        return
+    for point in (*entry_points(group=_CHECKPOINTS), *_declared_in_source()):
+        if point.name != model_type:
+            continue
         try:
-            importlib.import_module("compress.encoder")
+            point.load()()
         except ImportError as error:
             raise MissingDependencyError(
-                f"{path} is a lean-encoder checkpoint, which needs the full tool: {error}.",
+                f"{path} is a {model_type} checkpoint, which needs the full tool: {error}.",
                 hint="Install it: pip install edgepress",
             ) from error
+        return
+
+
+def _declared_in_source() -> list[EntryPoint]:
+    """Return the entry points of a source tree that was not installed as it stands."""
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    try:
+        declared = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["entry-points"]
+        return [EntryPoint(k, v, _CHECKPOINTS) for k, v in declared[_CHECKPOINTS].items()]
+    except (OSError, ValueError, KeyError):
+        return []
 
 
 def _input_names(model: Any) -> tuple[str, ...]:

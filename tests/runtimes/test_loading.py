@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tokenizers import Tokenizer as Backend
 
 import runtimes
 from runtimes import load, open_checkpoint, open_model_folder
+from runtimes.adapters import pytorch
 from runtimes.artifact import Manifest, ModelEntry, write_artifact
 from runtimes.errors import (
     ArtifactError,
@@ -255,10 +257,11 @@ class TestCheckpoints:
     def test_a_lean_checkpoint_needs_the_package_that_defines_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        (tmp_path / "config.json").write_text('{"model_type": "lean-encoder"}')
+        (tmp_path / "config.json").write_text('{"model_type": "abacus-encoder"}')
         (tmp_path / "model.safetensors").write_bytes(b"")
-        monkeypatch.setitem(sys.modules, "compress.encoder", None)
-        with pytest.raises(MissingDependencyError, match="lean-encoder") as caught:
+        absent = EntryPoint("abacus-encoder", "no_such_package:register", "edgepress.checkpoints")
+        monkeypatch.setattr(pytorch, "_declared_in_source", lambda: [absent])
+        with pytest.raises(MissingDependencyError, match="abacus-encoder") as caught:
             open_checkpoint(tmp_path)
         assert "pip install edgepress" in str(caught.value)
 
