@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runtimes.hf_config import task_of
+from runtimes.registry import get_task, spec_of_head
+
 __all__ = ["Floor", "Peaks", "floor_of", "multiplications"]
 
 _BYTES = {"fp32": 4, "int8": 1}  # of a weight
@@ -88,8 +91,10 @@ def multiplications(config: Mapping[str, Any], tokens: int) -> int | None:
     if not isinstance(hidden, int):
         return None
     embedding = config.get("embedding_size") or hidden
-    architectures = config.get("architectures") or ("",)
-    if config.get("head") == "mask" or str(architectures[0]).endswith("ForMaskedLM"):
+    spec = spec_of_head(config.get("head"))
+    if spec is None:
+        spec = get_task(task_of(config.get("architectures"), None)).SPEC
+    if spec.of_vocabulary:
         total = tokens * embedding * (hidden + int(config.get("vocab_size") or 0))
     else:
         total = hidden * hidden + hidden * len(config.get("id2label") or (0, 1))

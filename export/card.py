@@ -5,7 +5,8 @@ from typing import Any
 
 import yaml
 
-from runtimes.registry import get_task
+from export.targets.registry import target_names
+from runtimes.registry import get_runtime, get_task
 
 __all__ = ["render_card"]
 
@@ -35,10 +36,12 @@ def render_card(
         data: What the metric was measured on.
         example: An input in Python, see `export.examples`.
     """
+    runtimes = [get_runtime(name) for name in target_names()]
+    first, *others = (runtime.REQUIREMENT for runtime in runtimes)
     front: dict[str, Any] = {
         "library_name": "edgepress",
         "pipeline_tag": get_task(task).SPEC.hub_tag or task,
-        "tags": ["edgepress", "onnx", "openvino", "int8"],
+        "tags": ["edgepress", *(runtime.FORMATS[0] for runtime in runtimes), "int8"],
     }
     if metric is not None:
         result = {
@@ -60,7 +63,7 @@ def render_card(
 
 ## Run it
 
-    pip install numpy tokenizers "onnxruntime>=1.31"    # or openvino instead
+    pip install numpy tokenizers "{first}"    # or {" or ".join(others)} instead
     pip install --no-deps edgepress
 
 ```python

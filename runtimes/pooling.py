@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from runtimes.base import Array
 from runtimes.errors import ModelError
 from runtimes.json_files import read_json, read_json_list
-from runtimes.registry import pools
+from runtimes.registry import spec_of_head
 
 __all__ = ["MODULES", "SENTENCE_LIMIT", "Pooling", "pooled", "pooling_of", "read_pooling"]
 
@@ -48,7 +48,8 @@ def read_pooling(folder: Path) -> Pooling | None:
 
 def pooling_of(folder: Path, config: Mapping[str, Any]) -> Pooling | None:
     """The same, where the folder's `config.json` has been read already."""
-    if pools(config.get("head")):  # a lean encoder
+    own = spec_of_head(config.get("head"))
+    if own is not None and own.pooled:  # a lean encoder
         return Pooling(str(config["pooling"]), bool(config["normalized"]))
     pooling, normalized = None, False
     for module in read_json_list(folder / MODULES):

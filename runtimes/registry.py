@@ -11,7 +11,7 @@ import runtimes.adapters
 import runtimes.tasks
 from runtimes.base import DeviceInfo, Runtime
 from runtimes.errors import ModelError, UsageError
-from runtimes.tasks.base import Task
+from runtimes.tasks.base import Task, TaskSpec
 
 __all__ = [
     "DEFAULT_TASK",
@@ -19,9 +19,9 @@ __all__ = [
     "devices",
     "get_runtime",
     "get_task",
-    "pools",
     "runtime_names",
     "runtime_title",
+    "spec_of_head",
     "task_names",
     "task_of_head",
 ]
@@ -83,16 +83,16 @@ def task_of_head(head: str) -> Task:
     Raises:
         ModelError: No task has such a head.
     """
-    for name in task_names():
-        if get_task(name).SPEC.head == head:
-            return get_task(name)
-    raise ModelError(f"no task of this version has the head {head!r}")
+    spec = spec_of_head(head)
+    if spec is None:
+        raise ModelError(f"no task of this version has the head {head!r}")
+    return get_task(spec.name)
 
 
-def pools(head: object) -> bool:
-    """Return whether a config's entry `head`, if it has one, names a head that pools vectors."""
-    specs = [get_task(name).SPEC for name in task_names()]
-    return any(spec.pooled and spec.head == head for spec in specs)
+def spec_of_head(head: object) -> TaskSpec | None:
+    """Return the spec of the task with this head; None where a config names no head of ours."""
+    specs = (get_task(name).SPEC for name in task_names())
+    return next((spec for spec in specs if spec.head == head), None)
 
 
 def devices() -> list[DeviceInfo]:

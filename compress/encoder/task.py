@@ -4,7 +4,7 @@ from typing import Any
 
 from runtimes.hf_config import task_of
 from runtimes.pooling import Pooling
-from runtimes.registry import pools
+from runtimes.registry import spec_of_head
 
 __all__ = ["note_pooling", "pooling_of", "task_of_checkpoint"]
 
@@ -23,7 +23,8 @@ def task_of_checkpoint(config: Any) -> str:
 
 def pooling_of(config: Any) -> Pooling | None:
     """Return how a checkpoint makes sentence vectors; None: it makes none."""
-    if pools(getattr(config, "head", None)):  # a lean encoder
+    own = spec_of_head(getattr(config, "head", None))
+    if own is not None and own.pooled:  # a lean encoder
         return Pooling(config.pooling, config.normalized)
     noted = getattr(config, _POOLING, None)
     return None if noted is None else Pooling(**noted)
