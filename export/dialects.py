@@ -190,7 +190,7 @@ class OnnxRuntimeDialect(PortableDialect):
         return self._int8(plan, x, layer, bias)
 
     def add_and_norm(self, x: str | None, projection: str, residual: str, norm: str) -> str:
-        """The sum as the difference to the negated projection.
+        """Return the sum as the difference to the negated projection.
 
         ONNX Runtime would fuse a sum with the LayerNorm after it into SkipLayerNormalization, whose
         plain loops take 60 us for 24 tokens of 384 where subtraction and LayerNorm take 20.

@@ -28,7 +28,7 @@ class Distances:
         self._furthest = int(weights.config.max_relative_distance)
 
     def added(self, layer: int, q: str, k: str, *, first_only: bool) -> str | None:
-        """What is added to the scores, (1 or B, heads, T or 1, T); None where nothing is.
+        """Return what is added to the scores, (1 or B, heads, T or 1, T); None for nothing.
 
         Args:
             layer: Its place in the encoder.
@@ -69,7 +69,7 @@ class Distances:
         return self._graph.node("MatMul", x, near)
 
     def _near(self, layer: int, table: str, columns: str) -> str:
-        """These columns of a layer's table: (h, columns), or (h, columns, d)."""
+        """Return these columns of a layer's table: (h, columns), or (h, columns, d)."""
         name = f"layers.{layer}.attention.distances.{table}"
         values = self._graph.constant(name, self._weights[name])
         return self._graph.node("Gather", values, columns, axis=1)
@@ -135,7 +135,7 @@ class Distances:
         return self._columns(self._range(self._count, end, -1))
 
     def _columns(self, apart: str) -> str:
-        """Where distances stand in a table of -D to D."""
+        """Return where distances stand in a table of -D to D."""
         graph, furthest = self._graph, self._furthest
         apart = graph.node("Clip", apart, self._number(-furthest), self._number(furthest))
         return graph.node("Add", apart, self._number(furthest))

@@ -33,7 +33,7 @@ class GraphBuilder:
         self._counts: dict[str, int] = {}
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
-        """A constant called `name`; one that is there already is used again."""
+        """Add a constant called `name`; one that is there already is used again."""
         if name not in self._constants:
             # np.ascontiguousarray would turn a scalar into a vector
             array = np.array(value, order="C")
@@ -41,18 +41,18 @@ class GraphBuilder:
         return name
 
     def shape(self, *sizes: int) -> str:
-        """A constant vector of 64-bit integers, shared by all that need the same."""
+        """Add a constant vector of 64-bit integers, shared by all that need the same."""
         name = "shape." + "_".join(str(size) for size in sizes)
         return self.constant(name, np.array(sizes, dtype=np.int64))
 
     def node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """One node with one output; returns the output."""
+        """Add a node with one output; return the output."""
         return self.nodes(operator, inputs, 1, domain=domain, **attributes)[0]
 
     def nodes(
         self, operator: str, inputs: Sequence[str], outputs: int, *, domain: str = "", **attrs: Any
     ) -> list[str]:
-        """One node with several outputs; an empty input name leaves an optional input out."""
+        """Add a node with several outputs; an empty input name leaves an optional input out."""
         count = self._counts.get(operator, 0)
         self._counts[operator] = count + 1
         name = f"{operator}_{count}"
@@ -64,7 +64,7 @@ class GraphBuilder:
     def model(
         self, inputs: Sequence[str], output: str, shape: Sequence[str | int]
     ) -> onnx.ModelProto:
-        """The finished model: int64 (batch, sequence) inputs, float32 `logits` of this shape."""
+        """Return the model: int64 (batch, sequence) inputs, float32 `logits` of this shape."""
         # Renamed, not passed through an Identity: converters would keep the first of the two names.
         last = next(node for node in self._nodes if output in node.output)
         last.output[list(last.output).index(output)] = "logits"

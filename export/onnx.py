@@ -28,7 +28,7 @@ def build_onnx(
     padded: bool = True,
     folds: Folds | None = None,
 ) -> onnx.ModelProto:
-    """The model for ONNX Runtime, with its fused operators.
+    """Build the model for ONNX Runtime, with its fused operators.
 
     Args:
         module: `LeanEncoderWithHead`.
@@ -56,7 +56,7 @@ def build_onnx(
 
 
 def build_portable_onnx(module: Any) -> onnx.ModelProto:
-    """The float model in standard operators (opset 20); inputs and output as in `build_onnx`."""
+    """Build the float model in standard operators (opset 20); otherwise as `build_onnx`."""
     weights = LeanWeights(module)
     return _build(module, weights, PortableDialect(weights), Folds(int8_words=False), padded=True)
 
@@ -81,7 +81,7 @@ def _build(
 
 
 def _embeddings(weights: LeanWeights, dialect: Dialect, *, int8_words: bool) -> str:
-    """Word, position and type embeddings, LayerNorm, projection: (B, T, H)."""
+    """Add word, position and type embeddings, LayerNorm and projection: (B, T, H)."""
     graph = dialect.graph
     table = weights["embeddings.words.weight"]
     if int8_words:
@@ -116,7 +116,7 @@ def _layer(
     *,
     first_only: bool,
 ) -> str:
-    """One encoder layer: (B, T, H) -> (B, T, H), or (B, 1, H) with `first_only`.
+    """Add one encoder layer: (B, T, H) -> (B, T, H), or (B, 1, H) with `first_only`.
 
     A classifier reads one token, so in the last layer only that token's query and feed-forward
     network are computed.

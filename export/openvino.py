@@ -60,7 +60,7 @@ def quantize_openvino(model: Any, plan: QuantizationPlan, calibration: Calibrati
 
 
 def _ignored(model: Any, plan: QuantizationPlan) -> Any:
-    """What the plan leaves in float, by the names of the weights: matrix products, look-ups."""
+    """Return what the plan leaves in float: products and look-ups, by the names of the weights."""
     import nncf
 
     def left_in_float(operator: str, weight: str) -> bool:

@@ -44,8 +44,8 @@ class Parity:
 
 
 def torch_logits(module: Any, batches: Batches) -> NDArray[np.float32]:
-    """Logits (M, C) of a PyTorch model for all batches, in evaluation mode on the CPU: a row a
-    text, or a row a token that is not padding.
+    """Return logits (M, C) of a PyTorch model for all batches, in evaluation mode on the CPU: a row
+    a text, or a row a token that is not padding.
     """
     import torch
 
@@ -108,5 +108,5 @@ def check_parity(
 def answers(
     logits: NDArray[np.float32], batch: Mapping[str, NDArray[np.int64]]
 ) -> NDArray[np.float32]:
-    """(B, C) as it is; of (B, T, C) the tokens that are not padding, (m, C)."""
+    """Return (B, C) as it is, of (B, T, C) the tokens that are not padding, (m, C)."""
     return logits if logits.ndim == 2 else logits[batch["attention_mask"].astype(bool)]

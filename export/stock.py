@@ -97,7 +97,7 @@ def _export(checkpoint: Path, target: Path, name: StockName, calibration: Sequen
 
 
 def _recipe(name: StockName, samples: list[dict[str, Any]]) -> tuple[Any, Any]:
-    """The exporter and its configuration, as its documentation recommends for a CPU."""
+    """Return the exporter and its configuration, as its documentation recommends for a CPU."""
     from transformers.exporters import quantizers
     from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
     from transformers.exporters.exporter_openvino import OpenVINOConfig, OpenVINOExporter

@@ -57,7 +57,7 @@ def live_tokens(described: str) -> tuple[int, ...]:
 
 
 def without_dead_tokens(module: Any, folder: Path) -> Any:
-    """A model, and the tokenizer beside it, without the rows that no text can ask for.
+    """Return a model, and the tokenizer beside it, without the rows that no text can ask for.
 
     Args:
         module: A lean encoder; left as it is.

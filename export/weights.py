@@ -22,7 +22,7 @@ class Linear(NamedTuple):
     bias: NDArray[np.float32]
 
     def negated(self) -> "Linear":
-        """The layer that gives the opposite."""
+        """Return the layer that gives the opposite."""
         return Linear(f"{self.name}.negated", -self.weight, -self.bias)
 
 

@@ -99,7 +99,7 @@ class Runtime(Protocol):
     TUNABLE: Sequence[Mapping[str, Any]]
 
     def devices(self) -> list[DeviceInfo]:
-        """Every device this runtime knows of, absent ones with the reason. Never raises."""
+        """Return every device this runtime knows of, absent ones with the reason. Never raises."""
         ...
 
     def open_model(
@@ -130,7 +130,7 @@ class Runtime(Protocol):
 
 
 def known_options(runtime: str, given: Mapping[str, Any] | None, **defaults: Any) -> dict[str, Any]:
-    """A runtime's options: those given, and the defaults of the others.
+    """Return a runtime's options: those given, and the defaults of the others.
 
     Raises:
         UsageError: One is given that has no default.

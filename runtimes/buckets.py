@@ -11,14 +11,14 @@ _SHORTEST = 8  # below it a model's time is overhead, whatever the length
 
 
 def bucket_of(length: int) -> int:
-    """The least of 8, 16, 32, 64 ... that holds `length` tokens."""
+    """Return the least of 8, 16, 32, 64 ... that holds `length` tokens."""
     return max(_SHORTEST, 1 << (length - 1).bit_length())
 
 
 def filled(
     inputs: Mapping[str, NDArray[np.int64]], length: int, pad_token_id: int = 0
 ) -> dict[str, NDArray[np.int64]]:
-    """Inputs (B, T) as (B, `length`), masked beyond T.
+    """Fill inputs (B, T) up to (B, `length`), masked beyond T.
 
     Args:
         inputs: By name; `attention_mask` must be among them, or text and filling are the same.

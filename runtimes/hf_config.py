@@ -99,23 +99,23 @@ def read_hf_config(folder: str | os.PathLike[str]) -> HfConfig:
 
 
 def task_of(architectures: Sequence[str] | None, pooling: Pooling | None) -> str:
-    """A task by the names of model classes, such as `["BertForTokenClassification"]`, and by how
-    sentence vectors are made, where they are."""
+    """Return a task by the names of model classes, such as `["BertForTokenClassification"]`, and by
+    how sentence vectors are made, where they are."""
     if pooling is not None:
         return next(name for name in task_names() if get_task(name).SPEC.pooled)
     return _named_task(architectures) or DEFAULT_TASK
 
 
 def labels_of(task: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Names of a model's outputs, by those in its config: of choices it gives one; the numbers of a
-    vector have none, and tokens are not repeated here, whatever the config says."""
+    """Return the names of a model's outputs: the task's own, where it has some whatever the config
+    says, or those of the config."""
     own = get_task(task).SPEC.labels
     return tuple(names) if own is None else own
 
 
 def problem_type_of(problem_type: str | None, outputs: int) -> str:
-    """What kind of labels a classifier of texts gives; not stated, it is what Transformers takes it
-    for in training."""
+    """Return the kind of labels that a classifier of texts gives; where it is not stated, what
+    Transformers takes it for in training."""
     return problem_type or ("regression" if outputs == 1 else "single_label_classification")
 
 

@@ -10,7 +10,7 @@ __all__ = ["read_json", "read_json_list"]
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty if the file is absent.
+    """Return the object in a JSON file; empty if the file is absent.
 
     Raises:
         ModelError: The file is not a JSON object.
@@ -22,7 +22,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_json_list(path: Path) -> list[dict[str, Any]]:
-    """The objects in a JSON file that lists some; empty if the file is absent.
+    """Return the objects in a JSON file that lists some; empty if the file is absent.
 
     Raises:
         ModelError: The file is not a JSON list of objects.

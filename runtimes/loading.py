@@ -136,7 +136,7 @@ def load(
 
 
 def _measured(folder: Path, texts: Sequence[TextInput]) -> Setting:
-    """The fastest setting; where it cannot be kept, that is warned of."""
+    """Return the fastest setting; where it cannot be kept, that is warned of."""
     found = measure_settings(folder, texts, save=False, open_with=load)
     try:
         keep_tuning(folder, found)
@@ -162,7 +162,7 @@ def _open(
     threads: int | None,
     options: Mapping[str, Any] | None,
 ) -> Session:
-    """The model of an entry, together with its other variant if there is one."""
+    """Return the model of an entry, together with its other variant if there is one."""
 
     def opened(one: ModelEntry) -> Session:
         return get_runtime(one.runtime).open_model(

@@ -92,13 +92,13 @@ class Manifest:
     format: int = FORMAT_VERSION
 
     def variants(self, runtime: str, precision: str) -> dict[str, ModelEntry]:
-        """The files of one model, by variant."""
+        """Return the files of one model, by variant."""
         wanted = (runtime, precision)
         return {m.variant: m for m in self.models if (m.runtime, m.precision) == wanted}
 
 
 def parse(raw: dict[str, Any]) -> Manifest:
-    """The manifest in parsed JSON.
+    """Return the manifest in parsed JSON.
 
     Raises:
         KeyError, TypeError, ValueError: A field is missing, has another type, or a path leaves the
@@ -142,7 +142,7 @@ def parse(raw: dict[str, Any]) -> Manifest:
 
 
 def render(manifest: Manifest) -> bytes:
-    """The bytes of `manifest.json`, checksum included.
+    """Return the bytes of `manifest.json`, checksum included.
 
     Raises:
         ArtifactError: The manifest uses the key `"manifest_sha256"` somewhere itself.
@@ -157,7 +157,7 @@ def render(manifest: Manifest) -> bytes:
 
 
 def is_intact(content: bytes) -> bool:
-    """Whether the bytes of a `manifest.json` are those that `render` wrote."""
+    """Return whether the bytes of a `manifest.json` are those that `render` wrote."""
     found = _DIGEST.findall(content)
     return len(found) == 1 and found[0][1] == _digest(content)
 

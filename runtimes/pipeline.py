@@ -95,7 +95,7 @@ class Predictor:
         return parsed.shaped(results)
 
     def logits(self, inputs: Sequence[TextInput], batch_size: int = 32) -> NDArray[np.float32]:
-        """Raw outputs for N texts or pairs: float32 (M, C), a row a decision.
+        """Return raw outputs for N texts or pairs: float32 (M, C), a row a decision.
 
         A classifier decides once a text; one of tokens once a word, words being what white space
         separates.
@@ -103,7 +103,7 @@ class Predictor:
         return self.task.decisions(self.outputs(inputs, batch_size)).astype(np.float32, copy=False)
 
     def outputs(self, inputs: Sequence[TextInput], batch_size: int = 32) -> Outputs:
-        """What the model says about N texts or pairs, in their order.
+        """Return what the model says about N texts or pairs, in their order.
 
         Inputs of similar length share a batch, so that little is computed on padding.
         """
@@ -151,7 +151,7 @@ class Predictor:
         )
 
     def _rows_of(self, rows: Rows) -> Callable[[list[int]], Array]:
-        """What answers a batch of tokenized inputs."""
+        """Return what answers a batch of tokenized inputs."""
 
         def answer(batch: list[int]) -> Array:
             names = self._single_names if len(batch) == 1 else self.session.input_names
@@ -162,7 +162,7 @@ class Predictor:
     def _work(
         self, chunk: Sequence[TextInput], batch_size: int
     ) -> tuple[list[list[int]], Callable[[list[int]], Array]]:
-        """Batches of a chunk's indices, and what answers one."""
+        """Return batches of a chunk's indices, and what answers one."""
         if len(chunk) == 1 or batch_size == 1:
             singles = [[index] for index in range(len(chunk))]
             return singles, lambda batch: self._run(self.encode([chunk[batch[0]]]))
@@ -172,7 +172,7 @@ class Predictor:
     def _map(
         self, answer: Callable[[list[int]], Array], batches: list[list[int]]
     ) -> Iterable[Array]:
-        """The answers to batches, in their order; at the same time where there are sessions."""
+        """Answer batches, in their order; several at a time where there are sessions."""
         if not isinstance(self.session, SessionPool):
             return map(answer, batches)
         from concurrent.futures import ThreadPoolExecutor  # 6 ms of every start, else for nothing
@@ -182,8 +182,8 @@ class Predictor:
             return list(threads.map(answer, reversed(batches)))[::-1]
 
     def encode(self, inputs: Sequence[TextInput]) -> dict[str, NDArray[np.int64]]:
-        """The session's inputs for B texts or pairs: what `session.run` takes, int64 (B, T); of
-        long ones that are cut into windows, a row a window."""
+        """Return what `session.run` takes for B texts or pairs: int64 (B, T) arrays; of long texts
+        that are cut into windows, a row a window."""
         if self.task.SPEC.windows:
             rows = self.tokenizer.rows(inputs, offsets=True)
             return rows.batch(range(len(rows.lengths)), self.session.input_names)
@@ -221,7 +221,7 @@ class Predictor:
         return answer
 
     def _run(self, arrays: dict[str, NDArray[np.int64]]) -> Array:
-        """The model's logits (B, C) or (B, T, C) for one batch."""
+        """Return the model's logits (B, C) or (B, T, C) for one batch."""
         outputs = self.session.run(arrays)
         if "start_logits" in outputs:  # as stock exports of question answering have it
             logits = np.stack([outputs["start_logits"], outputs["end_logits"]], axis=-1)
@@ -237,7 +237,7 @@ class Predictor:
         return logits
 
     def _batches(self, lengths: NDArray[np.int64], batch_size: int) -> list[list[int]]:
-        """Indices of inputs in batches of similar length (of equal length without a mask)."""
+        """Group inputs by similar length (by equal length without a mask)."""
         batches: list[list[int]] = []
         for index in np.argsort(lengths, kind="stable").tolist():
             last = batches[-1] if batches else None

@@ -38,7 +38,7 @@ class Pooling:
 
 
 def read_pooling(folder: Path) -> Pooling | None:
-    """What a checkpoint folder says of its sentence vectors; None: it makes none.
+    """Return what a checkpoint folder says of its sentence vectors; None: it makes none.
 
     Raises:
         ModelError: The vectors are made in a way that is not known here; names it.
@@ -47,7 +47,7 @@ def read_pooling(folder: Path) -> Pooling | None:
 
 
 def pooling_of(folder: Path, config: Mapping[str, Any]) -> Pooling | None:
-    """The same, where the folder's `config.json` has been read already."""
+    """Return the same, where the folder's `config.json` has been read already."""
     own = spec_of_head(config.get("head"))
     if own is not None and own.pooled:  # a lean encoder
         return Pooling(str(config["pooling"]), bool(config["normalized"]))

@@ -27,13 +27,13 @@ def processor_info() -> Mapping[str, str]:
 
 
 def processor_flags() -> frozenset[str]:
-    """Its instruction sets, by Linux's names; empty where the system does not tell."""
+    """Return its instruction sets, by Linux's names; empty where the system does not tell."""
     info = processor_info()
     return frozenset((info.get("flags") or info.get("Features") or "").split())
 
 
 def saturates(instruction_sets: Collection[str], flags: Collection[str]) -> bool:
-    """Whether INT8 sums that are exact on `instruction_sets` may saturate on a processor.
+    """Return whether INT8 sums that are exact on `instruction_sets` may saturate on a processor.
 
     Without instructions that add products of bytes in 32 bits, x86 adds pairs of them in 16.
 

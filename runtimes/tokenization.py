@@ -58,7 +58,7 @@ class TextTokenizer(Protocol):
     def encode_one(
         self, text: TextInput, names: Sequence[str] = INPUT_NAMES
     ) -> dict[str, NDArray[np.int64]]:
-        """The same as `encode([text], names)`, by the shortest way."""
+        """Return the same as `encode([text], names)`, by the shortest way."""
         ...
 
     def rows(self, inputs: Sequence[TextInput], *, offsets: bool = False) -> "Rows":
@@ -75,7 +75,7 @@ class TextTokenizer(Protocol):
         ...
 
     def token(self, index: int) -> str:
-        """The token with an id."""
+        """Return the token with an id."""
         ...
 
 
@@ -297,7 +297,7 @@ class Tokenizer:
         return " ".join(tokens) if decoder is None else str(decoder.decode(tokens))
 
     def token(self, index: int) -> str:
-        """The token with an id."""
+        """Return the token with an id."""
         return self.backend.id_to_token(index) or ""
 
 
@@ -333,7 +333,7 @@ def check_questions(backend: "Backend", questions: Sequence[str], max_length: in
 
 
 def _pad_token_id(backend: "Backend", config: HfConfig, padding: dict[str, Any]) -> int:
-    """The id that Transformers would pad with: the tokenizer's word goes before the model's."""
+    """Return the padding id of Transformers: the tokenizer's word goes before the model's."""
     token = config.tokenizer.get("pad_token")
     if isinstance(token, dict):
         token = token.get("content")

@@ -177,7 +177,7 @@ def tune(
 
 
 def candidates(manifest: Manifest) -> list[Setting]:
-    """The settings worth measuring here: runtimes that are installed, with one thread and more.
+    """Return the settings worth measuring: runtimes that are installed, with one thread and more.
 
     Raises:
         EdgepressError: None of the artifact's runtimes is installed.
@@ -214,7 +214,7 @@ def time_turn(
     opener: "Callable[[], Predictor]",
     texts: Sequence[TextInput],
 ) -> float:
-    """Median milliseconds of a text, from text to answer, in a session opened for this alone.
+    """Return the median milliseconds from text to answer, in a session opened for this alone.
 
     All texts are run twice, of which the second time counts: libraries allocate and compile for
     each length that they have not met.
@@ -234,7 +234,7 @@ def time_turn(
 
 
 def read_tuning(folder: str | os.PathLike[str]) -> Setting | None:
-    """What was found fastest for this device; None where nothing was measured on it.
+    """Return what was found fastest for this device; None where nothing was measured on it.
 
     A file that cannot be read counts as none: tuning is a convenience.
     """
@@ -251,7 +251,7 @@ def read_tuning(folder: str | os.PathLike[str]) -> Setting | None:
 
 
 def _spread(texts: Sequence[TextInput], number: int) -> list[TextInput]:
-    """Some of the texts, other ones each round, of all lengths."""
+    """Return some of the texts, other ones each round, of all lengths."""
     by_length = sorted(texts, key=lambda text: len(str(text)))  # also of what a task takes else
     step = max(1, len(by_length) // _ROUND_TEXTS)
     return by_length[number % step :: step][:_ROUND_TEXTS]

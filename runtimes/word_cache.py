@@ -60,12 +60,12 @@ class WordCache:
         self._bytes_of = self._known.__getitem__
 
     def __len__(self) -> int:
-        """How many words are known."""
+        """Return the number of words that are known."""
         return len(self._known)
 
     @classmethod
     def of(cls, backend: "Backend", max_length: int) -> "WordCache | None":
-        """A cache for a tokenizer that truncates on the right, None where it might not be exact."""
+        """Return a cache for a tokenizer that truncates right; None where it may be inexact."""
         # Imported already: the backend is an object of this library.
         from tokenizers import models, normalizers, pre_tokenizers
 
@@ -82,7 +82,7 @@ class WordCache:
         return cls(backend, *frame, max_length)
 
     def ids(self, text: str) -> NDArray[np.int64]:
-        """What `backend.encode(text).ids` is, as an array (1, T)."""
+        """Return what `backend.encode(text).ids` is, as an array (1, T)."""
         words = text.split(" ")
         if len(words) > self._max_length:  # most of it is cut, and need not be met word by word
             return np.array((self._backend.encode(text).ids,), dtype=_INT64)
@@ -124,13 +124,13 @@ def _pack(ids: list[int]) -> bytes:
 
 
 def _within_a_word(token: Any) -> bool:
-    """Whether an `AddedToken` is found by looking at one word, as it was written."""
+    """Return whether an `AddedToken` is found by looking at one word, as it was written."""
     plain = token.special and " " not in token.content
     return plain and not (token.normalized or token.single_word or token.lstrip or token.rstrip)
 
 
 def _frame(processor: Any) -> tuple[int, int] | None:
-    """The ids around a text where these are one in front and one behind, both of type 0."""
+    """Return the ids around a text where these are one in front and one behind, both of type 0."""
     if processor is None:
         return None
     # The library's parts pickle as their JSON, the same that tokenizer.json holds.

@@ -33,7 +33,7 @@ class Checkpoint:
 
 
 def read_config(source: str | Path) -> Any:
-    """The checkpoint's transformers config, after checking that the folder can be read.
+    """Return the checkpoint's transformers config, after checking that the folder can be read.
 
     Args:
         source: Checkpoint folder or hub id.
@@ -134,13 +134,13 @@ def _opener(task: TaskSpec, config: Any) -> Any:
 
 
 def _noted(config: Any, folder: Path) -> Any:
-    """The config, which says from here on how sentence vectors are made, if they are."""
+    """Return the config, which says from here on how sentence vectors are made, if they are."""
     note_pooling(config, read_pooling(folder))
     return config
 
 
 def _pooling_files(source: str) -> Path:
-    """Where the hub's cache has what says how sentence vectors are made."""
+    """Return where the hub's cache has what says how sentence vectors are made."""
     from transformers.utils import cached_file
 
     def file(name: str) -> str | None:

@@ -114,7 +114,7 @@ class LeanEncoderConfig(PreTrainedConfig):
         return tuple(_layer_sizes(index, entry) for index, entry in enumerate(self.layers))
 
     def replaced(self, **changes: Any) -> "LeanEncoderConfig":
-        """A deep copy with some fields changed; the original stays as it is."""
+        """Return a deep copy with some fields changed; the original stays as it is."""
         config = copy.deepcopy(self)
         for name, value in changes.items():
             if not hasattr(config, name):

@@ -55,7 +55,7 @@ class DistanceVectors(nn.Module):
 
 
 def build_distances(config: LeanEncoderConfig, sizes: LayerSizes) -> nn.Module | None:
-    """A layer's, with fresh weights; None where its heads do not tell distances apart."""
+    """Return a layer's, with fresh weights; None where its heads do not tell distances apart."""
     furthest = config.max_relative_distance
     if not furthest or not sizes.heads:
         return None
@@ -65,11 +65,11 @@ def build_distances(config: LeanEncoderConfig, sizes: LayerSizes) -> nn.Module |
 
 
 def _apart(query: Tensor, key: Tensor) -> Tensor:
-    """Integers (Q, T): by how many tokens each key stands behind each query."""
+    """Return integers (Q, T): by how many tokens each key stands behind each query."""
     places = torch.arange(key.shape[2], device=key.device)
     return places[None, :] - places[: query.shape[2], None]
 
 
 def _columns(apart: Tensor, furthest: int) -> Tensor:
-    """Where a distance stands in a table of -D to D."""
+    """Return where a distance stands in a table of -D to D."""
     return apart.clamp(-furthest, furthest) + furthest

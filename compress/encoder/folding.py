@@ -79,7 +79,7 @@ class LayerParts:
         return float((self.head_size * self.terms) ** -0.5)
 
     def sizes(self) -> dict[str, int]:
-        """The layer's entry in `LeanEncoderConfig.layers`."""
+        """Return the layer's entry in `LeanEncoderConfig.layers`."""
         return {
             "heads": self.heads,
             "head_size": self.head_size,
@@ -87,7 +87,7 @@ class LayerParts:
         }
 
     def folded(self) -> dict[str, Tensor]:
-        """The lean layer's parameters: Q, K, V fused, the scale folded into Q."""
+        """Return the lean layer's parameters: Q, K, V fused, the scale folded into Q."""
         q, k, v = self.query, self.key, self.value
         return {
             **{f"attention.distances.{name}": table for name, table in self.distances.items()},
@@ -102,7 +102,7 @@ class LayerParts:
 
 
 def bert_layers(layers: Iterable[Any], heads: int) -> list[LayerParts]:
-    """The parts of layers that are named as BERT's (also RoBERTa's and ELECTRA's)."""
+    """Return the parts of layers that are named as BERT's (also RoBERTa's and ELECTRA's)."""
     return [
         LayerParts(
             query=layer.attention.self.query,
@@ -192,7 +192,7 @@ def assemble(
 
 
 def _positions(embeddings: Any, words: Tensor) -> Tensor:
-    """The position table; zeros where a family has none, as positions are in its attention."""
+    """Return the position table; zeros where a family has positions in its attention only."""
     if embeddings.position_embeddings is not None:
         table: Tensor = embeddings.position_embeddings.weight
         return table

@@ -62,7 +62,7 @@ class EncoderMasks:
         )
 
     def tensors(self) -> list[Tensor]:
-        """All masks in one list: heads, then neurons (2 L of them), then layers."""
+        """Return all masks in one list: heads, then neurons (2 L of them), then layers."""
         return [*self.heads, *self.neurons, self.layers]
 
     def check(self, config: LeanEncoderConfig) -> None:

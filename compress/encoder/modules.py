@@ -269,12 +269,12 @@ class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
         raise NotImplementedError
 
     def _answers(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:  # noqa: ARG002
-        """What the head says of (B, T, H)."""
+        """Return what the head says of (B, T, H)."""
         answers: Tensor = self.classifier(hidden)
         return answers
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The task's loss, by the config's problem type (guessed as transformers does if None)."""
+        """Return the loss by the config's problem type, guessed as transformers does if None."""
         problem = self.config.problem_type
         if problem is None:
             if self.config.num_labels == 1:

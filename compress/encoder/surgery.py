@@ -44,17 +44,17 @@ class SlicePlan:
 
 
 def keep_heads(model: Model, layer: int, keep: Sequence[int]) -> Model:
-    """A copy of `model` whose layer `layer` has only the heads in `keep` (may be empty)."""
+    """Return a copy of `model` whose layer `layer` has only the heads in `keep` (may be empty)."""
     return slice_model(model, SlicePlan(heads={layer: keep}))
 
 
 def keep_neurons(model: Model, layer: int, keep: Sequence[int]) -> Model:
-    """A copy of `model` whose layer `layer` has only the neurons in `keep` (may be empty)."""
+    """Return a copy of `model` whose layer `layer` has only the neurons in `keep` (or none)."""
     return slice_model(model, SlicePlan(neurons={layer: keep}))
 
 
 def keep_layers(model: Model, keep: Sequence[int]) -> Model:
-    """A copy of `model` with only the layers in `keep`."""
+    """Return a copy of `model` with only the layers in `keep`."""
     return slice_model(model, SlicePlan(layers=keep))
 
 
@@ -127,7 +127,7 @@ def fold_token_types(model: Model, token_type: int = 0) -> Model:
 
 
 def keep_positions(model: Model, length: int) -> Model:
-    """A copy of `model` for inputs of at most `length` tokens, which it reads as before.
+    """Return a copy of `model` for inputs of at most `length` tokens, which it reads as before.
 
     Raises:
         ValueError: `length` is below 2, or the model has fewer positions.
@@ -155,7 +155,7 @@ def keep_positions(model: Model, length: int) -> Model:
 def _slice_layer(
     layer: Mapping[str, Tensor], sizes: LayerSizes, heads: Sequence[int], neurons: Sequence[int]
 ) -> dict[str, Tensor]:
-    """One layer's parameters, without the heads and neurons that are not kept."""
+    """Return one layer's parameters, without the heads and neurons that are not kept."""
     sliced = dict(layer)
     if len(heads) < sizes.heads:
         width = sizes.heads * sizes.head_size
@@ -206,7 +206,7 @@ def _checked(keep: Sequence[int] | None, size: int, what: str) -> list[int]:
 
 
 def _rebuild(model: Model, config: LeanEncoderConfig, weights: Mapping[str, Tensor]) -> Model:
-    """A model of `config` that owns copies of `weights`."""
+    """Return a model of `config` that owns copies of `weights`."""
     # On the meta device nothing is allocated or drawn at random: slicing leaves the seed alone.
     with torch.device("meta"):
         rebuilt = type(model)(config)

@@ -102,7 +102,7 @@ class OnnxRuntimeSession:
 
 
 def devices() -> list[DeviceInfo]:
-    """Every execution provider that runs encoders, absent ones with the reason."""
+    """Return every execution provider that runs encoders, absent ones with the reason."""
     try:
         available = _library().get_available_providers()
     except MissingDependencyError as error:
@@ -184,7 +184,7 @@ def open_model(
 
 
 def _mostly_elsewhere(session: Any, provider: str) -> bool:
-    """Whether a provider that started was given less than half of the matrix products.
+    """Return whether a provider that started was given less than half of the products.
 
     The library puts what a provider has no kernel for (CUDA: most of INT8) on the CPU, unsaid.
     """
@@ -198,7 +198,7 @@ def _mostly_elsewhere(session: Any, provider: str) -> bool:
 
 
 def _held(path: Path) -> str:
-    """The precision of the products in a file that nobody vouches for, by its operators' names."""
+    """Return the precision of a file that nobody vouches for, by its operators' names."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return "int8" if any(data.find(name) >= 0 for name in _INTEGER_OPERATORS) else "fp32"
 
@@ -221,7 +221,7 @@ def _library() -> ModuleType:
 
 
 def _absent(device: str) -> tuple[str, str | None]:
-    """Why the installed build lacks a device, and the command that would bring it."""
+    """Return why the installed build lacks a device, and the command that would bring it."""
     if device not in _PROVIDERS:
         return f"there is no such device; it knows {', '.join(_PROVIDERS)}", None
     reason = f"this build of onnxruntime has no {_PROVIDERS[device]}"

@@ -147,7 +147,7 @@ class BucketedSession:
 
 
 def devices() -> list[DeviceInfo]:
-    """CPU, GPU and NPU, absent ones with the reason."""
+    """Return CPU, GPU and NPU, absent ones with the reason."""
     try:
         core = import_openvino().Core()
     except MissingDependencyError as error:
@@ -205,7 +205,7 @@ def open_model(
         config["INFERENCE_PRECISION_HINT"] = _HINTS[precision]
 
     def compiled(length: int | None) -> OpenVinoSession:
-        """The model for any shape, or for one row of `length` tokens."""
+        """Return the model for any shape, or for one row of `length` tokens."""
         try:
             model = core.read_model(str(path))
             if length is not None:
@@ -231,7 +231,7 @@ def open_model(
 
 
 def import_openvino() -> ModuleType:
-    """The `openvino` module, imported in such a way that it sends nothing over the network.
+    """Return the `openvino` module, imported in such a way that it sends nothing over the network.
 
     Its model converter reports every import to a server, unless the package that does the sending
     is missing, for which it has a stub: so that package is made to look missing.
@@ -253,7 +253,7 @@ def import_openvino() -> ModuleType:
 
 
 def _exact(model: Any, device: str) -> dict[str, Any]:
-    """Settings with which the CPU plugin answers an INT8 model rightly at every length.
+    """Return settings with which the CPU plugin answers an INT8 model rightly at every length.
 
     On CPUs with AMX, OpenVINO 2026.4 computes what lies between integer products in bf16, and its
     compiled attention then gives wrong answers at single lengths, which ones depending on the
@@ -273,13 +273,13 @@ def _exact(model: Any, device: str) -> dict[str, Any]:
 
 
 def _present(core: Any) -> dict[str, str]:
-    """By a device's kind, its name; of several of a kind the first."""
+    """Return the name of the first device of each kind."""
     found = {name.split(".")[0]: name for name in reversed(core.available_devices)}
     return {**found, "AUTO": "AUTO"}  # which is no device, and not listed as one
 
 
 def _executing(compiled: Any, wanted: str, path: Path) -> str:
-    """The device that the model runs on; a warning where it is not the one asked for."""
+    """Return the device that the model runs on; a warning where it is not the one asked for."""
     # AUTO puts the CPU in brackets while another device is still compiling.
     found = [
         device.strip("()").split(".")[0].lower()
@@ -298,7 +298,7 @@ def _executing(compiled: Any, wanted: str, path: Path) -> str:
 
 
 def _executed_precision(compiled: Any, declared: str) -> str:
-    """What the heavy operations compute in, from the compiled graph rather than from the file."""
+    """Return the precision of the heavy operations, by the compiled graph rather than the file."""
     try:
         operations = compiled.get_runtime_model().get_ordered_ops()
     except RuntimeError:  # not every plugin shows its graph

@@ -114,8 +114,8 @@ class PyTorchSession:
 
 
 def _logits_of(output: Any) -> Any:
-    """(B, C) or (B, T, C); of question answering, start and end as two columns; without a head, the
-    tokens' vectors."""
+    """Return (B, C) or (B, T, C): of question answering start and end as two columns, of a model
+    without a head the tokens' vectors."""
     import torch
 
     if "logits" not in output and "last_hidden_state" in output:
@@ -254,7 +254,7 @@ class StockTokenizer:
         return str(self.tokenizer.convert_tokens_to_string(tokens))
 
     def token(self, index: int) -> str:
-        """The token with an id."""
+        """Return the token with an id."""
         return str(self.tokenizer.convert_ids_to_tokens(index))
 
     def _call(self, inputs: Sequence[TextInput], *, windows: bool = False, **options: Any) -> Any:
@@ -304,7 +304,7 @@ class Reference:
 
 
 def devices() -> list[DeviceInfo]:
-    """The CPU and CUDA, absent ones with the reason."""
+    """Return the CPU and CUDA, absent ones with the reason."""
     try:
         import torch
     except ImportError as error:
@@ -385,7 +385,7 @@ def open_reference(
 def _by_hand(
     model: Any, tokenizer: Any, max_length: int, device: str
 ) -> Callable[[str], dict[str, Any]]:
-    """What a user writes: nothing of this package lies between the text and the label."""
+    """Return the code that a user writes: nothing of ours lies between the text and the label."""
     import torch
 
     def answer(text: str) -> dict[str, Any]:
@@ -441,7 +441,7 @@ def _open(
 
 
 def _quantize_linear_layers(model: Any) -> None:
-    """What a user of PyTorch alone has for INT8 on a CPU: dynamic quantization, in place."""
+    """Quantize dynamically, in place: what a user of PyTorch alone has for INT8 on a CPU."""
     import torch
 
     with warnings.catch_warnings():

@@ -133,7 +133,7 @@ class Task(Protocol):
     def postprocess(
         self, outputs: Outputs, labels: Sequence[str], problem_type: str, **options: Any
     ) -> list[Any]:
-        """What a model said about N inputs as N results in the form of `transformers.pipeline`.
+        """Turn outputs for N inputs into N results in the form of `transformers.pipeline`.
 
         Raises:
             TypeError: There is no such option.
@@ -142,7 +142,7 @@ class Task(Protocol):
         ...
 
     def from_line(self, line: str) -> TextInput:
-        """An input as a line of text.
+        """Return an input as a line of text.
 
         Raises:
             UsageError: The line does not hold one.
@@ -150,15 +150,15 @@ class Task(Protocol):
         ...
 
     def lines(self, text: str, result: Any) -> list[str]:
-        """A result as lines of columns between tabs."""
+        """Return a result as lines of columns between tabs."""
         ...
 
     def record(self, text: str, result: Any) -> dict[str, Any]:
-        """A result as a JSON object."""
+        """Return a result as a JSON object."""
         ...
 
     def decisions(self, outputs: Outputs) -> Array:
-        """Everything that the model decided about N inputs, as logits (M, C).
+        """Return everything that the model decided about N inputs, as logits (M, C).
 
         One decision an input, or one a word: what accuracy is counted in.
         """

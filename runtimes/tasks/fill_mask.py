@@ -42,7 +42,7 @@ MASKS = ("[MASK]", "<mask>")
 
 
 def places(encoding: "Encoding") -> list[int]:
-    """Which tokens of an input are masked: of the others, the answers are not kept."""
+    """Return which tokens of an input are masked: of the others, the answers are not kept."""
     return [index for index, token in enumerate(encoding.tokens) if token in MASKS]
 
 
@@ -82,7 +82,7 @@ def postprocess(
 
 
 def decisions(outputs: Outputs) -> Array:
-    """(M, V): a row for each masked token, text after text; zeros where the text was cut off."""
+    """Return (M, V): a row a masked token, text after text; zeros where the text was cut off."""
     rows = []
     for text, logits in zip(outputs.inputs, outputs.logits, strict=True):
         missing = sum(text.count(mask) for mask in MASKS) - len(logits)
@@ -91,7 +91,7 @@ def decisions(outputs: Outputs) -> Array:
 
 
 def lines(text: str, result: Any) -> list[str]:
-    """A line a mask: the best tokens with their scores, and the text."""
+    """Return a line a mask: the best tokens with their scores, and the text."""
     several = result if result and isinstance(result[0], list) else [result]
     return [
         " ".join(f"{each['token_str']} {each['score']:.4f}" for each in found) + f"\t{text}"
@@ -100,7 +100,7 @@ def lines(text: str, result: Any) -> list[str]:
 
 
 def record(text: str, result: Any) -> dict[str, Any]:
-    """The text, and what may stand at its masks."""
+    """Return the text, and what may stand at its masks."""
     return {"text": text, "predictions": result}
 
 

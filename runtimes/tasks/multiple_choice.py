@@ -73,12 +73,12 @@ def postprocess(
     labels: Sequence[str],  # noqa: ARG001 - the same for all tasks
     problem_type: str,  # noqa: ARG001
 ) -> list[Any]:
-    """The score of each pair; `parse` knows which belong to one question."""
+    """Return the score of each pair; `parse` knows which belong to one question."""
     return [float(score) for score in np.asarray(outputs.logits)[:, 0]]
 
 
 def from_line(line: str) -> Any:
-    """A prompt and its choices, with tabs between them.
+    """Return a prompt and its choices, with tabs between them.
 
     Raises:
         UsageError: There are fewer than two choices.
@@ -93,12 +93,12 @@ def from_line(line: str) -> Any:
 
 
 def lines(text: str, result: Any) -> list[str]:
-    """Answer, score and prompt."""
+    """Return answer, score and prompt."""
     return [f"{result['answer']}\t{result['score']:.4f}\t{text.split(chr(9), maxsplit=1)[0]}"]
 
 
 def record(text: str, result: Any) -> dict[str, Any]:
-    """The prompt, the answer and all scores."""
+    """Return the prompt, the answer and all scores."""
     return {"prompt": text.split("\t", maxsplit=1)[0], **result}
 
 

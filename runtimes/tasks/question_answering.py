@@ -96,8 +96,8 @@ def postprocess(
 
 
 def decisions(outputs: Outputs) -> Array:
-    """(N, 4): start and end of each best answer in characters of the context, its score, and the
-    chance that there is none."""
+    """Return (N, 4): start and end of each best answer in characters of the context, its score, and
+    the chance that there is none."""
     rows = np.zeros((len(outputs.inputs), 4), dtype=np.float32)
     for row, found in zip(rows, _answers(outputs, 1, _MOST_TOKENS), strict=True):
         none = [score for score, start, end in found if end <= start]
@@ -110,7 +110,7 @@ def decisions(outputs: Outputs) -> Array:
 
 
 def from_line(line: str) -> tuple[str, str]:
-    """Question and context, between them a tab.
+    """Return question and context, between which the line has a tab.
 
     Raises:
         UsageError: There is no tab.
@@ -125,23 +125,23 @@ def from_line(line: str) -> tuple[str, str]:
 
 
 def lines(text: str, result: Any) -> list[str]:
-    """Answer, score, question and context."""
+    """Return answer, score, question and context."""
     return [f"{result['answer']}\t{result['score']:.4f}\t{text}"]
 
 
 def record(text: str, result: Any) -> dict[str, Any]:
-    """Question, context and answer."""
+    """Return question, context and answer."""
     question, context = from_line(text)
     return {"question": question, "context": context, **result}
 
 
 def context_tokens(encoding: "Encoding") -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """(T,) which tokens are the context's."""
+    """Return (T,), which tokens are the context's."""
     return np.array([sequence == 1 for sequence in encoding.sequence_ids], dtype=np.bool_)
 
 
 def _answers(outputs: Outputs, top_k: int, longest: int) -> Iterator[list[tuple[float, int, int]]]:
-    """Of each question, (score, start, end) of the best spans, and of none: (score, 0, 0)."""
+    """Go through questions: (score, start, end) of the best spans, and of none (score, 0, 0)."""
     found: list[list[tuple[float, int, int]]] = [[] for _ in outputs.inputs]
     least_none = np.ones(len(outputs.inputs))
     for item, encoding, logits in zip(

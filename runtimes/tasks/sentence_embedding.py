@@ -47,7 +47,7 @@ def parse(inputs: Any) -> Parsed:
 
 
 def _stacked(results: list[Any]) -> Any:
-    """(N, H); without a text nobody says how long its vector were."""
+    """Return (N, H); (0, 0) without a text, whose vector would say how long it is."""
     return np.stack(results) if results else np.zeros((0, 0), np.float32)
 
 
@@ -56,15 +56,15 @@ def postprocess(
     labels: Sequence[str],  # noqa: ARG001 - the same for all tasks
     problem_type: str,  # noqa: ARG001
 ) -> list[Any]:
-    """The vectors of N texts, each float32 (H,)."""
+    """Return the vectors of N texts, each float32 (H,)."""
     return list(np.asarray(outputs.logits))
 
 
 def lines(text: str, result: Any) -> list[str]:
-    """The vector's numbers between blanks, and the text."""
+    """Return the vector's numbers between blanks, and the text."""
     return [f"{' '.join(f'{value:.5f}' for value in result.tolist())}\t{text}"]
 
 
 def record(text: str, result: Any) -> dict[str, Any]:
-    """The text and its vector."""
+    """Return the text and its vector."""
     return {"text": text, "embedding": [round(value, 6) for value in result.tolist()]}

@@ -51,23 +51,23 @@ def parse(inputs: Any) -> Parsed:
 
 
 def decisions(outputs: Outputs) -> Array:
-    """(N, C): one decision a text."""
+    """Return (N, C), one decision a text."""
     return np.asarray(outputs.logits)
 
 
 def from_line(line: str) -> TextInput:
-    """The line; the two texts of a pair have a tab between them."""
+    """Return the line; the two texts of a pair have a tab between them."""
     first, tab, second = line.partition("\t")
     return (first, second) if tab else line
 
 
 def lines(text: str, result: Any) -> list[str]:
-    """Label, score and text."""
+    """Return label, score and text."""
     return [f"{result['label']}\t{result['score']:.4f}\t{text}"]
 
 
 def record(text: str, result: Any) -> dict[str, Any]:
-    """The text, its label and score."""
+    """Return the text, its label and score."""
     return {"text": text, **result}
 
 
@@ -113,7 +113,7 @@ def postprocess(
 
 
 def postprocess_one(logits: Array, labels: Sequence[str], problem_type: str) -> dict[str, Any]:
-    """The best class of one input.
+    """Return the best class of one input.
 
     Args:
         logits: float (C,).
@@ -163,7 +163,7 @@ def _function(problem_type: str, classes: int) -> str:
 
 
 def _is_best(result: Any) -> bool:
-    """Whether a result is the best class alone, not a list of classes."""
+    """Return whether a result is the best class alone, not a list of classes."""
     return isinstance(result, dict)
 
 

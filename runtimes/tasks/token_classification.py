@@ -99,8 +99,8 @@ def postprocess(
 
 
 def lines(text: str, result: Any) -> list[str]:
-    """A line an entity (kind, score, first and last character, words), and an empty one after them,
-    as in CoNLL files."""
+    """Return a line an entity (kind, score, first and last character, words), and an empty one
+    after them, as in CoNLL files."""
     found = [
         f"{entity['entity_group']}\t{entity['score']:.4f}\t{entity['start']}\t{entity['end']}\t"
         f"{text[entity['start'] : entity['end']]}"
@@ -110,12 +110,12 @@ def lines(text: str, result: Any) -> list[str]:
 
 
 def record(text: str, result: Any) -> dict[str, Any]:
-    """The text and its entities."""
+    """Return the text and its entities."""
     return {"text": text, "entities": result}
 
 
 def decisions(outputs: Outputs) -> Array:
-    """(M, C): what the first token of each word says; zeros for words that were cut off.
+    """Return (M, C): what the first token of each word says; zeros for words that were cut off.
 
     Words are what white space separates.
     """
@@ -132,7 +132,7 @@ def decisions(outputs: Outputs) -> Array:
 def word_tokens(
     text: str, offsets: Sequence[tuple[int, int]], special: Sequence[int]
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The index of each word's first token, -1 for words that have none.
+    """Return the index of each word's first token, -1 for words that have none.
 
     Args:
         text: Its words are what white space separates.
@@ -157,13 +157,13 @@ def word_tokens(
 
 
 def _wanted(logits: Array, labels: Sequence[str], ignored: Sequence[str]) -> list[int]:
-    """Tokens whose tag is none of those that are left out: usually few of them."""
+    """Return the tokens whose tag is none of those that are left out: usually few."""
     best = logits.argmax(axis=-1).tolist()
     return [index for index, tag in enumerate(best) if labels[tag] not in ignored]
 
 
 def _tokens(outputs: Outputs, place: int, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Tokens of an input with their chances, special ones left out."""
+    """Go through the tokens of an input with their chances, without special ones."""
     text, encoding = str(outputs.inputs[place]), outputs.encodings[place]
     if not indices:
         return
@@ -206,7 +206,7 @@ def _word(
     strategy: str,
     decode: Callable[[list[str]], str],
 ) -> dict[str, Any]:
-    """One tag for the tokens of a word."""
+    """Return one tag for the tokens of a word."""
     if strategy == "first":
         chances = tokens[0]["scores"]
     elif strategy == "max":
@@ -234,20 +234,20 @@ def _group(entities: list[dict[str, Any]], decode: Callable[[list[str]], str]) -
 
 
 def _continues(before: dict[str, Any], entity: dict[str, Any]) -> bool:
-    """Whether two neighbours belong to one entity."""
+    """Return whether two neighbours belong to one entity."""
     begins, kind = _kind(entity["entity"])
     return kind == _kind(before["entity"])[1] and not begins
 
 
 def _kind(tag: str) -> tuple[bool, str]:
-    """Whether a tag begins an entity, and of what kind; tags without a prefix are kinds."""
+    """Return whether a tag begins an entity, and of what kind; tags without a prefix are kinds."""
     return (tag.startswith("B-"), tag[2:]) if tag[:2] in ("B-", "I-") else (False, tag)
 
 
 def _runs(
     items: Sequence[dict[str, Any]], continues: Callable[[dict[str, Any], dict[str, Any]], bool]
 ) -> list[list[dict[str, Any]]]:
-    """Neighbours put together as long as each continues the one before."""
+    """Put neighbours together as long as each continues the one before."""
     runs: list[list[dict[str, Any]]] = []
     for item in items:
         if runs and continues(runs[-1][-1], item):

@@ -63,7 +63,7 @@ def convert(model: Any) -> LeanEncoderWithHead:
 
 
 def _in_order(groups: Any, depth: int) -> list[Any]:
-    """The layers as an input passes them: each group several times, each time all of it."""
+    """Return the layers as an input passes them: each group several times, each time all of it."""
     order = []
     for index in range(depth):
         order += groups[int(index / (depth / len(groups)))].albert_layers

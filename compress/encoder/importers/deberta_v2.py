@@ -105,12 +105,12 @@ def _check(model: Any) -> None:
 
 
 def _terms(attention: Any) -> int:
-    """Of a score: token with token, and with distances as the config says."""
+    """Return how many products a score is the sum of: of tokens, and with distances."""
     return 1 + sum(name in attention.pos_att_type for name in ("c2p", "p2c"))
 
 
 def _vectors(attention: Any, embeddings: Tensor, furthest: int) -> dict[str, Tensor]:
-    """Tables of `DistanceVectors`, for keys at -D to D tokens from the query."""
+    """Return the tables of `DistanceVectors`, for keys at -D to D tokens from the query."""
     ahead = torch.arange(furthest, -furthest - 1, -1)  # by how many tokens the query is
     if attention.position_buckets > 0:
         ahead = make_log_bucket_position(

@@ -82,7 +82,7 @@ def convert(model: Any) -> LeanEncoderWithHead:
 
 
 def _numbers(encoder: Any, furthest: int) -> Tensor:
-    """(heads, 2 D + 1): what each head adds for keys at -D to D tokens from the query."""
+    """Return (heads, 2 D + 1): what each head adds for keys at -D to D tokens from the query."""
     ranges = encoder.relative_position_bucket(torch.arange(-furthest, furthest + 1))
     values: Tensor = encoder.relative_attention_bias(ranges)
     return values.T
