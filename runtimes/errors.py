@@ -14,6 +14,9 @@ They live here because `runtimes` is the lowest layer; `compress.errors` is the 
 name that users of the command look for.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 __all__ = [
     "ArtifactError",
     "BudgetError",
@@ -23,7 +26,20 @@ __all__ = [
     "MissingDependencyError",
     "ModelError",
     "UsageError",
+    "did_you_mean",
 ]
+
+
+def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Return a hint at the known name that is nearest to a misspelt one; None where none is near.
+
+    Args:
+        name: As it was given.
+        known: What it could have been.
+        cutoff: Likeness, of 0 to 1, from which a name counts as near.
+    """
+    near = get_close_matches(name, known, n=1, cutoff=cutoff)
+    return f"Did you mean {near[0]}?" if near else None
 
 
 class EdgepressError(Exception):

@@ -1,6 +1,5 @@
 """Finding runtimes and tasks by their file names: a new one is one new file and nothing else."""
 
-import difflib
 import importlib
 import pkgutil
 from functools import cache
@@ -10,7 +9,7 @@ from typing import cast
 import runtimes.adapters
 import runtimes.tasks
 from runtimes.base import DeviceInfo, Runtime
-from runtimes.errors import ModelError, UsageError
+from runtimes.errors import ModelError, UsageError, did_you_mean
 from runtimes.tasks.base import Task, TaskSpec
 
 __all__ = [
@@ -106,9 +105,8 @@ def _adapter(name: str) -> Runtime:
 
 def _find(kind: str, package: ModuleType, name: str, known: tuple[str, ...]) -> ModuleType:
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
         raise UsageError(
             f"There is no {kind} {name!r}; there are: {', '.join(known)}.",
-            hint=f"Did you mean {close[0]}?" if close else None,
+            hint=did_you_mean(name, known),
         )
     return importlib.import_module(f"{package.__name__}.{name.replace('-', '_')}")

@@ -3,12 +3,12 @@
 Imported by `compress.search` and above. Read `base.py` first.
 """
 
-import difflib
 import importlib
 import pkgutil
 from typing import TYPE_CHECKING, cast
 
 from compress.errors import UsageError
+from runtimes.errors import did_you_mean
 
 if TYPE_CHECKING:
     from compress.config.recipe import Recipe
@@ -36,10 +36,9 @@ def get_stage(name: str) -> "Stage":
     """
     known = stage_names()
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
         raise UsageError(
             f"there is no stage {name!r}; there are: {', '.join(known)}",
-            hint=f"Did you mean {close[0]}?" if close else None,
+            hint=did_you_mean(name, known),
         )
     return cast("Stage", importlib.import_module(f"{__name__}.{name}").STAGE)
 
