@@ -187,8 +187,8 @@ def test_a_runtime_and_its_export_target(plant: Plant, task: Any, tmp_path: Path
     assert "abacus" in {device.runtime for device in devices()}
     assert install_hint(["abacus"]) == "Install one: pip install abacus-runtime"
 
-    settings = fresh("compress.config.recipe").load_recipe(None, ["quantize.abacus=float"])
-    assert settings.quantize.schemes["abacus"] == "float", "the recipe has a key for it"
+    settings = fresh("compress.stages.quantize").QuantizeSettings(abacus="float")
+    assert settings.schemes["abacus"] == "float", "the recipe has a key for it"
     schemes = {"onnxruntime": "float", "openvino": "float"}
     plan = QuantizationPlan(schemes, reduce_range=True)  # exact on any CPU
     assert plan.schemes["abacus"] == "rounded"
