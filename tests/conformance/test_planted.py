@@ -18,14 +18,23 @@ import pytest
 import torch
 
 from benchmarks.environment import libraries
+from benchmarks.examples import Examples
 from benchmarks.subjects import Subject, model_size_bytes, open_subject
 from benchmarks.tasks import get_measure
+from compress.config.recipe import load_recipe
+from compress.corpus.corpus import Material
 from compress.data.loading import load_splits
 from compress.encoder import import_checkpoint, supported_model_types
 from compress.encoder.checkpoint import read_config
 from compress.encoder.heads.registry import build, model_of_task
 from compress.encoder.importers.registry import TOLERANCE
 from compress.encoder.task import task_of_checkpoint
+from compress.search.checkpoints import load_encoder
+from compress.search.family import check_stages, run_stages
+from compress.stages import planned_quantization, stage_names
+from compress.stages.base import Context, Encoder
+from compress.system.progress import SilentProgress
+from compress.system.workspace import Workspace
 from export import QuantizationPlan, export_artifact, target_names
 from runtimes import devices, load, open_checkpoint, open_model_folder, runtime_names
 from runtimes.artifact import read_manifest
@@ -123,6 +132,42 @@ DATA = """
     def read(tables, named, label_names, problem_type=None, missing="refuse"):
         found, notes = text_classification.read(tables, named, label_names, problem_type, missing)
         return {k: replace(examples, task="next-sentence") for k, examples in found.items()}, notes
+"""
+
+STAGE = """
+    from dataclasses import replace
+
+    from pydantic import Field
+
+    from compress.config.loading import Settings
+
+    class FoldSettings(Settings):
+        \"\"\"Settings of the planted stage.\"\"\"
+
+        token_type: int = Field(0, ge=0, description="the type that all tokens have")
+
+    class Fold:
+        name, Settings = "fold", FoldSettings
+        changes_weights, runs_on_every_process, meets_latency = True, False, False
+
+        def check(self, encoder, context):
+            if encoder.module.config.type_vocab_size == 0:
+                raise ValueError("nothing to fold")
+
+        def cache_key(self, context):
+            return ()
+
+        def plan(self, recipe):
+            return None
+
+        def apply(self, encoder, context):
+            from compress.encoder.surgery import fold_token_types
+
+            module = fold_token_types(encoder.module, context.recipe.fold.token_type)
+            step = {"stage": self.name}
+            return replace(encoder, module=module, lineage=(*encoder.lineage, step))
+
+    STAGE = Fold()
 """
 
 FAMILY = """
@@ -293,6 +338,52 @@ def test_a_task(plant: Plant, task: Any, tmp_path: Path, monkeypatch: pytest.Mon
     again = import_checkpoint(tmp_path / "lean")
     assert type(again.model) is type(imported.model), "what was saved is known again"
     assert type(build(again.model.config)) is type(imported.model)
+
+
+def test_a_stage(plant: Plant, task: Any, tmp_path: Path) -> None:
+    plant("compress.stages.fold", STAGE)
+    assert "fold" in stage_names()
+    recipe = load_recipe(
+        None, ["stages=[fold, quantize]", "fold.token_type=1", "speedups=[]", "beyond=no"]
+    )
+    imported = import_checkpoint(task.model)
+    encoder = Encoder(imported.model, imported.tokenizer)
+    texts, labels = zip(*task.make_rows(64, seed=1), strict=True)
+    numbers = np.array([task.labels.index(label) for label in labels])
+    train = Examples(texts, numbers, task.labels)
+    material = Material(
+        encoder.module,
+        encoder.tokenizer,
+        train,
+        train,
+        max_length=24,
+        seed=0,
+        scratch=tmp_path,
+    )
+    context = Context(
+        recipe=recipe,
+        plan=planned_quantization(recipe),
+        teacher=encoder,
+        train=train,
+        material=material,
+        max_length=24,
+        progress=SilentProgress(),
+    )
+    workspace = Workspace(tmp_path / "out")
+    workspace.create()
+    check_stages(encoder, context)
+    with material:
+        full, *members = run_stages(encoder, context, workspace, "key")
+        again = run_stages(encoder, context, workspace, "key")
+    (member,) = members
+    assert full.encoder.module.config.type_vocab_size == 2
+    assert member.encoder.module.config.type_vocab_size == 0, "it was applied"
+    assert [step["stage"] for step in member.encoder.lineage] == ["fold", "quantize"]
+    assert member.encoder.plan is not None, "and what follows it, too"
+    assert [one.key for one in again] == [full.key, member.key]
+    kept = load_encoder(workspace, again[1].key, encoder)
+    assert kept is not None, "its result is kept, and found again"
+    assert kept.module.config.type_vocab_size == 0
 
 
 def test_a_model_family(plant: Plant, task: Any, tmp_path: Path) -> None:
