@@ -1,20 +1,29 @@
 """`compress doctor`: what this machine has, what it lacks, and the command that brings it."""
 
-import importlib.metadata
+import sys
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.environment import describe_environment
-from benchmarks.render.figures import describe_cpu
+from compress.cli.output import Json, write_json
 
-__all__ = ["diagnose", "render_diagnosis"]
+__all__ = ["diagnose", "doctor", "render_diagnosis"]
 
 # Builds of ONNX Runtime install the same import name; the last one installed wins silently.
 _ONNXRUNTIME_BUILDS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 
 
+def doctor(as_json: Json = False) -> None:
+    """Show this machine: runtimes, devices and why one is absent, versions, conflicts."""
+    diagnosis = diagnose()
+    if as_json:
+        write_json(diagnosis)
+    else:
+        sys.stdout.write(render_diagnosis(diagnosis))
+
+
 def diagnose() -> dict[str, Any]:
-    """Environment, devices of every runtime, and problems, JSON-able."""
+    """Return environment, devices of every runtime, and problems, JSON-able."""
+    from benchmarks.environment import describe_environment
     from runtimes.registry import devices
 
     return {
@@ -25,7 +34,9 @@ def diagnose() -> dict[str, Any]:
 
 
 def render_diagnosis(diagnosis: dict[str, Any]) -> str:
-    """The diagnosis as text."""
+    """Return the diagnosis as text."""
+    from benchmarks.render.figures import describe_cpu
+
     environment = diagnosis["environment"]
     lines = [f"cpu     {describe_cpu(environment)}"]
     if not any("vnni" in flag for flag in (environment.get("cpu") or {}).get("flags", ())):
@@ -64,6 +75,8 @@ def _problems() -> list[str]:
 
 
 def _version(name: str) -> str | None:
+    import importlib.metadata
+
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

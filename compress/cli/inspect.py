@@ -2,15 +2,24 @@
 
 import io
 import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from benchmarks.report import load_report
+import typer
+
+from compress.cli.output import Json
 from compress.errors import ArtifactError, ModelError
-from runtimes.artifact import MANIFEST_NAME, read_manifest, verify
-from runtimes.hf_config import read_hf_config
 
-__all__ = ["inspect_path"]
+__all__ = ["inspect", "inspect_path"]
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="Artifact, checkpoint, output folder or report.")],
+    as_json: Json = False,
+) -> None:
+    """Show what a folder is: task, labels, sizes, what was done to it, whether it is intact."""
+    sys.stdout.write(inspect_path(path, as_json=as_json))
 
 
 def inspect_path(path: Path, *, as_json: bool = False) -> str:
@@ -20,6 +29,8 @@ def inspect_path(path: Path, *, as_json: bool = False) -> str:
         ArtifactError: An artifact or report that is damaged; the message names the file.
         ModelError: It is none of these.
     """
+    from runtimes.artifact import MANIFEST_NAME
+
     if path.is_file() and path.suffix == ".json":
         return _report(path, as_json=as_json)
     if (path / MANIFEST_NAME).is_file():
@@ -36,6 +47,8 @@ def inspect_path(path: Path, *, as_json: bool = False) -> str:
 
 
 def _artifact(path: Path, *, as_json: bool) -> str:
+    from runtimes.artifact import MANIFEST_NAME, read_manifest, verify
+
     manifest = read_manifest(path)
     verify(path, manifest)
     if as_json:
@@ -76,6 +89,8 @@ def _row_line(row: dict[str, Any]) -> str:
 
 
 def _report(path: Path, *, as_json: bool) -> str:
+    from benchmarks.report import load_report
+
     report = load_report(path)
     if as_json:
         return json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
@@ -89,8 +104,10 @@ def _report(path: Path, *, as_json: bool) -> str:
 
 
 def _checkpoint(path: Path, *, as_json: bool) -> str:
-    config = read_hf_config(path)
     from compress.encoder.importers.registry import supported_model_types
+    from runtimes.hf_config import read_hf_config
+
+    config = read_hf_config(path)
 
     family = config.model_type or "unknown"
     supported = family in supported_model_types()

@@ -3,8 +3,6 @@
 import difflib
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from compress.encoder.task import note_pooling, task_of_checkpoint
 from compress.errors import ModelError
 from compress.system.hub import hub_if_reachable
+from compress.system.logs import quiet_transformers
 from runtimes.json_files import read_json_list
 from runtimes.pooling import MODULES, read_pooling
 from runtimes.registry import get_task
@@ -85,7 +84,7 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
     name = str(path) if path.exists() else str(source)
     task = get_task(task_of_checkpoint(config)).SPEC
     try:
-        with _quiet():
+        with quiet_transformers():  # the errors raised here say it in words
             tokenizer = transformers.AutoTokenizer.from_pretrained(name)
             model, info = _opener(task, config).from_pretrained(
                 name,
@@ -154,22 +153,6 @@ def _pooling_files(source: str) -> Path:
         if module.get("path"):
             file(f"{module['path']}/config.json")
     return Path(modules).parent
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers' bars and load reports: the errors raised here say it in words."""
-    from transformers.utils import logging
-
-    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _check_folder(path: Path) -> None:

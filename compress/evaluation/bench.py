@@ -9,7 +9,7 @@ from benchmarks.latency import LatencySettings
 from benchmarks.render.files import write_report
 from benchmarks.report import Report
 from benchmarks.subjects import Subject
-from compress.data import load_splits
+from compress.data import Data, describe, load_splits
 from compress.data.columns import NamedColumns
 from compress.data.vocabulary import vocabulary_of
 from compress.errors import ModelError, UsageError
@@ -33,7 +33,7 @@ _LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 
 def bench_models(
     models: Sequence[Path],
-    data: str,
+    data: Data,
     *,
     columns: NamedColumns,
     out: Path | None,
@@ -111,19 +111,19 @@ def bench_models(
         report,
         data={
             **report.data,
-            "source": data,
+            "source": describe(data),
             "fingerprint": splits.fingerprint,
             "notes": list(splits.notes),
         },
         command=command,
     )
     if out is not None:
-        write_report(report, out, title=f"Benchmark on {Path(data).name}")
+        write_report(report, out, title=f"Benchmark on {Path(describe(data)).name}")
     return report
 
 
 def tune_artifact(
-    folder: Path, data: str, *, columns: NamedColumns, seed: int | None, progress: Progress
+    folder: Path, data: Data, *, columns: NamedColumns, seed: int | None, progress: Progress
 ) -> Tuning:
     """Find the settings that are fastest on this device for texts like those of the data, and keep
     them beside the artifact.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compress.data import Splits, load_splits
+from compress.data import Data, Splits, load_splits
 from compress.data.columns import NamedColumns
 from compress.data.tokenized import kept_length
 from compress.data.vocabulary import vocabulary_of
@@ -139,7 +139,7 @@ def _measured_table(job: Job, encoder: "Encoder", context: "Context") -> "Latenc
     return table
 
 
-def read_data(model: str, data: str, config: Any, columns: NamedColumns, seed: int) -> Splits:
+def read_data(model: str, data: Data, config: Any, columns: NamedColumns, seed: int) -> Splits:
     from compress.encoder.task import task_of_checkpoint
 
     task = task_of_checkpoint(config)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.config.recipe import Recipe, render_recipe
-from compress.data import load_unlabelled
+from compress.data import Data, describe, load_unlabelled
 from compress.data.columns import NamedColumns
 from compress.data.splitting import fingerprint
 from compress.pipeline.finalize import Result, conclude
@@ -25,7 +25,7 @@ from compress.search.checkpoints import import_key, machine
 from compress.search.family import run_stages
 from compress.search.members import Member, Staged, export_member, fallback_member
 from compress.system.fingerprint import digest
-from compress.system.logs import logging_to, quiet_transformers
+from compress.system.logs import logging_to
 from compress.system.progress import Progress, SilentProgress
 from compress.system.workspace import Workspace
 
@@ -41,7 +41,7 @@ _CONCLUSION_MINUTES = 8.0  # of a time budget, for exporting and measuring the f
 
 def run(
     model: str,
-    data: str,
+    data: Data,
     out: Path,
     recipe: Recipe,
     *,
@@ -57,7 +57,7 @@ def run(
 
     Args:
         model: Checkpoint folder or hub id.
-        data: File, folder or hub dataset id, see `compress.data.load_splits`.
+        data: Labelled text, see `compress.data.load_splits`.
         out: Folder for everything the run writes.
         recipe: What to do.
         progress: Where to report progress.
@@ -69,7 +69,6 @@ def run(
         EdgepressError: Bad model, data, recipe or output folder; nothing was half-written.
     """
     started = time.monotonic()
-    quiet_transformers()
     # Everything that can be wrong with the input is found before the output folder is touched.
     workspace = Workspace(out)
     from compress.encoder.checkpoint import read_config
@@ -88,7 +87,8 @@ def run(
 
     if not is_main():
         progress = SilentProgress()
-    job = Job(model, data, checkpoint, splits, more, recipe, workspace, progress, command)
+    name = describe(data)
+    job = Job(model, name, checkpoint, splits, more, recipe, workspace, progress, command)
     # The first process's deadline: clocks of several machines have nothing in common.
     start, deadline = prepare(job, config), on_main(lambda: _deadline(recipe, started))
     on_main(workspace.create)
@@ -96,9 +96,9 @@ def run(
         _help(job, start, deadline)
         return None
     with logging_to(workspace.log):
-        _log.info("run: %s", command or f"{model} on {data}")
+        _log.info("run: %s", command or f"{model} on {name}")
         (out / "recipe.yaml").write_text(
-            render_recipe(recipe, command or f"compress {model} --data {data}"), encoding="utf-8"
+            render_recipe(recipe, command or f"compress {model} --data {name}"), encoding="utf-8"
         )
         for note in splits.notes:
             _log.info("data: %s", note)

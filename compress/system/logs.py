@@ -1,4 +1,4 @@
-"""`run.log`: what a run did and decided, with times."""
+"""`run.log`: what a run did and decided, with times; and silence from everybody else."""
 
 import logging
 from collections.abc import Iterator
@@ -30,13 +30,27 @@ def logging_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def quiet_transformers() -> None:
-    """Silence the bars and retries of transformers and the hub client, for this process.
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence the bars, load reports and retries of transformers and the hub client in this block.
 
-    Progress is shown by this tool, and what goes wrong is said in its own errors.
+    Progress is shown by this tool, and its own errors say what goes wrong.
     """
     from transformers.utils import logging as transformers_logging
 
+    hub = logging.getLogger("huggingface_hub")
+    bars, verbosity = (
+        transformers_logging.is_progress_bar_enabled(),
+        transformers_logging.get_verbosity(),
+    )
+    level = hub.level
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    hub.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        hub.setLevel(level)
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()

@@ -1,13 +1,22 @@
-"""How long work tells a person how far it is: bars on a terminal, lines in the log."""
+"""Progress of long work: bars on a terminal and in a notebook, lines elsewhere and in the log."""
 
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from html import escape
+from typing import Any, Protocol
 
-__all__ = ["LineProgress", "Progress", "SilentProgress", "Task", "TerminalProgress"]
+__all__ = [
+    "LineProgress",
+    "NotebookProgress",
+    "Progress",
+    "SilentProgress",
+    "Task",
+    "TerminalProgress",
+    "fitting_progress",
+]
 
 _log = logging.getLogger("edgepress")
 
@@ -26,6 +35,20 @@ class Progress(Protocol):
     def track(self, description: str, total: int) -> AbstractContextManager[Task]:
         """A context manager around `total` steps of work; gives the `Task` to advance."""
         ...
+
+
+def fitting_progress() -> Progress:
+    """Return what fits where the process writes to: a notebook, a terminal, or a file."""
+    if _in_notebook():
+        return NotebookProgress()
+    return TerminalProgress() if sys.stderr.isatty() else LineProgress()
+
+
+def _in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this process; IPython in a terminal is a terminal."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")
 
 
 class _LoggedTask:
@@ -85,10 +108,76 @@ class _Lines:
         if now < self._next or not self._done:
             return
         self._next = now + self._every
-        left = (now - self._start) * (self._total / self._done - 1)
+        left = _seconds_left(now - self._start, self._done, self._total)
         sys.stderr.write(
             f"{self._description}: {self._done} of {self._total}, about {left:.0f} s left"
             f"{_shown(self.figures)}\n"
+        )
+
+
+def _seconds_left(seconds: float, done: int, total: int) -> float:
+    """What the rest takes if it goes on as so far."""
+    return seconds * (total / done - 1)
+
+
+class NotebookProgress:
+    """Show a bar with time left below a notebook's cell, one for all work, and nothing at the end.
+
+    It needs IPython alone, which every kernel has, and no widgets.
+    """
+
+    every_s = 0.5
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    @contextmanager
+    def track(self, description: str, total: int) -> Iterator[Task]:
+        task = _Cell(self._draw, description, total, self.every_s)
+        task.advance(0)
+        try:
+            yield task
+        finally:
+            self._draw("")
+        _log_end(description, task.seconds, task.figures)
+
+    def _draw(self, html: str) -> None:
+        from IPython.display import HTML, display
+
+        if self._handle is None:
+            self._handle = display(HTML(html), display_id=True)
+        else:
+            self._handle.update(HTML(html))
+
+
+class _Cell:
+    """Draws a bar, at most every `every_s` seconds."""
+
+    def __init__(
+        self, draw: Callable[[str], None], description: str, total: int, every_s: float
+    ) -> None:
+        self.figures: dict[str, float] = {}
+        self._draw, self._every = draw, every_s
+        self._description, self._total = description, total
+        self._done, self._start = 0, time.monotonic()
+        self._next = self._start
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+    def advance(self, steps: int = 1, **figures: float) -> None:
+        self._done += steps
+        self.figures.update(figures)
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self._every
+        left = ""
+        if self._done:
+            left = f", {_seconds_left(self.seconds, self._done, self._total):.0f} s left"
+        self._draw(
+            f'{escape(self._description)} <progress value="{self._done}" max="{self._total}">'
+            f"</progress> {self._done}/{self._total}{left}{escape(_shown(self.figures))}"
         )
 
 

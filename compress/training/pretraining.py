@@ -20,7 +20,6 @@ from compress.data.table import is_missing
 from compress.data.tokenized import kept_length
 from compress.errors import DataError, ModelError, UsageError
 from compress.system.hub import hub_if_reachable
-from compress.system.logs import quiet_transformers
 from compress.system.progress import Progress, SilentProgress
 from compress.training.base import open_base
 from compress.training.scratch import is_size, new_config, train_tokenizer
@@ -100,7 +99,6 @@ def pretrain(
             that does not know the objective. A head that it lacks starts anew, and a note says so.
         UsageError: `out` holds something else, or a setting is not one of pre-training.
     """
-    quiet_transformers()
     from compress.system.distributed import is_main
 
     main_process = is_main()

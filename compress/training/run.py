@@ -12,7 +12,6 @@ from compress.data.columns import NamedColumns
 from compress.data.tokenized import kept_length
 from compress.errors import ModelError, UsageError
 from compress.system.hub import hub_if_reachable
-from compress.system.logs import quiet_transformers
 from compress.system.progress import Progress, SilentProgress
 from compress.training.base import new_pooler, open_base
 from compress.training.preparation import prepare
@@ -84,7 +83,6 @@ def train(
         UsageError: `out` holds something else, or a training with other settings; or these do not
             fit the data.
     """
-    quiet_transformers()
     from compress.system.distributed import is_main
 
     main_process = is_main()

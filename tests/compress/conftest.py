@@ -1,6 +1,10 @@
 """A toy task with a teacher that has learnt it: which of two kinds of words comes first?"""
 
-from collections.abc import Iterator
+import logging
+import os
+import random
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import BertTokenizer
+from transformers.utils import logging as transformers_logging
 
 import compress.training.loop
 from benchmarks.examples import Examples
@@ -172,3 +177,30 @@ def lean() -> LeanEncoderForSequenceClassification:
             is_norm = parameter.dim() == 1 and name.endswith("weight")
             parameter.copy_(noise + 1.0 if is_norm else noise)
     return model.eval()
+
+
+def _state() -> dict[str, Any]:
+    """All of a process that its owner may have set."""
+    return {
+        "environment": dict(os.environ),
+        "warnings": list(warnings.filters),
+        "loggers": [
+            (name, each.level, list(each.handlers), each.propagate)
+            for name, each in (
+                (name, logging.getLogger(name))
+                for name in ("", "edgepress", "transformers", "huggingface_hub", "datasets", "nncf")
+            )
+        ],
+        "verbosity": transformers_logging.get_verbosity(),
+        "bars": transformers_logging.is_progress_bar_enabled(),
+        "python": random.getstate(),
+        "numpy": [str(part) for part in np.random.get_state()],
+        "torch": torch.get_rng_state().tolist(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+@pytest.fixture
+def process_state() -> Callable[[], dict[str, Any]]:
+    """What of this process a call must leave as it was."""
+    return _state

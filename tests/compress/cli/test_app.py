@@ -257,7 +257,7 @@ def test_options_may_stand_anywhere(task: Any, tmp_path: Path, capfd: Any) -> No
 
 
 @pytest.mark.parametrize(
-    "place", ["compress.pipeline.run.load_splits", "compress.config.recipe.load_recipe"]
+    "place", ["compress.pipeline.prepare.load_splits", "compress.config.recipe.load_recipe"]
 )
 def test_ctrl_c_before_anything_is_written(
     place: str, task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
@@ -282,10 +282,10 @@ def test_a_full_disk_is_said_and_a_bug_is_shown(
 
         return stop
 
-    monkeypatch.setattr("compress.pipeline.run.load_splits", fail(errno.ENOSPC))
+    monkeypatch.setattr("compress.pipeline.prepare.load_splits", fail(errno.ENOSPC))
     assert main(run(task, tmp_path / "out")) == 1
     assert capfd.readouterr().err == "error: some/file: No space left on device\n"
-    monkeypatch.setattr("compress.pipeline.run.load_splits", fail(errno.ENOENT))
+    monkeypatch.setattr("compress.pipeline.prepare.load_splits", fail(errno.ENOENT))
     with pytest.raises(FileNotFoundError):
         main(run(task, tmp_path / "out"))
 

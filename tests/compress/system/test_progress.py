@@ -2,10 +2,19 @@
 
 import io
 import logging
+import sys
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-from compress.system.progress import SilentProgress, TerminalProgress
+from compress.system.progress import (
+    LineProgress,
+    NotebookProgress,
+    SilentProgress,
+    TerminalProgress,
+    fitting_progress,
+)
 
 
 def test_silent_progress_logs_the_last_figures(caplog: pytest.LogCaptureFixture) -> None:
@@ -31,6 +40,49 @@ def test_bars_go_to_stderr_and_leave_nothing(
         task.advance(1, loss=0.25)
     assert "training" in terminal.getvalue()
     assert capsys.readouterr().out == ""
+
+
+@pytest.fixture
+def cell(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a notebook's cell has shown, by a stand-in for IPython in a kernel."""
+    shown: list[str] = []
+
+    class Handle:
+        def update(self, html: str) -> None:
+            shown.append(html)
+
+    class Shell:
+        kernel = object()
+
+    def display(html: str, *, display_id: bool) -> Handle:
+        assert display_id
+        assert not shown, "one display for all work"
+        shown.append(html)
+        return Handle()
+
+    ipython: Any = ModuleType("IPython")
+    ipython.get_ipython = Shell
+    ipython.display = ModuleType("IPython.display")
+    ipython.display.HTML, ipython.display.display = str, display
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", ipython.display)
+    return shown
+
+
+def test_a_notebook_gets_a_bar_that_goes(cell: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NotebookProgress, "every_s", 0.0)
+    progress = fitting_progress()
+    assert isinstance(progress, NotebookProgress)
+    for _ in range(2):
+        with progress.track("training <b>", 4) as task:
+            task.advance(1, loss=0.5)
+    assert 'training &lt;b&gt; <progress value="1" max="4">' in cell[1]
+    assert "1/4, 0 s left, loss 0.5" in cell[1]
+    assert [cell[0].count("0/4"), cell[2], cell[-1]] == [1, "", ""]
+
+
+def test_a_file_gets_lines() -> None:
+    assert isinstance(fitting_progress(), LineProgress)
 
 
 @pytest.mark.parametrize("kind", [SilentProgress, TerminalProgress])

@@ -1,0 +1,484 @@
+"""The functions that a notebook calls; the command calls the same.
+
+    from compress import Recipe, compress
+
+    recipe = Recipe.preset("balanced", max_drop=1.0, seed=1)
+    result = compress("my-model", data="my-data", recipe=recipe, out="out")
+    print(result.recommended)
+    classify = result.load()
+
+Each function leaves the caller's process as it was: logging, warnings, random states, threads and
+environment (`compress.system.caller`).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.data.columns import NamedColumns
+from compress.errors import BudgetError, UsageError
+from compress.system.progress import Progress, SilentProgress, fitting_progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from benchmarks.report import Report, Row
+    from compress.config.recipe import Recipe
+    from compress.data import Data
+    from compress.training.pretraining import Objective, Pretrained
+    from compress.training.run import Trained
+    from compress.training.settings import TrainingSettings
+    from runtimes.pipeline import Predictor
+    from runtimes.tuning import Tuning
+
+__all__ = ["Benchmark", "Member", "Result", "benchmark", "compress", "pretrain", "train", "tune"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a run's family, as it was published.
+
+    Attributes:
+        name: Short and unique in the run, such as `x2.4`.
+        description: Its sizes.
+        artifact: Its folder.
+        row: Its row in the table; of several, that of the runtime it is recommended for, or of the
+            fastest. None where it was not measured for the table.
+    """
+
+    name: str
+    description: str
+    artifact: Path
+    row: "Row | None"
+
+    def load(self, **options: Any) -> "Predictor":
+        """Open the artifact; answers like `transformers.pipeline`.
+
+        Args:
+            options: Those of `runtimes.load`, such as `runtime`, `device` or `threads`.
+        """
+        from runtimes import load
+
+        return load(self.artifact, **options)
+
+    def __str__(self) -> str:
+        parts = [self.description.partition(", FFN ")[0]]
+        if self.row is not None and (speedup := self.row.speedup) is not None:
+            parts.append(f"{speedup.value:.1f}x ({speedup.low:.1f} to {speedup.high:.1f})")
+        if self.row is not None and (drop := self.row.drop) is not None:
+            parts.append(f"drop {drop.value:.1f} ({drop.low:.1f} to {drop.high:.1f})")
+        return f"{self.name}: {', '.join(parts)}"
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What a benchmark measured: shown in a notebook as its HTML report.
+
+    Attributes:
+        report: All figures, their intervals and raw timings, as in `report.json`.
+        title: Heading of the HTML report.
+    """
+
+    report: "Report"
+    title: str = "Benchmark"
+
+    def table(self) -> "pd.DataFrame":
+        """Return a line for each row, with the unrounded figures of `report.csv`."""
+        return _table(self.report)
+
+    def _repr_html_(self) -> str:
+        return _html(self.report, self.title)
+
+
+class Result:
+    """What a run gave: shown in a notebook as its HTML report.
+
+    Of several processes (`accelerate launch`) the first one holds the result. The others get an
+    object whose `main_process` is False and whose other attributes raise `UsageError`.
+
+    Args:
+        out: The run's output folder.
+        report: Its report; None in another process than the first.
+    """
+
+    def __init__(self, out: Path, report: "Report | None") -> None:
+        self.out = out
+        self._report = report
+
+    @classmethod
+    def read(cls, out: str | Path) -> "Result":
+        """Open the result of an earlier run.
+
+        Raises:
+            ArtifactError: The folder holds no report.
+        """
+        from benchmarks.report import load_report
+
+        return cls(Path(out), load_report(Path(out) / "report.json"))
+
+    @property
+    def main_process(self) -> bool:
+        """Whether this process holds the result."""
+        return self._report is not None
+
+    @property
+    def report(self) -> "Report":
+        """All figures, as in `report.json`.
+
+        Raises:
+            UsageError: This is not the first process.
+        """
+        if self._report is None:
+            raise UsageError(
+                "this process took part in training alone: the first one has the result",
+                hint="ask for it where result.main_process is true",
+            )
+        return self._report
+
+    @property
+    def within_budget(self) -> bool:
+        """Whether a model met the budget, so that there is a recommended one."""
+        return self.report.recommended is not None
+
+    @property
+    def recommended(self) -> Member:
+        """The fastest model inside the budget.
+
+        Raises:
+            BudgetError: There is none; see `within_budget`, and `family` for what there is.
+        """
+        for member in self.family.values():
+            if member.row is not None and member.row.id == self.report.recommended:
+                return member
+        budget, report = self.report.budget, self.out / "report.html"
+        if budget["target_latency_ms"] is not None:
+            raise BudgetError(
+                f"no candidate answers within {budget['target_latency_ms']:g} ms; the report is in "
+                f"{report}",
+                hint="allow more with --target-latency: the report shows what was reached",
+            )
+        raise BudgetError(
+            f"no candidate stays within {budget['max_drop']:g} points; the report is in {report}",
+            hint="allow more with --max-drop, or let it train longer with --effort best",
+        )
+
+    @property
+    def artifact(self) -> Path:
+        """Folder of the recommended model.
+
+        Raises:
+            BudgetError: No model met the budget.
+        """
+        return self.recommended.artifact
+
+    @cached_property
+    def family(self) -> dict[str, Member]:
+        """All models of the run by name, the slowest first."""
+        return {entry["name"]: self._member(entry) for entry in self.report.family}
+
+    def load(self, **options: Any) -> "Predictor":
+        """Open the recommended model; answers like `transformers.pipeline`.
+
+        Args:
+            options: Those of `runtimes.load`, such as `runtime`, `device` or `threads`.
+
+        Raises:
+            BudgetError: No model met the budget.
+        """
+        return self.recommended.load(**options)
+
+    def table(self) -> "pd.DataFrame":
+        """Return a line for each row, with the unrounded figures of `report.csv`."""
+        return _table(self.report)
+
+    def _member(self, entry: Any) -> Member:
+        name = entry["name"]
+        rows = [row for row in self.report.rows if row.id == f"{name}-{row.runtime}"]
+        timed = [row for row in rows if row.end_to_end_ms is not None]
+        row = next((row for row in rows if row.id == self.report.recommended), None)
+        artifact = self.out / ("artifact" if row is not None else f"family/{name}")
+        if row is None and timed:
+            row = min(timed, key=lambda row: row.end_to_end_ms.p50)  # type: ignore[union-attr]
+        return Member(name, entry["description"], artifact, row)
+
+    def _repr_html_(self) -> str:
+        reference = self.report.row(self.report.reference).model.removesuffix(" (original)")
+        data = Path(str(self.report.data.get("source", "data"))).name
+        return _html(self.report, f"{reference} on {data}")
+
+    def __repr__(self) -> str:
+        if not self.main_process:
+            return f"Result of the first process, in {self.out}"
+        from benchmarks.render.figures import summary
+
+        return f"Result in {self.out}: {summary(self.report)}"
+
+
+def compress(
+    model: str | Path,
+    data: "Data",
+    *,
+    recipe: "Recipe | None" = None,
+    out: str | Path = "out",
+    unlabelled: str | Path | None = None,
+    text_column: str | None = None,
+    pair_column: str | None = None,
+    label_column: str | None = None,
+    progress: bool | Progress = True,
+    command: str | None = None,
+) -> Result:
+    """Make a fine-tuned encoder as fast as its accuracy budget allows.
+
+    Every finished stage is kept in `out`; the same call resumes after the last one.
+
+    Args:
+        model: Checkpoint folder, or id of the hub.
+        data: Labelled text: a file or folder (csv, tsv, json, jsonl, parquet) or a data set's id of
+            the hub; a `datasets.Dataset` or `DatasetDict`, a pandas DataFrame, or a dict of lists.
+        recipe: What to do; None is the balanced preset.
+        out: Folder for artifacts, report and log; new, empty, or of an earlier run.
+        unlabelled: File with more text of the task's kind, which the model labels.
+        text_column: Column of the text, where it is not found by its name.
+        pair_column: Column of the second sentence of pairs, likewise.
+        label_column: Column of the label, likewise.
+        progress: Whether to show bars or lines; or where to report progress to.
+        command: What the user typed, for the report.
+
+    Returns:
+        The result, also where no model met the budget (`Result.within_budget`).
+
+    Raises:
+        EdgepressError: Model, data, recipe or output folder cannot be used.
+    """
+    with _quiet(progress) as shown:
+        from compress.config.recipe import Recipe
+        from compress.pipeline.run import run
+
+        result = run(
+            str(model),
+            data,
+            Path(out),
+            recipe or Recipe(),
+            progress=shown,
+            columns=NamedColumns(text_column, pair_column, label_column),
+            unlabelled=None if unlabelled is None else Path(unlabelled),
+            command=command,
+        )
+    return Result(Path(out), None if result is None else result.report)
+
+
+def train(
+    base: str | Path,
+    data: "Data",
+    *,
+    task: str = "text-classification",
+    settings: "TrainingSettings | None" = None,
+    out: str | Path = "teacher",
+    text_column: str | None = None,
+    pair_column: str | None = None,
+    label_column: str | None = None,
+    progress: bool | Progress = True,
+    command: str | None = None,
+) -> "Trained":
+    """Fine-tune an encoder: the teacher that `compress` then makes fast.
+
+    A training that was stopped goes on from its last evaluation when it is called again.
+
+    Args:
+        base: Checkpoint folder, id of the hub, or a size such as `bert-mini` to start from nothing.
+        data: Labelled text, as for `compress`.
+        task: What to train for, such as `token-classification`.
+        settings: How to train; None is the default.
+        out: Folder for the checkpoint; new, empty, or of an earlier training.
+        text_column: Column of the text, where it is not found by its name.
+        pair_column: Column of the second sentence of pairs, likewise.
+        label_column: Column of the label, likewise.
+        progress: Whether to show bars or lines; or where to report progress to.
+        command: What the user typed, for the record.
+
+    Raises:
+        EdgepressError: Base, data, settings or output folder cannot be used.
+    """
+    with _quiet(progress) as shown:
+        from compress.training.run import train as run_training
+        from compress.training.settings import TrainingSettings
+
+        return run_training(
+            str(base),
+            data,
+            Path(out),
+            settings or TrainingSettings(),
+            task=task,
+            columns=NamedColumns(text_column, pair_column, label_column),
+            progress=shown,
+            command=command,
+        )
+
+
+def pretrain(
+    base: str | Path,
+    data: str | Path,
+    *,
+    objective: "Objective" = "mlm",
+    settings: "TrainingSettings | None" = None,
+    out: str | Path = "teacher",
+    text_column: str | None = None,
+    progress: bool | Progress = True,
+    command: str | None = None,
+) -> "Pretrained":
+    """Go on with the pre-training of an encoder on plain text.
+
+    Args:
+        base: Checkpoint folder, id of the hub, or a size such as `bert-mini` to start from nothing.
+        data: A .txt file with a sentence a line and an empty line between documents, or a table
+            with a column of texts.
+        objective: `"mlm"`, or `"mlm+nsp"` with BERT's next-sentence prediction.
+        settings: How to train; None is the default.
+        out: Folder for the checkpoint; new, empty, or of an earlier training.
+        text_column: Column of the texts, where it is not found by its name.
+        progress: Whether to show bars or lines; or where to report progress to.
+        command: What the user typed, for the record.
+
+    Raises:
+        EdgepressError: Base, data, settings or output folder cannot be used.
+    """
+    with _quiet(progress) as shown:
+        from compress.training.pretraining import pretrain as run_pretraining
+        from compress.training.settings import TrainingSettings
+
+        return run_pretraining(
+            str(base),
+            str(data),
+            Path(out),
+            settings or TrainingSettings(),
+            objective=objective,
+            text_column=text_column,
+            progress=shown,
+            command=command,
+        )
+
+
+def benchmark(
+    models: Sequence[str | Path],
+    data: "Data",
+    *,
+    out: str | Path | None = None,
+    rounds: int = 20,
+    seed: int | None = None,
+    threads: int | None = None,
+    threads_curve: bool = False,
+    devices: Sequence[str] = ("cpu",),
+    precisions: Sequence[str] = ("fp32",),
+    text_column: str | None = None,
+    pair_column: str | None = None,
+    label_column: str | None = None,
+    progress: bool | Progress = True,
+    command: str | None = None,
+) -> Benchmark:
+    """Measure any mix of models on the same data, against the first one.
+
+    Args:
+        models: Checkpoints, artifacts, and folders with ONNX or OpenVINO files.
+        data: Labelled text, as for `compress`; the reported split is measured on.
+        out: Folder for the report, or None.
+        rounds: Interleaved rounds.
+        seed: Seed of cutting the data; None is that of the artifact's run.
+        threads: CPU threads; None for all cores.
+        threads_curve: Whether to measure with fewer threads as well: 1, 2, 4 ...
+        devices: Devices to run on.
+        precisions: What PyTorch is to compute checkpoints in.
+        text_column: Column of the text, where it is not found by its name.
+        pair_column: Column of the second sentence of pairs, likewise.
+        label_column: Column of the label, likewise.
+        progress: Whether to show bars or lines; or where to report progress to.
+        command: What the user typed, for the report.
+
+    Raises:
+        EdgepressError: A model, the data or the folder cannot be used.
+    """
+    with _quiet(progress) as shown:
+        from compress.evaluation.bench import bench_models
+
+        return Benchmark(
+            bench_models(
+                [Path(model) for model in models],
+                data,
+                columns=NamedColumns(text_column, pair_column, label_column),
+                out=None if out is None else Path(out),
+                rounds=rounds,
+                seed=seed,
+                threads=threads,
+                threads_curve=threads_curve,
+                devices=devices,
+                precisions=precisions,
+                progress=shown,
+                command=command,
+            )
+        )
+
+
+def tune(
+    artifact: str | Path,
+    data: "Data",
+    *,
+    seed: int | None = None,
+    text_column: str | None = None,
+    pair_column: str | None = None,
+    label_column: str | None = None,
+    progress: bool | Progress = True,
+) -> "Tuning":
+    """Find an artifact's fastest settings on this machine, and keep them beside it.
+
+    Args:
+        artifact: Its folder.
+        data: Labelled text, as for `compress`; its reported split is asked.
+        seed: Seed of cutting the data; None is that of the artifact's run.
+        text_column: Column of the text, where it is not found by its name.
+        pair_column: Column of the second sentence of pairs, likewise.
+        label_column: Column of the label, likewise.
+        progress: Whether to show bars or lines; or where to report progress to.
+
+    Raises:
+        EdgepressError: The artifact or the data cannot be used.
+    """
+    with _quiet(progress) as shown:
+        from compress.evaluation.bench import tune_artifact
+
+        columns = NamedColumns(text_column, pair_column, label_column)
+        return tune_artifact(Path(artifact), data, columns=columns, seed=seed, progress=shown)
+
+
+@contextmanager
+def _quiet(progress: bool | Progress) -> Iterator[Progress]:
+    """Leave the caller's process as it was; give where to report progress to."""
+    from compress.system.caller import unchanged_process
+
+    if isinstance(progress, bool):
+        progress = fitting_progress() if progress else SilentProgress()
+    with unchanged_process():
+        yield progress
+
+
+def _table(report: "Report") -> "pd.DataFrame":
+    import io
+
+    import pandas as pd
+
+    from benchmarks.render.table import render_csv
+
+    return pd.read_csv(io.StringIO(render_csv(report)))
+
+
+def _html(report: "Report", title: str) -> str:
+    """The report in a frame of its own, so that its style stays out of the notebook."""
+    from benchmarks.render.html import render_html
+
+    document = escape(render_html(report, title=title))
+    style = "width: 100%; height: 45rem; border: 0"
+    return f'<iframe srcdoc="{document}" style="{style}" title="{escape(title)}"></iframe>'

@@ -1,0 +1,120 @@
+"""What the subcommands share: their common options, progress, and JSON on stdout."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from compress.errors import UsageError
+
+if TYPE_CHECKING:
+    from benchmarks.report import Report
+    from compress.api import Result
+
+__all__ = [
+    "EFFORTS",
+    "Data",
+    "Effort",
+    "Json",
+    "LabelColumn",
+    "PairColumn",
+    "Quiet",
+    "TextColumn",
+    "Threads",
+    "efforts",
+    "finish",
+    "require_data",
+    "show_report",
+    "wide_console",
+    "write_json",
+]
+
+EFFORTS = {
+    "fast": "prunes and quantizes, without training: minutes",
+    "balanced": "makes a family of models, each smaller than the one before, and distils them",
+    "best": "makes more models and trains them longer",
+}
+"""What each preset does, in a line."""
+
+
+def efforts(incomplete: str) -> list[tuple[str, str]]:
+    """Complete a preset's name, with its line."""
+    return [(name, line) for name, line in EFFORTS.items() if name.startswith(incomplete)]
+
+
+Data = Annotated[
+    str | None, typer.Option(help="File or folder (csv, tsv, json, jsonl, parquet) or hub id.")
+]
+Effort = Annotated[
+    str | None,
+    typer.Option(help="fast (no training), balanced (default) or best.", autocompletion=efforts),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
+TextColumn = Annotated[str | None, typer.Option(help="Column of the text, if not found by name.")]
+PairColumn = Annotated[str | None, typer.Option(help="Column of the second sentence of pairs.")]
+LabelColumn = Annotated[str | None, typer.Option(help="Column of the label.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; by default all cores.")]
+
+
+def require_data(data: str | None, why: str, command: str) -> str:
+    """Return `data`.
+
+    Args:
+        data: What followed `--data`.
+        why: What it is needed for.
+        command: What was typed so far, to be tried again.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if data is None:
+        raise UsageError(
+            f"--data is missing: {why}", hint=f"try: compress {command} --data my-data.csv"
+        )
+    return data
+
+
+def write_json(value: Any) -> None:
+    """Print a value on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def wide_console() -> Any:
+    """Return rich's console on stdout, wide enough for a table where stdout is no terminal."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=120)
+
+
+def show_report(report: "Report", *, as_json: bool) -> None:
+    """Print a report as a table, or as JSON."""
+    if as_json:
+        write_json(report.to_json())
+        return
+    from benchmarks.render.terminal import print_report
+
+    print_report(report, wide_console())
+
+
+def finish(result: "Result", out: Path, *, as_json: bool) -> None:
+    """Print a run's table, what to know of it, and where things are.
+
+    Raises:
+        BudgetError: No model met the budget.
+    """
+    if not result.main_process:  # the first of several processes tells
+        return
+    show_report(result.report, as_json=as_json)
+    from export.examples import example_command
+
+    for note in result.report.notes:
+        sys.stderr.write(f"note: {note}\n")
+    artifact = result.artifact
+    sys.stderr.write(
+        f"\nartifact  {artifact}\nreport    {out / 'report.html'}\n"
+        f"try it    {example_command(artifact)}\n"
+    )

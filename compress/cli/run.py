@@ -1,0 +1,151 @@
+"""`compress run` and `compress demo`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compress.cli.output import (
+    Data,
+    Effort,
+    Json,
+    LabelColumn,
+    PairColumn,
+    Quiet,
+    TextColumn,
+    Threads,
+    finish,
+    require_data,
+)
+
+__all__ = ["demo", "run"]
+
+# The demo has 20,000 utterances: enough text without much augmentation, and it should be over soon.
+_DEMO_RECIPE = [
+    "speedups=[1.5, 2.5]",
+    "beyond=false",
+    "distill.augment=1",
+    "distill.epochs=0.5",
+    "quantize.alternatives=false",
+]
+
+
+def run(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="Checkpoint folder, or a model id of the hub.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Keys that `compress recipe` lists, such as distill.epochs=2.",
+        ),
+    ] = None,
+    data: Data = None,
+    out: Annotated[Path, typer.Option(help="Folder for artifact, report and log.")] = Path("out"),
+    max_drop: Annotated[
+        float | None, typer.Option(min=0, help="Accuracy budget in points (default 1.0).")
+    ] = None,
+    target_latency: Annotated[
+        float | None,
+        typer.Option(help="Milliseconds: the least drop within them, instead of --max-drop."),
+    ] = None,
+    effort: Effort = None,
+    time_budget: Annotated[
+        float | None,
+        typer.Option(help="Minutes the run may take: fewer members, or more at the budget's edge."),
+    ] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="More text, which the model labels: txt, csv, jsonl ...")
+    ] = None,
+    stages: Annotated[
+        str | None, typer.Option(help="Comma-separated, of distill, prune, quantize.")
+    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="YAML file with recipe keys.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
+    threads: Threads = None,
+    text_column: TextColumn = None,
+    pair_column: PairColumn = None,
+    label_column: LabelColumn = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compress MODEL on DATA: the fastest artifact inside the budget, and the table for it."""
+    why = "the drop can only be measured on your own labelled text"
+    data = require_data(data, why, model)
+    from compress.config.recipe import load_recipe
+
+    options = {
+        "max_drop": max_drop,
+        "target_latency_ms": target_latency,
+        "effort": effort,
+        "time_budget_minutes": time_budget,
+        "seed": seed,
+        "threads": threads,
+        "stages": None if stages is None else _stage_names(stages),
+    }
+    resolved = load_recipe(recipe, overrides or [], options)
+    # After the recipe: a mistake in it is answered before the exporters are imported.
+    from compress.api import compress
+
+    result = compress(
+        model,
+        data,
+        recipe=resolved,
+        out=out,
+        unlabelled=unlabelled,
+        text_column=text_column,
+        pair_column=pair_column,
+        label_column=label_column,
+        progress=not quiet,
+        command=context.obj,
+    )
+    finish(result, out, as_json=as_json)
+
+
+def demo(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("demo-out"),
+    effort: Effort = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run the whole job with no download: generated voice-assistant data, a small BERT."""
+    from compress.api import compress
+    from compress.config.recipe import load_recipe
+    from compress.demo import prepare
+    from compress.system.progress import SilentProgress, fitting_progress
+
+    progress = SilentProgress() if quiet else fitting_progress()
+    recipe = load_recipe(overrides=_DEMO_RECIPE, options={"effort": effort, "seed": seed})
+    paths = prepare(seed=seed, progress=progress)
+    if not quiet:
+        sys.stderr.write(
+            f"model  {paths.model}\ndata   {paths.data}\nteacher {paths.teacher_accuracy:.1f}%, "
+            f"bag of words {paths.bag_of_words_accuracy:.1f}%\n"
+        )
+    result = compress(
+        paths.model,
+        str(paths.data),
+        recipe=recipe,
+        out=out,
+        progress=progress,
+        command=context.obj,
+    )
+    finish(result, out, as_json=as_json)
+
+
+def _stage_names(text: str) -> list[str]:
+    """Split comma-separated names of stages.
+
+    Raises:
+        UsageError: A stage does not exist; names the nearest.
+    """
+    from compress.stages import get_stage, stage_names
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in stage_names():
+            get_stage(name)  # raises with the nearest name
+    return names
