@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.examples import Examples
 from benchmarks.metrics import Metric
 from benchmarks.tasks import get_measure
-from compress.data import load_splits
+from compress.data import Data, describe, load_splits
 from compress.data.columns import NamedColumns
 from compress.data.tokenized import kept_length
 from compress.errors import ModelError, UsageError
@@ -50,7 +50,7 @@ class Trained:
 
 def train(
     base: str,
-    data: str,
+    data: Data,
     out: Path,
     settings: TrainingSettings,
     *,
@@ -103,7 +103,7 @@ def train(
     )
     examples, notes = prepare(splits, settings)
     names = splits.train.label_names
-    session = Session(base, data, out, settings, task, splits.fingerprint, command)
+    session = Session(base, describe(data), out, settings, task, splits.fingerprint, command)
     if record := session.finished():
         finished = (*record["notes"], "It was finished before: nothing was trained.")
         return Trained(out, record["metrics"], Metric(**record["metric"]), finished, main_process)
