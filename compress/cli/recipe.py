@@ -49,22 +49,25 @@ def recipe(
 def _lines(settings: "BaseModel", indent: str) -> Iterator[str]:
     """Yield YAML with each key's meaning above it, sections last."""
     import yaml
+    from pydantic import BaseModel
 
-    plain = settings.model_dump(mode="json")
-    for name, field in type(settings).model_fields.items():
-        section = getattr(settings, name) if isinstance(plain[name], dict) else None
-        for line in textwrap.wrap(_meaning(field, section), _WIDTH - len(indent)):
+    fields = type(settings).model_fields
+    for name, plain in settings.model_dump(mode="json").items():
+        value = getattr(settings, name)
+        section = value if isinstance(value, BaseModel) else None
+        meaning = _meaning(fields.get(name), section)
+        for line in textwrap.wrap(meaning, _WIDTH - len(indent)):
             yield f"{indent}# {line}"
         if section is not None:
             yield f"{indent}{name}:"
             yield from _lines(section, f"{indent}  ")
             continue
-        value = yaml.safe_dump(plain[name], default_flow_style=True, width=10**6)
-        yield f"{indent}{name}: {value.splitlines()[0]}"  # a bare value gets a line "..."
+        text = yaml.safe_dump(plain, default_flow_style=True, width=10**6)
+        yield f"{indent}{name}: {text.splitlines()[0]}"  # a bare value gets a line "..."
 
 
-def _meaning(field: "FieldInfo", section: Any) -> str:
+def _meaning(field: "FieldInfo | None", section: Any) -> str:
     """Return a key's description; of a section, the first line that its class says of itself."""
-    if field.description is not None or section is None:
-        return field.description or ""
-    return (type(section).__doc__ or "").strip().partition("\n")[0]
+    if section is not None:
+        return (type(section).__doc__ or "").strip().partition("\n")[0]
+    return (field.description if field is not None else None) or ""
