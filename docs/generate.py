@@ -10,6 +10,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -18,6 +19,7 @@ __all__ = ["PAGES", "main", "stale_pages"]
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py: change the code, then run `make docs`. -->"
+KEYS = "Its keys, with types, defaults and meanings: [recipe keys](recipe.md)."
 SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises", "Example", "Examples")
 
 
@@ -254,17 +256,20 @@ def _public(name: str, value: Any) -> Iterator[str]:
     if inspect.ismodule(value) or not callable(value):
         yield _docstring(inspect.getdoc(value) or "")
         return
-    if not (inspect.isclass(value) and dataclasses.is_dataclass(value)):
+    if hasattr(value, "model_fields"):
+        yield f"```text\n{name}(**keys)\n```\n\n{KEYS}"
+    elif not (inspect.isclass(value) and dataclasses.is_dataclass(value)):
         yield f"```text\n{_signature(name, value)}\n```"
     yield _docstring(inspect.getdoc(value) or "")
     if not inspect.isclass(value):
         return
     for method, member in vars(value).items():
         # of static methods, class methods and properties, the function behind them
-        function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+        behind = (getattr(member, kind, None) for kind in ("fget", "func", "__func__"))
+        function = next((each for each in behind if each is not None), member)
         shown = not method.startswith("_") or method == "__call__"
         if shown and inspect.isfunction(function) and function.__doc__:
-            is_property = isinstance(member, property)
+            is_property = isinstance(member, property | cached_property)
             yield f"#### {name}.{method}"
             yield f"```text\n{method if is_property else _signature(method, function)}\n```"
             yield _docstring(inspect.getdoc(function) or "")
