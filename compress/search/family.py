@@ -195,6 +195,9 @@ class _Family:
         key = on_main(lambda: stage_key(before.key, stage, context))
 
         def save(done: "Encoder") -> None:
+            # Later stages draw by the count: a stage that does not count itself must not repeat it.
+            count = before.encoder.state.stages_applied + 1
+            done = replace(done, state=replace(done.state, stages_applied=count))
             save_encoder(workspace, key, done)
             _log.info("%s: stage %s: %s", before.name, name, dict(done.lineage[-1]))
 
