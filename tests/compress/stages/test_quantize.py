@@ -13,11 +13,13 @@ from compress.config.recipe import Recipe, load_recipe
 from compress.corpus.corpus import Material
 from compress.errors import RecipeError
 from compress.quantization.fake_quantization import linear_layers
+from compress.quantization.mixed_precision import safe_plan
 from compress.stages.base import Encoder
 from compress.stages.quantize import STAGE, quantization_plan
 from compress.system.progress import SilentProgress
 from export.onnx import build_onnx
 from export.quantization import QuantizationPlan
+from runtimes.processor import processor_flags
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz"]
 
@@ -39,15 +41,20 @@ def context(count: int = 30, pairs: bool = False, **quantize: Any) -> Any:
     )
 
 
+def here(plan: QuantizationPlan) -> QuantizationPlan:
+    """The plan as this processor takes it: with weights of seven bits where eight saturate."""
+    return safe_plan(plan, processor_flags())
+
+
 def test_by_default_the_plan_is_the_default(encoder: Encoder) -> None:
     planned = STAGE.apply(encoder, context())
-    assert planned.plan == QuantizationPlan()
+    assert planned.plan == here(QuantizationPlan())
     assert planned.lineage[-1]["onnxruntime"] == "dynamic INT8, one scale a column"
 
 
 def test_forced_schemes_reach_the_plan(encoder: Encoder) -> None:
     planned = STAGE.apply(encoder, context(onnxruntime="float", openvino="plain"))
-    assert planned.plan == QuantizationPlan({"onnxruntime": "float", "openvino": "plain"})
+    assert planned.plan == here(QuantizationPlan({"onnxruntime": "float", "openvino": "plain"}))
     assert planned.lineage[-1]["onnxruntime"] == "float"
     assert "no SmoothQuant" in planned.lineage[-1]["openvino"]
 
@@ -76,7 +83,7 @@ def test_static_ranges_are_measured_on_training_texts(
 
 def test_before_ranges_are_measured_dynamic_ones_stand_in() -> None:
     recipe = load_recipe(None, ["quantize.onnxruntime=static", "quantize.openvino=float"])
-    assert quantization_plan(recipe.quantize) == QuantizationPlan({"openvino": "float"})
+    assert quantization_plan(recipe.quantize) == here(QuantizationPlan({"openvino": "float"}))
 
 
 def test_unknown_words_are_refused(encoder: Encoder) -> None:
