@@ -200,6 +200,8 @@ def _option(parameter: Any) -> tuple[str, ...]:
 def _keys(model: Any, values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, ...]]:
     """Yield a table row for each key of a class of settings."""
     for name, field in model.model_fields.items():
+        if name in model.sections():
+            continue  # it has a table of its own
         limits = ", ".join(
             f"{sign} {getattr(limit, attribute)}"
             for limit in field.metadata

@@ -1,5 +1,6 @@
 """The lean encoder: one architecture that every Transformer-encoder family is folded into.
 
+Imported by `compress.predictions` and above; knows no recipe. Read `modules.py` first.
 Names are loaded on first use, because all but the config need torch.
 """
 

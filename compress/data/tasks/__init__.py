@@ -7,4 +7,6 @@ Each provides
 with the tables by split, the columns that the person named (`compress.data.columns.NamedColumns`),
 the model's class names and problem type, or None for those of the data, and what becomes of rows
 with empty cells (`compress.data.missing`). It raises DataError, naming the place.
+
+Imported by `compress.data` alone. Read `text_classification.py` first.
 """

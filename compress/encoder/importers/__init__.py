@@ -6,5 +6,6 @@ Every module here but `registry` offers, and nothing else is public:
     convert(model)                  the transformers model, folded into a `LeanEncoderWithHead`;
                                     raises UnsupportedArchitectureError for what cannot be folded
 
-Start reading in `registry`, which compares the result's logits with the original's.
+Imported by `compress.predictions` and above. Read `registry.py` first: it compares the result's
+logits with the original's.
 """

@@ -1,4 +1,7 @@
-"""What training needs to know of a task: one module a task (see `compress.training.tasks.base`)."""
+"""What training needs to know of a task: one module a task.
+
+Imported by `compress.training` alone. Read `base.py` first.
+"""
 
 from importlib import import_module
 from typing import cast
