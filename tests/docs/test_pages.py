@@ -1,0 +1,105 @@
+"""The examples of the documentation run, in their order, as they stand on the page.
+
+A comment before an example says where it does not: `<!-- test: minutes -->` runs with
+`pytest -m minutes`, `<!-- test: skip, REASON -->` never.
+"""
+
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+EXAMPLE = re.compile(
+    r"(?:^<!-- test: (?P<mode>\w+)[^>]*-->\n\n)?^```(?P<language>bash|python)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A block of code on a page.
+
+    Attributes:
+        language: `"bash"` or `"python"`.
+        mode: `"run"`, `"minutes"` or `"skip"`.
+        code: What stands in it.
+        line: Where it begins.
+    """
+
+    language: str
+    mode: str
+    code: str
+    line: int
+
+
+def examples(path: Path) -> list[Example]:
+    """The examples of a page, in their order."""
+    text = path.read_text(encoding="utf-8")
+    return [
+        Example(
+            found["language"],
+            found["mode"] or "run",
+            found["code"],
+            text.count("\n", 0, found.start("code")),
+        )
+        for found in EXAMPLE.finditer(text)
+    ]
+
+
+def pages(*modes: str) -> list[str]:
+    """Pages that have examples of one of `modes`, as paths in `docs/` or in the root."""
+    written = sorted((*DOCS.rglob("*.md"), *ROOT.glob("README*.md")))
+    found = [path for path in written if any(e.mode in modes for e in examples(path))]
+    return [str(path.relative_to(DOCS if DOCS in path.parents else ROOT)) for path in found]
+
+
+def page_examples(page: str) -> list[Example]:
+    """The examples of a page that `pages` names."""
+    return examples(DOCS / page if (DOCS / page).is_file() else ROOT / page)
+
+
+def run(page: str, *modes: str) -> None:
+    """Run a page's examples where we are; Python examples share their names."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for example in page_examples(page):
+        if example.mode not in modes:
+            continue
+        where = f"{page}:{example.line}"
+        if example.language == "python":
+            exec(compile(example.code, where, "exec"), names)
+            continue
+        script = f"set -euo pipefail\n{example.code}"
+        done = subprocess.run(
+            ["bash", "-c", script], capture_output=True, text=True, check=False, cwd=Path.cwd()
+        )
+        assert done.returncode == 0, f"{where}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+@pytest.mark.parametrize("page", pages("run"))
+def test_examples(page: str, world: Callable[[str, bool], Path]) -> None:
+    world(page, True)
+    run(page, "run")
+
+
+@pytest.mark.minutes
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("page", pages("minutes"))
+def test_all_examples(page: str, world: Callable[[str, bool], Path]) -> None:
+    makes_it = any(re.search(r"--out (\./)?out\b", example.code) for example in page_examples(page))
+    world(page, not makes_it)
+    run(page, "run", "minutes")
+
+
+def test_what_is_said_of_an_example_is_understood() -> None:
+    """A misspelt comment would leave an example out, or run it where it must not."""
+    for path in (*DOCS.rglob("*.md"), *ROOT.glob("README*.md")):
+        text = path.read_text(encoding="utf-8")
+        said = re.findall(r"<!-- test: (\w+)", text)
+        assert said == [e.mode for e in examples(path) if e.mode != "run"], path
+        assert set(said) <= {"minutes", "skip"}, path
