@@ -81,6 +81,7 @@ def run(page: str, *modes: str) -> None:
         assert done.returncode == 0, f"{where}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", pages("run"))
 def test_examples(page: str, world: Callable[[str, bool], Path]) -> None:
     world(page, True)
