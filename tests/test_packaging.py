@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from configparser import ConfigParser
 from pathlib import Path
 from types import ModuleType
 
@@ -70,11 +71,14 @@ def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     assert "Name: edgepress\n" in metadata
     assert "License-Expression: Apache-2.0\n" in metadata
     assert "Requires-Python: >=3.11\n" in metadata
-    scripts = wheel.read(f"{folder}/entry_points.txt").decode().split()
-    assert scripts[0] == "[console_scripts]"
-    assert set("".join(scripts[1:]).replace("main", "main ").split()) == {
-        "compress=compress.cli.app:main",
-        "edgepress=compress.cli.app:main",
+    points = ConfigParser()
+    points.read_string(wheel.read(f"{folder}/entry_points.txt").decode())
+    assert {group: dict(points[group]) for group in points.sections()} == {
+        "console_scripts": {
+            "compress": "compress.cli.app:main",
+            "edgepress": "compress.cli.app:main",
+        },
+        "edgepress.checkpoints": {"lean-encoder": "compress.encoder.auto_classes:register"},
     }
 
 

@@ -34,12 +34,12 @@ def _scheme_fields() -> dict[str, Any]:
 
 
 if TYPE_CHECKING:
-    SchemeSettings = Settings
+    _SchemeSettings = Settings
 else:
-    SchemeSettings = create_model("SchemeSettings", __base__=Settings, **_scheme_fields())
+    _SchemeSettings = create_model("SchemeSettings", __base__=Settings, **_scheme_fields())
 
 
-class QuantizeSettings(SchemeSettings):
+class QuantizeSettings(_SchemeSettings):
     """Settings of the `quantize` stage; the first keys are the export targets' schemes."""
 
     embeddings: Literal["int8", "fp32"] = Field("int8", description="precision of the word table")
