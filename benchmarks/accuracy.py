@@ -70,8 +70,8 @@ def predict(
         SubjectError: The model fails, or has other labels than the examples.
     """
     logits, seconds = worker.predict(count=len(examples), batch_size=batch_size)
-    if examples.answers is None and examples.label_names:  # spans and vectors have no classes
-        logits = align_logits(logits, labels, examples.label_names)
+    if examples.output_names:
+        logits = align_logits(logits, labels, examples.output_names)
     if len(logits) != len(examples.labels):
         raise SubjectError(f"it gave {len(logits)} answers for {len(examples.labels)} labels")
     return Evaluation(logits, get_measure(examples).metric(logits, examples), seconds)

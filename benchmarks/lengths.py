@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.examples import Examples
+from benchmarks.labels import Spans
 from benchmarks.latency import Timeable, turn_order
 from benchmarks.report import LengthPoint
 
@@ -42,7 +43,7 @@ def texts_of_lengths(
 
     def made(count: int) -> str | tuple[str, str]:
         text = " ".join(words[:count])
-        if examples.answers is not None:
+        if isinstance(examples.targets, Spans):
             return min(examples.texts, key=len), text
         return text if second is None else (text, second)
 

@@ -379,8 +379,7 @@ class _Bench:
         )
         if size > 1 and _evaluation_batch(self._rows[worker.id].precision) == 1:
             together = logits
-            if self.examples.answers is None and self.examples.label_names:
-                names = self.examples.label_names
+            if names := self.examples.output_names:
                 together = align_logits(logits, self._labels[worker.id], names)
             changed = get_measure(self.examples).changed(together, alone[: len(together)])
             self._update(worker.id, batch_label_changes=float(changed.mean()))

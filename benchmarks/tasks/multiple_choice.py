@@ -7,6 +7,7 @@ from benchmarks import metrics
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop
 from benchmarks.expected import expected_drop as expected
+from benchmarks.labels import Choices
 from benchmarks.metrics import Drop, Metric
 from benchmarks.tasks.regression import changed, drop_by_class
 from runtimes.base import MASKED
@@ -41,8 +42,8 @@ def by_question(
     logits: Logits, examples: Examples
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """(Q, K) scores, a row a question, and (Q,) the right choices."""
-    assert examples.questions is not None  # examples of this task have them
-    _, rows, counts = np.unique(examples.questions, return_inverse=True, return_counts=True)
+    assert isinstance(examples.targets, Choices)  # examples of this task have them
+    _, rows, counts = np.unique(examples.targets.questions, return_inverse=True, return_counts=True)
     places = np.empty(len(rows), dtype=np.int64)
     order = np.argsort(rows, kind="stable")
     places[order] = np.concatenate([np.arange(count) for count in counts])

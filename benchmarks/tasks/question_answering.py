@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop, as_measured
+from benchmarks.labels import Spans
 from benchmarks.metrics import Drop, Metric
 from benchmarks.stats import mcnemar_exact, mean_interval, paired_difference_interval
 from benchmarks.tasks.regression import drop_by_class
@@ -94,8 +95,8 @@ def _texts(answers: Answers, examples: Examples) -> list[str]:
 
 
 def _true(examples: Examples) -> Sequence[tuple[str, ...]]:
-    assert examples.answers is not None  # questions have answers
-    return examples.answers
+    assert isinstance(examples.targets, Spans)  # examples of this task have them
+    return examples.targets.answers
 
 
 def _words(text: str) -> list[str]:

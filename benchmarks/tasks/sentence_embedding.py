@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop
+from benchmarks.labels import Scores
 from benchmarks.metrics import Drop, Metric
 from benchmarks.stats import ranks
 from benchmarks.tasks import regression
@@ -54,7 +55,7 @@ def _ranks(vectors: Vectors, examples: Examples) -> tuple[NDArray[np.float32], E
     """Ranks of the pairs by cosine, (P, 1), and the pairs with those of their scores."""
     own = ranks(cosines(vectors)).astype(np.float32)[:, None]
     true = ranks(examples.labels[::2])
-    pairs = Examples(examples.texts[::2], true, ("score",), problem_type="regression")
+    pairs = Examples(examples.texts[::2], Scores(true), ("score",))
     return own, pairs
 
 

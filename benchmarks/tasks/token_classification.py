@@ -1,6 +1,7 @@
 """Token classification: entity-level F1; accuracy of words where tags mark no entities."""
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from benchmarks.entities import entities, kind_of, marks_entities
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop
 from benchmarks.expected import expected_drop as expected
+from benchmarks.labels import WordLabels
 from benchmarks.metrics import ClassDrop, Drop, Metric
 from benchmarks.stats import mcnemar_exact, ratio_difference_interval, ratio_interval
 from benchmarks.tasks import text_classification
@@ -43,7 +45,7 @@ def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) ->
     before = _f1_parts(_predicted(reference, examples), true)
     after = _f1_parts(_predicted(logits, examples), true)
     interval = ratio_difference_interval(before, after, seed=seed)
-    whole = partial(np.logical_and.reduceat, indices=examples.starts[:-1])
+    whole = partial(np.logical_and.reduceat, indices=_starts(examples)[:-1])
     first = whole(reference.argmax(axis=1) == examples.labels)
     second = whole(logits.argmax(axis=1) == examples.labels)
     return Drop(
@@ -91,10 +93,13 @@ def _true(examples: Examples) -> Entities:
 
 def _entities(indices: NDArray[np.int64], examples: Examples) -> Entities:
     tags = [examples.label_names[index] for index in indices]
-    return [
-        entities(tags[start:stop])
-        for start, stop in zip(examples.starts[:-1], examples.starts[1:], strict=True)
-    ]
+    return [entities(tags[start:stop]) for start, stop in pairwise(_starts(examples))]
+
+
+def _starts(examples: Examples) -> NDArray[np.int64]:
+    """Return (N + 1,) where each text's words start."""
+    assert isinstance(examples.targets, WordLabels)  # examples of this task have them
+    return examples.targets.starts
 
 
 def _f1_parts(

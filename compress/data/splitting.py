@@ -122,10 +122,10 @@ def stratified(examples: Examples, fractions: Sequence[float], seed: int) -> lis
     tenths.
     """
     rng = np.random.default_rng(seed)
-    if examples.questions is not None:
-        return _by_question(examples, fractions, rng)
+    if (groups := examples.targets.groups) is not None:
+        return _by_group(examples, groups, fractions, rng)
     position = np.empty(len(examples))
-    labels = _strata(examples)
+    labels = examples.targets.strata(len(examples.label_names))
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
         position[members] = (np.arange(len(members)) + rng.random()) / len(members)
@@ -134,36 +134,19 @@ def stratified(examples: Examples, fractions: Sequence[float], seed: int) -> lis
     return [examples.take(np.sort(part)) for part in np.split(order, bounds)]
 
 
-def _by_question(
-    examples: Examples, fractions: Sequence[float], rng: np.random.Generator
+def _by_group(
+    examples: Examples,
+    groups: NDArray[np.int64],
+    fractions: Sequence[float],
+    rng: np.random.Generator,
 ) -> list[Examples]:
-    """Parts of whole questions."""
-    assert examples.questions is not None  # the caller has looked
-    questions = np.unique(examples.questions)
-    order = rng.permutation(questions)
-    bounds = np.rint(np.cumsum(fractions)[:-1] * len(questions)).astype(int)
+    """Cut `examples` between groups of texts that belong together, (N,)."""
+    whole = np.unique(groups)
+    order = rng.permutation(whole)
+    bounds = np.rint(np.cumsum(fractions)[:-1] * len(whole)).astype(int)
     return [
-        examples.take(np.flatnonzero(np.isin(examples.questions, part)))
-        for part in np.split(order, bounds)
+        examples.take(np.flatnonzero(np.isin(groups, part))) for part in np.split(order, bounds)
     ]
-
-
-def _strata(examples: Examples) -> NDArray[np.int64]:
-    """(N,) the label that each text is cut by."""
-    if examples.answers is not None:
-        return np.zeros(len(examples), dtype=np.int64)
-    if examples.problem_type == "regression":  # tenths of the texts, by their score
-        ranks = np.argsort(np.argsort(examples.labels, kind="stable"), kind="stable")
-        return np.asarray(10 * ranks // len(examples), dtype=np.int64)
-    if examples.problem_type == "multi_label_classification":
-        frequency = examples.labels.sum(axis=0)
-        rare = np.where(examples.labels == 1, frequency, np.iinfo(np.int64).max)
-        return np.asarray(rare.argmin(axis=1), dtype=np.int64)
-    if examples.words is None:
-        return examples.labels
-    counts = np.bincount(examples.labels, minlength=len(examples.label_names))
-    rarest = [min(examples.labels_of(i), key=lambda own: counts[own]) for i in range(len(examples))]
-    return np.array(rarest, dtype=np.int64)
 
 
 def without_leaks(
@@ -224,34 +207,36 @@ def fingerprint(parts: Sequence[Examples]) -> str:
         feed(f"{len(part)} {len(part.label_names)} {part.pairs is not None}")
         for text in (*part.label_names, *part.texts, *(part.pairs or ())):
             feed(text)
-        kind = "<f8" if part.labels.dtype.kind == "f" else "<i8"
-        digest.update(np.ascontiguousarray(part.labels, dtype=kind).tobytes())
-        if part.words is not None:
-            digest.update(np.ascontiguousarray(part.words, dtype="<i8").tobytes())
-        for answers in part.answers or ():
-            feed(str(len(answers)))
-            for answer in answers:
-                feed(answer)
+        arrays, more = part.targets.content()
+        for array in arrays:
+            kind = "<f8" if array.dtype.kind == "f" else "<i8"
+            digest.update(np.ascontiguousarray(array, dtype=kind).tobytes())
+        for text in more:
+            feed(text)
     return digest.hexdigest()
 
 
 def keys(examples: Examples) -> list[tuple[str, ...]]:
-    """By example what makes it the same as another: its text, and that of all that belongs to it,
-    without regard to case and spacing."""
+    """Return the duplicate key of each example: case-folded text with single spaces.
+
+    The keys of all examples that belong together are one.
+    """
     texts = [" ".join(text.casefold().split()) for text in examples.texts]
     pairs = [" ".join(text.casefold().split()) for text in examples.pairs or ()]
     keys = [(text,) for text in texts] if not pairs else list(zip(texts, pairs, strict=True))
-    if examples.questions is None:
+    groups = examples.targets.groups
+    if groups is None:
         return list(keys)
-    whole: dict[int, tuple[str, ...]] = {}  # what belongs together is the same as a whole
-    for question, key in zip(examples.questions, keys, strict=True):
-        whole[question] = (*whole.get(question, ()), *key)
-    return [whole[question] for question in examples.questions]
+    whole: dict[int, tuple[str, ...]] = {}
+    for group, key in zip(groups, keys, strict=True):
+        whole[group] = (*whole.get(group, ()), *key)
+    return [whole[group] for group in groups]
 
 
 def _count(examples: Examples) -> int:
-    """Of what can be cut: a question's choices stay together."""
-    return len(examples if examples.questions is None else np.unique(examples.questions))
+    """Return how many parts can be cut apart: texts, or groups of them."""
+    groups = examples.targets.groups
+    return len(examples) if groups is None else len(np.unique(groups))
 
 
 def _require(count: int, least: int, where: str) -> None:

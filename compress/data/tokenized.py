@@ -1,14 +1,15 @@
 """Texts as token ids: tokenized once, grouped by length into batches, padded only where needed."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
+from benchmarks.labels import Indices, Labels, Spans, WordLabels, spread
 from compress.errors import UsageError
 from runtimes.registry import DEFAULT_TASK, get_task
 from runtimes.tasks.question_answering import context_tokens
@@ -20,18 +21,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 __all__ = [
+    "SpanTokens",
+    "TokenLabels",
     "TokenizedTexts",
     "collate",
     "kept_length",
     "length_grouped_batches",
     "tokenize",
-    "without_label",
 ]
 
 _LONGEST = 512  # tokens that a model takes whose config does not say it
-
-NO_LABEL = -1
-"""The label of a text that has none; losses ignore it."""
 
 
 def kept_length(wanted: int | None, config: Any, tokenizer: Any, task: str = DEFAULT_TASK) -> int:
@@ -48,6 +47,77 @@ def kept_length(wanted: int | None, config: Any, tokenizer: Any, task: str = DEF
     return int(wanted or min(positions, tokenizer.model_max_length, longest))
 
 
+@dataclass(frozen=True, eq=False)
+class TokenLabels(Labels):
+    """One of C classes for each word: (M,) int64 of all words, text after text.
+
+    Attributes:
+        tokens: N arrays, the index of each labelled word's first token; -1 where it was cut off.
+    """
+
+    tokens: Sequence[NDArray[np.int64]]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def decisions(self, indices: Indices) -> NDArray[np.int64]:
+        """Return which of all words are those of the texts at `indices`."""
+        return spread(self._starts, indices)
+
+    def take(self, indices: NDArray[np.int64]) -> Self:
+        """Return the labels of the texts at `indices`, in that order."""
+        tokens = [self.tokens[i] for i in indices]
+        return replace(self, values=self.values[self.decisions(indices)], tokens=tokens)
+
+    def blank(self, count: int) -> Self | None:
+        """Return labels for `count` texts without a word that has one."""
+        return replace(self, values=self.values[:0], tokens=[np.zeros(0, dtype=np.int64)] * count)
+
+    def followed_by(self, other: Self) -> Self:
+        """Return these labels and then `other`'s."""
+        values = np.concatenate([self.values, other.values])
+        return replace(self, values=values, tokens=[*self.tokens, *other.tokens])
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        """(N + 1,) where each text's words start among all words."""
+        return np.cumsum([0, *map(len, self.tokens)])
+
+
+@dataclass(frozen=True, eq=False)
+class SpanTokens(Labels):
+    """The tokens at which the answer to each question starts and ends: (2 N,) int64.
+
+    Attributes:
+        allowed: N arrays (T_i,) of where an answer may start and end: in the context, and at the
+            first token (no answer). A long context is several texts.
+    """
+
+    allowed: Sequence[NDArray[np.bool_]]
+
+    def __len__(self) -> int:
+        return len(self.allowed)
+
+    def decisions(self, indices: Indices) -> NDArray[np.int64]:
+        """Return which of all decisions are those of the texts at `indices`: start and end."""
+        first = 2 * np.fromiter(indices, dtype=np.int64)
+        return np.stack([first, first + 1], axis=1).ravel()
+
+    def take(self, indices: NDArray[np.int64]) -> Self:
+        """Return the labels of the texts at `indices`, in that order."""
+        allowed = [self.allowed[i] for i in indices]
+        return replace(self, values=self.values[self.decisions(indices)], allowed=allowed)
+
+    def blank(self, count: int) -> Self | None:  # noqa: ARG002
+        """Return None: nobody knows where answers to generated questions stand."""
+        return None
+
+    def followed_by(self, other: Self) -> Self:
+        """Return these labels and then `other`'s."""
+        values = np.concatenate([self.values, other.values])
+        return replace(self, values=values, allowed=[*self.allowed, *other.allowed])
+
+
 @dataclass(frozen=True)
 class TokenizedTexts:
     """N texts as token ids, without padding.
@@ -55,21 +125,13 @@ class TokenizedTexts:
     Attributes:
         ids: N arrays (T_i,) int32, with the tokenizer's special tokens.
         type_ids: N arrays (T_i,) int8, or None when every token has type 0.
-        labels: (N,) int64, `NO_LABEL` where a text has none; or None when no text has one. Where
-            every word has a label, (M,) of all words, text after text; of several labels a text
-            (N, C) int64; of regression (N,) float64, NaN where a text has none.
-        word_tokens: N arrays, the index of each labelled word's first token, -1 where it was cut
-            off; None where texts have labels, not words.
-        allowed: Of questions, N arrays (T_i,) of where an answer may start and end (in the context,
-            and at the first token: no answer); a long context is several texts. Labels are then (2
-            N,), the tokens at which each answer starts and ends.
+        targets: Their labels: `benchmarks.labels` of texts, `TokenLabels` of words, `SpanTokens` of
+            answers; or None when no text has one.
     """
 
     ids: Sequence[NDArray[np.int32]]
     type_ids: Sequence[NDArray[np.int8]] | None = None
-    labels: NDArray[Any] | None = None
-    word_tokens: Sequence[NDArray[np.int64]] | None = None
-    allowed: Sequence[NDArray[np.bool_]] | None = None
+    targets: Labels | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,92 +141,60 @@ class TokenizedTexts:
         """(N,) tokens of each text."""
         return np.fromiter((len(ids) for ids in self.ids), dtype=np.int64, count=len(self.ids))
 
-    def decisions(self, indices: Iterable[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-        """Which of all decisions are those of the texts at `indices`: one a text, one a word, or
-        start and end of an answer."""
-        if self.allowed is not None:
-            first = 2 * np.fromiter(indices, dtype=np.int64)
-            return np.stack([first, first + 1], axis=1).ravel()
-        if self.word_tokens is None:
-            return np.fromiter(indices, dtype=np.int64)
-        parts = [np.arange(self._starts[int(i)], self._starts[int(i) + 1]) for i in indices]
-        return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
+    @property
+    def labels(self) -> NDArray[Any] | None:
+        """(M, ...) labels of all decisions; None when no text has one."""
+        return None if self.targets is None else self.targets.values
 
-    @cached_property
+    @property
     def decision_count(self) -> int:
-        """All decisions: N, M where every word has a label, or 2 N of questions."""
-        if self.allowed is not None:
-            return 2 * len(self)
-        return len(self) if self.word_tokens is None else int(self._starts[-1])
+        """M: all decisions, one a text, one a word, or start and end of an answer."""
+        return len(self) if self.targets is None else len(self.targets.values)
 
-    @cached_property
-    def _starts(self) -> NDArray[np.int64]:
-        """(N + 1,) where each text's words start among all words."""
-        assert self.word_tokens is not None  # callers have looked
-        return np.cumsum([0, *map(len, self.word_tokens)])
+    def decisions(self, indices: Indices) -> NDArray[np.int64]:
+        """Return which of all decisions are those of the texts at `indices`."""
+        if self.targets is None:
+            return np.fromiter(indices, dtype=np.int64)
+        return self.targets.decisions(indices)
 
-    def take(self, indices: Iterable[int] | NDArray[np.int64]) -> "TokenizedTexts":
-        """The texts at `indices`, in that order."""
-        chosen = [int(index) for index in indices]
-        words = self.word_tokens
+    def take(self, indices: Indices) -> "TokenizedTexts":
+        """Return the texts at `indices`, in that order."""
+        chosen = np.fromiter(indices, dtype=np.int64)
         return TokenizedTexts(
             ids=[self.ids[i] for i in chosen],
             type_ids=None if self.type_ids is None else [self.type_ids[i] for i in chosen],
-            labels=None if self.labels is None else self.labels[self.decisions(chosen)],
-            word_tokens=None if words is None else [words[i] for i in chosen],
-            allowed=None if self.allowed is None else [self.allowed[i] for i in chosen],
+            targets=None if self.targets is None else self.targets.take(chosen),
         )
 
     def without_labels(self) -> "TokenizedTexts":
-        """These texts, their labels forgotten."""
+        """Return these texts, their labels forgotten."""
         return TokenizedTexts(self.ids, self.type_ids)
 
     def followed_by(self, other: "TokenizedTexts") -> "TokenizedTexts":
-        """These texts and then `other`'s; types and labels that one side lacks are filled in."""
+        """Return these texts and then `other`'s.
+
+        Types and labels that one side lacks are filled in. Where one side cannot have labels of
+        the other's kind, no text has one any more.
+        """
         type_ids: list[NDArray[np.int8]] | None = None
         if self.type_ids is not None or other.type_ids is not None:
             type_ids = [*_types(self), *_types(other)]
-        words: list[NDArray[np.int64]] | None = None
-        if self.word_tokens is not None or other.word_tokens is not None:
-            words = [*_words(self), *_words(other)]
-        labels: NDArray[Any] | None = None
-        known = other.labels if self.labels is None else self.labels
-        if self.allowed is not None or other.allowed is not None:
-            known = None  # of generated questions nobody knows where answers stand
-        if known is not None:
-            labels = np.concatenate(
-                [_labels(part, known, of_words=words is not None) for part in (self, other)]
+        like = other.targets if self.targets is None else self.targets
+        targets: Labels | None = None
+        if like is not None:
+            first, second = (
+                like.blank(len(part)) if part.targets is None else part.targets
+                for part in (self, other)
             )
-        return TokenizedTexts([*self.ids, *other.ids], type_ids, labels, words)
+            if first is not None and second is not None:
+                targets = first.followed_by(second)
+        return TokenizedTexts([*self.ids, *other.ids], type_ids, targets)
 
 
 def _types(texts: TokenizedTexts) -> Sequence[NDArray[np.int8]]:
     if texts.type_ids is not None:
         return texts.type_ids
     return [np.zeros(len(ids), dtype=np.int8) for ids in texts.ids]
-
-
-def _words(texts: TokenizedTexts) -> Sequence[NDArray[np.int64]]:
-    if texts.word_tokens is not None:
-        return texts.word_tokens
-    return [np.zeros(0, dtype=np.int64)] * len(texts)
-
-
-def without_label(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """(M,) where a label is missing."""
-    if labels.dtype.kind == "f":
-        return np.asarray(np.isnan(labels))
-    return np.asarray((labels if labels.ndim == 1 else labels[:, 0]) == NO_LABEL)
-
-
-def _labels(texts: TokenizedTexts, alike: NDArray[Any], *, of_words: bool) -> NDArray[Any]:
-    """The texts' labels, or none for each of them, in the form of others."""
-    if texts.labels is not None:
-        return texts.labels
-    # A text without words that have labels has none of them.
-    count = sum(map(len, texts.word_tokens or ())) if of_words else len(texts)
-    none = np.nan if alike.dtype.kind == "f" else NO_LABEL
-    return np.full((count, *alike.shape[1:]), none, dtype=alike.dtype)
 
 
 def tokenize(
@@ -178,7 +208,7 @@ def tokenize(
         max_length: Tokens kept of a text, special tokens included; pairs lose tokens of the
             longer sentence first.
     """
-    if examples.answers is not None:
+    if isinstance(examples.targets, Spans):
         return _questions(examples, tokenizer, max_length)
     columns: list[list[str]] = [list(examples.texts)]
     if examples.pairs is not None:
@@ -191,26 +221,27 @@ def tokenize(
         return_attention_mask=False,
         return_token_type_ids=examples.pairs is not None,
     )
-    words = None
+    targets = examples.targets.of_texts()
     places = getattr(get_task(examples.task), "places", None)
-    if places is not None and examples.words is not None:
-        words = [
+    if isinstance(targets, WordLabels) and places is not None:
+        tokens = [
             _read(places(row), int(count))
-            for row, count in zip(encoded.encodings, examples.words, strict=True)
+            for row, count in zip(encoded.encodings, targets.words, strict=True)
         ]
-    elif examples.words is not None:
-        words = [
+        targets = TokenLabels(targets.values, tokens)
+    elif isinstance(targets, WordLabels):
+        tokens = [
             word_tokens(text, row.offsets, row.special_tokens_mask)
             for text, row in zip(examples.texts, encoded.encodings, strict=True)
         ]
+        targets = TokenLabels(targets.values, tokens)
     types = encoded.get("token_type_ids")
     if types is not None and not any(any(row) for row in types):
         types = None  # families without token types
     return TokenizedTexts(
         ids=[np.asarray(row, dtype=np.int32) for row in encoded["input_ids"]],
         type_ids=None if types is None else [np.asarray(row, dtype=np.int8) for row in types],
-        labels=_of_texts(examples),
-        word_tokens=words,
+        targets=targets,
     )
 
 
@@ -220,13 +251,6 @@ def _read(places: Sequence[int], count: int) -> NDArray[np.int64]:
     own = places[:count]
     found[: len(own)] = own
     return found
-
-
-def _of_texts(examples: Examples) -> NDArray[Any]:
-    """The labels of texts; a score that belongs to two of them is none of either."""
-    if get_task(examples.task).SPEC.pooled:
-        return np.full(len(examples), np.nan)
-    return examples.labels
 
 
 def _questions(
@@ -263,8 +287,7 @@ def _questions(
     return TokenizedTexts(
         ids=[np.asarray(row, dtype=np.int32) for row in encoded["input_ids"]],
         type_ids=None if types is None else [np.asarray(row, dtype=np.int8) for row in types],
-        labels=np.array(labels, dtype=np.int64),
-        allowed=allowed,
+        targets=SpanTokens(np.array(labels, dtype=np.int64), allowed),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.examples import Examples
+from benchmarks.labels import ClassLabels
 from compress.data.columns import column_in
 from compress.data.memory import Data, describe
 from compress.data.reading import every_table
@@ -47,14 +48,16 @@ def load_unlabelled(
     texts, *second = zip(*rows, strict=True) if rows else ((),)
     found = Examples(
         texts=tuple(texts),
-        labels=np.zeros(len(rows), dtype=np.int64),
+        targets=ClassLabels(np.zeros(len(rows), dtype=np.int64)),
         label_names=splits.train.label_names,
         pairs=tuple(second[0]) if second else None,
     )
     seen = {
         key
         for part in (splits.train, splits.selection, splits.report)
-        for key in keys(replace(part, questions=None))  # a prompt and a choice are a text
+        for key in keys(
+            replace(part, targets=part.targets.of_texts())
+        )  # a prompt and a choice are a text
     }
     fresh = []
     for place, key in enumerate(keys(found)):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.labels import Spans
 from benchmarks.latency import LatencySettings
 from benchmarks.report import Report, Row
 from benchmarks.subjects import Subject
@@ -196,7 +197,7 @@ def _alternatives(
         encoder, selection = following.encoder, context.material.selection
         if (
             encoder.plan is not None
-            and selection.examples.answers is None  # of answers, see `drop_of`
+            and not isinstance(selection.examples.targets, Spans)  # see `drop_of`
             and probable_drop(estimate_drop(encoder.module, selection, None), job.recipe.confidence)
             <= budget
             and rounding_matters(

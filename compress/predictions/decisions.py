@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compress.data.tokenized import TokenizedTexts
+from compress.data.tokenized import SpanTokens, TokenizedTexts, TokenLabels
 from compress.encoder.answers import over_tokens
 
 __all__ = ["decided"]
@@ -25,15 +25,16 @@ def decided(
     """
     if logits.ndim == 2:
         return logits
-    if texts.allowed is not None:
+    targets = texts.targets
+    if isinstance(targets, SpanTokens):
         inside = torch.zeros(logits.shape[:2], dtype=torch.bool)
         for row, index in zip(inside, indices, strict=True):
-            own = texts.allowed[int(index)]
+            own = targets.allowed[int(index)]
             row[: len(own)] = torch.from_numpy(own)
         return over_tokens(logits, inside.to(logits.device))
-    if texts.word_tokens is None:
+    if not isinstance(targets, TokenLabels):
         raise ValueError("a model that answers for every token needs texts with labelled words")
-    tokens = [texts.word_tokens[int(i)] for i in indices]
+    tokens = [targets.tokens[int(i)] for i in indices]
     rows = torch.from_numpy(np.repeat(np.arange(len(tokens)), [len(own) for own in tokens]))
     columns = torch.from_numpy(np.concatenate([np.zeros(0, dtype=np.int64), *tokens]))
     columns = columns.to(logits.device)

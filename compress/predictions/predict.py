@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compress.data.tokenized import TokenizedTexts, collate
+from compress.data.tokenized import SpanTokens, TokenizedTexts, collate
 from compress.predictions.decisions import decided
 from compress.predictions.objective import Objective
 from runtimes.base import MASKED
@@ -37,7 +37,7 @@ def predict_logits(
     pad = model.config.pad_token_id or 0
     order = np.argsort(texts.lengths, kind="stable")
     width = model.config.outputs
-    if texts.allowed is not None:  # a decision among the tokens of the longest text
+    if isinstance(texts.targets, SpanTokens):  # a decision among the tokens of the longest text
         width = int(texts.lengths.max())
     logits = np.full((texts.decision_count, width), MASKED, dtype=np.float32)
     training = model.training

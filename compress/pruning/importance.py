@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compress.data.tokenized import TokenizedTexts, collate, without_label
+from compress.data.tokenized import TokenizedTexts, collate
 from compress.encoder.masks import EncoderMasks
 from compress.predictions.decisions import decided
 from compress.predictions.objective import objective_for
@@ -227,8 +227,9 @@ def least_important_layers(
 
 def _labels(model: "LeanEncoderWithHead", texts: TokenizedTexts, seed: int) -> NDArray[Any]:
     """Return the texts' labels; where there is none, one that the model itself would give."""
-    known = texts.labels
-    unknown = None if known is None else without_label(known)
+    known, unknown = None, None
+    if texts.targets is not None:
+        known, unknown = texts.targets.values, texts.targets.missing()
     if known is not None and unknown is not None and not unknown.any():
         return known
     rng = np.random.default_rng(seed)

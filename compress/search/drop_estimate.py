@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.expected import ExpectedDrop, expected_drop
+from benchmarks.labels import Spans
 from benchmarks.tasks import get_measure
 from compress.predictions.predict import predict_logits
 from compress.quantization.fake_quantization import fake_quantized
@@ -36,7 +37,7 @@ def estimate_drop(
 def drop_of(logits: NDArray[np.float32], selection: "Selection") -> ExpectedDrop:
     """Return what a model with these answers (M, C) to the selection split loses (points)."""
     examples, texts = selection.examples, selection.texts
-    if examples.answers is not None and texts.labels is not None:
+    if isinstance(examples.targets, Spans) and texts.labels is not None:
         # By the tokens at which answers start and end: their text is the deployed file's to find.
         return expected_drop(selection.teacher_logits, logits, texts.labels)
     return get_measure(examples).expected_drop(selection.teacher_logits, logits, examples)

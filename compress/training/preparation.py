@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.examples import Examples
+from benchmarks.labels import Spans, WordLabels
 from compress.data import Splits
 from compress.errors import DataError, UsageError
 from compress.training.settings import TrainingSettings
@@ -42,7 +43,7 @@ def prepare(splits: Splits, settings: TrainingSettings) -> tuple[Examples, list[
     notes = []
     if (changed := sum(a != b for a, b in zip(train.texts, splits.train.texts, strict=True))) > 0:
         notes.append(f"{changed} training texts were brought to normal form.")
-    if train.questions is not None:  # with all of their choices or not at all
+    if train.targets.groups is not None:  # with all of their choices or not at all
         if settings.augment:
             raise UsageError("augment: copies of questions with choices cannot be made")
         return train, notes
@@ -75,16 +76,18 @@ def prepare(splits: Splits, settings: TrainingSettings) -> tuple[Examples, list[
 
 
 def _normalized(examples: Examples, settings: TrainingSettings) -> Examples:
+    of_words = isinstance(examples.targets, WordLabels)
+
     def normal(text: str) -> str:
         if settings.unicode != "none":
-            words = text.split() if examples.words is not None else [text]
+            words = text.split() if of_words else [text]
             normal_words = [unicodedata.normalize(settings.unicode, word) for word in words]
-            if examples.words is not None:  # as many as there were, each of them one
+            if of_words:  # as many as there were, each of them one
                 normal_words = ["".join(word.split()) for word in normal_words]
             text = " ".join(normal_words)
         return _SPACE.sub(" ", text).strip() if settings.whitespace else text
 
-    if examples.answers is not None:
+    if isinstance(examples.targets, Spans):
         return examples  # answers stand where they stand
     pairs = examples.pairs
     return replace(
@@ -106,7 +109,7 @@ def _without_duplicates(examples: Examples) -> tuple[Examples, int, int]:
     for index, key in enumerate(inputs):
         places[key].append(index)
     agreeing = [
-        own for own in places.values() if len({examples.labels_of(i).tobytes() for i in own}) == 1
+        own for own in places.values() if len({examples.targets.of(i).tobytes() for i in own}) == 1
     ]
     twice = sum(len(own) - 1 for own in agreeing)
     return examples.take([own[0] for own in agreeing]), twice, len(places) - len(agreeing)
@@ -115,8 +118,8 @@ def _without_duplicates(examples: Examples) -> tuple[Examples, int, int]:
 def _with_copies(examples: Examples, settings: TrainingSettings) -> Examples:
     """Behind the examples, `augment` copies of each with words left out and moved."""
     rng = random.Random(settings.seed)
-    if examples.words is not None:
-        return _with_shorter_copies(examples, settings.augment, rng)
+    if isinstance(examples.targets, WordLabels):
+        return _with_shorter_copies(examples, examples.targets, settings.augment, rng)
 
     def varied(text: str) -> str:
         words = text.split()
@@ -126,26 +129,23 @@ def _with_copies(examples: Examples, settings: TrainingSettings) -> Examples:
                 kept[place], kept[place + 1] = kept[place + 1], kept[place]
         return " ".join(kept)
 
-    copies = 1 + settings.augment
-    pairs = examples.pairs
+    whole = examples.take(np.tile(np.arange(len(examples)), 1 + settings.augment))
     return replace(
-        examples,
+        whole,
         texts=examples.texts
         + tuple(varied(text) for _ in range(settings.augment) for text in examples.texts),
-        labels=np.tile(examples.labels, (copies, *[1] * (examples.labels.ndim - 1))),
-        pairs=None if pairs is None else pairs * copies,
-        answers=None if examples.answers is None else examples.answers * copies,
     )
 
 
-def _with_shorter_copies(examples: Examples, copies: int, rng: random.Random) -> Examples:
-    """Behind the examples, copies of each without some of the words that are part of nothing."""
-    assert examples.words is not None  # the caller has looked
-    texts, labels, words = list(examples.texts), [examples.labels], list(examples.words)
+def _with_shorter_copies(
+    examples: Examples, targets: WordLabels, copies: int, rng: random.Random
+) -> Examples:
+    """Append copies of the examples without some of the words that are part of nothing."""
+    texts, labels, words = list(examples.texts), [targets.values], list(targets.words)
     outside = examples.label_names.index("O") if "O" in examples.label_names else -1
     for _ in range(copies):
         for index, text in enumerate(examples.texts):
-            own = examples.labels_of(index)
+            own = targets.of(index)
             kept = [i for i, label in enumerate(own) if label != outside or rng.random() >= _VARIED]
             kept = kept or list(range(len(own)))
             spelled = text.split()
@@ -155,6 +155,5 @@ def _with_shorter_copies(examples: Examples, copies: int, rng: random.Random) ->
     return replace(
         examples,
         texts=tuple(texts),
-        labels=np.concatenate(labels),
-        words=np.array(words, dtype=np.int64),
+        targets=WordLabels(np.concatenate(labels), np.array(words, dtype=np.int64)),
     )

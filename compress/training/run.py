@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.examples import Examples
+from benchmarks.labels import Spans
 from benchmarks.metrics import Metric
 from benchmarks.tasks import get_measure
 from compress.data import Data, describe, load_splits
@@ -173,11 +174,13 @@ def _check_loss(settings: TrainingSettings, train: Examples) -> None:
     Raises:
         UsageError: It is asked for.
     """
-    classes = train.problem_type == "single_label_classification" and train.answers is None
+    classes = train.problem_type == "single_label_classification" and not isinstance(
+        train.targets, Spans
+    )
     data = f"the data is {train.task}, {train.problem_type}"
     if settings.label_smoothing > 0 and not classes:
         raise UsageError(f"label_smoothing={settings.label_smoothing} is for classes; {data}")
-    if settings.class_weights == "balanced" and (not classes or train.questions is not None):
+    if settings.class_weights == "balanced" and (not classes or train.targets.groups is not None):
         raise UsageError(f"class_weights=balanced is for classes; {data}")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.examples import Examples
+from benchmarks.labels import ClassLabels
 from benchmarks.metrics import Drop, Metric
 from benchmarks.report import Percentiles, Report, Row
 from benchmarks.stats import Interval
@@ -126,7 +127,7 @@ def examples() -> Examples:
     labels = np.array([1 - i % 2 for i in range(40)], dtype=np.int64)
     labels[-2:] = 1 - labels[-2:]
     texts = tuple(f"{word} {'film ' * (1 + i // 4)}".strip() for i, word in enumerate(words))
-    return Examples(texts=texts, labels=labels, label_names=LABELS)
+    return Examples(texts=texts, targets=ClassLabels(labels), label_names=LABELS)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks.entities import entities, kind_of
 from benchmarks.examples import Examples
+from benchmarks.labels import WordLabels
 from benchmarks.tasks import get_measure
 
 NAMES = ("O", "B-city", "I-city", "B-day")
@@ -36,9 +37,11 @@ def examples(rows: list[str]) -> Examples:
     tags = [row.split() for row in rows]
     return Examples(
         texts=tuple(" ".join("w" for _ in own) for own in tags),
-        labels=np.array([NAMES.index(tag) for own in tags for tag in own]),
+        targets=WordLabels(
+            np.array([NAMES.index(tag) for own in tags for tag in own]),
+            np.array([len(own) for own in tags]),
+        ),
         label_names=NAMES,
-        words=np.array([len(own) for own in tags]),
         task="token-classification",
     )
 
@@ -92,9 +95,8 @@ def test_the_expected_drop_is_in_points_of_f1() -> None:
 def test_tags_that_mark_no_entities_are_classes_of_words() -> None:
     true = Examples(
         ("a b", "c"),
-        np.array([0, 1, 1]),
+        WordLabels(np.array([0, 1, 1]), np.array([2, 1])),
         ("DET", "NOUN"),
-        words=np.array([2, 1]),
         task="token-classification",
     )
     found = np.eye(2, dtype=np.float32)[[0, 0, 1]]
@@ -106,5 +108,5 @@ def test_tags_that_mark_no_entities_are_classes_of_words() -> None:
 def test_examples_keep_the_labels_of_their_words() -> None:
     taken = examples(TRUE).take([3, 1])
     assert [taken.label_names[i] for i in taken.labels] == ["B-city", "O", "B-day", "O", "B-day"]
-    assert taken.labels_of(1).tolist() == [0, 3]
+    assert taken.targets.of(1).tolist() == [0, 3]
     assert taken.take([]).labels.shape == (0,)

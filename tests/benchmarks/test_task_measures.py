@@ -6,6 +6,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import f1_score
 
 from benchmarks.examples import Examples
+from benchmarks.labels import LabelSets, Scores
 from benchmarks.tasks import get_measure
 
 
@@ -15,9 +16,8 @@ def several(count: int = 300) -> tuple[Examples, np.ndarray]:
     logits = (4 * labels - 2 + 2 * rng.normal(size=labels.shape)).astype(np.float32)
     examples = Examples(
         tuple(f"t{i}" for i in range(count)),
-        labels,
+        LabelSets(labels),
         ("a", "b", "c"),
-        problem_type="multi_label_classification",
     )
     return examples, logits
 
@@ -26,9 +26,7 @@ def scored(count: int = 300) -> tuple[Examples, np.ndarray]:
     rng = np.random.default_rng(0)
     labels = rng.normal(size=count)
     logits = (labels + rng.normal(size=count) / 2).astype(np.float32)[:, None]
-    examples = Examples(
-        tuple(f"t{i}" for i in range(count)), labels, ("score",), problem_type="regression"
-    )
+    examples = Examples(tuple(f"t{i}" for i in range(count)), Scores(labels), ("score",))
     return examples, logits
 
 

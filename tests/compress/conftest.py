@@ -18,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 import compress.training.loop
 from benchmarks.examples import Examples
+from benchmarks.labels import ClassLabels
 from compress.config.recipe import Recipe
 from compress.corpus.corpus import Material
 from compress.data.tokenized import TokenizedTexts, collate, length_grouped_batches, tokenize
@@ -51,7 +52,9 @@ def make_examples(count: int, seed: int, pairs: bool = False) -> Examples:
     second_texts = None
     if pairs:
         second_texts = tuple(" ".join(rng.choice(FILLERS, size=4)) for _ in texts)
-    return Examples(tuple(texts), np.asarray(labels), ("worse", "better"), second_texts)
+    return Examples(
+        tuple(texts), ClassLabels(np.asarray(labels)), ("worse", "better"), second_texts
+    )
 
 
 def make_model(

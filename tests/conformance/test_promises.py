@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from benchmarks.examples import Examples
+from benchmarks.labels import ClassLabels
 from compress.config.recipe import Recipe
 from compress.corpus.corpus import Material
 from compress.encoder import import_checkpoint, supported_model_types
@@ -51,7 +52,7 @@ def context(task: Any, encoder: Encoder, tmp_path: Path) -> Callable[..., Contex
     def examples(count: int, seed: int) -> Examples:
         texts, labels = zip(*task.make_rows(count, seed), strict=True)
         numbers = np.array([task.labels.index(label) for label in labels])
-        return Examples(texts, numbers, task.labels)
+        return Examples(texts, ClassLabels(numbers), task.labels)
 
     def make(seed: int = 0) -> Context:
         train, recipe = examples(160, 1), Recipe.model_validate({**QUICK, "seed": seed})

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from benchmarks.examples import Examples
+from benchmarks.labels import WordLabels
 from compress.data.columns import NamedColumns, column_in, first_column
 from compress.data.missing import Missing
 from compress.data.table import Table, is_missing
@@ -72,9 +73,11 @@ def read(
             raise DataError(f"{table.where}: no text has a word that is one token of the model")
         examples[name] = Examples(
             texts=tuple(cell for cell, _ in rows),
-            labels=np.array([i for _, ids in rows for i in ids], dtype=np.int64),
+            targets=WordLabels(
+                np.array([i for _, ids in rows for i in ids], dtype=np.int64),
+                np.array([len(ids) for _, ids in rows], dtype=np.int64),
+            ),
             label_names=(),
-            words=np.array([len(ids) for _, ids in rows], dtype=np.int64),
             task="fill-mask",
         )
     return examples, notes

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.examples import Examples
+from benchmarks.labels import Choices
 from compress.data.columns import NamedColumns, cells, first_column
 from compress.data.labels import without_hidden
 from compress.data.missing import Missing
@@ -63,11 +64,10 @@ def _examples(table: Table, named: NamedColumns) -> Examples:
         questions += [row - 1] * len(answers)
     return Examples(
         texts=tuple(texts),
-        labels=np.array(right, dtype=np.float64),
+        targets=Choices(np.array(right, dtype=np.float64), np.array(questions, dtype=np.int64)),
         label_names=("score",),
         pairs=tuple(pairs),
         task="multiple-choice",
-        questions=np.array(questions, dtype=np.int64),
     )
 
 

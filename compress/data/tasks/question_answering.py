@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.examples import Examples
+from benchmarks.labels import Spans
 from compress.data.columns import NamedColumns, cells
 from compress.data.missing import Missing
 from compress.data.table import Table, is_missing
@@ -36,11 +37,10 @@ def read(
         questions, contexts, spans, answers = zip(*own, strict=True)
         examples[name] = Examples(
             texts=tuple(questions),
-            labels=np.array(spans, dtype=np.int64),
+            targets=Spans(np.array(spans, dtype=np.int64), answers),
             label_names=("start", "end"),
             pairs=tuple(contexts),
             task="question-answering",
-            answers=tuple(answers),
         )
         if _answered(own) < len(own):
             without = len(own) - _answered(own)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from benchmarks.examples import Examples
+from benchmarks.labels import PairScores
 from compress.data.columns import NamedColumns
 from compress.data.missing import Missing
 from compress.data.table import Table
@@ -37,9 +38,7 @@ def _alternating(examples: Examples, name: str) -> Examples:
     both = zip(examples.texts, examples.pairs, strict=True)
     return Examples(
         texts=tuple(text for pair in both for text in pair),
-        labels=np.repeat(examples.labels, 2),
+        targets=PairScores(np.repeat(examples.labels, 2), np.repeat(np.arange(len(examples)), 2)),
         label_names=(),
         task="sentence-embedding",
-        problem_type="regression",
-        questions=np.repeat(np.arange(len(examples)), 2),
     )

@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
+from benchmarks.labels import ClassLabels, Labels, LabelSets, Scores
 from compress.data.columns import NamedColumns, choose_columns, column_in
 from compress.data.labels import (
     match_label_sets,
@@ -50,15 +51,16 @@ def read(
     problem = problem_type or problem_type_of(labelled, label)
     labels: Sequence[NDArray[Any]]
     label_notes: list[str]
+    kind: type[Labels]
     if problem == "regression":
-        labels, label_notes = read_scores(labelled, label), []
+        labels, label_notes, kind = read_scores(labelled, label), [], Scores
         names = tuple(label_names or ("score",))
     else:
         several = problem == "multi_label_classification"
-        match = match_label_sets if several else match_labels
+        match, kind = (match_label_sets, LabelSets) if several else (match_labels, ClassLabels)
         labels, names, label_notes = match(labelled, label, label_names)
     examples = {
-        name: Examples(texts[name], array, names, pairs[name], problem_type=problem)
+        name: Examples(texts[name], kind(array), names, pairs[name])
         for name, array in zip(tables, labels, strict=True)
     }
     return examples, notes + label_notes

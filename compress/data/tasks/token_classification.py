@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.examples import Examples
+from benchmarks.labels import WordLabels
 from compress.data.columns import NamedColumns, column_in, first_column
 from compress.data.labels import match_labels, without_hidden
 from compress.data.missing import Missing, without_missing
@@ -70,9 +71,8 @@ def read(
     examples = {
         name: Examples(
             texts[name],
-            array,
+            WordLabels(array, np.array(counts[name], dtype=np.int64)),
             names,
-            words=np.array(counts[name], dtype=np.int64),
             task="token-classification",
         )
         for name, array in zip(tables, arrays, strict=True)

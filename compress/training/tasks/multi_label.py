@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
+from benchmarks.labels import LabelSets
 from benchmarks.tasks import get_measure
 from compress.training.tasks.text_classification import collator, labelled
 
@@ -27,9 +28,8 @@ def decided(
     """See `compress.training.tasks.base`."""
     return predictions, Examples(
         ("",) * len(labels),
-        labels.astype(np.int64),
+        LabelSets(labels.astype(np.int64)),
         names,
-        problem_type="multi_label_classification",
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
+from benchmarks.labels import Choices, ClassLabels
 from benchmarks.tasks.multiple_choice import by_question
 from compress.errors import DataError
 from compress.training.tasks.text_classification import figures, labelled
@@ -22,8 +23,8 @@ def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[s
     Raises:
         DataError: Questions have different numbers of choices: they do not fit into a batch.
     """
-    assert examples.questions is not None  # examples of this task have them
-    _, starts, counts = np.unique(examples.questions, return_index=True, return_counts=True)
+    assert isinstance(examples.targets, Choices)  # examples of this task have them
+    _, starts, counts = np.unique(examples.targets.questions, return_index=True, return_counts=True)
     if len(set(counts.tolist())) > 1:
         raise DataError(
             f"questions have {counts.min()} to {counts.max()} choices; a batch takes one number"
@@ -51,4 +52,4 @@ def decided(
     predictions: NDArray[np.float32], labels: NDArray[np.int64], names: tuple[str, ...]
 ) -> tuple[NDArray[np.float32], Examples]:
     """See `compress.training.tasks.base`; a decision is a question here."""
-    return predictions, Examples(("",) * len(labels), labels, names)
+    return predictions, Examples(("",) * len(labels), ClassLabels(labels), names)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
+from benchmarks.labels import ClassLabels
 from compress.data.tokenized import tokenize
 from compress.training.tasks.text_classification import collator
 
@@ -37,7 +38,7 @@ def decided(
 ) -> tuple[NDArray[np.float32], Examples]:
     """See `compress.training.tasks.base`: (N, 2, T), and where answers start and end in tokens."""
     start, end = predictions[0], predictions[1]
-    return np.stack([start, end], axis=1), Examples(("",) * len(labels), labels, names)
+    return np.stack([start, end], axis=1), Examples(("",) * len(labels), ClassLabels(labels), names)
 
 
 def figures(logits: NDArray[np.float32], examples: Examples) -> dict[str, float]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
+from benchmarks.labels import Scores
 from compress.training.tasks.text_classification import collator, labelled
 
 __all__ = ["FIGURES", "collator", "decided", "features", "figures"]
@@ -23,9 +24,7 @@ def decided(
     predictions: NDArray[np.float32], labels: NDArray[Any], names: tuple[str, ...]
 ) -> tuple[NDArray[np.float32], Examples]:
     """See `compress.training.tasks.base`."""
-    return predictions, Examples(
-        ("",) * len(labels), labels.astype(np.float64), names, problem_type="regression"
-    )
+    return predictions, Examples(("",) * len(labels), Scores(labels.astype(np.float64)), names)
 
 
 def figures(logits: NDArray[np.float32], examples: Examples) -> dict[str, float]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
+from benchmarks.labels import ClassLabels
 
 __all__ = ["FIGURES", "collator", "decided", "features", "figures", "labelled"]
 
@@ -45,7 +46,7 @@ def decided(
     predictions: NDArray[np.float32], labels: NDArray[np.int64], names: tuple[str, ...]
 ) -> tuple[NDArray[np.float32], Examples]:
     """See `compress.training.tasks.base`."""
-    return predictions, Examples(("",) * len(labels), labels, names)
+    return predictions, Examples(("",) * len(labels), ClassLabels(labels), names)
 
 
 def figures(logits: NDArray[np.float32], examples: Examples) -> dict[str, float]:

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
+from benchmarks.labels import WordLabels
 from benchmarks.tasks import get_measure
-from compress.data.tokenized import tokenize
+from compress.data.tokenized import TokenLabels, tokenize
 
 __all__ = ["FIGURES", "collator", "decided", "features", "figures"]
 
@@ -19,12 +20,12 @@ _NONE = -100  # the label of tokens that have none, for Transformers
 def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[str, Any]]:
     """See `compress.training.tasks.base`."""
     texts = tokenize(examples, tokenizer, length)
-    assert texts.word_tokens is not None  # examples of this task have words
+    assert isinstance(texts.targets, TokenLabels)  # examples of this task have words
     found = []
-    for index, (ids, tokens) in enumerate(zip(texts.ids, texts.word_tokens, strict=True)):
+    for index, (ids, tokens) in enumerate(zip(texts.ids, texts.targets.tokens, strict=True)):
         labels = np.full(len(ids), _NONE)
         kept = tokens >= 0
-        labels[tokens[kept]] = examples.labels_of(index)[kept]
+        labels[tokens[kept]] = examples.targets.of(index)[kept]
         found.append(
             {
                 "input_ids": ids.tolist(),
@@ -49,7 +50,7 @@ def decided(
     known = labels != _NONE
     words = known.sum(axis=1)
     return predictions[known], Examples(
-        ("",) * len(labels), labels[known], names, words=words, task="token-classification"
+        ("",) * len(labels), WordLabels(labels[known], words), names, task="token-classification"
     )
 
 

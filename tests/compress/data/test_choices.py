@@ -28,8 +28,8 @@ def test_questions_stay_whole(tmp_path: Path) -> None:
     splits = load_splits(write(tmp_path / "data.jsonl"), label_names=None, task=TASK)
     seen: list[str] = []
     for part in (splits.train, splits.selection, splits.report):
-        assert part.questions is not None
-        _, counts = np.unique(part.questions, return_counts=True)
+        assert part.targets.groups is not None
+        _, counts = np.unique(part.targets.groups, return_counts=True)
         assert set(counts) == {3}
         scores, right = by_question(part.labels[:, None].astype(np.float32), part)
         assert (scores.max(axis=1) == 1).all()

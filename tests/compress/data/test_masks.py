@@ -24,7 +24,7 @@ def test_masks_of_the_data(tmp_path: Path) -> None:
     ]
     found = splits(tmp_path / "data.jsonl", rows)
     train = found.train
-    assert train.words.tolist() == [2] * len(train)
+    assert train.targets.words.tolist() == [2] * len(train)
     assert train.labels.tolist() == [5, 6] * len(train)
     assert sum(map(len, (found.train, found.selection, found.report))) == 60
 
@@ -37,7 +37,7 @@ def test_plain_text_is_masked_always_alike(tmp_path: Path) -> None:
     assert any("1 texts have no word" in note for note in one.notes)
     for part in (one.train, one.selection, one.report):
         for index, text in enumerate(part.texts):
-            own = part.labels_of(index)
+            own = part.targets.of(index)
             assert text.count("[MASK]") == len(own) == max(1, round((text.count(" ") + 1) / 7))
             filled = text
             for token in own:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.examples import Examples
+from benchmarks.labels import Spans
 from benchmarks.tasks import get_measure
 from benchmarks.tasks.question_answering import f1
 from compress.data import load_splits
@@ -36,9 +37,9 @@ def test_squads_own_files(tmp_path: Path) -> None:
     train = splits.train
     assert len(train) + len(splits.selection) + len(splits.report) == 60
     assert train.pairs is not None
-    assert train.answers is not None
+    assert isinstance(train.targets, Spans)
     for index, (context, (start, end)) in enumerate(zip(train.pairs, train.labels, strict=True)):
-        assert (context[start:end],) == train.answers[index]
+        assert (context[start:end],) == train.targets.answers[index]
 
 
 def test_tables_of_the_hub(tmp_path: Path) -> None:
@@ -53,8 +54,8 @@ def test_tables_of_the_hub(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows))
     splits = load_splits(str(path), label_names=None, task=TASK)
-    assert splits.train.answers is not None
-    assert splits.train.answers[0] == ("Ada",)
+    assert isinstance(splits.train.targets, Spans)
+    assert splits.train.targets.answers[0] == ("Ada",)
     assert splits.train.labels[0].tolist() == [0, 3]
 
 
@@ -80,11 +81,10 @@ def test_questions_without_an_answer(tmp_path: Path) -> None:
 def examples() -> Examples:
     return Examples(
         ("a?", "b?", "c?"),
-        np.array([[0, 8], [4, 7], [0, 0]]),
+        Spans(np.array([[0, 8], [4, 7], [0, 0]]), (("The town", "Rome"), ("Ada",), ("",))),
         ("start", "end"),
         pairs=("The town of Rome", "Oh, Ada!", "nothing"),
         task=TASK,
-        answers=(("The town", "Rome"), ("Ada",), ("",)),
     )
 
 

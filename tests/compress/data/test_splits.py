@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.examples import Examples
+from benchmarks.labels import ClassLabels
 from compress.data import Splits, load_splits
 from compress.data.splitting import carve, fingerprint, stratified, without_leaks
 from compress.errors import DataError
@@ -19,7 +20,7 @@ SHARED = Path(os.environ.get("EDGEPRESS_SHARED", "../shared"))
 def examples(count: int, classes: int = 2, start: int = 0) -> Examples:
     texts = tuple(f"text {i}" for i in range(start, start + count))
     labels = np.arange(count, dtype=np.int64) % classes
-    return Examples(texts, labels, tuple(f"class {i}" for i in range(classes)))
+    return Examples(texts, ClassLabels(labels), tuple(f"class {i}" for i in range(classes)))
 
 
 def write(folder: Path, **splits: range) -> str:
@@ -43,7 +44,9 @@ def test_stratified_parts_are_exact_disjoint_and_balanced(
     labels: list[int], parts: tuple[float, ...], seed: int
 ) -> None:
     whole = Examples(
-        tuple(str(i) for i in range(len(labels))), np.array(labels, dtype=np.int64), tuple("abcde")
+        tuple(str(i) for i in range(len(labels))),
+        ClassLabels(np.array(labels, dtype=np.int64)),
+        tuple("abcde"),
     )
     cut = stratified(whole, parts, seed)
     assert sorted(text for part in cut for text in part.texts) == sorted(whole.texts)
@@ -117,9 +120,9 @@ def test_the_same_file_twice_is_refused(tmp_path: Path) -> None:
 
 def test_pairs_are_the_same_only_together() -> None:
     labels = np.array([0, 1], dtype=np.int64)
-    train = Examples(("a", "b"), labels, ("x", "y"), ("1", "2"))
-    other = Examples(("a", "c"), labels, ("x", "y"), ("2", "2"))
-    report = Examples(("d", "e"), labels, ("x", "y"), ("1", "2"))
+    train = Examples(("a", "b"), ClassLabels(labels), ("x", "y"), ("1", "2"))
+    other = Examples(("a", "c"), ClassLabels(labels), ("x", "y"), ("2", "2"))
+    report = Examples(("d", "e"), ClassLabels(labels), ("x", "y"), ("1", "2"))
     kept, _, _ = without_leaks(train, other, report, "pairs")
     assert len(kept) == 2
 
@@ -189,10 +192,10 @@ def test_the_fingerprint_sees_every_part() -> None:
     changed = [
         base.take(range(9)),
         base.take([1, 0, *range(2, 10)]),
-        Examples(base.texts, 1 - base.labels, base.label_names),
-        Examples(base.texts, base.labels, ("class 0", "other")),
-        Examples(base.texts, base.labels, base.label_names, base.texts),
-        Examples(("text 0t", "ext 1", *base.texts[2:]), base.labels, base.label_names),
+        Examples(base.texts, ClassLabels(1 - base.labels), base.label_names),
+        Examples(base.texts, base.targets, ("class 0", "other")),
+        Examples(base.texts, base.targets, base.label_names, base.texts),
+        Examples(("text 0t", "ext 1", *base.texts[2:]), base.targets, base.label_names),
     ]
     assert len({fingerprint([part]) for part in [base, *changed]}) == 7
 

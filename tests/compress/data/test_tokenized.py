@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.labels import ClassLabels
 from compress.data.tokenized import TokenizedTexts, collate, length_grouped_batches, tokenize
 
 
@@ -69,7 +70,7 @@ def test_collate_pads_on_the_right_and_only_where_needed() -> None:
 
 
 def test_joining_fills_in_what_one_side_lacks() -> None:
-    one = TokenizedTexts([np.asarray([1, 2], np.int32)], labels=np.asarray([1]))
+    one = TokenizedTexts([np.asarray([1, 2], np.int32)], targets=ClassLabels(np.asarray([1])))
     two = TokenizedTexts([np.asarray([3], np.int32)], type_ids=[np.asarray([1], np.int8)])
     both = one.followed_by(two)
     assert both.labels is not None

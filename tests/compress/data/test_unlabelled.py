@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from benchmarks.examples import Examples
+from benchmarks.labels import ClassLabels
 from compress.data import Splits, load_unlabelled
 from compress.errors import DataError
 
 
 def examples(*texts: str, pairs: tuple[str, ...] | None = None) -> Examples:
-    return Examples(texts, np.zeros(len(texts), dtype=np.int64), ("no", "yes"), pairs)
+    return Examples(texts, ClassLabels(np.zeros(len(texts), dtype=np.int64)), ("no", "yes"), pairs)
 
 
 SPLITS = Splits(examples("a train text"), examples("chosen with"), examples("reported on"), (), "")

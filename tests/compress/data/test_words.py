@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.labels import WordLabels
 from compress.data import load_splits
 from compress.errors import DataError
 
@@ -34,10 +35,10 @@ def test_words_and_tags_become_examples(tmp_path: Path) -> None:
     assert splits.train.task == TASK
     assert len(splits.train) + len(splits.selection) + len(splits.report) == 100
     for part in (splits.train, splits.selection, splits.report):
-        assert part.words is not None
+        assert isinstance(part.targets, WordLabels)
         for index, text in enumerate(part.texts):
             tags = ["B-city" if word == "rome" else "O" for word in text.split()]
-            assert [part.label_names[i] for i in part.labels_of(index)] == tags
+            assert [part.label_names[i] for i in part.targets.of(index)] == tags
     again = load_splits(source, label_names=("O", "B-city"), task=TASK)
     assert again.fingerprint == splits.fingerprint
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.examples import Examples
+from benchmarks.labels import ClassLabels
 from compress.evaluation import screening as module
 from compress.evaluation.screening import contenders
 from compress.system.progress import SilentProgress
@@ -14,7 +15,9 @@ from compress.system.progress import SilentProgress
 LARGE, SMALL = Path("large"), Path("small")
 NAMES = ["onnxruntime", "openvino"]
 EXAMPLES = Examples(
-    tuple(f"text {'word ' * number}" for number in range(40)), np.zeros(40, np.int64), ("a", "b")
+    tuple(f"text {'word ' * number}" for number in range(40)),
+    ClassLabels(np.zeros(40, np.int64)),
+    ("a", "b"),
 )
 
 

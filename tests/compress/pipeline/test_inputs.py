@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.examples import Examples
+from benchmarks.labels import ClassLabels
 from compress.config.recipe import Recipe
 from compress.pipeline.inputs import Job
 from compress.search.members import sample
@@ -36,7 +37,7 @@ def test_a_model_is_known_by_all_files_that_say_what_it_answers(tmp_path: Path) 
 
 def test_a_sample_is_spread_over_a_sorted_file() -> None:
     texts = tuple(f"text {i}" for i in range(150))
-    examples = Examples(texts, np.repeat([0, 1, 2], 50), ("a", "b", "c"))
+    examples = Examples(texts, ClassLabels(np.repeat([0, 1, 2], 50)), ("a", "b", "c"))
     for count in (3, 100, 128, 150, 1000):
         picked = [texts.index(str(text)) for text in sample(examples, count)]
         assert len(picked) == len(set(picked)) == min(count, 150)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from compress.data.tokenized import TokenizedTexts
+from benchmarks.labels import ClassLabels
+from compress.data.tokenized import TokenizedTexts, TokenLabels
 from compress.encoder.answers import over_tokens, rows_of
 from compress.predictions.decisions import decided
 
@@ -12,8 +13,7 @@ from compress.predictions.decisions import decided
 def texts() -> TokenizedTexts:
     return TokenizedTexts(
         ids=[np.arange(4, dtype=np.int32), np.arange(6, dtype=np.int32)],
-        labels=np.array([7, 8, 9]),
-        word_tokens=[np.array([1]), np.array([2, -1])],
+        targets=TokenLabels(np.array([7, 8, 9]), [np.array([1]), np.array([2, -1])]),
     )
 
 
@@ -27,7 +27,7 @@ def test_words_are_read_at_their_first_token() -> None:
 
 def test_of_texts_the_logits_are_the_decisions() -> None:
     logits = torch.ones(2, 3)
-    plain = TokenizedTexts(ids=texts().ids, labels=np.array([0, 1]))
+    plain = TokenizedTexts(ids=texts().ids, targets=ClassLabels(np.array([0, 1])))
     assert decided(logits, plain, [0, 1]) is logits
     assert plain.decisions([1]).tolist() == [1]
     with pytest.raises(ValueError, match="labelled words"):
@@ -48,7 +48,7 @@ def test_every_token_but_padding_is_an_answer() -> None:
 def test_words_stay_with_their_texts() -> None:
     taken = texts().take([1])
     assert taken.labels is not None
-    assert taken.word_tokens is not None
+    assert isinstance(taken.targets, TokenLabels)
     assert taken.labels.tolist() == [8, 9]
     generated = TokenizedTexts(ids=[np.arange(3, dtype=np.int32)])
     joined = texts().followed_by(generated)
@@ -56,4 +56,4 @@ def test_words_stay_with_their_texts() -> None:
     assert joined.decisions([2]).tolist() == []
     assert joined.labels is not None
     assert len(joined.labels) == 3
-    assert texts().without_labels().word_tokens is None
+    assert texts().without_labels().targets is None

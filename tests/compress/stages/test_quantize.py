@@ -9,6 +9,7 @@ import pytest
 from transformers import BertTokenizer
 
 from benchmarks.examples import Examples
+from benchmarks.labels import ClassLabels
 from compress.config.recipe import Recipe, load_recipe
 from compress.corpus.corpus import Material
 from compress.errors import RecipeError
@@ -35,7 +36,7 @@ def context(count: int = 30, pairs: bool = False, **quantize: Any) -> Any:
     labels = np.zeros(count, dtype=np.int64)
     return SimpleNamespace(
         recipe=Recipe.model_validate({"quantize": quantize}),
-        train=Examples(texts, labels, ("no", "yes"), texts if pairs else None),
+        train=Examples(texts, ClassLabels(labels), ("no", "yes"), texts if pairs else None),
         max_length=12,
         progress=SilentProgress(),
     )

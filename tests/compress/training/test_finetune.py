@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from benchmarks.examples import Examples
+from benchmarks.labels import Choices, ClassLabels, Labels, LabelSets, Scores, Spans, WordLabels
 from compress.cli.app import main
 from compress.data import Splits
 from compress.data.splitting import fingerprint
@@ -28,7 +29,7 @@ NAMES = ("bad", "good")
 
 def examples(*rows: tuple[str, int], pairs: tuple[str, ...] | None = None) -> Examples:
     texts, labels = zip(*rows, strict=True)
-    return Examples(texts, np.array(labels, dtype=np.int64), NAMES, pairs)
+    return Examples(texts, ClassLabels(np.array(labels, dtype=np.int64)), NAMES, pairs)
 
 
 def splits(train_part: Examples, held_back: Examples) -> Splits:
@@ -394,34 +395,38 @@ def test_killed_between_its_end_and_its_record_it_trains_no_further(
         assert steps[0] < 9 * -(-360 // 32), "it was stopped early"
 
 
-def labelled_as(task: str, problem_type: str, **more: Any) -> Examples:
-    labels = np.zeros((2, 2) if task == "question-answering" else 2, dtype=np.int64)
-    return Examples(("a", "b"), labels, NAMES, task=task, problem_type=problem_type, **more)
+ZEROS = np.zeros(2, dtype=np.int64)
+SPANS = Spans(np.zeros((2, 2), dtype=np.int64), (("x",), ("y",)))
+SETS = LabelSets(np.zeros((2, 2), dtype=np.int64))
+
+
+def labelled_as(task: str, targets: Labels) -> Examples:
+    return Examples(("a", "b"), targets, NAMES, task=task)
 
 
 @pytest.mark.parametrize(
-    ("task", "problem_type"),
+    ("task", "targets"),
     [
-        ("question-answering", "single_label_classification"),
-        ("text-classification", "multi_label_classification"),
-        ("text-classification", "regression"),
+        ("question-answering", SPANS),
+        ("text-classification", SETS),
+        ("text-classification", Scores(np.zeros(2))),
     ],
 )
 @pytest.mark.parametrize("settings", [{"label_smoothing": 0.1}, {"class_weights": "balanced"}])
 def test_what_only_the_loss_of_classes_knows_is_refused_elsewhere(
-    task: str, problem_type: str, settings: dict[str, Any]
+    task: str, targets: Labels, settings: dict[str, Any]
 ) -> None:
     chosen = TrainingSettings(**settings)
     with pytest.raises(UsageError, match=next(iter(settings))):
-        _check_loss(chosen, labelled_as(task, problem_type))
-    _check_loss(TrainingSettings(), labelled_as(task, problem_type))
-    for classes in ("text-classification", "token-classification"):
-        _check_loss(chosen, labelled_as(classes, "single_label_classification"))
+        _check_loss(chosen, labelled_as(task, targets))
+    _check_loss(TrainingSettings(), labelled_as(task, targets))
+    _check_loss(chosen, labelled_as("text-classification", ClassLabels(ZEROS)))
+    _check_loss(chosen, labelled_as("token-classification", WordLabels(ZEROS, ZEROS + 1)))
 
 
 def test_choices_are_learnt_as_choices_whatever_the_base_was_for(base: Path) -> None:
     rewrite(base, lambda weights: weights, problem_type="regression")
-    given = labelled_as("multiple-choice", "single_label_classification")
+    given = labelled_as("multiple-choice", Choices(np.zeros(2), ZEROS))
     model, _, _ = _load(
         str(base), "multiple-choice", ("score",), given.problem_type, TrainingSettings(), given
     )
@@ -430,7 +435,7 @@ def test_choices_are_learnt_as_choices_whatever_the_base_was_for(base: Path) -> 
 
 def test_other_answers_are_other_data() -> None:
     parts = [
-        labelled_as("question-answering", "single_label_classification", answers=answers)
+        labelled_as("question-answering", Spans(SPANS.values, answers))
         for answers in ((("x", "y"), ("z",)), (("x",), ("y", "z")), (("x", "w"), ("z",)))
     ]
     assert len({fingerprint([part]) for part in parts}) == 3
