@@ -25,6 +25,7 @@ from compress.system.progress import Progress, SilentProgress, fitting_progress
 
 if TYPE_CHECKING:
     import pandas as pd
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from benchmarks.report import Report, Row
     from compress.config.recipe import Recipe
@@ -221,7 +222,7 @@ class Result:
 
 
 def compress(
-    model: str | Path,
+    model: "str | Path | tuple[PreTrainedModel, PreTrainedTokenizerBase]",
     data: "Data",
     *,
     recipe: "Recipe | None" = None,
@@ -238,7 +239,8 @@ def compress(
     Every finished stage is kept in `out`; the same call resumes after the last one.
 
     Args:
-        model: Checkpoint folder, or id of the hub.
+        model: Checkpoint folder, id of the hub, or a loaded model with its tokenizer, which are
+            saved below `out`.
         data: Labelled text: a file or folder (csv, tsv, json, jsonl, parquet) or a data set's id of
             the hub; a `datasets.Dataset` or `DatasetDict`, a pandas DataFrame, or a dict of lists.
         recipe: What to do; None is the balanced preset.
@@ -261,7 +263,7 @@ def compress(
         from compress.pipeline.run import run
 
         result = run(
-            str(model),
+            _as_named(model, Path(out)),
             data,
             Path(out),
             recipe or Recipe(),
@@ -452,6 +454,21 @@ def tune(
 
         columns = NamedColumns(text_column, pair_column, label_column)
         return tune_artifact(Path(artifact), data, columns=columns, seed=seed, progress=shown)
+
+
+def _as_named(model: Any, out: Path) -> str:
+    """Return a model's path or id; one in memory is saved in a run's folder first."""
+    if not isinstance(model, tuple):
+        return str(model)
+    from compress.encoder.in_memory import saved_checkpoint
+    from compress.system.workspace import Workspace
+
+    if len(model) != 2:
+        raise UsageError(
+            f"a model in memory is a pair, not {len(model)} objects",
+            hint="pass (model, tokenizer)",
+        )
+    return str(saved_checkpoint(*model, Workspace(out).models))
 
 
 @contextmanager

@@ -79,6 +79,11 @@ class Workspace:
         """The run's log."""
         return self.out / "run.log"
 
+    @property
+    def models(self) -> Path:
+        """Where models that were given in memory are saved."""
+        return self._private / "models"
+
     def member(self, key: str) -> Path:
         """Return the folder of an exported member."""
         return self._private / "members" / key

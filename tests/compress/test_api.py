@@ -11,7 +11,17 @@ import pandas as pd
 import pytest
 
 import compress as package
-from compress import BudgetError, DataError, Recipe, Result, UsageError, benchmark, compress, train
+from compress import (
+    BudgetError,
+    DataError,
+    ModelError,
+    Recipe,
+    Result,
+    UsageError,
+    benchmark,
+    compress,
+    train,
+)
 from compress.training.settings import TrainingSettings
 
 State = Callable[[], dict[str, Any]]
@@ -171,4 +181,33 @@ def test_an_error_leaves_the_process_as_it_was(
     with pytest.raises(DataError):
         call(model, {"text": ["a", "b"], "label": ["better", "worse"]}, out=tmp_path / "out")
     assert process_state() == before
+    assert not (tmp_path / "out").exists()
+
+
+# --- a model in memory ---
+
+
+def test_a_loaded_model_is_saved_once_and_by_its_weights(task: Any, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from compress.encoder.in_memory import saved_checkpoint
+
+    model = AutoModelForSequenceClassification.from_pretrained(task.model)
+    tokenizer = AutoTokenizer.from_pretrained(task.model)
+    folder = saved_checkpoint(model, tokenizer, tmp_path)
+    assert folder.name == "opinion-bert"
+    weights = (folder / "model.safetensors").stat()
+    assert saved_checkpoint(model, tokenizer, tmp_path) == folder
+    assert (folder / "model.safetensors").stat().st_mtime_ns == weights.st_mtime_ns
+    with torch.no_grad():
+        model.classifier.bias += 1
+    assert saved_checkpoint(model, tokenizer, tmp_path) != folder
+
+
+def test_a_pair_is_a_model_and_its_tokenizer(task: Any, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model of transformers"):
+        compress(("model", "tokenizer"), task.data, out=tmp_path / "out", progress=False)
+    with pytest.raises(UsageError, match="a pair, not 1"):
+        compress(("model",), task.data, out=tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
