@@ -29,6 +29,7 @@ State = Callable[[], dict[str, Any]]
 QUICK = {
     "stages": ("quantize",),
     "speedups": (),
+    "quantize": {"alternatives": False},  # one member: which scheme wins is chance
     "without_rivals": ("onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-int8"),
     "every_runtime": False,
     "throughput": False,
