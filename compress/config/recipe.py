@@ -19,8 +19,10 @@ from pydantic_core import PydanticKnownError
 
 from compress.config.loading import Settings, merged, read_settings, validated
 from compress.errors import RecipeError
+from export.stock import StockName
 
 __all__ = [
+    "BenchmarkSettings",
     "Effort",
     "Recipe",
     "load_recipe",
@@ -44,6 +46,33 @@ def _known_stage(name: str) -> str:
         expected = " or ".join(f"'{each}'" for each in known)
         raise PydanticKnownError("literal_error", {"expected": expected})
     return name
+
+
+class BenchmarkSettings(Settings):
+    """Settings of what is measured: to choose a member, and for the table."""
+
+    rounds: int = Field(
+        12, ge=2, description="interleaved rounds of the table; at most 6 to choose a member"
+    )
+    sentences: int = Field(
+        25, ge=1, description="texts timed in each round; at most 20 to choose a member"
+    )
+    cold_starts: int = Field(
+        1, ge=0, description="fresh processes that the time to the first answer is measured on"
+    )
+    throughput: bool = Field(True, description="measure samples a second in batches as well")
+    runtimes: tuple[str, ...] | None = Field(
+        None, description="runtimes that compete, such as [openvino]; by default all installed"
+    )
+    every_runtime: bool = Field(
+        True, description="show the recommended member on every runtime, not only on its own"
+    )
+    baselines: tuple[StockName, ...] | None = Field(
+        None, description="stock exports to compare with, such as [onnx-int8]; by default all"
+    )
+    latency_table_seconds: float = Field(
+        75.0, gt=0, description="time that the latency table is measured for, once a machine"
+    )
 
 
 StageName = Annotated[str, AfterValidator(_known_stage)]
@@ -107,14 +136,7 @@ class Recipe(Settings):
         None, ge=8, description="tokens kept of a text; by default the tokenizer's own, up to 512"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads; by default all cores")
-    benchmark_rounds: int = Field(12, ge=2, description="interleaved rounds of the final table")
-    without_rivals: tuple[str, ...] = Field(
-        (), description="stock exports to leave out of the table, such as openvino-int8"
-    )
-    every_runtime: bool = Field(
-        True, description="show the recommended member on every runtime, not only on its own"
-    )
-    throughput: bool = Field(True, description="measure samples a second in batches as well")
+    benchmark: BenchmarkSettings = BenchmarkSettings()
 
     @property
     def budget(self) -> float | None:
@@ -207,11 +229,13 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "speedups": (),
         "prune": {"heads": 0.25, "neurons": 0.33, "steps": 1, "importance_texts": 512},
         "quantize": {"alternatives": False, "calibration_texts": 64},
-        "benchmark_rounds": 8,
-        # The table names the fastest of the stock exports; the others take a minute to make.
-        "without_rivals": ("onnx-fp32", "openvino-fp32", "openvino-int8"),
-        "every_runtime": False,
-        "throughput": False,
+        "benchmark": {
+            "rounds": 8,
+            "throughput": False,
+            "every_runtime": False,
+            # The fastest of the stock exports; the others take a minute to make.
+            "baselines": ("onnx-int8",),
+        },
     },
     "balanced": {"stages": ("prune", "distill", "quantize")},
     "best": {

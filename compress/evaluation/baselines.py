@@ -34,7 +34,7 @@ class StockExports:
         workspace: Where the exports are kept.
         key: Digest of what they depend on.
         calibration: Model inputs, each (B, T), for static quantization.
-        without: Names in `STOCK_EXPORTS` to leave out.
+        names: Those of `STOCK_EXPORTS` to make; None is all.
     """
 
     def __init__(
@@ -44,11 +44,13 @@ class StockExports:
         key: str,
         calibration: Sequence[dict[str, NDArray[np.int64]]],
         *,
-        without: Sequence[str] = (),
+        names: Sequence[StockName] | None = None,
     ) -> None:
         self._checkpoint, self._calibration = checkpoint, calibration
         self._targets: dict[StockName, Path] = {
-            name: workspace.stock(name, key) for name in STOCK_EXPORTS if name not in without
+            name: workspace.stock(name, key)
+            for name in STOCK_EXPORTS
+            if names is None or name in names
         }
         self._missing = {n: folder for n, folder in self._targets.items() if not folder.is_dir()}
         self._stderr = workspace.scratch / "stock-exports.stderr"

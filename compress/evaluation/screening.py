@@ -1,7 +1,7 @@
 """Which runtimes are fast enough on this machine for their files to be judged one by one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,46 @@ import numpy as np
 import runtimes
 from benchmarks.examples import Examples
 from benchmarks.latency import sample_rounds
+from compress.errors import DeviceUnavailableError, UsageError
 from compress.system.progress import Progress
 from runtimes.errors import EdgepressError
+from runtimes.registry import artifact_runtimes, get_runtime
 from runtimes.tuning import time_turn
 
-__all__ = ["contenders"]
+__all__ = ["TimeTexts", "competing_runtimes", "contenders"]
+
+TimeTexts = Callable[[Path, str, Sequence[Any], int | None], float]
+"""(folder, runtime, texts, threads) -> median milliseconds, infinite where it cannot run."""
 
 # Times the fastest runtime's latency up to which another one is looked at. Runtimes change places
 # by some percent from one model and quantization scheme to the next, not by a third.
 _MARGIN = 1.33
 _ROUNDS, _SENTENCES = 2, 20
+
+
+def competing_runtimes(wanted: Sequence[str] | None = None) -> list[str]:
+    """Runtimes of artifacts that this machine has, on its CPU.
+
+    Args:
+        wanted: Only these; None is all that are installed.
+
+    Raises:
+        UsageError: Artifacts have no file for a wanted runtime.
+        DeviceUnavailableError: A wanted runtime is not installed.
+    """
+    known, found = artifact_runtimes(), []
+    for name in known if wanted is None else wanted:
+        if name not in known:
+            raise UsageError(
+                f"benchmark.runtimes: {name!r} does not run artifacts",
+                hint=f"there are: {', '.join(known)}",
+            )
+        device = next(each for each in get_runtime(name).devices() if each.device == "cpu")
+        if device.available:
+            found.append(name)
+        elif wanted is not None:
+            raise DeviceUnavailableError(f"{name}: {device.detail}", hint=device.hint)
+    return found
 
 
 def contenders(
@@ -31,6 +61,7 @@ def contenders(
     threads: int | None,
     seed: int,
     progress: Progress,
+    time_texts: TimeTexts | None = None,
 ) -> tuple[list[str], tuple[str, ...]]:
     """Runtimes that may win, judged by the smallest and the largest model.
 
@@ -44,6 +75,8 @@ def contenders(
         threads: CPU threads; None is the library's default.
         seed: Of the draw.
         progress: Told of each turn.
+        time_texts: Times a folder's file for a runtime on texts, with so many threads; by default
+            the artifact is loaded and asked.
 
     Returns:
         The runtimes of `names` that take at most 1.33 times as long as the fastest with any of
@@ -59,7 +92,7 @@ def contenders(
     with progress.track("comparing runtimes", len(turns)) as task:
         for draw, folder, name in turns:
             texts = [inputs[index] for index in draw]
-            median = _turn(folder, name, texts, threads)
+            median = (time_texts or _turn)(folder, name, texts, threads)
             medians.setdefault((folder, name), []).append(median)
             task.advance()
     ms = {key: float(np.median(rounds)) for key, rounds in medians.items()}

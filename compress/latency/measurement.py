@@ -29,6 +29,8 @@ __all__ = [
 
 _log = logging.getLogger("edgepress")
 
+TABLE_SECONDS = 75.0  # enough for a table to keep
+
 _FORMAT = 2  # of a cached table, of the way it is measured, and of the graph
 _MIXED_SHAPES = 56
 # Fields of the configuration that latency depends on; the rest is weights, names and training.
@@ -55,7 +57,7 @@ def measure_latency_table(
     *,
     plan: QuantizationPlan | None,
     threads: int | None,
-    seconds: float = 75.0,
+    seconds: float = TABLE_SECONDS,
     seed: int = 0,
     progress: Progress,
     measure: MeasureShapes = measure_shapes,
@@ -97,17 +99,19 @@ def cached_latency_table(
     *,
     plan: QuantizationPlan | None,
     threads: int | None,
-    seconds: float = 75.0,
+    seconds: float = TABLE_SECONDS,
     seed: int = 0,
     progress: Progress,
     measure: MeasureShapes = measure_shapes,
 ) -> LatencyTable:
     """`measure_latency_table`, kept in `folder` by sizes, lengths, plan, threads and machine.
 
+    A table that was measured in less than the usual time is kept apart from the others.
+
     A file that cannot be read, or is no table, is measured and written again. A folder that
     cannot be written to costs the cache and nothing else.
     """
-    path = folder / f"{_key(config, lengths, plan, threads)}.json"
+    path = folder / f"{_key(config, lengths, plan, threads, seconds)}.json"
     try:
         return LatencyTable.from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -189,6 +193,7 @@ def _key(
     lengths: Sequence[int],
     plan: QuantizationPlan | None,
     threads: int | None,
+    seconds: float,
 ) -> str:
     environment = describe_environment()
     return digest(
@@ -202,4 +207,6 @@ def _key(
         threads,
         environment["cpu"],
         environment["libraries"].get("onnxruntime"),
+        # A quick measurement is not taken for a proper one.
+        *((seconds,) if seconds < TABLE_SECONDS else ()),
     )

@@ -14,7 +14,7 @@ from compress.evaluation.benchmark import (
     reference_subject,
     run_benchmark,
 )
-from compress.evaluation.screening import contenders
+from compress.evaluation.screening import competing_runtimes, contenders
 from compress.pipeline.inputs import Family, Job
 from compress.pipeline.publish import publish
 from compress.search.members import Candidate, Member, Staged, export_member
@@ -23,13 +23,6 @@ from compress.search.selection import Choice, choose, probable_drop
 __all__ = ["Result", "conclude"]
 
 _log = logging.getLogger("edgepress")
-
-# Enough to rank members whose speed differs by some percent; the final table takes more.
-_SELECTION = LatencySettings(
-    rounds=6, sentences=20, seconds=60.0, min_rounds=3, throughput_inputs=0
-)
-_SENTENCES = 25
-_COLD_STARTS = 1
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,7 @@ def _select(job: Job, family: Family, reference: Subject) -> _Decision:
     """Choose among the members as the recipe quantizes them."""
     runtimes, decisions = contenders(
         list(dict.fromkeys((family.members[0].artifact, family.members[-1].artifact))),
-        _runtimes_present(),
+        competing_runtimes(job.recipe.benchmark.runtimes),
         job.splits.selection,
         threads=job.recipe.threads,
         seed=job.recipe.seed,
@@ -220,10 +213,19 @@ def _exported(job: Job, family: Family, staged: Staged, *, only: str | None = No
 
 
 def _choose(job: Job, reference: Subject, candidates: Sequence[Candidate]) -> Choice:
+    settings = job.recipe.benchmark
+    # Enough to rank members whose speed differs by some percent; the final table takes more.
+    rounds = min(6, settings.rounds)
     report = run_benchmark(
         [reference, *(candidate.subject(job.recipe.threads) for candidate in candidates)],
         job.splits.selection,
-        _SELECTION,
+        LatencySettings(
+            rounds=rounds,
+            sentences=min(20, settings.sentences),
+            seconds=60.0,
+            min_rounds=min(3, rounds),
+            throughput_inputs=0,
+        ),
         seed=job.recipe.seed,
         progress=job.progress,
         title="choosing",
@@ -244,6 +246,7 @@ def _measured(job: Job, family: Family, reference: Subject, decision: _Decision)
     Of the family, every member is shown on the runtime of the recommended row, and the
     recommended one on every runtime, if the recipe has the time for it.
     """
+    settings = job.recipe.benchmark
     chosen, threads = decision.chosen, job.recipe.threads
     runtime = decision.runtimes[0] if chosen is None else chosen.runtime
     shown = [
@@ -251,9 +254,9 @@ def _measured(job: Job, family: Family, reference: Subject, decision: _Decision)
         for candidate in decision.candidates
         if candidate.runtime == runtime
     ]
-    if chosen is not None and job.recipe.every_runtime:
+    if chosen is not None and settings.every_runtime:
         member = chosen.member
-        elsewhere = [name for name in _runtimes_present() if name != runtime]
+        elsewhere = [name for name in competing_runtimes(settings.runtimes) if name != runtime]
         shown += [Candidate(member, name).subject(threads) for name in elsewhere]
         if member.checkpoint is not None:
             shown.append(
@@ -270,11 +273,11 @@ def _measured(job: Job, family: Family, reference: Subject, decision: _Decision)
         [reference, *family.rivals, *shown],
         job.splits.report,
         LatencySettings(
-            rounds=job.recipe.benchmark_rounds,
-            sentences=_SENTENCES,
+            rounds=settings.rounds,
+            sentences=settings.sentences,
             seconds=240.0,
-            throughput_inputs=512 if job.recipe.throughput else 0,
-            cold_starts=_COLD_STARTS,
+            throughput_inputs=512 if settings.throughput else 0,
+            cold_starts=settings.cold_starts,
         ),
         cold=[REFERENCE, *([] if chosen is None else [chosen.row_id])],
         seed=job.recipe.seed,
@@ -285,11 +288,3 @@ def _measured(job: Job, family: Family, reference: Subject, decision: _Decision)
 
 def _chosen(choice: Choice, candidates: Iterable[Candidate]) -> Candidate | None:
     return next((one for one in candidates if one.row_id == choice.row_id), None)
-
-
-def _runtimes_present() -> list[str]:
-    """Return the runtimes of artifacts that this machine has, the preferred one first."""
-    from runtimes.registry import artifact_runtimes, devices
-
-    found = [device.runtime for device in devices() if device.available and device.device == "cpu"]
-    return [name for name in artifact_runtimes() if name in found]

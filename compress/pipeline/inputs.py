@@ -69,7 +69,7 @@ class Job:
             self.workspace,
             digest(self.model_key, self.splits.fingerprint, count),
             [tokenizer.encode([text]) for text in sample(self.splits.train, count)],
-            without=self.recipe.without_rivals,
+            names=self.recipe.benchmark.baselines,
         )
 
 

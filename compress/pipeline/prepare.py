@@ -133,6 +133,7 @@ def _measured_table(job: Job, encoder: "Encoder", context: "Context") -> "Latenc
         lengths.tolist(),
         plan=planned_quantization(job.recipe),
         threads=job.recipe.threads,
+        seconds=job.recipe.benchmark.latency_table_seconds,
         progress=job.progress,
     )
     _log.info("latency table: %s", table.to_json())

@@ -11,6 +11,7 @@ from compress.config.recipe import Recipe, render_recipe
 from compress.data import Data, describe, load_unlabelled
 from compress.data.columns import NamedColumns
 from compress.data.splitting import fingerprint
+from compress.evaluation.screening import competing_runtimes
 from compress.pipeline.finalize import Result, conclude
 from compress.pipeline.inputs import Family, Job
 from compress.pipeline.prepare import (
@@ -81,6 +82,7 @@ def run(
         more = load_unlabelled(
             unlabelled, splits, text_column=columns.text, pair_column=columns.pair
         )
+    competing_runtimes(recipe.benchmark.runtimes)
     checkpoint = local_checkpoint(model)
     # torch: not before the input is known to be good
     from compress.system.distributed import is_main, on_main

@@ -6,7 +6,7 @@
         run.json             format of what is here; the folder marks OUT as a run's
         encoders/KEY/        an encoder after a stage: weights, tokenizer, lineage
         members/KEY/         an exported artifact
-        stock/NAME-KEY/      a rival's export
+        stock/NAME-KEY/      a stock export
 
 A KEY is the SHA-256 of everything that decides the content (input, settings, data, seed, version);
 a folder that exists is complete, because it is renamed into place last.

@@ -30,10 +30,7 @@ QUICK = {
     "stages": ("quantize",),
     "speedups": (),
     "quantize": {"alternatives": False},  # one member: which scheme wins is chance
-    "without_rivals": ("onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-int8"),
-    "every_runtime": False,
-    "throughput": False,
-    "benchmark_rounds": 2,
+    "benchmark": {"baselines": (), "every_runtime": False, "throughput": False, "rounds": 2},
     "threads": 1,
     "max_drop": 9.0,
 }

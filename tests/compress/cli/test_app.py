@@ -192,6 +192,9 @@ RUNS: dict[str, tuple[Case, int, list[str]]] = {
     "layers of a student whose speed-ups choose them": (
         options("distill.layers=2"), 2, ["distill.layers=2", "add speedups=[]"],
     ),
+    "a runtime that artifacts have no file for": (
+        options("benchmark.runtimes=[tflite]"), 2, ["'tflite' does not run artifacts", "openvino"],
+    ),
     "a linear layer that does not exist": (
         options("quantize.float_layers=[layers.7.x]"),
         2, ["'layers.7.x'", "layers.0.attention.qkv"],

@@ -13,6 +13,7 @@ from benchmarks.child import module_command
 from compress.evaluation.baselines import StockExports
 from compress.system.progress import SilentProgress
 from compress.system.workspace import Workspace
+from export.stock import StockName
 
 SLOW_CHILD = "import sys, time; sys.stdin.readline(); time.sleep(600)"
 
@@ -24,8 +25,8 @@ def workspace(tmp_path: Path) -> Workspace:
     return workspace
 
 
-def exports(workspace: Workspace, checkpoint: Path, *, without: tuple[str, ...]) -> StockExports:
-    return StockExports(checkpoint, workspace, "key", [], without=without)
+def exports(workspace: Workspace, checkpoint: Path, *names: StockName) -> StockExports:
+    return StockExports(checkpoint, workspace, "key", [], names=names or None)
 
 
 def command(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
@@ -39,9 +40,8 @@ def test_what_is_there_is_not_made_again(
 ) -> None:
     command(monkeypatch, "raise SystemExit('this was done already')")
     workspace.stock("onnx-int8", "key").mkdir(parents=True)
-    others = ("onnx-fp32", "openvino-fp32", "openvino-int8")
-    with exports(workspace, tmp_path, without=others) as rivals:
-        subjects = rivals.subjects(2, SilentProgress())
+    with exports(workspace, tmp_path, "onnx-int8") as baselines:
+        subjects = baselines.subjects(2, SilentProgress())
     assert [(s.id, s.runtime, s.precision, s.threads) for s in subjects] == [
         ("stock-onnx-int8", "onnxruntime", "int8", 2)
     ]
@@ -53,9 +53,9 @@ def test_one_that_cannot_be_made_is_left_out(
     """The real process, asked for a checkpoint that does not exist."""
     with (
         caplog.at_level(logging.WARNING, "edgepress"),
-        exports(workspace, tmp_path / "nothing", without=("onnx-int8", "openvino-int8")) as rivals,
+        exports(workspace, tmp_path / "nothing", "onnx-fp32", "openvino-fp32") as baselines,
     ):
-        assert rivals.subjects(None, SilentProgress()) == []
+        assert baselines.subjects(None, SilentProgress()) == []
     assert "stock export onnx-fp32 left out: transformers.exporters cannot make" in caplog.text
     assert "stock export openvino-fp32 left out" in caplog.text
 
@@ -66,18 +66,18 @@ def test_a_process_that_dies_takes_only_its_exports_along(
     command(monkeypatch, "raise SystemExit('out of everything')")
     with (
         caplog.at_level(logging.WARNING, "edgepress"),
-        exports(workspace, tmp_path, without=("onnx-int8",)) as rivals,
+        exports(workspace, tmp_path) as baselines,
     ):
-        assert rivals.subjects(None, SilentProgress()) == []
-    assert caplog.text.count("the process that makes it died: out of everything") == 3
+        assert baselines.subjects(None, SilentProgress()) == []
+    assert caplog.text.count("the process that makes it died: out of everything") == 4
 
 
 def test_leaving_ends_the_process(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command(monkeypatch, SLOW_CHILD)
-    with exports(workspace, tmp_path, without=()) as rivals:
-        process = rivals._process
+    with exports(workspace, tmp_path) as baselines:
+        process = baselines._process
         assert process is not None
         assert process.poll() is None
     assert process.returncode not in (None, 0)

@@ -1,6 +1,7 @@
 """Which runtimes are judged, by the latency of the largest and the smallest model."""
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 
 from benchmarks.examples import Examples
 from benchmarks.labels import ClassLabels
-from compress.evaluation import screening as module
-from compress.evaluation.screening import contenders
+from compress.errors import DeviceUnavailableError, UsageError
+from compress.evaluation.screening import competing_runtimes, contenders
 from compress.system.progress import SilentProgress
 
 LARGE, SMALL = Path("large"), Path("small")
@@ -21,10 +22,15 @@ EXAMPLES = Examples(
 )
 
 
-def looked_at(monkeypatch: pytest.MonkeyPatch, ms: dict[tuple[Path, str], float]):
-    monkeypatch.setattr(module, "_turn", lambda folder, name, *_: ms[folder, name])
+def looked_at(ms: dict[tuple[Path, str], float]) -> tuple[list[str], tuple[str, ...]]:
     return contenders(
-        [LARGE, SMALL], NAMES, EXAMPLES, threads=None, seed=0, progress=SilentProgress()
+        [LARGE, SMALL],
+        NAMES,
+        EXAMPLES,
+        threads=None,
+        seed=0,
+        progress=SilentProgress(),
+        time_texts=lambda folder, name, *_: ms[folder, name],
     )
 
 
@@ -36,8 +42,8 @@ def timings(large: tuple[float, float], small: tuple[float, float]):
     }
 
 
-def test_a_runtime_that_is_far_slower_with_all_models_is_left_out_with_the_figures(monkeypatch):
-    names, reasons = looked_at(monkeypatch, timings((3.6, 6.0), (0.9, 2.3)))
+def test_a_runtime_that_is_far_slower_with_all_models_is_left_out_with_the_figures():
+    names, reasons = looked_at(timings((3.6, 6.0), (0.9, 2.3)))
 
     assert names == ["onnxruntime"]
     assert len(reasons) == 1
@@ -52,8 +58,8 @@ def test_a_runtime_that_is_far_slower_with_all_models_is_left_out_with_the_figur
         timings((3.6, math.inf), (0.9, math.inf)),  # fails: the benchmark says why
     ],
 )
-def test_a_runtime_that_may_win_or_cannot_be_timed_stays(monkeypatch, ms):
-    assert looked_at(monkeypatch, ms) == (NAMES, ())
+def test_a_runtime_that_may_win_or_cannot_be_timed_stays(ms):
+    assert looked_at(ms) == (NAMES, ())
 
 
 def test_nothing_is_timed_where_there_is_no_choice():
@@ -62,3 +68,17 @@ def test_nothing_is_timed_where_there_is_no_choice():
     )
 
     assert (names, reasons) == (["openvino"], ())
+
+
+def test_runtimes_that_are_named_compete_and_no_others() -> None:
+    assert competing_runtimes() == NAMES
+    assert competing_runtimes(["openvino"]) == ["openvino"]
+    with pytest.raises(UsageError, match="'pytorch' does not run artifacts"):
+        competing_runtimes(["pytorch"])
+
+
+def test_a_named_runtime_that_is_absent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert competing_runtimes() == ["onnxruntime"]
+    with pytest.raises(DeviceUnavailableError, match="openvino"):
+        competing_runtimes(["openvino"])

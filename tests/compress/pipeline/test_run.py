@@ -8,8 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ import yaml
 from benchmarks.report import Report, load_report
 from compress.cli.app import main
 from compress.config.recipe import load_recipe
-from compress.latency import measurement as latency_measurement
 from compress.pipeline import finalize as conclusion
 from compress.pipeline import prepare as preparation
 from compress.pipeline import run as pipeline
@@ -42,24 +40,12 @@ QUICK = [
     "quantize.alternatives=false",
     "stages=[distill, prune, quantize]",
     "speedups=[]",
-    "benchmark_rounds=2",
+    # Fewer processes and rounds; nothing is faked.
+    "benchmark.rounds=2",
+    "benchmark.sentences=5",
+    "benchmark.baselines=[onnx-fp32]",
     "threads=1",
 ]
-
-
-@contextlib.contextmanager
-def lightly(monkeypatch: pytest.MonkeyPatch, *, runtimes: tuple[str, ...]) -> Iterator[None]:
-    """Fewer processes and rounds: one rival, the named runtimes. Nothing is faked."""
-    from compress.evaluation import baselines as rivals
-
-    one = {name: value for name, value in rivals.STOCK_EXPORTS.items() if name == "onnx-fp32"}
-    selection = replace(conclusion._SELECTION, rounds=2, min_rounds=2, sentences=5)
-    with monkeypatch.context() as patch:
-        patch.setattr(rivals, "STOCK_EXPORTS", one)
-        patch.setattr(conclusion, "_SELECTION", selection)
-        patch.setattr(conclusion, "_SENTENCES", 5)
-        patch.setattr(conclusion, "_runtimes_present", lambda: list(runtimes))
-        yield
 
 
 @dataclass(frozen=True)
@@ -86,8 +72,6 @@ def done(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Done:
     arguments += [*QUICK, "--seed", "1"]
     streams = io.StringIO(), io.StringIO()
     with (
-        pytest.MonkeyPatch.context() as patch,
-        lightly(patch, runtimes=("onnxruntime", "openvino")),
         contextlib.redirect_stdout(streams[0]),
         contextlib.redirect_stderr(streams[1]),
     ):
@@ -234,8 +218,7 @@ def test_a_rerun_resumes_and_a_budget_that_nothing_meets_exits_4(
     monkeypatch.setattr("compress.evaluation.baselines.module_command", never)
     monkeypatch.setattr(conclusion, "choose", lambda *_, **__: Choice(None, ("None is good.",)))
     (copy / "artifact" / "manifest.json").write_text("damaged meanwhile")
-    with lightly(monkeypatch, runtimes=("onnxruntime", "openvino")):
-        assert main(done.again(copy)) == 4
+    assert main(done.again(copy)) == 4
     captured = capfd.readouterr()
     assert "error: no candidate stays within 9 points; the report is in" in captured.err
     assert "--max-drop" in captured.err
@@ -263,8 +246,7 @@ def test_ctrl_c_anywhere_leaves_the_earlier_result(
 
     where = {"load_splits": preparation, "export_member": pipeline}.get(place, conclusion)
     monkeypatch.setattr(where, place, stop)
-    with lightly(monkeypatch, runtimes=("onnxruntime", "openvino")):
-        assert main(done.again(copy)) == 130
+    assert main(done.again(copy)) == 130
     assert "the same command goes on from the last finished stage" in capfd.readouterr().err
     verify(copy / "artifact", read_manifest(copy / "artifact"))
     assert (copy / "report.json").read_bytes() == (done.out / "report.json").read_bytes()
@@ -339,8 +321,7 @@ def test_killed_in_the_middle_of_a_stage_it_goes_on(
     assert not (out / "report.json").exists()
     if name == "SIGINT":
         return  # what is left is the same; once is enough to finish it
-    with lightly(monkeypatch, runtimes=("onnxruntime", "openvino")):
-        assert main(arguments) == 0
+    assert main(arguments) == 0
     assert log(out).count("stage prune starts") == 1
     assert "stage prune: resumed" in log(out)
     assert "stage distill: {" in log(out)
@@ -349,7 +330,7 @@ def test_killed_in_the_middle_of_a_stage_it_goes_on(
 
 
 def test_a_family_without_importer_is_exported_as_it_is(
-    task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+    task: Any, tmp_path: Path, capfd: Any
 ) -> None:
     import torch
     from transformers import RemBertConfig, RemBertForSequenceClassification
@@ -374,8 +355,7 @@ def test_a_family_without_importer_is_exported_as_it_is(
     RemBertForSequenceClassification(config).save_pretrained(model)
     out = tmp_path / "out"
     arguments = [str(model), "--data", str(task.data), "--out", str(out), "--max-drop", "50"]
-    with lightly(monkeypatch, runtimes=("onnxruntime",)):
-        assert main([*arguments, *QUICK]) == 0
+    assert main([*arguments, *QUICK, "benchmark.runtimes=[onnxruntime]"]) == 0
     captured = capfd.readouterr()
     remark = "no importer for architecture 'rembert'"
     assert remark in " ".join((captured.out + captured.err).split())
@@ -401,8 +381,7 @@ def test_a_reference_that_cannot_run_is_the_error(
         return opened(self)
 
     monkeypatch.setattr(Worker, "open", fail)
-    with lightly(monkeypatch, runtimes=("onnxruntime",)):
-        assert main(done.again(copy)) == 1
+    assert main(done.again(copy, "benchmark.runtimes=[onnxruntime]")) == 1
     assert "the reference opinion-bert (original) cannot be measured" in capfd.readouterr().err
     verify(copy / "artifact", read_manifest(copy / "artifact"))
 
@@ -410,14 +389,7 @@ def test_a_reference_that_cannot_run_is_the_error(
 def test_a_family_by_latency_with_unlabelled_text_and_other_schemes(
     task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
-    measured_in_earnest = latency_measurement.cached_latency_table
-    monkeypatch.setattr(
-        latency_measurement,
-        "cached_latency_table",
-        lambda _, *rest, **options: measured_in_earnest(
-            tmp_path / "tables", *rest, **{**options, "seconds": 1.0}
-        ),
-    )
+    monkeypatch.setenv("EDGEPRESS_CACHE", str(tmp_path / "cache"))
     more = tmp_path / "more.txt"
     more.write_text("the cast is lovely\nvery dull and poor\n", encoding="utf-8")
     out = tmp_path / "out"
@@ -425,10 +397,9 @@ def test_a_family_by_latency_with_unlabelled_text_and_other_schemes(
     arguments += ["--unlabelled", str(more), *QUICK, "stages=[prune, distill, quantize]"]
     # nothing of this architecture is a thousand times as fast
     arguments += ["speedups=[1.05, 1000]", "distill.layers=null", "distill.enough=0"]
-    arguments += ["quantize.alternatives=true"]
-    with lightly(monkeypatch, runtimes=("onnxruntime", "openvino")):
-        assert main(arguments) == 0
-    assert len(list((tmp_path / "tables").iterdir())) == 1
+    arguments += ["quantize.alternatives=true", "benchmark.latency_table_seconds=1"]
+    assert main(arguments) == 0
+    assert len(list((tmp_path / "cache" / "latency").iterdir())) == 1
     report = json.loads((out / "report.json").read_text())
     names = [entry["name"] for entry in report["family"]]
     assert names[:2] == ["full", "x1.05"]

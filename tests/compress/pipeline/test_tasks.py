@@ -1,7 +1,6 @@
 """Every task goes the whole way: trained, compressed, deployed, answering as PyTorch does."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +15,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
-def _lightly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """One rival and few rounds; nothing is faked."""
-    from compress.evaluation import baselines as rivals
-    from compress.latency import measurement as latency_measurement
-    from compress.pipeline import finalize as conclusion
-
-    measured_in_earnest = latency_measurement.cached_latency_table
-    monkeypatch.setattr(
-        latency_measurement,
-        "cached_latency_table",
-        lambda _, *rest, **options: measured_in_earnest(
-            tmp_path / "tables", *rest, **{**options, "seconds": 1.0}
-        ),
-    )
-    one = {name: value for name, value in rivals.STOCK_EXPORTS.items() if name == "onnx-fp32"}
-    selection = replace(conclusion._SELECTION, rounds=2, min_rounds=2, sentences=5)
-    monkeypatch.setattr(rivals, "STOCK_EXPORTS", one)
-    monkeypatch.setattr(conclusion, "_SELECTION", selection)
-    monkeypatch.setattr(conclusion, "_SENTENCES", 5)
-    monkeypatch.setattr(conclusion, "_COLD_STARTS", 0)
-    monkeypatch.setattr(conclusion, "_runtimes_present", lambda: ["onnxruntime"])
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EDGEPRESS_CACHE", str(tmp_path / "cache"))
 
 
 QUICK = [
@@ -51,9 +31,15 @@ QUICK = [
     "speedups=[1.1]",
     "beyond=false",
     "quantize.alternatives=false",
-    "every_runtime=false",
-    "throughput=false",
-    "benchmark_rounds=2",
+    # One stock export and few rounds; nothing is faked.
+    "benchmark.rounds=2",
+    "benchmark.sentences=5",
+    "benchmark.cold_starts=0",
+    "benchmark.throughput=false",
+    "benchmark.runtimes=[onnxruntime]",
+    "benchmark.every_runtime=false",
+    "benchmark.baselines=[onnx-fp32]",
+    "benchmark.latency_table_seconds=1",
     "threads=1",
 ]
 FILLERS = ("a", "the", "film", "plot", "was", "very", "and", "its")

@@ -95,8 +95,8 @@ def test_two_processes_train_and_distil(task: Any, tmp_path: Path) -> None:
         *("--effort", "fast"),
         *("distill.epochs=2", "distill.augment=1", "distill.learning_rate=1e-3"),
         *("distill.enough=0", "quantize.alternatives=false"),
-        *("speedups=[]", "distill.layers=2", "benchmark_rounds=2", "threads=1", "throughput=false"),
-        *("stages=[distill, quantize]", "every_runtime=false"),
+        *("speedups=[]", "distill.layers=2", "benchmark.rounds=2", "threads=1"),
+        *("stages=[distill, quantize]",),
     )
     assert done.returncode == 0, done.stderr
     report = json.loads((out / "report.json").read_text())
