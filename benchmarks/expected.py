@@ -57,6 +57,8 @@ def expected_drop(
     reference_logits: NDArray[np.float32],
     logits: NDArray[np.float32],
     labels: NDArray[np.int64],
+    *,
+    most_classes: int = _MOST_CLASSES,
 ) -> ExpectedDrop:
     """Estimate the drop of a single-label classifier against its reference.
 
@@ -65,6 +67,7 @@ def expected_drop(
             does not have.
         logits: (N, C) those of the model in question, for the same texts.
         labels: (N,) true class indices.
+        most_classes: Of more classes, each model's likeliest and the true one are looked at.
 
     Returns:
         The estimate; its standard error is the delta method's, the uncertainty of a and b included.
@@ -78,8 +81,10 @@ def expected_drop(
             f"needs (N, C) logits twice and (N,) labels, got {shape}, {logits.shape}, "
             f"{labels.shape}"
         )
-    if shape[1] > _MOST_CLASSES:
-        reference_logits, logits, labels = _likeliest(reference_logits, logits, labels)
+    if shape[1] > most_classes:
+        reference_logits, logits, labels = _likeliest(
+            reference_logits, logits, labels, (most_classes - 1) // 2
+        )
     possible = ~(reference_logits < _NO_CLASS)
     features = np.stack(
         [_standardised(reference_logits, possible), _standardised(logits, possible)], axis=-1
@@ -106,10 +111,10 @@ def _likeliest(
     reference_logits: NDArray[np.float32],
     logits: NDArray[np.float32],
     labels: NDArray[np.int64],
+    most: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
     """(N, K) logits of the classes that matter, the rest having next to no chance, and (N,) labels
     among them; a class that is there twice is no class the second time."""
-    most = (_MOST_CLASSES - 1) // 2
     columns = np.empty((len(labels), 1 + 2 * most), dtype=np.int64)
     for row, label in enumerate(labels):
         tops = (np.argpartition(own[row], -most)[-most:] for own in (reference_logits, logits))
