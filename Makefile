@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check format docs clean
+.PHONY: demo test test-fast check format docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/compress demo
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# The inner loop: without what takes more than ten seconds.
+test-fast: $(INSTALLED)
+	$(BIN)/python -m pytest -m "not slow"
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

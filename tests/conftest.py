@@ -12,8 +12,16 @@ import pytest
 # Tests never ask the network: what is not on this machine is an error, and a quick one.
 os.environ["HF_HUB_OFFLINE"] = "1"
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Side by side, tests and what they start leave each other their cores.
+    # Side by side, tests and what they start leave each other their cores: libraries take one
+    # thread a core, and those that wait for work at full speed would take it from the others.
     os.environ["OMP_NUM_THREADS"] = "1"
+    if hasattr(os, "sched_setaffinity"):
+        worker = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+        share = sorted(os.sched_getaffinity(0))[
+            worker :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        ]
+        if share:
+            os.sched_setaffinity(0, share)
 
 GOOD = ("good", "great", "fine", "lovely")
 BAD = ("bad", "awful", "poor", "dull")
