@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from onnx import numpy_helper
 
+from compress.quantization.fake_quantization import fake_quantized
 from compress.quantization.mixed_precision import safe_plan
 from export.onnx import build_onnx, build_portable_onnx
 from export.openvino import build_openvino, quantize_openvino
@@ -131,6 +132,32 @@ def agreement(logits: np.ndarray, expected: np.ndarray) -> float:
     return float((logits.argmax(-1) == expected.argmax(-1)).mean())
 
 
+def one_by_one(batches: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+    """Their rows without padding, which would have a part in the ranges of a batch."""
+    return [
+        {name: value[row : row + 1, :length] for name, value in batch.items()}
+        for batch in batches
+        for row, length in enumerate(batch["attention_mask"].sum(axis=1))
+    ]
+
+
+def assert_as_emulated(
+    model: Any, plan: QuantizationPlan, inputs: list[dict[str, np.ndarray]]
+) -> None:
+    """ONNX Runtime answers what PyTorch does with weights and activations rounded."""
+    rows = one_by_one(inputs)
+    with fake_quantized(model, plan):
+        emulated = torch_logits(model, rows)
+    deployed = run_onnx(build_onnx(model, plan), rows)
+    cost = np.abs(deployed - torch_logits(model, rows))
+    error = np.abs(deployed - emulated)
+    assert cost.mean() > 1e-3, "INT8 that costs nothing is none"
+    # Summation orders differ by 1e-7: where that moves a number over the edge of its rounding,
+    # the answers differ by a step of it.
+    assert np.median(error) < 1e-5
+    assert error.mean() < cost.mean() / 8
+
+
 @pytest.mark.parametrize(
     "plan",
     [
@@ -141,15 +168,21 @@ def agreement(logits: np.ndarray, expected: np.ndarray) -> float:
     ],
     ids=["default", "float words", "reduced range", "float layers"],
 )
-def test_onnx_int8_gives_nearly_the_same_labels(
-    lean: Callable[..., Any], batches: Callable[..., Any], plan: QuantizationPlan
+def test_onnx_int8_is_what_is_emulated_and_keeps_the_labels(
+    lean: Callable[..., Any], batches: Callable[..., Any], certain: Any, plan: QuantizationPlan
 ) -> None:
     model = lean()
-    inputs = [batch for seed in range(10) for batch in batches(model, seed)]
-    expected = torch_logits(model, inputs)
-    logits = run_onnx(build_onnx(model, here(plan)), inputs)
-    assert agreement(logits, expected) >= 0.9
-    assert np.abs(logits - expected).max() < 0.5 * expected.std()
+    assert_as_emulated(model, here(plan), [b for seed in range(10) for b in batches(model, seed)])
+    inputs = [certain.marked(certain.model, seed) for seed in range(20)]
+    logits = run_onnx(build_onnx(certain.model, here(plan)), inputs)
+    assert agreement(logits, torch_logits(certain.model, inputs)) >= 0.99
+
+
+def test_the_certain_model_is_right(certain: Any) -> None:
+    """Otherwise that its answers stay would say little."""
+    inputs = [certain.marked(certain.model, seed) for seed in range(20)]
+    labels = np.concatenate([certain.labels_of(batch) for batch in inputs])
+    assert (torch_logits(certain.model, inputs).argmax(axis=1) == labels).mean() >= 0.98
 
 
 @pytest.mark.parametrize("shape", ["no heads", "no neurons", "projection"])
@@ -163,17 +196,16 @@ def test_pruned_shapes_are_quantized_too(
         "projection": {"embedding_size": 16},
     }[shape]
     model = lean(**config)
-    inputs = batches(model)
-    expected = torch_logits(model, inputs)
-    logits = run_onnx(build_onnx(model, here(QuantizationPlan())), inputs)
-    assert np.abs(logits - expected).max() < 0.5 * expected.std()
+    inputs = [batch for seed in range(5) for batch in batches(model, seed)]
+    assert_as_emulated(model, here(QuantizationPlan()), inputs)
 
 
-def lowered(model: Any, plan: QuantizationPlan, batches: Any) -> tuple[Any, np.ndarray, np.ndarray]:
+def lowered(certain: Any, plan: QuantizationPlan) -> tuple[Any, np.ndarray, np.ndarray]:
     """The quantized OpenVINO model, its logits, and PyTorch's."""
     from runtimes.adapters.openvino import import_openvino
 
-    inputs = [batch for seed in range(4) for batch in batches(model, seed)]
+    model = certain.model
+    inputs = [certain.marked(model, seed) for seed in range(20)]
     calibration = [
         {name: value[:1, : int(b["attention_mask"][0].sum())] for name, value in b.items()}
         for b in inputs
@@ -231,21 +263,19 @@ def weights_of(model: Any) -> dict[str, np.ndarray]:
     return found
 
 
-def test_openvino_int8_by_default(lean: Callable[..., Any], batches: Callable[..., Any]) -> None:
-    quantized, _, _ = lowered(lean(), QuantizationPlan(), batches)
+def test_openvino_int8_by_default(certain: Any) -> None:
+    quantized, _, _ = lowered(certain, QuantizationPlan())
     weights = weights_of(quantized)
     assert len(weights) == 9 + 2 + 2  # layers, classifier, words and types
     assert {weight.dtype for weight in weights.values()} == {np.dtype(np.int8)}
     assert max(np.abs(weight.astype(int)).max() for weight in weights.values()) == 127
-    _, logits, expected = lowered(lean(), here(QuantizationPlan()), batches)
-    assert agreement(logits, expected) >= 0.85
+    _, logits, expected = lowered(certain, here(QuantizationPlan()))
+    assert agreement(logits, expected) >= 0.99
 
 
-def test_openvino_keeps_in_float_what_the_plan_says(
-    lean: Callable[..., Any], batches: Callable[..., Any]
-) -> None:
+def test_openvino_keeps_in_float_what_the_plan_says(certain: Any) -> None:
     plan = QuantizationPlan(reduce_range=True, embeddings="fp32", float_layers=FLOAT_LAYERS)
-    quantized, logits, expected = lowered(lean(), plan, batches)
+    quantized, logits, expected = lowered(certain, plan)
     weights = weights_of(quantized)
     in_float = sorted(w.shape for w in weights.values() if w.dtype == np.float32)
     assert in_float == [(2, 32), (32, 24), (32, 48), (40, 32), (60, 32)]
@@ -253,7 +283,7 @@ def test_openvino_keeps_in_float_what_the_plan_says(
     in_bytes = [np.abs(w.astype(int)).max() for w in weights.values() if w.dtype == np.int8]
     assert max(in_bytes) <= 64
     assert len(in_bytes) == 8
-    assert agreement(logits, expected) >= 0.85
+    assert agreement(logits, expected) >= 0.99
 
 
 def test_the_float_model_is_not_modified(
@@ -320,15 +350,12 @@ def test_the_static_graph_has_no_range_to_look_for(lean: Callable[..., Any]) -> 
     assert max(np.abs(v.astype(int)).max() for n, v in values.items() if "weight_int8" in n) == 63
 
 
-def test_static_int8_gives_nearly_the_same_labels(
+def test_static_int8_is_what_is_emulated(
     lean: Callable[..., Any], batches: Callable[..., Any]
 ) -> None:
     model = lean()
     inputs = [batch for seed in range(10) for batch in batches(model, seed)]
-    expected = torch_logits(model, inputs)
-    logits = run_onnx(build_onnx(model, here(static_plan(model))), inputs)
-    assert agreement(logits, expected) >= 0.85
-    assert np.abs(logits - expected).max() < 0.7 * expected.std()
+    assert_as_emulated(model, here(static_plan(model)), inputs)
 
 
 def test_static_answers_do_not_depend_on_batch_mates(
@@ -358,12 +385,10 @@ def test_float_schemes_are_the_float_files(lean: Callable[..., Any]) -> None:
     assert plan.instruction_sets == ("any",)
 
 
-def test_without_smooth_quant_no_channel_is_scaled(
-    lean: Callable[..., Any], batches: Callable[..., Any]
-) -> None:
+def test_without_smooth_quant_no_channel_is_scaled(certain: Any) -> None:
     def smoothed(plan: QuantizationPlan) -> int:
-        quantized, logits, expected = lowered(lean(), here(plan), batches)
-        assert agreement(logits, expected) >= 0.85
+        quantized, logits, expected = lowered(certain, here(plan))
+        assert agreement(logits, expected) >= 0.99
         names = [node.get_friendly_name() for node in quantized.get_ordered_ops()]
         return sum("smooth_quant" in name for name in names)
 
