@@ -4,7 +4,7 @@ A plan is what the `quantize` stage decides; each exporter lowers it to what its
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -64,10 +64,6 @@ class QuantizationPlan:
             if scheme not in get_target(runtime).SCHEMES:
                 raise ValueError(f"{runtime} has no quantization scheme {scheme!r}")
         object.__setattr__(self, "schemes", {**default_schemes(), **self.schemes})
-
-    def with_schemes(self, **schemes: str) -> "QuantizationPlan":
-        """Return the plan with the schemes of some runtimes changed."""
-        return replace(self, schemes={**self.schemes, **schemes})
 
     @property
     def weight_levels(self) -> int:
