@@ -137,12 +137,12 @@ def test_a_family_without_importer_becomes_an_artifact(
 def test_what_cannot_be_exported_says_so_and_leaves_nothing(
     bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import export.stock
+    from transformers.exporters.exporter_onnx import OnnxExporter
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("no such operator\nand a page of details")
 
-    monkeypatch.setattr(export.stock, "_recipe", fail)
+    monkeypatch.setattr(OnnxExporter, "export", fail)
     with pytest.raises(ModelError, match=r"cannot make onnx-fp32: no such operator$"):
         export_stock(bert, tmp_path / "target", "onnx-fp32")
     assert not (tmp_path / "target").exists()

@@ -260,7 +260,7 @@ class TestCheckpoints:
         (tmp_path / "config.json").write_text('{"model_type": "abacus-encoder"}')
         (tmp_path / "model.safetensors").write_bytes(b"")
         absent = EntryPoint("abacus-encoder", "no_such_package:register", "edgepress.checkpoints")
-        monkeypatch.setattr(pytorch, "_declared_in_source", lambda: [absent])
+        monkeypatch.setattr(pytorch, "entry_points", lambda group: [absent])
         with pytest.raises(MissingDependencyError, match="abacus-encoder") as caught:
             open_checkpoint(tmp_path)
         assert "pip install edgepress" in str(caught.value)
