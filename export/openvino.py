@@ -37,7 +37,6 @@ def quantize_openvino(model: Any, plan: QuantizationPlan, calibration: Calibrati
     """
     if plan.is_float("openvino"):
         return model
-    import_openvino()  # first: nncf imports it too, and it must not report home
     import nncf
 
     nncf.set_log_level(logging.ERROR)

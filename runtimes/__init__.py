@@ -5,11 +5,14 @@
     classify = load("out/artifact")
     classify("a gorgeous , witty film")  # [{'label': 'positive', 'score': 0.99}]
 
-Importing this package imports no runtime library; each one is imported when it is first used.
+Importing this package imports no runtime library; each one is imported when it is first used, and
+none of them reports home (`runtimes.telemetry`).
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from runtimes.telemetry import switch_off_telemetry
 
 if TYPE_CHECKING:
     from runtimes.loading import load, open_checkpoint, open_model_folder
@@ -25,6 +28,8 @@ __all__ = [
     "open_model_folder",
     "runtime_names",
 ]
+
+switch_off_telemetry()  # before anything imports such a library
 
 _HOMES = {
     "Predictor": "runtimes.pipeline",

@@ -2,6 +2,9 @@
 
 import csv
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,3 +110,62 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
     for name, part in splits.items():
         write_csv(folder / "opinions" / f"{name}.csv", part)
     return Task(save_bert(folder / "opinion-bert", splits["train"]), folder / "opinions")
+
+
+# Runs in every Python process that a watched command starts.
+WATCHER = """
+import os, sys
+
+def watch(event, arguments):
+    looked_up = event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
+    # An address on this machine is a path.
+    if looked_up or (event in ("socket.connect", "socket.sendto") and type(arguments[1]) is tuple):
+        with open({log!r}, "a") as file:
+            file.write(f"{{event}} {{arguments[-1]}}\\n")
+
+sys.addaudithook(watch)
+"""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A command that ended.
+
+    Attributes:
+        output: What it wrote to stdout.
+        calls: Names that it looked up, and addresses that it connected to.
+        home: Files that it left in a home folder that was empty, relative to it.
+    """
+
+    output: str
+    calls: list[str]
+    home: list[str]
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Callable[..., Watched]:
+    """`watch(*arguments)` runs Python with these arguments, and watches what leaves the process."""
+
+    def run(*arguments: str) -> Watched:
+        home, log = tmp_path / "home", tmp_path / "calls"
+        for folder in (home, tmp_path / "watcher"):
+            folder.mkdir()
+        (tmp_path / "watcher" / "sitecustomize.py").write_text(WATCHER.format(log=str(log)))
+        kept = {name: os.environ[name] for name in ("PATH", "HF_HUB_OFFLINE")}
+        places = {"HOME": str(home), "PYTHONPATH": str(tmp_path / "watcher")}
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            env={**kept, **places},
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return Watched(
+            done.stdout,
+            log.read_text().splitlines() if log.exists() else [],
+            sorted(str(p.relative_to(home)) for p in home.rglob("*") if p.is_file()),
+        )
+
+    return run

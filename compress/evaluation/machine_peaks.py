@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.child import module_command
 from benchmarks.roofline import Peaks
+from runtimes.adapters.onnxruntime import import_onnxruntime
 from runtimes.fingerprint import usable_cores
 
 __all__ = ["main", "measure_peaks", "peaks_by_threads"]
@@ -91,7 +92,6 @@ def _best(run: Callable[[], object]) -> float:
 
 
 def _product(threads: int, *, int8: bool) -> Callable[[], object]:
-    import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
     rng = np.random.default_rng(0)
@@ -115,6 +115,7 @@ def _product(threads: int, *, int8: bool) -> Callable[[], object]:
     )
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    onnxruntime = import_onnxruntime()
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(

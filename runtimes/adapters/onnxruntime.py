@@ -25,6 +25,7 @@ __all__ = [
     "TUNABLE",
     "OnnxRuntimeSession",
     "devices",
+    "import_onnxruntime",
     "open_model",
 ]
 
@@ -104,7 +105,7 @@ class OnnxRuntimeSession:
 def devices() -> list[DeviceInfo]:
     """Return every execution provider that runs encoders, absent ones with the reason."""
     try:
-        available = _library().get_available_providers()
+        available = import_onnxruntime().get_available_providers()
     except MissingDependencyError as error:
         return [DeviceInfo(NAME, "cpu", False, error.message, error.hint)]
     return [
@@ -134,7 +135,7 @@ def open_model(
     memory is kept for the next call).
     """
     wanted = known_options(NAME, options, spinning=True, arena=True)
-    library = _library()
+    library = import_onnxruntime()
     provider = _PROVIDERS.get(device)
     if provider is None or provider not in library.get_available_providers():
         reason, hint = _absent(device)
@@ -208,7 +209,12 @@ def _version(library: ModuleType) -> tuple[int, ...]:
     return tuple(int(part) for part in parts if part.isdigit())
 
 
-def _library() -> ModuleType:
+def import_onnxruntime() -> ModuleType:
+    """Return the `onnxruntime` module.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
     try:
         import onnxruntime
     except ImportError as error:

@@ -1,12 +1,11 @@
 """OpenVINO: `.xml` (and `.onnx`) files on Intel CPUs, GPUs and NPUs, or wherever AUTO puts them."""
 
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -231,16 +230,11 @@ def open_model(
 
 
 def import_openvino() -> ModuleType:
-    """Return the `openvino` module, imported in such a way that it sends nothing over the network.
-
-    Its model converter reports every import to a server, unless the package that does the sending
-    is missing, for which it has a stub: so that package is made to look missing.
+    """Return the `openvino` module.
 
     Raises:
         MissingDependencyError: OpenVINO is not installed.
     """
-    if "openvino" not in sys.modules:
-        sys.modules.setdefault("openvino_telemetry", cast(ModuleType, None))
     try:
         import openvino
     except ImportError as error:

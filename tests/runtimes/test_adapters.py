@@ -1,6 +1,5 @@
 """Every runtime that is found by its file keeps the promises of `runtimes.base`."""
 
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -275,12 +274,6 @@ class TestOpenVino:
         inputs = {name: np.full((64, 64), i, dtype=np.int64) for i, name in enumerate(names, 1)}
         for _ in range(20):
             np.testing.assert_array_equal(session.run(inputs)["logits"], 123)
-
-    def test_nothing_is_sent_over_the_network(self) -> None:
-        from runtimes.adapters.openvino import import_openvino
-
-        import_openvino()
-        assert sys.modules.get("openvino_telemetry") is None
 
 
 def _write_dense_model(path: Path, *, quantized: bool) -> Path:
