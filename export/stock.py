@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.quiet import quiet_libraries
-from runtimes.adapters.openvino import import_openvino
 from runtimes.errors import ModelError
-from runtimes.hf_config import read_hf_config
+from runtimes.hf_config import read_hf_config, refuse_own_code
 from runtimes.pooling import MODULES, SENTENCE_LIMIT
 from runtimes.registry import get_task
 
@@ -46,8 +45,10 @@ def export_stock(
         calibration: Model inputs, each (B, T), for static quantization.
 
     Raises:
-        ModelError: The exporter cannot handle the model; its own message is passed on.
+        ModelError: The exporter cannot handle the model; its own message is passed on. Or the
+            checkpoint brings code of its own, which is not run.
     """
+    refuse_own_code(checkpoint)
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -73,15 +74,16 @@ def copy_modules(checkpoint: Path, target: Path) -> None:
 
 
 def _export(checkpoint: Path, target: Path, name: StockName, calibration: Sequence[Inputs]) -> None:
-    import_openvino()  # before transformers.exporters imports it: nothing is to be reported home
     import torch
     import transformers
 
-    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
     task = get_task(read_hf_config(checkpoint).task).SPEC
     opener = getattr(transformers, task.auto_class)
     # A file in half precision would make its graph one, too, and "fp32" a lie.
-    model = opener.from_pretrained(checkpoint, use_safetensors=True, dtype=torch.float32)
+    model = opener.from_pretrained(
+        checkpoint, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
+    )
     # Two texts of different lengths: batch and sequence stay dynamic in the traced graph.
     texts = ["the quick brown fox jumps over the lazy dog", "hello"]
     inputs = dict(tokenizer(texts, padding=True, return_tensors="pt"))

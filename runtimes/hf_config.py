@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runtimes.errors import ModelError
 from runtimes.json_files import read_json
 from runtimes.pooling import SENTENCE_LIMIT, Pooling, pooling_of
 from runtimes.registry import DEFAULT_TASK, get_task, task_names
@@ -15,6 +16,7 @@ __all__ = [
     "labels_of",
     "problem_type_of",
     "read_hf_config",
+    "refuse_own_code",
     "task_of",
 ]
 
@@ -95,6 +97,31 @@ def read_hf_config(folder: str | os.PathLike[str]) -> HfConfig:
         pad_token_id=pad if isinstance(pad, int) else None,
         type_vocab_size=int(config.get("type_vocab_size") or 0),
         tokenizer=tokenizer,
+    )
+
+
+def refuse_own_code(folder: str | os.PathLike[str]) -> None:
+    """Refuse a checkpoint that brings Python code of its own, which is never run.
+
+    Such a checkpoint may also name a family that Transformers knows. Opened as that, it would be
+    another model, so it is refused too. Code of a tokenizer is left out where there is a
+    `tokenizer.json` to go by.
+
+    Raises:
+        ModelError: Names the file and the code.
+    """
+    path = Path(folder) / "config.json"
+    named = read_json(path).get("auto_map")
+    if not named and not (Path(folder) / "tokenizer.json").is_file():
+        path = Path(folder) / "tokenizer_config.json"
+        named = read_json(path).get("auto_map")
+    if not named:
+        return
+    names = named.values() if isinstance(named, dict) else [named]
+    raise ModelError(
+        f"{path}: auto_map names code of the checkpoint's own, which is not run: "
+        f"{', '.join(map(str, names)):.200}",
+        hint="If it is an ordinary model of its model_type after all, remove auto_map.",
     )
 
 

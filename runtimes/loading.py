@@ -263,7 +263,8 @@ def open_checkpoint(
         options: Settings of `runtimes.adapters.pytorch`.
 
     Raises:
-        ModelError: The folder is no checkpoint that can be read safely.
+        ModelError: The folder is no checkpoint that can be read safely; one that brings code of
+            its own is none, and the code is not run.
         MissingDependencyError: torch or transformers is not installed.
         DeviceUnavailableError: The device is not there.
     """

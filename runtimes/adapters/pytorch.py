@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from runtimes.base import Array, DeviceInfo, Session, TextInput, known_options
 from runtimes.buckets import bucket_of, filled
 from runtimes.errors import DeviceUnavailableError, MissingDependencyError, ModelError
-from runtimes.hf_config import labels_of, read_hf_config
+from runtimes.hf_config import labels_of, read_hf_config, refuse_own_code
 from runtimes.pooling import Pooling
 from runtimes.registry import get_task, task_names
 from runtimes.tokenization import (
@@ -336,7 +336,8 @@ def open_model(
         options: `graphs`: whether to run captured CUDA graphs (CUDA only).
 
     Raises:
-        ModelError: The folder is no checkpoint, holds only pickled weights, or fails to load.
+        ModelError: The folder is no checkpoint, holds only pickled weights or code of its own, or
+            fails to load.
         MissingDependencyError: torch or transformers is not installed.
         DeviceUnavailableError: The device is not there.
     """
@@ -358,7 +359,9 @@ def open_reference(
     )
     _, transformers = _libraries()
     try:
-        stock = transformers.AutoTokenizer.from_pretrained(str(path), local_files_only=True)
+        stock = transformers.AutoTokenizer.from_pretrained(
+            str(path), local_files_only=True, trust_remote_code=False
+        )
     except Exception as error:
         raise ModelError(f"The tokenizer of {path} cannot be loaded: {error}") from error
     config = session.model.config
@@ -430,6 +433,7 @@ def _open(
                 dtype=getattr(torch, _DTYPES[precision]),
                 use_safetensors=True,
                 local_files_only=True,
+                trust_remote_code=False,
             )
     except Exception as error:
         raise ModelError(f"The checkpoint {path} cannot be loaded: {error}") from error
@@ -481,6 +485,7 @@ def _check_checkpoint(path: Path) -> None:
                 f".save_pretrained('{path}')\"",
             )
         raise ModelError(f"{path} has no weights (*.safetensors).")
+    refuse_own_code(path)
     _register(read_hf_config(path).model_type, path)
 
 
