@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,11 @@ from compress.config.recipe import load_recipe
 from compress.pipeline import finalize as conclusion
 from compress.pipeline import prepare as preparation
 from compress.pipeline import run as pipeline
+from compress.pipeline.publish import publish
+from compress.search.members import Member
 from compress.search.selection import Choice
 from compress.stages import get_stage
+from compress.system.workspace import Workspace
 from runtimes import load
 from runtimes.artifact import read_manifest, verify
 
@@ -40,11 +43,18 @@ QUICK = [
     "quantize.alternatives=false",
     "stages=[distill, prune, quantize]",
     "speedups=[]",
+    "threads=1",
     # Fewer processes and rounds; nothing is faked.
     "benchmark.rounds=2",
     "benchmark.sentences=5",
-    "benchmark.baselines=[onnx-fp32]",
-    "threads=1",
+]
+# No stock exports, one runtime: where the test is not of the table.
+ALONE = [
+    "benchmark.baselines=[]",
+    "benchmark.runtimes=[onnxruntime]",
+    "benchmark.every_runtime=false",
+    "benchmark.cold_starts=0",
+    "benchmark.throughput=false",
 ]
 
 
@@ -69,7 +79,7 @@ def done(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """All stages, both runtimes, the command as it is typed."""
     out = tmp_path_factory.mktemp("run") / "out"
     arguments = [str(task.model), "--data", str(task.data), "--out", str(out), "--max-drop", "9"]
-    arguments += [*QUICK, "--seed", "1"]
+    arguments += [*QUICK, "benchmark.baselines=[onnx-fp32]", "--seed", "1"]
     streams = io.StringIO(), io.StringIO()
     with (
         contextlib.redirect_stdout(streams[0]),
@@ -100,7 +110,10 @@ def log(out: Path) -> str:
 
 def test_it_succeeds_and_says_where_things_are(done: Done) -> None:
     assert done.code == 0
-    assert "opinion-bert (original)" in done.stdout.replace("\n", " ") or "★" in done.stdout
+    lines = done.stdout.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("=  ")] == ["opinion-bert"]
+    member = load_report(done.out / "report.json").recommended.split("-")[0]
+    assert [line.split()[1] for line in lines if line.startswith("★  ")] == [f"{member}:"]
     assert f"compress predict {done.out / 'artifact'}" in done.stderr
     assert sorted(path.name for path in done.out.iterdir() if not path.name.startswith(".")) == [
         "artifact",
@@ -190,7 +203,9 @@ def test_report_recipe_and_log_can_be_read(done: Done) -> None:
     assert "compress " in text
     recipe = load_recipe(done.out / "recipe.yaml")
     assert (recipe.seed, recipe.max_drop, recipe.distill.epochs) == (1, 9.0, 1.0)
-    assert recipe == load_recipe(None, QUICK, {"seed": 1, "max_drop": 9.0})
+    assert recipe.benchmark.baselines == ("onnx-fp32",)
+    given = [*QUICK, "benchmark.baselines=[onnx-fp32]"]
+    assert recipe == load_recipe(None, given, {"seed": 1, "max_drop": 9.0})
     lines = log(done.out)
     for words in ("run: compress", "stage distill starts", "stage prune: {", "export full: {",
                   "decision: Chosen", "done"):  # fmt: skip
@@ -304,7 +319,7 @@ def test_killed_in_the_middle_of_a_stage_it_goes_on(
 ) -> None:
     out = tmp_path / "out"
     arguments = [str(task.model), "--data", str(task.data), "--out", str(out), *QUICK]
-    arguments += ["stages=[prune, distill]", "--max-drop=100"]
+    arguments += ["stages=[prune, distill]", "benchmark.baselines=[]", "--max-drop=100"]
     script = KILLED.format(
         stage="distill", how=IN_THE_MIDDLE.format(signal=name), arguments=arguments
     )
@@ -355,7 +370,7 @@ def test_a_family_without_importer_is_exported_as_it_is(
     RemBertForSequenceClassification(config).save_pretrained(model)
     out = tmp_path / "out"
     arguments = [str(model), "--data", str(task.data), "--out", str(out), "--max-drop", "50"]
-    assert main([*arguments, *QUICK, "benchmark.runtimes=[onnxruntime]"]) == 0
+    assert main([*arguments, *QUICK, *ALONE]) == 0
     captured = capfd.readouterr()
     remark = "no importer for architecture 'rembert'"
     assert remark in " ".join((captured.out + captured.err).split())
@@ -364,8 +379,18 @@ def test_a_family_without_importer_is_exported_as_it_is(
     manifest = read_manifest(out / "artifact")
     verify(out / "artifact", manifest)
     assert manifest.labels == ("worse", "better")
-    # the rivals' rows are called stock-... as well, and are no rows of the artifact
     assert [row["id"] for row in manifest.metrics["rows"]] == ["stock-onnxruntime"]
+
+    # the rivals' rows are called stock-... as well, and are no rows of the artifact
+    report = load_report(out / "report.json")
+    rival = replace(report.row("stock-onnxruntime"), id="stock-onnx-fp32")
+    with_rival = replace(report, rows=(*report.rows, rival))
+    member = Member("stock", "as it is", "key", (), out / "artifact", None)
+    workspace = Workspace(tmp_path / "again")
+    workspace.create()
+    publish(with_rival, [member], member, workspace, "rembert", "opinions")
+    again = read_manifest(workspace.artifact)
+    assert [row["id"] for row in again.metrics["rows"]] == ["stock-onnxruntime"]
 
 
 def test_a_reference_that_cannot_run_is_the_error(
@@ -381,7 +406,7 @@ def test_a_reference_that_cannot_run_is_the_error(
         return opened(self)
 
     monkeypatch.setattr(Worker, "open", fail)
-    assert main(done.again(copy, "benchmark.runtimes=[onnxruntime]")) == 1
+    assert main(done.again(copy, *ALONE)) == 1
     assert "the reference opinion-bert (original) cannot be measured" in capfd.readouterr().err
     verify(copy / "artifact", read_manifest(copy / "artifact"))
 
@@ -394,7 +419,7 @@ def test_a_family_by_latency_with_unlabelled_text_and_other_schemes(
     more.write_text("the cast is lovely\nvery dull and poor\n", encoding="utf-8")
     out = tmp_path / "out"
     arguments = [str(task.model), "--data", str(task.data), "--out", str(out), "--max-drop", "50"]
-    arguments += ["--unlabelled", str(more), *QUICK, "stages=[prune, distill, quantize]"]
+    arguments += ["--unlabelled", str(more), *QUICK, *ALONE, "stages=[prune, distill, quantize]"]
     # nothing of this architecture is a thousand times as fast
     arguments += ["speedups=[1.05, 1000]", "distill.layers=null", "distill.enough=0"]
     arguments += ["quantize.alternatives=true", "benchmark.latency_table_seconds=1"]
@@ -413,6 +438,7 @@ def test_a_family_by_latency_with_unlabelled_text_and_other_schemes(
     assert "x1e+03 left out: no model of this architecture" in log(out)
     verify(out / "artifact", read_manifest(out / "artifact"))
     capfd.readouterr()
-    assert main([*arguments, "--target-latency", "1000"]) == 0
+    target = ["--target-latency", "1000", "quantize.alternatives=false"]
+    assert main([*arguments, *target]) == 0
     again = json.loads((out / "report.json").read_text())
     assert "loses least within 1000 ms" in " ".join(again["decisions"])
