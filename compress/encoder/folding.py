@@ -1,7 +1,8 @@
 """Lossless folds that importers share: from a family's modules to the lean encoder's parameters."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -10,20 +11,37 @@ from transformers.activations import ACT2FN
 
 from compress.encoder.config import LeanEncoderConfig
 from compress.encoder.heads.registry import build, model_of_original
-from compress.encoder.modules import LeanEncoderWithHead
+from compress.encoder.modules import HeadPaths, LeanEncoderWithHead
 from compress.errors import ModelError
-from runtimes.registry import DEFAULT_TASK, get_task, task_of_head
+from runtimes.registry import task_of_head
 
 __all__ = [
+    "BERT_LAYER",
     "LayerParts",
-    "MaskedParts",
     "UnsupportedArchitectureError",
-    "assemble",
-    "bert_layers",
     "check_options",
-    "head_parts",
-    "label_settings",
+    "fold",
+    "layer_parts",
 ]
+
+BERT_LAYER = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "attention_output": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm",
+    "up": "intermediate.dense",
+    "down": "output.dense",
+    "feed_forward_norm": "output.LayerNorm",
+}
+"""Paths of a layer's modules in BERT, by the field of `LayerParts`; RoBERTa and ELECTRA agree."""
+
+# Fields of `LeanEncoderConfig`, and what most families call them.
+_COMMON = {
+    "hidden_act": "hidden_act",
+    "dropout": "hidden_dropout_prob",
+    "attention_dropout": "attention_probs_dropout_prob",
+}
 
 _REFUSED = {
     "is_decoder": "it attends to earlier tokens only",
@@ -34,23 +52,6 @@ _REFUSED = {
 
 class UnsupportedArchitectureError(ModelError):
     """An architecture, or an option of one, that cannot be folded into the lean encoder."""
-
-
-@dataclass(frozen=True)
-class MaskedParts:
-    """Where a family keeps the head of a masked-language model.
-
-    Attributes:
-        dense: Path of the dense layer, such as `lm_head.dense`.
-        activation: Field of the config that names its activation, or the activation's name.
-        norm: Path of the LayerNorm.
-        output: Path of the decoder, whose rows are the vocabulary.
-    """
-
-    dense: str
-    activation: str
-    norm: str
-    output: str
 
 
 @dataclass(frozen=True)
@@ -101,51 +102,53 @@ class LayerParts:
         }
 
 
-def bert_layers(layers: Iterable[Any], heads: int) -> list[LayerParts]:
-    """Return the parts of layers that are named as BERT's (also RoBERTa's and ELECTRA's)."""
-    return [
-        LayerParts(
-            query=layer.attention.self.query,
-            key=layer.attention.self.key,
-            value=layer.attention.self.value,
-            attention_output=layer.attention.output.dense,
-            attention_norm=layer.attention.output.LayerNorm,
-            up=layer.intermediate.dense,
-            down=layer.output.dense,
-            feed_forward_norm=layer.output.LayerNorm,
-            heads=heads,
-        )
-        for layer in layers
-    ]
-
-
-def assemble(
-    *,
-    embeddings: Any,
-    layers: list[LayerParts],
-    output: nn.Linear | None = None,
-    dense: nn.Linear | None = None,
-    norm: nn.LayerNorm | None = None,
-    head: str = get_task(DEFAULT_TASK).SPEC.head,
-    projection: nn.Linear | None = None,
-    first_position: int = 0,
-    **settings: Any,
-) -> LeanEncoderWithHead:
-    """Build the lean encoder from a family's parts; the parts are copied.
+def layer_parts(
+    layer: Any, heads: int, paths: Mapping[str, str] = BERT_LAYER, **more: Any
+) -> LayerParts:
+    """Return the parts of a family's layer.
 
     Args:
-        embeddings: Module with `word_embeddings`, `LayerNorm` and possibly
+        layer: The layer.
+        heads: Its attention heads.
+        paths: Paths of its modules, by the field of `LayerParts`.
+        more: Further fields of `LayerParts`.
+    """
+    modules = {name: attrgetter(path)(layer) for name, path in paths.items()}
+    return LayerParts(heads=heads, **modules, **more)
+
+
+def fold(
+    model: Any,
+    layers: Sequence[LayerParts],
+    paths: HeadPaths,
+    *,
+    projection: nn.Linear | None = None,
+    first_position: int = 0,
+    classifier_dropout: float | None = None,
+    **settings: Any,
+) -> LeanEncoderWithHead:
+    """Build the lean encoder from a model of Transformers; the weights are copied.
+
+    Args:
+        model: Its `base_model.embeddings` have `word_embeddings`, `LayerNorm` and possibly
             `position_embeddings` and `token_type_embeddings`.
         layers: The encoder's layers.
-        output: Last matrix of the classification head; None of sentence vectors.
-        dense: First matrix of the classification head; None of heads that have none.
-        norm: LayerNorm in the head of a masked-language model.
-        head: As in `LeanEncoderConfig`.
+        paths: Paths of the modules of the family's heads.
         projection: From embedding size to hidden size, where the two differ.
         first_position: Row of the position table that the first token uses (RoBERTa: padding
             id + 1); the rows before it are dropped.
-        settings: Further fields of `LeanEncoderConfig`.
+        classifier_dropout: As in `LeanEncoderConfig`; None is that of the layers.
+        settings: Further fields of `LeanEncoderConfig`, and those that the family does not call as
+            BERT does.
+
+    Raises:
+        UnsupportedArchitectureError: An option of the config cannot be folded.
+        ModelError: Transformers itself does not implement an option any more.
     """
+    original, kind = model.config, model_of_original(model)
+    settings = {own: getattr(original, name, None) for own, name in _COMMON.items()} | settings
+    check_options(original, settings["hidden_act"])
+    embeddings = model.base_model.embeddings
     words = embeddings.word_embeddings.weight
     positions = _positions(embeddings, words)[first_position:]
     types = getattr(embeddings, "token_type_embeddings", None)
@@ -158,19 +161,26 @@ def assemble(
     elif types is not None:
         weights["encoder.embeddings.types.weight"] = types.weight
     weights["encoder.embeddings.positions.weight"] = positions
-    weights.update(_parameters("encoder.embeddings.norm", embeddings.LayerNorm))
+    weights |= _parameters("encoder.embeddings.norm", embeddings.LayerNorm)
     if projection is not None:
-        weights.update(_parameters("encoder.embeddings.projection", projection))
+        weights |= _parameters("encoder.embeddings.projection", projection)
     for index, layer in enumerate(layers):
         for name, tensor in layer.folded().items():
             weights[f"encoder.layers.{index}.{name}"] = tensor
-    if dense is not None:
-        weights.update(_parameters("classifier.dense", dense))
-    if norm is not None:
-        weights.update(_parameters("classifier.norm", norm))
-    if output is not None:
-        weights.update(_parameters("classifier.output", output))
-
+    activation = paths.classifier_activation
+    settings |= {
+        "classifier_activation": getattr(original, activation, activation),
+        "classifier_dropout": settings["dropout"]
+        if classifier_dropout is None
+        else classifier_dropout,
+        **kind.settings(model),
+    }
+    for name, part in kind.parts(model, paths).items():
+        if isinstance(part, nn.Module):
+            weights |= _parameters(f"classifier.{name}", part)
+        else:
+            settings[name] = part
+    head: str = settings.get("head", LeanEncoderConfig.head)
     config = LeanEncoderConfig(
         vocab_size=words.shape[0],
         embedding_size=words.shape[1],
@@ -181,14 +191,16 @@ def assemble(
         type_vocab_size=type_vocab_size,
         first_token_last_layer=not task_of_head(head).SPEC.reads_tokens
         and settings.get("pooling", "cls") == "cls",
-        head=head,
+        pad_token_id=original.pad_token_id,
+        initializer_range=original.initializer_range,
+        source_family=original.model_type,
         **settings,
     )
     with torch.device("meta"):  # the weights below replace whatever would be drawn here
-        model = build(config)
+        lean = build(config)
     copies = {name: tensor.detach().clone().contiguous() for name, tensor in weights.items()}
-    model.load_state_dict(copies, strict=True, assign=True)
-    return model
+    lean.load_state_dict(copies, strict=True, assign=True)
+    return lean
 
 
 def _positions(embeddings: Any, words: Tensor) -> Tensor:
@@ -197,28 +209,6 @@ def _positions(embeddings: Any, words: Tensor) -> Tensor:
         table: Tensor = embeddings.position_embeddings.weight
         return table
     return words.new_zeros(embeddings.config.max_position_embeddings, words.shape[1])
-
-
-def head_parts(model: Any, masked: MaskedParts) -> dict[str, Any]:
-    """Return the head of a model, as `assemble` takes it; nothing for a head that each family has
-    in a place of its own, such as a classifier of texts.
-
-    Args:
-        model: A model of Transformers.
-        masked: Where its family keeps the head of a masked-language model.
-    """
-    return model_of_original(model).parts(model, masked)
-
-
-def label_settings(model: Any) -> dict[str, Any]:
-    """Return fields that mean the same in every family: labels, task, padding and its origin."""
-    config = model.config
-    return {
-        **model_of_original(model).settings(model),
-        "pad_token_id": config.pad_token_id,
-        "initializer_range": config.initializer_range,
-        "source_family": config.model_type,
-    }
 
 
 def check_options(config: Any, activation: str) -> None:
@@ -252,5 +242,5 @@ def check_options(config: Any, activation: str) -> None:
         )
 
 
-def _parameters(name: str, module: nn.Linear | nn.LayerNorm) -> dict[str, Tensor]:
+def _parameters(name: str, module: Any) -> dict[str, Tensor]:
     return {f"{name}.weight": module.weight, f"{name}.bias": module.bias}

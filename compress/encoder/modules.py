@@ -45,10 +45,10 @@ from compress.encoder.masks import EncoderMasks
 from runtimes.base import MASKED
 
 if TYPE_CHECKING:
-    from compress.encoder.folding import MaskedParts
     from export.heads import HeadGraph
 
 __all__ = [
+    "HeadPaths",
     "LeanEncoderModel",
     "LeanEncoderPreTrainedModel",
     "LeanEncoderWithHead",
@@ -164,6 +164,27 @@ class LeanEncoderModel(LeanEncoderPreTrainedModel):
         return output if return_dict else output.to_tuple()
 
 
+@dataclass(frozen=True)
+class HeadPaths:
+    """Paths of the modules of a family's heads, such as `lm_head.dense`.
+
+    Attributes:
+        pooler: Dense layer of a classifier of texts whose `classifier` is its output matrix alone.
+        classifier_activation: Its activation, or the field of the config that names it.
+        dense: Dense layer of a masked-language model.
+        activation: Its activation, or the field of the config that names it.
+        norm: Its LayerNorm.
+        output: Its decoder, whose rows are the vocabulary.
+    """
+
+    pooler: str
+    dense: str
+    activation: str
+    norm: str
+    output: str
+    classifier_activation: str = "tanh"
+
+
 class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
     """The lean encoder with what a task reads from it; its subclasses, in
     `compress.encoder.heads`, are the models.
@@ -223,15 +244,15 @@ class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
         return output if return_dict else output.to_tuple()
 
     @classmethod
-    def parts(cls, original: Any, masked: "MaskedParts") -> dict[str, Any]:  # noqa: ARG003
-        """Return the head of a model of Transformers, as `compress.encoder.folding.assemble` takes
-        it; nothing for a head that each family has in a place of its own.
+    def parts(cls, original: Any, paths: HeadPaths) -> dict[str, Any]:
+        """Return the modules in the head of a model of Transformers by their names here, and fields
+        of `LeanEncoderConfig`.
 
         Args:
             original: The model.
-            masked: Where its family keeps the head of a masked-language model.
+            paths: Paths of the modules of its family's heads.
         """
-        return {}
+        raise NotImplementedError
 
     @classmethod
     def settings(cls, original: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ outputs to agree.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
 import torch
@@ -18,9 +18,7 @@ from compress.encoder.modules import LeanEncoderPreTrainedModel
 __all__ = [
     "SlicePlan",
     "fold_token_types",
-    "keep_heads",
     "keep_layers",
-    "keep_neurons",
     "keep_positions",
     "slice_model",
 ]
@@ -41,16 +39,6 @@ class SlicePlan:
     layers: Sequence[int] | None = None
     heads: Mapping[int, Sequence[int]] = field(default_factory=dict)
     neurons: Mapping[int, Sequence[int]] = field(default_factory=dict)
-
-
-def keep_heads(model: Model, layer: int, keep: Sequence[int]) -> Model:
-    """Return a copy of `model` whose layer `layer` has only the heads in `keep` (may be empty)."""
-    return slice_model(model, SlicePlan(heads={layer: keep}))
-
-
-def keep_neurons(model: Model, layer: int, keep: Sequence[int]) -> Model:
-    """Return a copy of `model` whose layer `layer` has only the neurons in `keep` (or none)."""
-    return slice_model(model, SlicePlan(neurons={layer: keep}))
 
 
 def keep_layers(model: Model, keep: Sequence[int]) -> Model:
@@ -81,8 +69,7 @@ def slice_model(model: Model, plan: SlicePlan) -> Model:
         if unknown := sorted(set(chosen) - set(range(len(sizes)))):
             raise ValueError(f"{name} of layer {unknown[0]}: the model has {len(sizes)} layers")
 
-    weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
+    weights, prefix = _weights(model)
     kept = {k: v for k, v in weights.items() if not k.startswith(f"{prefix}layers.")}
     new_layers = []
     for new, old in enumerate(layers):
@@ -94,13 +81,7 @@ def slice_model(model: Model, plan: SlicePlan) -> Model:
         layer = {k.removeprefix(source): v for k, v in weights.items() if k.startswith(source)}
         for name, tensor in _slice_layer(layer, sizes[old], heads, neurons).items():
             kept[f"{prefix}layers.{new}.{name}"] = tensor
-        new_layers.append(
-            {
-                "heads": len(heads),
-                "head_size": sizes[old].head_size,
-                "intermediate_size": len(neurons),
-            }
-        )
+        new_layers.append(asdict(LayerSizes(len(heads), sizes[old].head_size, len(neurons))))
     return _rebuild(model, config.replaced(layers=new_layers), kept)
 
 
@@ -114,12 +95,11 @@ def fold_token_types(model: Model, token_type: int = 0) -> Model:
         ValueError: The model has no such token type.
     """
     config: LeanEncoderConfig = model.config
-    weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    weights, prefix = _weights(model)
     if config.type_vocab_size == 0:
         return _rebuild(model, config.replaced(), weights)
     if not 0 <= token_type < config.type_vocab_size:
         raise ValueError(f"token type {token_type}: the model has {config.type_vocab_size}")
-    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
     types = weights.pop(f"{prefix}embeddings.types.weight")
     positions = f"{prefix}embeddings.positions.weight"
     weights[positions] = weights[positions] + types[token_type]
@@ -135,11 +115,9 @@ def keep_positions(model: Model, length: int) -> Model:
     config: LeanEncoderConfig = model.config
     if not 2 <= length <= config.max_position_embeddings:
         raise ValueError(f"{length} positions: the model has {config.max_position_embeddings}")
-    weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
-    weights[f"{prefix}embeddings.positions.weight"] = weights[
-        f"{prefix}embeddings.positions.weight"
-    ][:length]
+    weights, prefix = _weights(model)
+    positions = f"{prefix}embeddings.positions.weight"
+    weights[positions] = weights[positions][:length]
     furthest = min(config.max_relative_distance, length - 1)
     dropped = config.max_relative_distance - furthest  # at each end of -D to D
     for name, table in weights.items():
@@ -168,12 +146,9 @@ def _slice_layer(
         sliced["attention.qkv.weight"] = layer["attention.qkv.weight"][rows]
         sliced["attention.qkv.bias"] = layer["attention.qkv.bias"][rows]
         sliced["attention.output.weight"] = layer["attention.output.weight"][:, columns]
-        distances = [name for name in layer if name.startswith("attention.distances.")]
-        for name in distances:
-            sliced[name] = layer[name][list(heads)]
-        if not heads:
-            _drop(sliced, "attention.qkv.weight", "attention.qkv.bias", "attention.output.weight")
-            _drop(sliced, *distances)
+        for name in layer:
+            if name.startswith("attention.distances."):
+                sliced[name] = layer[name][list(heads)]
     if len(neurons) < sizes.intermediate_size:
         index = torch.tensor(
             neurons, dtype=torch.long, device=layer["feed_forward.up.weight"].device
@@ -181,16 +156,17 @@ def _slice_layer(
         sliced["feed_forward.up.weight"] = layer["feed_forward.up.weight"][index]
         sliced["feed_forward.up.bias"] = layer["feed_forward.up.bias"][index]
         sliced["feed_forward.down.weight"] = layer["feed_forward.down.weight"][:, index]
-        if not neurons:
-            _drop(
-                sliced, "feed_forward.up.weight", "feed_forward.up.bias", "feed_forward.down.weight"
-            )
-    return sliced
+    # Of a part that is left with nothing, the output's bias stays.
+    gone: tuple[str, ...] = ()
+    gone += () if heads else ("attention.qkv.", "attention.output.weight", "attention.distances.")
+    gone += () if neurons else ("feed_forward.up.", "feed_forward.down.weight")
+    return {name: tensor for name, tensor in sliced.items() if not name.startswith(gone)}
 
 
-def _drop(tensors: dict[str, Tensor], *names: str) -> None:
-    for name in names:
-        del tensors[name]
+def _weights(model: LeanEncoderPreTrainedModel) -> tuple[dict[str, Tensor], str]:
+    """Return a model's parameters, and what the names of its encoder's begin with."""
+    weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    return weights, "" if model.base_model is model else f"{model.base_model_prefix}."
 
 
 def _checked(keep: Sequence[int] | None, size: int, what: str) -> list[int]:

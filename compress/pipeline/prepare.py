@@ -57,9 +57,10 @@ def prepare(job: Job, config: Any) -> Start:
         EdgepressError: The model cannot be used, or the recipe does not fit it.
     """
     from compress.corpus.corpus import Material
-    from compress.encoder import UnsupportedArchitectureError, fold_token_types, keep_positions
     from compress.encoder.checkpoint import load_checkpoint
+    from compress.encoder.folding import UnsupportedArchitectureError
     from compress.encoder.importers.registry import import_checkpoint
+    from compress.encoder.surgery import fold_token_types, keep_positions
     from compress.stages.base import Context, Encoder
 
     try:

@@ -24,10 +24,9 @@ from benchmarks.tasks import get_measure
 from compress.config.recipe import load_recipe
 from compress.corpus.corpus import Material
 from compress.data.loading import load_splits
-from compress.encoder import import_checkpoint, supported_model_types
 from compress.encoder.checkpoint import read_config
 from compress.encoder.heads.registry import build, model_of_task
-from compress.encoder.importers.registry import TOLERANCE
+from compress.encoder.importers.registry import TOLERANCE, import_checkpoint, supported_model_types
 from compress.encoder.task import task_of_checkpoint
 from compress.search.checkpoints import load_encoder
 from compress.search.family import check_stages, run_stages

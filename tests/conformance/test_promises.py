@@ -16,9 +16,8 @@ from benchmarks.examples import Examples
 from benchmarks.labels import ClassLabels
 from compress.config.recipe import Recipe
 from compress.corpus.corpus import Material
-from compress.encoder import import_checkpoint, supported_model_types
 from compress.encoder.heads.text_classification import LeanEncoderForSequenceClassification
-from compress.encoder.importers.registry import TOLERANCE
+from compress.encoder.importers.registry import TOLERANCE, import_checkpoint, supported_model_types
 from compress.stages import get_stage, planned_quantization, stage_names
 from compress.stages.base import Context, Encoder
 from compress.system.progress import SilentProgress

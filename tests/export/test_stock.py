@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from compress.encoder import UnsupportedArchitectureError, import_checkpoint
+from compress.encoder.folding import UnsupportedArchitectureError
+from compress.encoder.importers.registry import import_checkpoint
 from export.fallback import export_fallback_artifact
 from export.stock import STOCK_EXPORTS, export_stock
 from runtimes import load, open_checkpoint, open_model_folder

@@ -1,16 +1,15 @@
 """Fill-mask: a number for each entry of the vocabulary, for every token."""
 
-from functools import reduce
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from compress.encoder.config import LeanEncoderConfig
-from compress.encoder.modules import LeanEncoderWithHead
+from compress.encoder.modules import HeadPaths, LeanEncoderWithHead
 
 if TYPE_CHECKING:
-    from compress.encoder.folding import MaskedParts
     from export.heads import HeadGraph
 
 __all__ = ["MODEL", "LeanEncoderForMaskedLM", "MaskedWordHead"]
@@ -42,14 +41,14 @@ class LeanEncoderForMaskedLM(LeanEncoderWithHead):
     quantized_layers = ("dense", "output")
 
     @classmethod
-    def parts(cls, original: Any, masked: "MaskedParts") -> dict[str, Any]:
+    def parts(cls, original: Any, paths: HeadPaths) -> dict[str, Any]:
         """Return dense layer, LayerNorm, decoder and activation, from where the family has them."""
         return {
-            "dense": _at(original, masked.dense),
-            "norm": _at(original, masked.norm),
-            "output": _at(original, masked.output),
+            "dense": attrgetter(paths.dense)(original),
+            "norm": attrgetter(paths.norm)(original),
+            "output": attrgetter(paths.output)(original),
             "head": "mask",
-            "classifier_activation": getattr(original.config, masked.activation, masked.activation),
+            "classifier_activation": getattr(original.config, paths.activation, paths.activation),
         }
 
     @classmethod
@@ -57,10 +56,6 @@ class LeanEncoderForMaskedLM(LeanEncoderWithHead):
         """Add the head to an ONNX graph."""
         x = graph.activation(graph.linear(graph.x, "classifier.dense"))
         return graph.linear(graph.norm(x, "classifier.norm"), "classifier.output")
-
-
-def _at(model: Any, path: str) -> Any:
-    return reduce(getattr, path.split("."), model)
 
 
 MODEL = LeanEncoderForMaskedLM

@@ -17,7 +17,7 @@ class LeanEncoderForQuestionAnswering(LeanEncoderForTokenClassification):
     """The lean encoder with two numbers for each of its tokens: start and end of an answer."""
 
     @classmethod
-    def parts(cls, original: Any, masked: Any) -> dict[str, Any]:  # noqa: ARG003
+    def parts(cls, original: Any, paths: Any) -> dict[str, Any]:  # noqa: ARG003
         """Return the output matrix."""
         return {"output": original.qa_outputs, "head": "span"}
 

@@ -42,7 +42,7 @@ class LeanEncoderForSentenceEmbedding(LeanEncoderWithHead):
     head = PoolingHead
 
     @classmethod
-    def parts(cls, original: Any, masked: Any) -> dict[str, Any]:  # noqa: ARG003
+    def parts(cls, original: Any, paths: Any) -> dict[str, Any]:  # noqa: ARG003
         """Return how vectors are pooled: there are no weights."""
         pooling = pooling_of(original.config)
         assert pooling is not None  # by which the task is known

@@ -1,12 +1,13 @@
 """Text classification: a classifier on the first token."""
 
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from compress.encoder.config import LeanEncoderConfig
-from compress.encoder.modules import LeanEncoderWithHead
+from compress.encoder.modules import HeadPaths, LeanEncoderWithHead
 
 if TYPE_CHECKING:
     from export.heads import HeadGraph
@@ -34,6 +35,14 @@ class LeanEncoderForSequenceClassification(LeanEncoderWithHead):
     """The lean encoder with a classifier on its first token."""
 
     head = ClassificationHead
+
+    @classmethod
+    def parts(cls, original: Any, paths: HeadPaths) -> dict[str, Any]:
+        """Return both matrices: the classifier's own, or the pooler's and the classifier."""
+        classifier = original.classifier
+        if isinstance(classifier, nn.Linear):
+            return {"dense": attrgetter(paths.pooler)(original), "output": classifier}
+        return {"dense": classifier.dense, "output": classifier.out_proj}
 
     @classmethod
     def nodes(cls, graph: "HeadGraph") -> str:

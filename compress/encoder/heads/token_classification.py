@@ -32,7 +32,7 @@ class LeanEncoderForTokenClassification(LeanEncoderWithHead):
     head = TokenHead
 
     @classmethod
-    def parts(cls, original: Any, masked: Any) -> dict[str, Any]:  # noqa: ARG003
+    def parts(cls, original: Any, paths: Any) -> dict[str, Any]:  # noqa: ARG003
         """Return the output matrix."""
         return {"output": original.classifier, "head": "token"}
 

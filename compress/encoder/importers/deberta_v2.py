@@ -1,6 +1,5 @@
 """DeBERTa-v2 and v3: BERT's layers, whose heads also weigh each token against distances."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,21 +7,26 @@ from torch import Tensor, nn
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
 from compress.encoder.folding import (
-    LayerParts,
-    MaskedParts,
+    BERT_LAYER,
     UnsupportedArchitectureError,
-    assemble,
-    check_options,
-    head_parts,
-    label_settings,
+    fold,
+    layer_parts,
 )
-from compress.encoder.modules import LeanEncoderWithHead
+from compress.encoder.modules import HeadPaths, LeanEncoderWithHead
 
 __all__ = ["MODEL_TYPES", "convert"]
 
 MODEL_TYPES = ("deberta-v2",)
 
-_MASKED = MaskedParts(
+_LAYER = {
+    **BERT_LAYER,
+    "query": "attention.self.query_proj",
+    "key": "attention.self.key_proj",
+    "value": "attention.self.value_proj",
+}
+_HEADS = HeadPaths(
+    pooler="pooler.dense",
+    classifier_activation="pooler_hidden_act",
     dense="cls.predictions.transform.dense",
     activation="hidden_act",
     norm="cls.predictions.transform.LayerNorm",
@@ -36,51 +40,31 @@ def convert(model: Any) -> LeanEncoderWithHead:
     The family projects embeddings of distances in each layer for each input; the results are the
     same every time, and are what the lean encoder has.
     """
-    config = model.config
-    check_options(config, config.hidden_act)
     _check(model)
-    encoder, heads = model.base_model, config.num_attention_heads
+    config, encoder = model.config, model.base_model.encoder
     furthest = config.max_position_embeddings - 1 if config.relative_attention else 0
-    distances: list[Mapping[str, Tensor]] = [{} for _ in encoder.encoder.layer]
-    if furthest:
-        with torch.no_grad():
-            embeddings = encoder.encoder.get_rel_embedding()
-            distances = [
-                _vectors(layer.attention.self, embeddings, furthest)
-                for layer in encoder.encoder.layer
-            ]
-    head = head_parts(model, _MASKED) or {
-        "dense": model.pooler.dense,
-        "output": model.classifier,
-        "classifier_activation": config.pooler_hidden_act,
-    }
-    dropout = getattr(config, "cls_dropout", None)
-    return assemble(
-        embeddings=encoder.embeddings,
-        layers=[
-            LayerParts(
-                query=layer.attention.self.query_proj,
-                key=layer.attention.self.key_proj,
-                value=layer.attention.self.value_proj,
-                attention_output=layer.attention.output.dense,
-                attention_norm=layer.attention.output.LayerNorm,
-                up=layer.intermediate.dense,
-                down=layer.output.dense,
-                feed_forward_norm=layer.output.LayerNorm,
-                heads=heads,
-                distances=vectors,
-                terms=_terms(layer.attention.self),
+    layers = []
+    with torch.no_grad():
+        embeddings = encoder.get_rel_embedding() if furthest else None
+        for layer in encoder.layer:
+            attention = layer.attention.self
+            distances = {} if embeddings is None else _vectors(attention, embeddings, furthest)
+            layers.append(
+                layer_parts(
+                    layer,
+                    config.num_attention_heads,
+                    _LAYER,
+                    distances=distances,
+                    terms=_terms(attention),
+                )
             )
-            for layer, vectors in zip(encoder.encoder.layer, distances, strict=True)
-        ],
+    return fold(
+        model,
+        layers,
+        _HEADS,
         max_relative_distance=furthest,
         distance_vectors=bool(furthest),
-        hidden_act=config.hidden_act,
-        **head,
-        dropout=config.hidden_dropout_prob,
-        attention_dropout=config.attention_probs_dropout_prob,
-        classifier_dropout=config.hidden_dropout_prob if dropout is None else dropout,
-        **label_settings(model),
+        classifier_dropout=getattr(config, "cls_dropout", None),
     )
 
 

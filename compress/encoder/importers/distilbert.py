@@ -2,21 +2,26 @@
 
 from typing import Any
 
-from compress.encoder.folding import (
-    LayerParts,
-    MaskedParts,
-    assemble,
-    check_options,
-    head_parts,
-    label_settings,
-)
-from compress.encoder.modules import LeanEncoderWithHead
+from compress.encoder.folding import fold, layer_parts
+from compress.encoder.modules import HeadPaths, LeanEncoderWithHead
 
 __all__ = ["MODEL_TYPES", "convert"]
 
 MODEL_TYPES = ("distilbert",)
 
-_MASKED = MaskedParts(
+_LAYER = {
+    "query": "attention.q_lin",
+    "key": "attention.k_lin",
+    "value": "attention.v_lin",
+    "attention_output": "attention.out_lin",
+    "attention_norm": "sa_layer_norm",
+    "up": "ffn.lin1",
+    "down": "ffn.lin2",
+    "feed_forward_norm": "output_layer_norm",
+}
+_HEADS = HeadPaths(
+    pooler="pre_classifier",
+    classifier_activation="relu",
     dense="vocab_transform",
     activation="activation",
     norm="vocab_layer_norm",
@@ -27,29 +32,12 @@ _MASKED = MaskedParts(
 def convert(model: Any) -> LeanEncoderWithHead:
     """Fold a `DistilBertForSequenceClassification` or one for tokens, with any positions."""
     config = model.config
-    check_options(config, config.activation)
-    layers = [
-        LayerParts(
-            query=layer.attention.q_lin,
-            key=layer.attention.k_lin,
-            value=layer.attention.v_lin,
-            attention_output=layer.attention.out_lin,
-            attention_norm=layer.sa_layer_norm,
-            up=layer.ffn.lin1,
-            down=layer.ffn.lin2,
-            feed_forward_norm=layer.output_layer_norm,
-            heads=config.n_heads,
-        )
-        for layer in model.base_model.transformer.layer
-    ]
-    head = head_parts(model, _MASKED) or {"dense": model.pre_classifier, "output": model.classifier}
-    return assemble(
-        embeddings=model.base_model.embeddings,
-        layers=layers,
+    return fold(
+        model,
+        [layer_parts(x, config.n_heads, _LAYER) for x in model.base_model.transformer.layer],
+        _HEADS,
         hidden_act=config.activation,
-        **{"classifier_activation": "relu", **head},
         dropout=config.dropout,
         attention_dropout=config.attention_dropout,
         classifier_dropout=config.seq_classif_dropout,
-        **label_settings(model),
     )

@@ -307,7 +307,7 @@ def test_tracebacks_for_those_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def artifact(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A float artifact of the task's model."""
-    from compress.encoder import import_checkpoint
+    from compress.encoder.importers.registry import import_checkpoint
     from export.package import export_artifact
 
     imported = import_checkpoint(task.model)
@@ -341,7 +341,7 @@ def test_predict(artifact: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_predict_pairs(task: Any, tmp_path: Path, capfd: Any) -> None:
-    from compress.encoder import import_checkpoint
+    from compress.encoder.importers.registry import import_checkpoint
     from export.examples import example_code, example_command
     from export.package import export_artifact
 

@@ -28,7 +28,8 @@ import compress
 """,
     "lean encoder before any Auto class": """
 import sys
-from compress.encoder import LeanEncoderForSequenceClassification, import_checkpoint
+from compress.encoder.heads.text_classification import LeanEncoderForSequenceClassification
+from compress.encoder.importers.registry import import_checkpoint
 from transformers import AutoModelForSequenceClassification
 """,
 }

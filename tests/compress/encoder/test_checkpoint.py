@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, RemBertConfig
 
-from compress.encoder import UnsupportedArchitectureError, import_checkpoint
 from compress.encoder.checkpoint import read_config
+from compress.encoder.folding import UnsupportedArchitectureError
+from compress.encoder.importers.registry import import_checkpoint
 from compress.errors import ModelError
 
 Save = Callable[..., Path]

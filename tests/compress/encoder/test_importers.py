@@ -32,7 +32,7 @@ from compress.encoder.importers.registry import (
 )
 from compress.encoder.masks import EncoderMasks
 from compress.encoder.parity import max_logit_delta
-from compress.encoder.surgery import keep_heads
+from compress.encoder.surgery import SlicePlan, slice_model
 from compress.errors import ModelError
 from runtimes.pooling import Pooling, pooled, read_pooling
 
@@ -182,7 +182,7 @@ def test_head_removed_here_equals_head_silenced_in_the_original(name: str, tiny:
     layer = original.base_model.encoder.layer[1].attention.output.dense
     masks = EncoderMasks.ones(lean.config)
     masks.heads[1][removed] = 0.0
-    physically = keep_heads(lean, 1, [0, 1, 2])
+    physically = slice_model(lean, SlicePlan(heads={1: [0, 1, 2]}))
     inputs = _padded_batch()
     with torch.no_grad():
         layer.weight[:, removed * head_size : (removed + 1) * head_size] = 0.0

@@ -5,7 +5,7 @@ import torch
 
 from compress.encoder.heads.text_classification import LeanEncoderForSequenceClassification
 from compress.encoder.masks import EncoderMasks
-from compress.encoder.surgery import keep_heads
+from compress.encoder.surgery import SlicePlan, slice_model
 
 Batch = dict[str, torch.Tensor]
 Lean = LeanEncoderForSequenceClassification
@@ -41,7 +41,7 @@ def test_gradients_are_the_derivatives_of_the_loss(lean: Lean, batch: Batch) -> 
 
 
 def test_layer_without_heads_has_an_unused_mask(lean: Lean, batch: Batch) -> None:
-    bare = keep_heads(lean, 1, [])
+    bare = slice_model(lean, SlicePlan(heads={1: []}))
     masks = EncoderMasks.ones(bare.config, requires_grad=True)
     loss = bare(**batch, labels=LABELS, masks=masks).loss
     gradients = torch.autograd.grad(loss, masks.tensors(), allow_unused=True)
@@ -57,7 +57,7 @@ def test_closed_layer_gate_passes_its_input_on(lean: Lean, batch: Batch) -> None
 
 
 def test_masks_of_another_encoder_are_refused(lean: Lean, batch: Batch) -> None:
-    masks = EncoderMasks.ones(keep_heads(lean, 0, [0]).config)
+    masks = EncoderMasks.ones(slice_model(lean, SlicePlan(heads={0: [0]})).config)
     with pytest.raises(ValueError, match=r"heads \[1, 3, 1\] for \[4, 3, 1\]"):
         lean(**batch, masks=masks)
     sound = EncoderMasks.ones(lean.config)

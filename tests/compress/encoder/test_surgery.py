@@ -7,14 +7,7 @@ from hypothesis import strategies as st
 
 from compress.encoder.heads.text_classification import LeanEncoderForSequenceClassification
 from compress.encoder.masks import EncoderMasks
-from compress.encoder.surgery import (
-    SlicePlan,
-    keep_heads,
-    keep_layers,
-    keep_neurons,
-    keep_positions,
-    slice_model,
-)
+from compress.encoder.surgery import SlicePlan, keep_layers, keep_positions, slice_model
 
 Batch = dict[str, torch.Tensor]
 Lean = LeanEncoderForSequenceClassification
@@ -80,7 +73,7 @@ def test_removed_equals_masked(lean: Lean, batch: Batch, plan: SlicePlan) -> Non
 
 @WITH_DISTANCES
 def test_odd_head_is_removed(lean: Lean, batch: Batch) -> None:
-    smaller = keep_heads(lean, 1, [0, 2])
+    smaller = slice_model(lean, SlicePlan(heads={1: [0, 2]}))
     assert [layer["heads"] for layer in smaller.config.layers] == [4, 2, 1]
     attention = smaller.encoder.layers[1].attention
     assert attention.qkv.weight.shape == (3 * 2 * 6, 24)
@@ -91,10 +84,12 @@ def test_odd_head_is_removed(lean: Lean, batch: Batch) -> None:
     assert (smaller(**batch).logits - lean(**batch).logits).abs().max() > 1e-3
 
 
-def test_single_purpose_functions_equal_the_plan(lean: Lean, batch: Batch) -> None:
+def test_one_plan_equals_its_parts_one_by_one(lean: Lean, batch: Batch) -> None:
     plan = SlicePlan(layers=[0, 2], neurons={2: [1, 5, 6]}, heads={0: [3]})
     # Layers last: removing them renumbers those that follow.
-    step_by_step = keep_layers(keep_neurons(keep_heads(lean, 0, [3]), 2, [1, 5, 6]), [0, 2])
+    one_head = slice_model(lean, SlicePlan(heads={0: [3]}))
+    three_neurons = slice_model(one_head, SlicePlan(neurons={2: [1, 5, 6]}))
+    step_by_step = keep_layers(three_neurons, [0, 2])
     assert step_by_step.config.layers == slice_model(lean, plan).config.layers
     torch.testing.assert_close(
         step_by_step(**batch).logits, slice_model(lean, plan)(**batch).logits, atol=0, rtol=0
@@ -127,7 +122,7 @@ def test_surgery_leaves_the_original_and_the_seed_alone(lean: Lean, batch: Batch
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    smaller = keep_neurons(lean, 0, [1, 2])
+    smaller = slice_model(lean, SlicePlan(neurons={0: [1, 2]}))
     assert torch.equal(torch.rand(1), expected)
     with torch.no_grad():
         for parameter in smaller.parameters():
@@ -158,10 +153,11 @@ def test_positions_that_no_input_has_leave_no_trace(lean: Lean, batch: Batch) ->
 
 @WITH_DISTANCES
 def test_base_model_can_be_sliced_too(lean: Lean, batch: Batch) -> None:
-    base = keep_heads(lean.encoder, 0, [2])
+    plan = SlicePlan(heads={0: [2]})
+    base = slice_model(lean.encoder, plan)
     torch.testing.assert_close(
         base(**batch).last_hidden_state,
-        keep_heads(lean, 0, [2]).encoder(**batch).last_hidden_state,
+        slice_model(lean, plan).encoder(**batch).last_hidden_state,
         atol=0,
         rtol=0,
     )

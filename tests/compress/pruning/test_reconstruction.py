@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from compress.data.tokenized import TokenizedTexts, collate
-from compress.encoder.surgery import SlicePlan, keep_heads, keep_layers, slice_model
+from compress.encoder.surgery import SlicePlan, keep_layers, slice_model
 from compress.predictions.objective import objective_for
 from compress.predictions.predict import divergence, predict_logits
 from compress.pruning.reconstruction import _Stream, refit, repair_outputs
@@ -107,7 +107,7 @@ def test_nothing_removed_needs_no_repair(toy: Any) -> None:
 
 @pytest.mark.parametrize("damping", [0.0, 0.01])
 def test_too_little_text_does_no_harm(toy: Any, damping: float) -> None:
-    model = keep_heads(toy.teacher, 1, [0, 3])
+    model = slice_model(toy.teacher, SlicePlan(heads={1: [0, 3]}))
     few = TokenizedTexts(toy.texts.ids[:4])
     result = repair_outputs(
         model, toy.teacher, few, (0, 1, 2), progress=SilentProgress(), damping=damping
