@@ -2,7 +2,6 @@
 
 import json
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,10 @@ from numpy.typing import NDArray
 from benchmarks.client import SubjectError, Worker
 from benchmarks.examples import Examples
 from benchmarks.metrics import Metric
-from benchmarks.subjects import Subject
 from benchmarks.tasks import get_measure
 from runtimes.base import TextInput
 
-__all__ = ["Evaluation", "align_logits", "evaluate", "predict", "write_inputs"]
+__all__ = ["Evaluation", "align_logits", "predict", "write_inputs"]
 
 _GENERIC = re.compile(r"LABEL_\d+", re.IGNORECASE)  # what Transformers calls classes without names
 
@@ -38,33 +36,17 @@ class Evaluation:
     seconds: float
 
 
-def evaluate(
-    subject: Subject, examples: Examples, *, batch_size: int = 1, timeout_s: float = 600.0
-) -> Evaluation:
-    """Run one subject over labelled examples, as it is deployed, in a process of its own.
-
-    Args:
-        subject: What to run.
-        examples: What to run it on.
-        batch_size: Inputs a batch; 1 is how latency is measured, and what dynamic INT8 answers
-            may depend on it.
-        timeout_s: Seconds without an answer after which the process is ended.
-
-    Raises:
-        SubjectError: The subject cannot be opened, fails, or has other labels than the examples.
-    """
-    with tempfile.TemporaryDirectory(prefix="edgepress-") as folder:
-        scratch = Path(folder)
-        inputs = write_inputs(examples, scratch)
-        with Worker(subject, inputs, scratch, timeout_s=timeout_s) as worker:
-            opened = worker.open()
-            return predict(worker, opened.labels, examples, batch_size=batch_size)
-
-
 def predict(
     worker: Worker, labels: Sequence[str], examples: Examples, *, batch_size: int = 1
 ) -> Evaluation:
-    """`evaluate` with a worker that has its subject open; `labels` are the subject's.
+    """Run a worker's subject over labelled examples, as it is deployed.
+
+    Args:
+        worker: With its subject open, and the examples' inputs first among its own.
+        labels: The subject's.
+        examples: What to run it on.
+        batch_size: Inputs a batch; 1 is how latency is measured. What dynamic INT8 answers may
+            depend on it.
 
     Raises:
         SubjectError: The model fails, or has other labels than the examples.

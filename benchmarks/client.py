@@ -1,5 +1,6 @@
-"""The parent's side of `benchmarks.worker`: starts it, asks it, and never waits for ever."""
+"""Starts `benchmarks.worker`, asks it, and never waits for ever: the parent's side."""
 
+import contextlib
 import json
 import os
 import queue
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.child import module_command
+from benchmarks.child import start_module
 from benchmarks.memory import current_rss_bytes
 from benchmarks.subjects import Subject
 from runtimes.errors import EdgepressError
@@ -31,7 +32,7 @@ class SubjectError(EdgepressError):
 
 @dataclass(frozen=True)
 class Opened:
-    """What a subject turned out to be.
+    """Facts about a subject that its process has opened.
 
     The fields are those of `benchmarks.report.Row`, and the tokens that it keeps of an input.
     """
@@ -66,16 +67,9 @@ class Worker:
         self._timeout_s = timeout_s
         self._stderr_path = scratch / f"worker-{os.urandom(6).hex()}.stderr"
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        with self._stderr_path.open("wb") as stderr:
-            self._process = subprocess.Popen(
-                module_command("benchmarks.worker"),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                encoding="utf-8",
-                env=_environment(subject.threads),
-            )
+        self._process = start_module(
+            "benchmarks.worker", self._stderr_path, _environment(subject.threads)
+        )
         # Reading with a timeout: select() does not do pipes on Windows, a thread and a queue do.
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -96,20 +90,13 @@ class Worker:
             SubjectError: It cannot be opened; the message is the one `runtimes` gave.
         """
         answer = self._ask("open", subject=self.subject.to_json(), inputs=str(self._inputs))
-        return Opened(
-            runtime=answer["runtime"],
-            device=answer["device"],
-            precision=answer["precision"],
-            labels=tuple(answer["labels"]),
-            load_ms=float(answer["load_ms"]),
-            size_bytes=int(answer["size_bytes"]),
-            max_length=int(answer["max_length"]),
-        )
+        del answer["ok"]
+        return Opened(**{**answer, "labels": tuple(answer["labels"])})
 
     def predict(
         self, *, count: int, batch_size: int = 1, sessions: int = 1
     ) -> tuple[NDArray[np.float32], float]:
-        """Logits of the first `count` inputs.
+        """Return the logits of the first `count` inputs.
 
         Args:
             count: How many.
@@ -140,7 +127,7 @@ class Worker:
     def time(
         self, indices: Sequence[int], *, discard: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Milliseconds of single inputs, end to end and model only; see `latency.Timeable`.
+        """Return milliseconds of single inputs, end to end and model only: `latency.Timeable`.
 
         Raises:
             SubjectError: The model failed.
@@ -149,7 +136,7 @@ class Worker:
         return np.asarray(answer["end_to_end_ms"]), np.asarray(answer["model_ms"])
 
     def peak_rss_bytes(self) -> int:
-        """Most memory that the process held until now.
+        """Return the most memory that the process held until now.
 
         Raises:
             SubjectError: The process is gone.
@@ -157,7 +144,7 @@ class Worker:
         return int(self._ask("memory")["peak_rss_bytes"])
 
     def rss_bytes(self) -> int:
-        """Memory that the process holds now; 0 where it is gone."""
+        """Return the memory that the process holds now; 0 where it is gone."""
         return current_rss_bytes(self.pid)
 
     def close(self) -> None:
@@ -169,12 +156,8 @@ class Worker:
             except (OSError, subprocess.TimeoutExpired):
                 self._process.kill()
                 self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None and not pipe.closed:
-                try:
-                    pipe.close()
-                except OSError:
-                    continue  # unsent requests of a process that is gone
+        with contextlib.suppress(OSError), self._process:
+            pass  # closes the pipes; unsent requests of a process that is gone are lost
 
     def __enter__(self) -> "Worker":
         return self
@@ -241,8 +224,5 @@ class Worker:
 
 
 def _environment(threads: int | None) -> dict[str, str]:
-    environment = dict(os.environ)
-    if threads is not None:
-        # Read by OpenMP when it is loaded: later is too late for some libraries.
-        environment["OMP_NUM_THREADS"] = str(threads)
-    return environment
+    # Read by OpenMP when it is loaded: later is too late for some libraries.
+    return {**os.environ, **({} if threads is None else {"OMP_NUM_THREADS": str(threads)})}

@@ -22,6 +22,9 @@ __all__ = ["Change", "compare_reports"]
 
 _RESAMPLES = 5000
 _Z = 1.96  # of a 95% interval
+# Share of speed or size that may be lost: conditions of two runs differ by some percent even where
+# each of them is precise. Points of accuracy have none.
+_TOLERANCE = 0.03
 
 Quantity = Literal["speed-up", "drop", "size", "measured"]
 
@@ -49,10 +52,8 @@ class Change:
     regression: bool
 
 
-def compare_reports(
-    before: Report, after: Report, *, tolerance: float = 0.03, seed: int = 0
-) -> list[Change]:
-    """What changed in the rows that the earlier report has.
+def compare_reports(before: Report, after: Report) -> list[Change]:
+    """Return what changed in the rows that the earlier report has.
 
     Rows are the same where the model's name (without its sizes), runtime, device, precision and
     threads are.
@@ -60,9 +61,6 @@ def compare_reports(
     Args:
         before: The earlier report.
         after: The later one, on the same data and against the same reference.
-        tolerance: Share of speed or size that may be lost: conditions of two runs differ by some
-            percent even where each of them is precise. Points of accuracy have none.
-        seed: Of the bootstrap.
 
     Raises:
         DataError: The two were measured on other data or processors, against another reference, or
@@ -89,11 +87,7 @@ def compare_reports(
             lost = Interval(-1.0, -1.0, -1.0)
             changes.append(Change(new or old, "measured", 1.0, 0.0, lost, True))
             continue
-        changes += [
-            *_speed(before, after, old, new, tolerance, seed),
-            *_drop(old, new),
-            *_size(old, new, tolerance),
-        ]
+        changes += [*_speed(before, after, old, new), *_drop(old, new), *_size(old, new)]
     if not any(change.quantity in ("speed-up", "measured") for change in changes):
         raise DataError("the reports have no timings in common that could be compared")
     return changes
@@ -110,31 +104,21 @@ _CONDITIONS: dict[str, Callable[[Report], object]] = {
 }
 
 
-def _speed(
-    before: Report, after: Report, old: Row, new: Row, tolerance: float, seed: int
-) -> list[Change]:
+def _speed(before: Report, after: Report, old: Row, new: Row) -> list[Change]:
     if old.id == before.reference:
         return []
     logs = [_log_speedups(before, old), _log_speedups(after, new)]
     if any(len(values) == 0 for values in logs):
         return []
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     medians = [
         np.median(rng.choice(values, size=(_RESAMPLES, len(values))), axis=1) for values in logs
     ]
     low, high = np.exp(np.percentile(medians[1] - medians[0], [2.5, 97.5]))
     value = float(np.exp(np.median(logs[1]) - np.median(logs[0])))
     change = Interval(value, min(float(low), value), max(float(high), value))
-    return [
-        Change(
-            new,
-            "speed-up",
-            float(np.exp(np.median(logs[0]))),
-            float(np.exp(np.median(logs[1]))),
-            change,
-            change.high < 1 - tolerance,
-        )
-    ]
+    first, second = (float(np.exp(np.median(values))) for values in logs)
+    return [Change(new, "speed-up", first, second, change, change.high < 1 - _TOLERANCE)]
 
 
 def _log_speedups(report: Report, row: Row) -> NDArray[np.float64]:
@@ -154,10 +138,10 @@ def _drop(old: Row, new: Row) -> list[Change]:
     return [Change(new, "drop", old.drop.value, new.drop.value, change, change.low > 0)]
 
 
-def _size(old: Row, new: Row, tolerance: float) -> list[Change]:
+def _size(old: Row, new: Row) -> list[Change]:
     if old.size_bytes is None or new.size_bytes is None:
         return []
     more = float(new.size_bytes - old.size_bytes)
-    worse = more > tolerance * old.size_bytes
+    worse = more > _TOLERANCE * old.size_bytes
     sizes = float(old.size_bytes), float(new.size_bytes)
     return [Change(new, "size", *sizes, Interval(more, more, more), worse)]

@@ -49,7 +49,10 @@ def describe_environment() -> dict[str, Any]:
     """
     import psutil
 
-    model = processor_info().get("model name") or _macos_cpu() or platform.processor()
+    model = processor_info().get("model name")
+    if not model and platform.system() == "Darwin":
+        model = " ".join(_lines(["sysctl", "-n", "machdep.cpu.brand_string"]))
+    model = model or platform.processor()
     flags = processor_flags()
     return {
         "cpu": {
@@ -67,16 +70,10 @@ def describe_environment() -> dict[str, Any]:
         "os": _operating_system(),
         "python": platform.python_version(),
         "libraries": installed_versions(*libraries()),
-        "gpus": _gpus(),
+        "gpus": _lines(
+            ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+        ),
     }
-
-
-def _macos_cpu() -> str | None:
-    return _first_line(["sysctl", "-n", "machdep.cpu.brand_string"]) if _is_macos() else None
-
-
-def _is_macos() -> bool:
-    return platform.system() == "Darwin"
 
 
 def _governor() -> str | None:
@@ -92,20 +89,10 @@ def _operating_system() -> str:
     try:
         name = platform.freedesktop_os_release().get("PRETTY_NAME", "")
     except OSError:
-        if _is_macos():
+        if platform.system() == "Darwin":
             name = f"macOS {platform.mac_ver()[0]}"
     kernel = f"{platform.system()} {platform.release()}"
     return f"{name} ({kernel})" if name else kernel
-
-
-def _gpus() -> list[str]:
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    return _lines(query)
-
-
-def _first_line(command: list[str]) -> str | None:
-    lines = _lines(command)
-    return lines[0] if lines else None
 
 
 def _lines(command: list[str]) -> list[str]:

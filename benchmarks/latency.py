@@ -5,14 +5,14 @@ a difference. Measured in turns it hits all alike, and ratios taken within a rou
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.report import Percentiles
+from benchmarks.report import Percentiles, paired_medians
 from benchmarks.stats import Interval, paired_ratio_interval, percentile_interval
 
 __all__ = [
@@ -240,20 +240,10 @@ def summarize(timings_ms: FloatArray, *, seed: int = 0) -> Percentiles:
 
 
 def speedup(reference: Samples, model: Samples, *, seed: int = 0) -> Interval | None:
-    """How many times as fast as the reference, end to end.
+    """Return how many times as fast as the reference a model is, end to end.
 
     The ratio of the medians within each round that both took part in; of these ratios the median,
     with an interval that resamples rounds. None where they share no round.
     """
-    medians: list[Mapping[int, float]] = [
-        dict(zip(of.rounds, np.median(of.end_to_end_ms, axis=1).tolist(), strict=True))
-        for of in (reference, model)
-    ]
-    shared = sorted(medians[0].keys() & medians[1].keys())
-    if not shared:
-        return None
-    return paired_ratio_interval(
-        [medians[0][number] for number in shared],
-        [medians[1][number] for number in shared],
-        seed=seed,
-    )
+    slow, fast = paired_medians(*((of.rounds, of.end_to_end_ms) for of in (reference, model)))
+    return paired_ratio_interval(slow, fast, seed=seed) if len(slow) else None

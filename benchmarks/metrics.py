@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.stats import mcnemar_exact, paired_difference_interval, wilson_interval
+from benchmarks.stats import Interval, mcnemar_exact, paired_difference_interval, wilson_interval
 
-__all__ = ["ClassDrop", "Drop", "Metric", "accuracy", "drop", "drop_by_class"]
+__all__ = ["ClassDrop", "Drop", "Metric", "accuracy", "drop", "drop_by_class", "equally_right"]
 
 IntArray = NDArray[np.int64]
 
@@ -31,6 +32,11 @@ class Metric:
     high: float
     n: int
 
+    @classmethod
+    def of(cls, name: str, share: Interval, n: int) -> Self:
+        """Return the metric of a value between 0 and 1."""
+        return cls(name, 100 * share.value, 100 * share.low, 100 * share.high, n)
+
 
 @dataclass(frozen=True)
 class Drop:
@@ -47,6 +53,11 @@ class Drop:
     low: float
     high: float
     p_value: float
+
+    @classmethod
+    def of(cls, share: Interval, p_value: float) -> Self:
+        """Return the drop of a metric between 0 and 1."""
+        return cls(100 * share.value, 100 * share.low, 100 * share.high, p_value)
 
 
 @dataclass(frozen=True)
@@ -75,14 +86,7 @@ def accuracy(predictions: IntArray, labels: IntArray) -> Metric:
         ValueError: The two do not have the same, non-zero length.
     """
     correct = _correct(predictions, labels)
-    interval = wilson_interval(int(correct.sum()), len(correct))
-    return Metric(
-        name="accuracy",
-        value=100 * interval.value,
-        low=100 * interval.low,
-        high=100 * interval.high,
-        n=len(correct),
-    )
+    return Metric.of("accuracy", wilson_interval(int(correct.sum()), len(correct)), len(correct))
 
 
 def drop(
@@ -106,13 +110,12 @@ def drop(
     before = _correct(reference_predictions, labels)
     after = _correct(predictions, labels)
     interval = paired_difference_interval(before, after, seed=seed)
-    p_value = mcnemar_exact(int((before & ~after).sum()), int((after & ~before).sum()))
-    return Drop(
-        value=100 * interval.value,
-        low=100 * interval.low,
-        high=100 * interval.high,
-        p_value=p_value,
-    )
+    return Drop.of(interval, equally_right(before, after))
+
+
+def equally_right(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
+    """Return the exact McNemar p-value of two models, by where each of them is right (N,)."""
+    return mcnemar_exact(int((before & ~after).sum()), int((after & ~before).sum()))
 
 
 def drop_by_class(

@@ -35,12 +35,11 @@ class CloseRows:
     rounds: int | None
 
 
-def close_rows(report: Report, *, seed: int = 0) -> list[CloseRows]:
-    """Neighbours in the order of end-to-end medians that this report cannot rank.
+def close_rows(report: Report) -> list[CloseRows]:
+    """Return neighbours in the order of end-to-end medians that this report cannot rank.
 
     Args:
         report: With raw samples; rows without are not looked at.
-        seed: Of the bootstrap.
     """
     timed = [row for row in report.rows if row.end_to_end_ms and row.id in report.samples]
     timed.sort(key=lambda row: row.end_to_end_ms.p50 if row.end_to_end_ms else math.inf)
@@ -49,7 +48,7 @@ def close_rows(report: Report, *, seed: int = 0) -> list[CloseRows]:
         own, other = report.paired_medians(faster.id, slower.id)
         if len(own) < 2:
             continue
-        ratio = paired_ratio_interval(other, own, seed=seed)
+        ratio = paired_ratio_interval(other, own)
         if ratio.low <= 1.0 <= ratio.high:
             found.append(CloseRows(faster, slower, ratio, _rounds_to_tell(np.log(other / own))))
     return found

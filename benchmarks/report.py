@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ __all__ = [
     "Report",
     "Row",
     "load_report",
+    "paired_medians",
     "save_report",
 ]
 
@@ -176,26 +177,16 @@ class Report:
                 return row
         raise KeyError(row_id)
 
-    def paired_medians(
-        self, first: str, second: str
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def paired_medians(self, first: str, second: str) -> tuple[NDArray[np.float64], ...]:
         """Median end-to-end milliseconds, (R,) each, of the rounds that two rows have in common.
 
         Args:
             first: Id of a row.
             second: Id of another; where one has no samples, or no round is common, R is 0.
         """
-        medians = [
-            {
-                number: float(np.median(timings))
-                for number, timings in zip(of["rounds"], of["end_to_end_ms"], strict=True)
-            }
-            for name in (first, second)
-            if (of := self.samples.get(name)) is not None
-        ]
-        shared = sorted(medians[0].keys() & medians[1].keys()) if len(medians) == 2 else []
-        pairs = np.array([[of[number] for number in shared] for of in medians[:2]])
-        return (pairs[0], pairs[1]) if shared else (np.empty(0), np.empty(0))
+        none: Mapping[str, Any] = {"rounds": (), "end_to_end_ms": ()}
+        of = [self.samples.get(name, none) for name in (first, second)]
+        return paired_medians(*((each["rounds"], each["end_to_end_ms"]) for each in of))
 
     def to_json(self) -> dict[str, Any]:
         """The report as `report.json` holds it."""
@@ -228,6 +219,22 @@ class Report:
         except (KeyError, TypeError, AttributeError) as error:
             raise ArtifactError(f"the report is incomplete or damaged: {error}") from error
         return report
+
+
+def paired_medians(
+    *timings: tuple[Sequence[int], Sequence[Sequence[float]] | NDArray[np.float64]],
+) -> tuple[NDArray[np.float64], ...]:
+    """Return the medians, (R,) each, of the rounds that all of some models have in common.
+
+    Args:
+        timings: Of each model, the numbers of its rounds, and its timings in each of them.
+    """
+    medians = [
+        {number: float(np.median(ms)) for number, ms in zip(rounds, values, strict=True)}
+        for rounds, values in timings
+    ]
+    shared = sorted(set.intersection(*map(set, medians)))
+    return tuple(np.array([of[number] for number in shared]) for of in medians)
 
 
 def save_report(report: Report, path: Path) -> None:

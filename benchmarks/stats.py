@@ -1,7 +1,7 @@
 """Intervals and tests that the report's numbers carry; numpy only, so that they run on a device.
 
-Every interval is two-sided at `confidence` (0.95 unless told) and every random draw comes from
-`seed`, so that a report recomputed from its raw samples is the same to the last digit.
+Every interval is two-sided, at 95%, and every random draw comes from `seed`, so that a report
+recomputed from its raw samples is the same to the last digit.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,7 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 
+_CONFIDENCE = 0.95
 _CHUNK_VALUES = 4_000_000  # resampled values held at once: 32 MB, whatever the input's size
 
 
@@ -45,7 +46,6 @@ def percentile_interval(
     *,
     seed: int = 0,
     resamples: int = 1000,
-    confidence: float = 0.95,
 ) -> Interval:
     """Percentile of all samples, with a bootstrap interval that resamples whole rows.
 
@@ -58,7 +58,6 @@ def percentile_interval(
         percentile: 0 to 100.
         seed: Seed of the resampling.
         resamples: Bootstrap resamples.
-        confidence: Coverage of the interval.
 
     Raises:
         ValueError: There are no samples, or they have more than two axes.
@@ -69,12 +68,10 @@ def percentile_interval(
         flat = drawn.reshape(drawn.shape[0], -1)
         return np.asarray(np.percentile(flat, percentile, axis=1), dtype=np.float64)
 
-    return _bootstrap(values, statistic, seed=seed, resamples=resamples, confidence=confidence)
+    return _bootstrap(values, statistic, seed=seed, resamples=resamples)
 
 
-def mean_interval(
-    samples: ArrayLike, *, seed: int = 0, resamples: int = 10_000, confidence: float = 0.95
-) -> Interval:
+def mean_interval(samples: ArrayLike, *, seed: int = 0, resamples: int = 10_000) -> Interval:
     """Mean of (N,) samples with a percentile-bootstrap interval.
 
     Where the samples take few distinct values (right/wrong), resampling them is one multinomial
@@ -91,12 +88,11 @@ def mean_interval(
             lambda drawn: np.asarray(drawn.mean(axis=(1, 2)), dtype=np.float64),
             seed=seed,
             resamples=resamples,
-            confidence=confidence,
         )
     rng = np.random.default_rng(seed)
     drawn_counts = rng.multinomial(len(values), counts / len(values), size=resamples)
     means = drawn_counts @ distinct / len(values)
-    return _interval(float(values.mean()), means, confidence)
+    return _interval(float(values.mean()), means)
 
 
 def paired_difference_interval(
@@ -105,7 +101,6 @@ def paired_difference_interval(
     *,
     seed: int = 0,
     resamples: int = 10_000,
-    confidence: float = 0.95,
 ) -> Interval:
     """Mean of `first - second`, resampling pairs; (N,) scores of the same N examples each.
 
@@ -117,7 +112,7 @@ def paired_difference_interval(
         ValueError: The two do not have the same, non-zero length.
     """
     a, b = _same_length(first, second)
-    return mean_interval(a - b, seed=seed, resamples=resamples, confidence=confidence)
+    return mean_interval(a - b, seed=seed, resamples=resamples)
 
 
 def paired_ratio_interval(
@@ -126,7 +121,6 @@ def paired_ratio_interval(
     *,
     seed: int = 0,
     resamples: int = 2000,
-    confidence: float = 0.95,
 ) -> Interval:
     """Median of the R ratios `numerators / denominators`, resampling pairs.
 
@@ -139,7 +133,7 @@ def paired_ratio_interval(
     a, b = _same_length(numerators, denominators)
     if not (np.all(a > 0) and np.all(b > 0)):
         raise ValueError("ratios need positive values on both sides")
-    return percentile_interval(a / b, 50.0, seed=seed, resamples=resamples, confidence=confidence)
+    return percentile_interval(a / b, 50.0, seed=seed, resamples=resamples)
 
 
 def ratio_interval(
@@ -148,7 +142,6 @@ def ratio_interval(
     *,
     seed: int = 0,
     resamples: int = 2000,
-    confidence: float = 0.95,
 ) -> Interval:
     """Ratio of two sums over N texts, resampling texts; 0 where the denominators are.
 
@@ -158,7 +151,7 @@ def ratio_interval(
     a, b = _same_length(numerators, denominators)
     drawn = _resampled_sums(np.stack([a, b], axis=1), seed, resamples)
     value = float(_ratio(a.sum(), b.sum()))
-    return _interval(value, _ratio(drawn[:, 0], drawn[:, 1]), confidence)
+    return _interval(value, _ratio(drawn[:, 0], drawn[:, 1]))
 
 
 def ratio_difference_interval(
@@ -167,7 +160,6 @@ def ratio_difference_interval(
     *,
     seed: int = 0,
     resamples: int = 2000,
-    confidence: float = 0.95,
 ) -> Interval:
     """Difference of two such ratios over the same N texts, resampling texts.
 
@@ -176,7 +168,6 @@ def ratio_difference_interval(
         second: Likewise; subtracted.
         seed: Seed of the resampling.
         resamples: Bootstrap resamples.
-        confidence: Coverage of the interval.
 
     Raises:
         ValueError: The four do not have the same, non-zero length.
@@ -185,10 +176,10 @@ def ratio_difference_interval(
     sums, drawn = columns.sum(axis=0), _resampled_sums(columns, seed, resamples)
     value = _ratio(sums[0], sums[1]) - _ratio(sums[2], sums[3])
     differences = _ratio(drawn[:, 0], drawn[:, 1]) - _ratio(drawn[:, 2], drawn[:, 3])
-    return _interval(float(value), differences, confidence)
+    return _interval(float(value), differences)
 
 
-def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
+def wilson_interval(successes: int, trials: int, *, confidence: float = _CONFIDENCE) -> Interval:
     """Wilson score interval of a proportion, all as fractions 0 to 1.
 
     Unlike the textbook interval it stays inside [0, 1] and keeps its coverage near 0 and 1, where
@@ -287,7 +278,6 @@ def _bootstrap(
     *,
     seed: int,
     resamples: int,
-    confidence: float,
 ) -> Interval:
     rng = np.random.default_rng(seed)
     rounds = values.shape[0]
@@ -296,11 +286,11 @@ def _bootstrap(
         statistic(values[rng.integers(0, rounds, size=(min(step, resamples - start), rounds))])
         for start in range(0, resamples, step)
     ]
-    return _interval(float(statistic(values[None])[0]), np.concatenate(drawn), confidence)
+    return _interval(float(statistic(values[None])[0]), np.concatenate(drawn))
 
 
-def _interval(value: float, drawn: FloatArray, confidence: float) -> Interval:
-    tail = 50 * (1 - confidence)
+def _interval(value: float, drawn: FloatArray) -> Interval:
+    tail = 50 * (1 - _CONFIDENCE)
     low, high = np.percentile(drawn, [tail, 100 - tail])
     # With a handful of samples the percentile method can miss the estimate itself.
     return Interval(value=value, low=min(float(low), value), high=max(float(high), value))

@@ -66,35 +66,20 @@ def open_subject(subject: Subject, sessions: int = 1) -> "Predictor":
     """
     from runtimes import loading
 
-    device, threads = subject.device, subject.threads
+    threads = subject.threads
     if sessions > 1 and threads is not None:
         threads = max(1, threads // sessions)  # the row's threads, shared
+    where: dict[str, Any] = {
+        "device": subject.device,
+        "threads": threads,
+        "options": subject.options or None,
+    }
+    path, precision, runtime = subject.path, subject.precision, subject.runtime
     if subject.kind == "checkpoint":
-        return loading.open_checkpoint(
-            subject.path,
-            device=device,
-            threads=threads,
-            precision=subject.precision or "fp32",
-            options=subject.options,
-        )
+        return loading.open_checkpoint(path, precision=precision or "fp32", **where)
     if subject.kind == "artifact":
-        return loading.load(
-            subject.path,
-            runtime=subject.runtime,
-            device=device,
-            threads=threads,
-            precision=subject.precision,
-            sessions=sessions,
-            options=subject.options or None,
-        )
-    return loading.open_model_folder(
-        subject.path,
-        runtime=subject.runtime,
-        device=device,
-        threads=threads,
-        precision=subject.precision or "auto",
-        options=subject.options,
-    )
+        return loading.load(path, runtime=runtime, precision=precision, sessions=sessions, **where)
+    return loading.open_model_folder(path, runtime=runtime, precision=precision or "auto", **where)
 
 
 def model_size_bytes(subject: Subject) -> int:

@@ -118,8 +118,8 @@ class Server:
 
     def _several(self, sessions: int) -> "Predictor":
         """The subject opened several times, kept until it is closed or another number is asked."""
-        if self._subject is None:
-            raise UsageError("the benchmark worker was asked to run a model before opening it")
+        self._opened()
+        assert self._subject is not None  # it is open
         if self._pool is None or self._pool[0] != sessions:
             if self._pool is not None:
                 self._pool[1].close()

@@ -49,6 +49,7 @@ def front_chart(report: Report) -> str | None:
         speed, lost = row.speedup, row.drop
         assert speed is not None
         assert lost is not None
+        chosen = row.id == report.recommended
         axes.errorbar(
             speed.value,
             lost.value,
@@ -56,35 +57,18 @@ def front_chart(report: Report) -> str | None:
             yerr=[[lost.value - lost.low], [lost.high - lost.value]],
             fmt="o",
             color=_colour(report, row),
-            ecolor=_colour(report, row),
             elinewidth=0.8,
-            alpha=1 if row.id == report.recommended else 0.8,
-            markersize=8 if row.id == report.recommended else 5,
-            zorder=3 if row.id == report.recommended else 2,
+            alpha=1 if chosen else 0.8,
+            markersize=8 if chosen else 5,
+            zorder=3 if chosen else 2,
         )
-        axes.annotate(
-            names[row.id],
-            (speed.value, lost.value),
-            xytext=(4, 5 if place % 2 else -11),
-            textcoords="offset points",
-            parse_math=False,
-            fontsize=8,
-            color=_colour(report, row),
-        )
+        offset = (4, 5 if place % 2 else -11)
+        _annotate(axes, names[row.id], (speed.value, lost.value), offset, _colour(report, row))
     budget = report.budget.get("max_drop")
     if budget is not None and report.budget.get("target_latency_ms") is None:
         axes.axhline(budget, color=_MARK, linestyle="--", linewidth=1)
-        axes.annotate(
-            "budget",
-            (1, budget),
-            xycoords=("axes fraction", "data"),
-            xytext=(-4, 3),
-            textcoords="offset points",
-            parse_math=False,
-            ha="right",
-            fontsize=8,
-            color=_MARK,
-        )
+        at_right = {"xycoords": ("axes fraction", "data"), "ha": "right"}
+        _annotate(axes, "budget", (1, budget), (-4, 3), _MARK, **at_right)
     axes.set_xscale("log")
     _plain_ticks(axes, [row.speedup.value for row in rows if row.speedup is not None])
     axes.set_xlabel("times as fast as the reference (logarithmic)")
@@ -141,15 +125,7 @@ def length_chart(report: Report) -> str | None:
         strong = row.id in (report.recommended, report.reference)
         colour = _colour(report, row)
         axes.plot(lengths, medians, "o-", markersize=3, color=colour, linewidth=2 if strong else 1)
-        axes.annotate(
-            names[row.id],
-            (lengths[-1], medians[-1]),
-            xytext=(5, -3),
-            textcoords="offset points",
-            parse_math=False,
-            fontsize=8,
-            color=colour,
-        )
+        _annotate(axes, names[row.id], (lengths[-1], medians[-1]), (5, -3), colour)
     axes.set_yscale("log")
     if measured:
         axes.set_xscale("log")
@@ -216,6 +192,26 @@ def _axes(height: float) -> "tuple[Figure, Axes]":
         spine.set_color(_LINE)
         spine.set_visible(name in ("left", "bottom"))
     return figure, axes
+
+
+def _annotate(
+    axes: "Axes",
+    text: str,
+    point: tuple[float, float],
+    offset: tuple[float, float],
+    colour: str,
+    **more: Any,
+) -> None:
+    axes.annotate(
+        text,
+        point,
+        xytext=offset,
+        textcoords="offset points",
+        parse_math=False,
+        fontsize=8,
+        color=colour,
+        **more,
+    )
 
 
 def _plain_ticks(axes: "Axes", values: Sequence[float], *, vertical: bool = False) -> None:

@@ -1,10 +1,10 @@
 """How numbers, names and rows are worded, the same in every rendering."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.metrics import Drop
-from benchmarks.report import Report, Row
+from benchmarks.report import Percentiles, Report, Row
 from benchmarks.stats import Interval
 from runtimes.registry import runtime_title
 
@@ -18,6 +18,7 @@ __all__ = [
     "megabytes",
     "metric_name",
     "milliseconds",
+    "percentile",
     "ratio",
     "runtime_name",
     "summary",
@@ -36,6 +37,11 @@ def milliseconds(value: float | None) -> str:
         return MISSING
     decimals = 3 if value < 0.0995 else 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:.{decimals}f}"
+
+
+def percentile(latency: Percentiles | None, name: Literal["p50", "p99"]) -> str:
+    """A row's `p50` or `p99`, in milliseconds."""
+    return milliseconds(None if latency is None else getattr(latency, name))
 
 
 def megabytes(value: int | None) -> str:
@@ -82,10 +88,10 @@ def drop_points(drop: Drop | None) -> tuple[str, str]:
     return _signed(drop.value), f"{_signed(drop.low)}{_ELLIPSIS}{_signed(drop.high)}"
 
 
-def runtime_name(row: Row, *, device: bool = True) -> str:
+def runtime_name(row: Row) -> str:
     """`ONNX Runtime`, with the device where it is not the CPU."""
     name = runtime_title(row.runtime)
-    return f"{name} {row.device.upper()}" if device and row.device != "cpu" else name
+    return name if row.device == "cpu" else f"{name} {row.device.upper()}"
 
 
 def describe_cpu(environment: Mapping[str, Any]) -> str:

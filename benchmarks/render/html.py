@@ -3,25 +3,10 @@
 import re
 from typing import Any
 
+from benchmarks.render import sections
 from benchmarks.render.architecture import describe_kept, kept_of, render_kept
 from benchmarks.render.charts import class_chart, front_chart, latency_chart, length_chart
-from benchmarks.render.figures import (
-    drop_points,
-    megabytes,
-    milliseconds,
-    ratio,
-    summary,
-)
-from benchmarks.render.sections import (
-    TEXT_COLUMNS,
-    data_facts,
-    environment_facts,
-    failures,
-    method_facts,
-    remarks,
-    table_cells,
-    table_columns,
-)
+from benchmarks.render.figures import drop_points, megabytes, milliseconds, ratio, summary
 from benchmarks.report import Report, Row
 
 __all__ = ["render_html"]
@@ -64,18 +49,19 @@ def render_html(report: Report, *, title: str = "Benchmark") -> str:
         summary=summary(report),
         facts=_facts(report),
         charts=charts,
-        columns=table_columns(report),
-        text_columns=TEXT_COLUMNS,
+        columns=sections.table_columns(report),
+        text_columns=sections.TEXT_COLUMNS,
         rows=[
-            {"cells": table_cells(report, row), "look": _look(report, row)} for row in report.rows
+            {"cells": sections.table_cells(report, row), "look": _look(report, row)}
+            for row in report.rows
         ],
         sections=[
-            {"title": "What could not be measured", "lines": failures(report)},
-            {"title": "Remarks", "lines": remarks(report)},
+            {"title": "What could not be measured", "lines": sections.failures(report)},
+            {"title": "Remarks", "lines": sections.remarks(report)},
             {"title": "Decisions", "lines": report.decisions},
-            {"title": "Data", "lines": data_facts(report)},
-            {"title": "How it was measured", "lines": method_facts(report)},
-            {"title": "Environment", "lines": environment_facts(report.environment)},
+            {"title": "Data", "lines": sections.data_facts(report)},
+            {"title": "How it was measured", "lines": sections.method_facts(report)},
+            {"title": "Environment", "lines": sections.environment_facts(report.environment)},
         ],
         kept=[
             {"svg": render_kept(kept), "caption": describe_kept(kept)}

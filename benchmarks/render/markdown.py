@@ -2,18 +2,9 @@
 
 from collections.abc import Sequence
 
+from benchmarks.render import sections
 from benchmarks.render.architecture import describe_kept, kept_of
 from benchmarks.render.figures import summary
-from benchmarks.render.sections import (
-    TEXT_COLUMNS,
-    data_facts,
-    environment_facts,
-    failures,
-    method_facts,
-    remarks,
-    table_cells,
-    table_columns,
-)
 from benchmarks.report import Report, Row
 
 __all__ = ["PICTURES", "render_markdown", "render_table"]
@@ -28,35 +19,35 @@ def render_markdown(report: Report, *, title: str = "Benchmark") -> str:
         report: What was measured.
         title: Its first heading.
     """
-    sections = [
+    parts = [
         f"# {title}",
         summary(report),
         render_table(report),
-        _section("What could not be measured", _bullets(failures(report))),
-        _section("Remarks", _bullets(remarks(report))),
+        _section("What could not be measured", _bullets(sections.failures(report))),
+        _section("Remarks", _bullets(sections.remarks(report))),
         _section("What was kept", _kept(report)),
         _section("Decisions", _bullets(report.decisions)),
-        _section("Data", _bullets(data_facts(report))),
-        _section("How it was measured", _bullets(method_facts(report))),
-        _section("Environment", _bullets(environment_facts(report.environment))),
+        _section("Data", _bullets(sections.data_facts(report))),
+        _section("How it was measured", _bullets(sections.method_facts(report))),
+        _section("Environment", _bullets(sections.environment_facts(report.environment))),
         _section("How to reproduce", _reproduce(report)),
     ]
-    return "\n\n".join(section for section in sections if section) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def render_table(report: Report) -> str:
     """The table alone, for a model card or a README."""
-    columns = table_columns(report)
+    columns = sections.table_columns(report)
     lines = [
         _line(columns),
-        _line(["---"] * TEXT_COLUMNS + ["--:"] * (len(columns) - TEXT_COLUMNS)),
+        _line(["---"] * sections.TEXT_COLUMNS + ["--:"] * (len(columns) - sections.TEXT_COLUMNS)),
         *(_line(_cells(report, row)) for row in report.rows),
     ]
     return "\n".join(lines)
 
 
 def _cells(report: Report, row: Row) -> list[str]:
-    mark, *cells = (_escape(cell) for cell in table_cells(report, row))
+    mark, *cells = (_escape(cell) for cell in sections.table_cells(report, row))
     return [f"**{mark}**" if row.id == report.recommended else mark, *cells]
 
 

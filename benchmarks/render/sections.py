@@ -12,12 +12,12 @@ from benchmarks.render.figures import (
     full_name,
     megabytes,
     metric_name,
-    milliseconds,
+    percentile,
     ratio,
     runtime_name,
     whole,
 )
-from benchmarks.report import Percentiles, Report, Row
+from benchmarks.report import Report, Row
 
 __all__ = [
     "TEXT_COLUMNS",
@@ -75,9 +75,9 @@ def table_cells(report: Report, row: Row) -> list[str]:
         row.model,
         runtime_name(row),
         row.precision or MISSING,
-        _at(row.end_to_end_ms, "p50"),
-        _at(row.end_to_end_ms, "p99"),
-        _at(row.model_ms, "p50"),
+        percentile(row.end_to_end_ms, "p50"),
+        percentile(row.end_to_end_ms, "p99"),
+        percentile(row.model_ms, "p50"),
         _with_interval(ratio(row.speedup)),
         accuracy,
         _with_interval(drop_points(row.drop)),
@@ -221,10 +221,6 @@ def environment_facts(environment: Mapping[str, Any]) -> list[str]:
 
 def _with_interval(parts: tuple[str, str]) -> str:
     return f"{parts[0]} ({parts[1]})" if parts[1] else parts[0]
-
-
-def _at(latency: Percentiles | None, percentile: str) -> str:
-    return milliseconds(None if latency is None else getattr(latency, percentile))
 
 
 def _label(key: str) -> str:

@@ -4,21 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from benchmarks.render.figures import (
-    MISSING,
-    accuracy_points,
-    describe_cpu,
-    drop_points,
-    full_name,
-    megabytes,
-    metric_name,
-    milliseconds,
-    ratio,
-    runtime_name,
-    summary,
-    whole,
-)
-from benchmarks.report import Percentiles, Report, Row
+from benchmarks.render import figures
+from benchmarks.report import Report, Row
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,30 +26,26 @@ class _Column:
     justify: Literal["left", "right"] = "right"
 
 
-def _at(latency: Percentiles | None, percentile: Literal["p50", "p99"]) -> str:
-    return milliseconds(None if latency is None else getattr(latency, percentile))
-
-
 _COLUMNS = (
-    _Column("\nruntime", runtime_name, 1, "left"),
-    _Column("\nprec.", lambda row: row.precision or MISSING, 2, "left"),
-    _Column("p50\nms", lambda row: _at(row.end_to_end_ms, "p50"), 0),
-    _Column("p99\nms", lambda row: _at(row.end_to_end_ms, "p99"), 6),
-    _Column("model\nms", lambda row: _at(row.model_ms, "p50"), 8),
-    _Column("speed-\nup", lambda row: ratio(row.speedup)[0], 0),
-    _Column("95%\ninterval", lambda row: ratio(row.speedup)[1], 4),
-    _Column("{metric}\n%", accuracy_points, 0),
-    _Column("drop\npoints", lambda row: drop_points(row.drop)[0], 0),
-    _Column("95%\ninterval", lambda row: drop_points(row.drop)[1], 3),
-    _Column("size\nMB", lambda row: megabytes(row.size_bytes), 5),
-    _Column("mem.\nMB", lambda row: megabytes(row.rss_bytes), 7),
-    _Column("load\nms", lambda row: whole(row.load_ms), 9),
-    _Column("batch\n/s", lambda row: whole(row.throughput_per_s), 10),
+    _Column("\nruntime", figures.runtime_name, 1, "left"),
+    _Column("\nprec.", lambda row: row.precision or figures.MISSING, 2, "left"),
+    _Column("p50\nms", lambda row: figures.percentile(row.end_to_end_ms, "p50"), 0),
+    _Column("p99\nms", lambda row: figures.percentile(row.end_to_end_ms, "p99"), 6),
+    _Column("model\nms", lambda row: figures.percentile(row.model_ms, "p50"), 8),
+    _Column("speed-\nup", lambda row: figures.ratio(row.speedup)[0], 0),
+    _Column("95%\ninterval", lambda row: figures.ratio(row.speedup)[1], 4),
+    _Column("{metric}\n%", figures.accuracy_points, 0),
+    _Column("drop\npoints", lambda row: figures.drop_points(row.drop)[0], 0),
+    _Column("95%\ninterval", lambda row: figures.drop_points(row.drop)[1], 3),
+    _Column("size\nMB", lambda row: figures.megabytes(row.size_bytes), 5),
+    _Column("mem.\nMB", lambda row: figures.megabytes(row.rss_bytes), 7),
+    _Column("load\nms", lambda row: figures.whole(row.load_ms), 9),
+    _Column("batch\n/s", lambda row: figures.whole(row.throughput_per_s), 10),
 )
 
 
 def _header(column: _Column, report: Report) -> str:
-    name = metric_name(report)
+    name = figures.metric_name(report)
     return column.header.format(metric="acc." if name == "accuracy" else name)
 
 
@@ -83,10 +66,10 @@ def print_report(report: Report, console: "Console") -> None:
     console.print()
     for row in report.rows:
         if row.error is not None:
-            failure = f"{full_name(row)}: {row.error}"
+            failure = f"{figures.full_name(row)}: {row.error}"
             console.print(f"[red]failed[/]  {escape(failure)}", highlight=False)
     console.print(Padding(f"[dim]{escape(_legend(report))}[/]", (0, 0, 1, 0)), highlight=False)
-    console.print(f"[bold]{escape(summary(report))}[/]", highlight=False)
+    console.print(f"[bold]{escape(figures.summary(report))}[/]", highlight=False)
 
 
 def build_table(report: Report, width: int = 100) -> "Table":
@@ -157,4 +140,4 @@ def _legend(report: Report) -> str:
         sentences.append(f"{name[0].upper()}{name[1:]} on {max(m.n for m in tested):,} examples.")
     if reference.end_to_end_ms is None:
         sentences.append("The reference was not timed, so there is no speed-up.")
-    return " ".join(sentences) + f"\n{describe_cpu(report.environment)}"
+    return " ".join(sentences) + f"\n{figures.describe_cpu(report.environment)}"

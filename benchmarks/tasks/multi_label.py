@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop, as_measured
-from benchmarks.metrics import ClassDrop, Drop, Metric
-from benchmarks.stats import mcnemar_exact, ratio_difference_interval, ratio_interval
+from benchmarks.metrics import ClassDrop, Drop, Metric, equally_right
+from benchmarks.stats import ratio_difference_interval, ratio_interval
 
 __all__ = ["changed", "drop", "drop_by_class", "expected_drop", "metric"]
 
@@ -15,10 +15,7 @@ Logits = NDArray[np.float32]
 
 def metric(logits: Logits, examples: Examples) -> Metric:
     """F1 of labels whose chance is above a half; its interval resamples texts."""
-    interval = ratio_interval(*_f1_parts(logits, examples))
-    return Metric(
-        "F1", 100 * interval.value, 100 * interval.low, 100 * interval.high, len(examples)
-    )
+    return Metric.of("F1", ratio_interval(*_f1_parts(logits, examples)), len(examples))
 
 
 def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) -> Drop:
@@ -28,12 +25,7 @@ def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) ->
     )
     first = ((reference > 0) == examples.labels).all(axis=1)
     second = ((logits > 0) == examples.labels).all(axis=1)
-    return Drop(
-        value=100 * interval.value,
-        low=100 * interval.low,
-        high=100 * interval.high,
-        p_value=mcnemar_exact(int((first & ~second).sum()), int((second & ~first).sum())),
-    )
+    return Drop.of(interval, equally_right(first, second))
 
 
 def drop_by_class(reference: Logits, logits: Logits, examples: Examples) -> tuple[ClassDrop, ...]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop, as_measured
 from benchmarks.labels import Spans
-from benchmarks.metrics import Drop, Metric
-from benchmarks.stats import mcnemar_exact, mean_interval, paired_difference_interval
+from benchmarks.metrics import Drop, Metric, equally_right
+from benchmarks.stats import mean_interval, paired_difference_interval
 from benchmarks.tasks.regression import drop_by_class
 
 __all__ = ["changed", "drop", "drop_by_class", "exact_match", "expected_drop", "f1", "metric"]
@@ -27,9 +27,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 def metric(answers: Answers, examples: Examples) -> Metric:
     """Mean F1 of the questions; its interval resamples them."""
     interval = mean_interval(_scores(answers, examples), resamples=2000)
-    return Metric(
-        "F1", 100 * interval.value, 100 * interval.low, 100 * interval.high, len(examples)
-    )
+    return Metric.of("F1", interval, len(examples))
 
 
 def drop(reference: Answers, answers: Answers, examples: Examples, *, seed: int) -> Drop:
@@ -37,12 +35,7 @@ def drop(reference: Answers, answers: Answers, examples: Examples, *, seed: int)
     before, after = _scores(reference, examples), _scores(answers, examples)
     interval = paired_difference_interval(before, after, seed=seed, resamples=2000)
     first, second = (exact_match(each, examples) for each in (reference, answers))
-    return Drop(
-        value=100 * interval.value,
-        low=100 * interval.low,
-        high=100 * interval.high,
-        p_value=mcnemar_exact(int((first & ~second).sum()), int((second & ~first).sum())),
-    )
+    return Drop.of(interval, equally_right(first, second))
 
 
 def changed(one: Answers, other: Answers) -> NDArray[np.bool_]:

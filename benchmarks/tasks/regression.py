@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop, as_measured
 from benchmarks.metrics import ClassDrop, Drop, Metric
+from benchmarks.stats import Interval
 
 __all__ = ["changed", "drop", "drop_by_class", "expected_drop", "metric"]
 
@@ -19,14 +20,7 @@ def metric(logits: Logits, examples: Examples) -> Metric:
     own, true = logits[:, 0].astype(np.float64), examples.labels.astype(np.float64)
     value = float(_pearson(own[None], true[None])[0])
     drawn = np.concatenate([_pearson(own[rows], true[rows]) for rows in _resamples(len(own), 0)])
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Metric(
-        "Pearson",
-        100 * value,
-        100 * min(float(low), value),
-        100 * max(float(high), value),
-        len(examples),
-    )
+    return Metric.of("Pearson", _interval(value, drawn), len(examples))
 
 
 def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) -> Drop:
@@ -40,14 +34,8 @@ def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) ->
             for rows in _resamples(len(true), seed)
         ]
     )
-    low, high = np.percentile(drawn, [2.5, 97.5])
     tail = min(float((drawn <= 0).mean()), float((drawn >= 0).mean()))
-    return Drop(
-        value=100 * value,
-        low=100 * min(float(low), value),
-        high=100 * max(float(high), value),
-        p_value=min(1.0, 2 * tail),
-    )
+    return Drop.of(_interval(value, drawn), min(1.0, 2 * tail))
 
 
 def drop_by_class(
@@ -67,6 +55,11 @@ def changed(one: Logits, other: Logits) -> NDArray[np.bool_]:
 def expected_drop(reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:
     """The measured drop, and the spread of what other texts would have given."""
     return as_measured(drop(reference, logits, examples, seed=0))
+
+
+def _interval(value: float, drawn: NDArray[np.float64]) -> Interval:
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Interval(value, min(float(low), value), max(float(high), value))
 
 
 def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,8 +12,8 @@ from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop
 from benchmarks.expected import expected_drop as expected
 from benchmarks.labels import WordLabels
-from benchmarks.metrics import ClassDrop, Drop, Metric
-from benchmarks.stats import mcnemar_exact, ratio_difference_interval, ratio_interval
+from benchmarks.metrics import ClassDrop, Drop, Metric, equally_right
+from benchmarks.stats import ratio_difference_interval, ratio_interval
 from benchmarks.tasks import text_classification
 from benchmarks.tasks.text_classification import changed
 
@@ -31,10 +31,7 @@ def metric(logits: Logits, examples: Examples) -> Metric:
     if not marks_entities(examples.label_names):
         return text_classification.metric(logits, examples)
     right, of = _f1_parts(_predicted(logits, examples), _true(examples))
-    interval = ratio_interval(right, of)
-    return Metric(
-        "F1", 100 * interval.value, 100 * interval.low, 100 * interval.high, len(examples)
-    )
+    return Metric.of("F1", ratio_interval(right, of), len(examples))
 
 
 def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) -> Drop:
@@ -48,12 +45,7 @@ def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) ->
     whole = partial(np.logical_and.reduceat, indices=_starts(examples)[:-1])
     first = whole(reference.argmax(axis=1) == examples.labels)
     second = whole(logits.argmax(axis=1) == examples.labels)
-    return Drop(
-        value=100 * interval.value,
-        low=100 * interval.low,
-        high=100 * interval.high,
-        p_value=mcnemar_exact(int((first & ~second).sum()), int((second & ~first).sum())),
-    )
+    return Drop.of(interval, equally_right(first, second))
 
 
 def drop_by_class(reference: Logits, logits: Logits, examples: Examples) -> tuple[ClassDrop, ...]:

@@ -8,14 +8,7 @@ from transformers.activations import ACT2FN
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
 from compress.encoder.distances import build_distances
 
-__all__ = [
-    "QKV",
-    "Embeddings",
-    "EncoderLayer",
-    "FeedForward",
-    "OutputBias",
-    "SelfAttention",
-]
+__all__ = ["QKV", "Embeddings", "EncoderLayer", "FeedForward", "OutputBias", "SelfAttention"]
 
 QKV = tuple[Tensor, Tensor, Tensor]
 

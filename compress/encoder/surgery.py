@@ -15,13 +15,7 @@ from torch import Tensor
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
 from compress.encoder.modules import LeanEncoderPreTrainedModel
 
-__all__ = [
-    "SlicePlan",
-    "fold_token_types",
-    "keep_layers",
-    "keep_positions",
-    "slice_model",
-]
+__all__ = ["SlicePlan", "fold_token_types", "keep_layers", "keep_positions", "slice_model"]
 
 Model = TypeVar("Model", bound=LeanEncoderPreTrainedModel)
 

@@ -1,4 +1,4 @@
-"""What a user would have picked instead: the stock exports, made while the family is exported."""
+"""Makes the stock exports, which a user would have picked instead, beside the family's."""
 
 import contextlib
 import json
@@ -7,12 +7,12 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.child import module_command
+from benchmarks.child import start_module
 from benchmarks.subjects import Subject
 from compress.system.progress import Progress
 from compress.system.workspace import Workspace
@@ -58,15 +58,7 @@ class StockExports:
 
     def __enter__(self) -> Self:
         if self._missing:
-            with self._stderr.open("wb") as stderr:
-                self._process = subprocess.Popen(
-                    module_command("export.stock_worker"),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=stderr,
-                    text=True,
-                    encoding="utf-8",
-                )
+            self._process = start_module("export.stock_worker", self._stderr)
             request = {
                 "checkpoint": str(self._checkpoint),
                 "calibration": [
@@ -76,8 +68,7 @@ class StockExports:
                 "targets": {name: str(folder) for name, folder in self._missing.items()},
             }
             with contextlib.suppress(OSError):  # it died: `subjects` says why
-                self._pipe("stdin").write(json.dumps(request) + "\n")
-                self._pipe("stdin").flush()
+                print(json.dumps(request), file=self._process.stdin, flush=True)
         return self
 
     def __exit__(
@@ -87,14 +78,11 @@ class StockExports:
         trace: TracebackType | None,
     ) -> None:
         if self._process is not None:
-            self._process.kill()  # done, or not wanted any more
-            self._process.wait()
-            for name in ("stdin", "stdout"):
-                with contextlib.suppress(OSError):  # what it never read
-                    self._pipe(name).close()
+            with contextlib.suppress(OSError), self._process:  # closes pipes it never read
+                self._process.kill()  # done, or not wanted any more
 
     def subjects(self, threads: int | None, progress: Progress) -> list[Subject]:
-        """Wait for the exports; rows of the benchmark, without those that could not be made.
+        """Wait for the exports; return the benchmark's rows for those that could be made.
 
         Args:
             threads: CPU threads they are to be measured with.
@@ -119,10 +107,12 @@ class StockExports:
         ]
 
     def _wait(self, progress: Progress) -> dict[StockName, str]:
-        """Why exports failed, by name."""
+        """Return why exports failed, by name."""
+        assert self._process is not None  # there is something to wait for
+        assert self._process.stdout is not None
         left, failed = dict(self._missing), {}
         with progress.track("stock exports to compare with", len(left)) as task:
-            for line in self._pipe("stdout"):
+            for line in self._process.stdout:
                 answer: dict[str, Any] = json.loads(line)
                 del left[answer["name"]]
                 if answer["error"] is not None:
@@ -133,7 +123,3 @@ class StockExports:
             reason = lines[-1] if lines else "it was ended from outside"
             failed |= dict.fromkeys(left, f"the process that makes it died: {reason}")
         return failed
-
-    def _pipe(self, name: str) -> IO[str]:
-        pipe: IO[str] = getattr(self._process, name)
-        return pipe

@@ -21,11 +21,7 @@ from compress.system.fingerprint import digest
 from compress.system.progress import Progress
 from export.quantization import QuantizationPlan
 
-__all__ = [
-    "cached_latency_table",
-    "default_cache_folder",
-    "measure_latency_table",
-]
+__all__ = ["cached_latency_table", "default_cache_folder", "measure_latency_table"]
 
 _log = logging.getLogger("edgepress")
 

@@ -19,12 +19,7 @@ from compress.system.progress import Progress
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead
 
-__all__ = [
-    "Importance",
-    "divergence_importance",
-    "fisher_importance",
-    "least_important_layers",
-]
+__all__ = ["Importance", "divergence_importance", "fisher_importance", "least_important_layers"]
 
 
 @dataclass(frozen=True)

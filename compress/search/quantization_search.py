@@ -23,11 +23,7 @@ if TYPE_CHECKING:
     from compress.stages.base import Context
     from export.quantization import QuantizationPlan
 
-__all__ = [
-    "Mixed",
-    "mixed_precision",
-    "variants",
-]
+__all__ = ["Mixed", "mixed_precision", "variants"]
 
 _log = logging.getLogger("edgepress")
 

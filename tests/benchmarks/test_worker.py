@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import align_logits, evaluate, write_inputs
+from benchmarks.accuracy import align_logits, predict, write_inputs
 from benchmarks.client import SubjectError, Worker
 from benchmarks.subjects import Subject, model_size_bytes
 from benchmarks.worker import Server
@@ -187,8 +187,9 @@ def test_requests_that_make_no_sense_are_answered(tmp_path):
     assert server.answer({"op": "close"}) == {"ok": True}
 
 
-def test_evaluate_gives_predictions_and_accuracy(artifact, examples):
-    result = evaluate(artifact("words"), examples)
+def test_evaluation_gives_predictions_and_accuracy(artifact, examples, tmp_path):
+    with Worker(artifact("words"), write_inputs(examples, tmp_path), tmp_path) as worker:
+        result = predict(worker, worker.open().labels, examples)
 
     assert result.metric.value == pytest.approx(95.0)  # two of forty are labelled wrongly
     assert result.logits.shape[0] == 40

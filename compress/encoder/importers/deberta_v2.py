@@ -6,12 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
-from compress.encoder.folding import (
-    BERT_LAYER,
-    UnsupportedArchitectureError,
-    fold,
-    layer_parts,
-)
+from compress.encoder.folding import BERT_LAYER, UnsupportedArchitectureError, fold, layer_parts
 from compress.encoder.modules import HeadPaths, LeanEncoderWithHead
 
 __all__ = ["MODEL_TYPES", "convert"]

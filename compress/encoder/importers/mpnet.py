@@ -5,12 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compress.encoder.folding import (
-    BERT_LAYER,
-    UnsupportedArchitectureError,
-    fold,
-    layer_parts,
-)
+from compress.encoder.folding import BERT_LAYER, UnsupportedArchitectureError, fold, layer_parts
 from compress.encoder.modules import HeadPaths, LeanEncoderWithHead
 
 __all__ = ["MODEL_TYPES", "convert"]

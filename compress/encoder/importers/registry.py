@@ -16,12 +16,7 @@ from compress.errors import ModelError
 if TYPE_CHECKING:
     from compress.encoder.modules import LeanEncoderWithHead
 
-__all__ = [
-    "TOLERANCE",
-    "Imported",
-    "import_checkpoint",
-    "supported_model_types",
-]
+__all__ = ["TOLERANCE", "Imported", "import_checkpoint", "supported_model_types"]
 
 TOLERANCE = 1e-4
 """Largest difference between a logit of the original and of the import that counts as equal."""
