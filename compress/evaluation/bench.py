@@ -1,4 +1,4 @@
-"""`compress bench`: any mix of models measured on the same data."""
+"""Measures any mix of models on the same data, for `compress bench`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,22 +9,21 @@ from benchmarks.latency import LatencySettings
 from benchmarks.render.files import write_report
 from benchmarks.report import Report
 from benchmarks.subjects import Subject
-from compress.data import Data, describe, load_splits
+from compress.data import Data, Splits, describe, load_splits
 from compress.data.columns import NamedColumns
 from compress.data.vocabulary import vocabulary_of
 from compress.errors import ModelError, UsageError
 from compress.evaluation.benchmark import run_benchmark
 from compress.evaluation.machine_peaks import peaks_by_threads
 from compress.system.progress import Progress
-from runtimes.artifact import MANIFEST_NAME, Manifest, read_manifest
+from runtimes.artifact import MANIFEST_NAME, read_manifest
 from runtimes.fingerprint import usable_cores
-from runtimes.hf_config import HfConfig, read_hf_config
+from runtimes.hf_config import read_hf_config
 from runtimes.loading import load
 from runtimes.registry import artifact_runtimes, get_runtime, get_task
 from runtimes.tuning import Tuning, tune
 
 __all__ = ["bench_models", "tune_artifact"]
-
 
 _BATCHES = (8, 32, 128)
 _COLD_STARTS = 3
@@ -77,16 +76,7 @@ def bench_models(
     subjects = _on_devices(subjects, devices)
     if threads_curve:
         subjects += [few for subject in subjects for few in _with_fewer_threads(subject)]
-    splits = load_splits(
-        data,
-        label_names=_labels(models[0]) or None,
-        task=_known(models[0]).task,
-        problem_type=_problem_type(models[0]),
-        text_column=columns.text,
-        pair_column=columns.pair,
-        label_column=columns.label,
-        seed=seed,
-    )
+    splits = _splits(models[0], data, columns, seed)
     _check_out(out)
     with progress.track("measuring the machine", 1) as task:
         peaks = peaks_by_threads(subject.threads for subject in subjects)
@@ -139,18 +129,8 @@ def tune_artifact(
         ArtifactError: The folder is no artifact.
         DataError: The data cannot be read or do not fit it.
     """
-    manifest = read_manifest(folder)
-    seed = _seed_of([folder]) if seed is None else seed
-    splits = load_splits(
-        data,
-        label_names=_labels(folder),
-        task=manifest.task,
-        problem_type=_problem_type(folder),
-        text_column=columns.text,
-        pair_column=columns.pair,
-        label_column=columns.label,
-        seed=seed,
-    )
+    read_manifest(folder)  # refuses what is no artifact
+    splits = _splits(folder, data, columns, _seed_of([folder]) if seed is None else seed)
     with progress.track("measuring settings", 100) as task:
         done = 0
 
@@ -163,7 +143,7 @@ def tune_artifact(
 
 
 def _seed_of(models: Sequence[Path]) -> int:
-    """Of the run that made the first artifact among them; 0 where there is none."""
+    """Return the seed of the run that made the first artifact in `models`, or 0."""
     for model in models:
         if (model / MANIFEST_NAME).is_file():
             return int(read_manifest(model).metrics.get("seed") or 0)
@@ -196,7 +176,7 @@ def _check_out(out: Path | None) -> None:
 
 
 def _subjects(path: Path, threads: int | None) -> list[Subject]:
-    """One subject for each way the folder can be run."""
+    """Return a subject for each way that the folder can be run."""
     name = f"{path.parent.name}/{path.name}" if path.name == "artifact" else path.name
     shared: dict[str, Any] = {"model": name, "path": path, "threads": threads}
     if (path / MANIFEST_NAME).is_file():
@@ -230,7 +210,7 @@ def _subjects(path: Path, threads: int | None) -> list[Subject]:
 
 
 def _in_precisions(subject: Subject, precisions: Sequence[str]) -> list[Subject]:
-    """A checkpoint in each precision; anything else holds its own."""
+    """Return a checkpoint in each precision; anything else holds its own."""
     if subject.kind != "checkpoint":
         return [subject]
     return [
@@ -240,7 +220,7 @@ def _in_precisions(subject: Subject, precisions: Sequence[str]) -> list[Subject]
 
 
 def _on_devices(subjects: Sequence[Subject], devices: Sequence[str]) -> list[Subject]:
-    """Each subject on each device that its runtime knows, present or not: why not, its row says.
+    """Return each subject on each device that its runtime knows, present or not.
 
     Raises:
         UsageError: None of the runtimes knows a device.
@@ -257,30 +237,18 @@ def _on_devices(subjects: Sequence[Subject], devices: Sequence[str]) -> list[Sub
                 f"{', '.join(every)}",
                 hint="see what is there: compress doctor",
             )
-    placed = [
-        replace(subject, id=f"{subject.id}@{device}", device=device)
-        for device in dict.fromkeys(devices)
-        for subject in subjects
-        if device in known[subject.runtime]
-    ]
-    return [each for subject in placed for each in _with_graphs(subject)]
-
-
-def _with_graphs(subject: Subject) -> list[Subject]:
-    """A checkpoint on a GPU is also run as captured graphs."""
-    if subject.kind != "checkpoint" or subject.device != "cuda":
-        return [subject]
-    graphs = replace(
-        subject,
-        id=f"{subject.id}:graphs",
-        model=f"{subject.model}, CUDA graphs",
-        options={"graphs": True},
-    )
-    return [subject, graphs]
+    placed = []
+    for device in dict.fromkeys(devices):
+        for subject in (each for each in subjects if device in known[each.runtime]):
+            placed.append(replace(subject, id=f"{subject.id}@{device}", device=device))
+            if subject.kind == "checkpoint" and device == "cuda":  # also as captured graphs
+                name, model = f"{placed[-1].id}:graphs", f"{subject.model}, CUDA graphs"
+                placed.append(replace(placed[-1], id=name, model=model, options={"graphs": True}))
+    return placed
 
 
 def _with_fewer_threads(subject: Subject) -> list[Subject]:
-    """On a CPU, the subject with one thread, two, four ..., less than it has."""
+    """Return the subject with one thread, two, four ..., less than it has, on a CPU."""
     if subject.device != "cpu":
         return []
     most = subject.threads or usable_cores()
@@ -296,17 +264,19 @@ def _with_fewer_threads(subject: Subject) -> list[Subject]:
     ]
 
 
-def _problem_type(path: Path) -> str:
-    known = _known(path)
+def _splits(path: Path, data: Data, columns: NamedColumns, seed: int) -> Splits:
+    """Return the data, read by what an artifact, or any other folder, says of itself."""
+    is_artifact = (path / MANIFEST_NAME).is_file()
+    known = read_manifest(path) if is_artifact else read_hf_config(path)
+    names = vocabulary_of(path) if get_task(known.task).SPEC.of_vocabulary else known.labels
     alone = len(known.labels) == 1  # which Transformers trains as regression, if nothing is stated
-    return "regression" if alone else known.problem_type
-
-
-def _labels(path: Path) -> Sequence[str]:
-    known = _known(path)
-    return vocabulary_of(path) if get_task(known.task).SPEC.of_vocabulary else known.labels
-
-
-def _known(path: Path) -> Manifest | HfConfig:
-    """What an artifact, or any other folder, says of itself."""
-    return read_manifest(path) if (path / MANIFEST_NAME).is_file() else read_hf_config(path)
+    return load_splits(
+        data,
+        label_names=names or None,
+        task=known.task,
+        problem_type="regression" if alone else known.problem_type,
+        text_column=columns.text,
+        pair_column=columns.pair,
+        label_column=columns.label,
+        seed=seed,
+    )

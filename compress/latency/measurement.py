@@ -14,18 +14,22 @@ import numpy as np
 
 from benchmarks.environment import describe_environment
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
-from compress.latency.probe import Layers, MeasureShapes, measure_shapes
+from compress.latency.probe import (
+    TABLE_SECONDS,
+    Conditions,
+    Layers,
+    MeasureShapes,
+    largest_of,
+    measure_shapes,
+)
 from compress.latency.table import LatencyTable, fit_latency_table, head_grid, neuron_grid
 from compress.system.cache import user_cache_dir
 from compress.system.fingerprint import digest
 from compress.system.progress import Progress
-from export.quantization import QuantizationPlan
 
 __all__ = ["cached_latency_table", "default_cache_folder", "measure_latency_table"]
 
 _log = logging.getLogger("edgepress")
-
-TABLE_SECONDS = 75.0  # enough for a table to keep
 
 _FORMAT = 2  # of a cached table, of the way it is measured, and of the graph
 _MIXED_SHAPES = 56
@@ -49,24 +53,16 @@ _DECIDING = (
 
 def measure_latency_table(
     config: LeanEncoderConfig,
-    lengths: Sequence[int],
-    *,
-    plan: QuantizationPlan | None,
-    threads: int | None,
-    seconds: float = TABLE_SECONDS,
-    seed: int = 0,
+    conditions: Conditions,
     progress: Progress,
+    *,
     measure: MeasureShapes = measure_shapes,
 ) -> LatencyTable:
     """Measure what layers, heads and neurons cost on this machine, in ONNX Runtime on the CPU.
 
     Args:
         config: The largest model that the table is for; of its weights nothing is needed.
-        lengths: Tokens of the data's texts.
-        plan: How the deployed model is quantized; None is float.
-        threads: CPU threads of the deployed model; None is one a physical core.
-        seconds: Wall-clock time to measure.
-        seed: Of the models that are measured.
+        conditions: Lengths, precision, threads and time.
         progress: Told of the seconds that have passed.
         measure: Times the models.
 
@@ -74,56 +70,34 @@ def measure_latency_table(
         ValueError: There are no lengths, or the layers differ in head size.
     """
     heads, neurons = _grids(config)
-    shapes = _shapes_to_measure(config, seed)
-    ms = measure(
-        config,
-        shapes,
-        lengths,
-        plan=plan,
-        threads=threads,
-        seconds=seconds,
-        seed=seed,
-        progress=progress,
-    )
+    shapes = _shapes_to_measure(config)
+    ms = measure(config, shapes, conditions, progress)
     return fit_latency_table(shapes, ms, heads=heads, neurons=neurons)
 
 
 def cached_latency_table(
     folder: Path,
     config: LeanEncoderConfig,
-    lengths: Sequence[int],
-    *,
-    plan: QuantizationPlan | None,
-    threads: int | None,
-    seconds: float = TABLE_SECONDS,
-    seed: int = 0,
+    conditions: Conditions,
     progress: Progress,
+    *,
     measure: MeasureShapes = measure_shapes,
 ) -> LatencyTable:
-    """`measure_latency_table`, kept in `folder` by sizes, lengths, plan, threads and machine.
+    """Measure a table, or read it: it is kept in `folder` by sizes, conditions and machine.
 
     A table that was measured in less than the usual time is kept apart from the others.
 
     A file that cannot be read, or is no table, is measured and written again. A folder that
     cannot be written to costs the cache and nothing else.
     """
-    path = folder / f"{_key(config, lengths, plan, threads, seconds)}.json"
+    path = folder / f"{_key(config, conditions)}.json"
     try:
         return LatencyTable.from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
         _log.warning("%s is no latency table (%s): measuring again", path, error)
-    table = measure_latency_table(
-        config,
-        lengths,
-        plan=plan,
-        threads=threads,
-        seconds=seconds,
-        seed=seed,
-        progress=progress,
-        measure=measure,
-    )
+    table = measure_latency_table(config, conditions, progress, measure=measure)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
@@ -145,11 +119,7 @@ def _largest(config: LeanEncoderConfig) -> LayerSizes:
     sizes = config.layer_sizes
     if len({layer.head_size for layer in sizes}) != 1:
         raise ValueError("a latency table needs at least one layer, and one head size for all")
-    return LayerSizes(
-        heads=max(layer.heads for layer in sizes),
-        head_size=sizes[0].head_size,
-        intermediate_size=max(layer.intermediate_size for layer in sizes),
-    )
+    return largest_of(sizes)
 
 
 def _grids(config: LeanEncoderConfig) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -157,9 +127,9 @@ def _grids(config: LeanEncoderConfig) -> tuple[tuple[int, ...], tuple[int, ...]]
     return head_grid(largest.heads), neuron_grid(largest.intermediate_size)
 
 
-def _shapes_to_measure(config: LeanEncoderConfig, seed: int) -> list[Layers]:
+def _shapes_to_measure(config: LeanEncoderConfig) -> list[Layers]:
     """Return full-size models of several depths, and mixed ones in which grid points take turns."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     largest, depth = _largest(config), len(config.layers)
     heads, neurons = _grids(config)
     depths = sorted({d for d in (1, 2, 3, 4, (4 + depth) // 2, depth) if d <= depth})
@@ -184,25 +154,19 @@ def _deck(values: Sequence[int], rng: np.random.Generator) -> Iterator[int]:
         yield from (values[index] for index in rng.permutation(len(values)))
 
 
-def _key(
-    config: LeanEncoderConfig,
-    lengths: Sequence[int],
-    plan: QuantizationPlan | None,
-    threads: int | None,
-    seconds: float,
-) -> str:
-    environment = describe_environment()
+def _key(config: LeanEncoderConfig, conditions: Conditions) -> str:
+    environment, plan = describe_environment(), conditions.plan
     return digest(
         _FORMAT,
         {name: getattr(config, name) for name in _DECIDING},
-        np.bincount(np.asarray(lengths, dtype=np.int64)).tolist(),
+        np.bincount(np.asarray(conditions.lengths, dtype=np.int64)).tolist(),
         # what the graph is made of: calibration has no part in its speed
         None
         if plan is None
         else (plan.schemes["onnxruntime"], plan.embeddings, plan.reduce_range, plan.float_layers),
-        threads,
+        conditions.threads,
         environment["cpu"],
         environment["libraries"].get("onnxruntime"),
         # A quick measurement is not taken for a proper one.
-        *((seconds,) if seconds < TABLE_SECONDS else ()),
+        *((conditions.seconds,) if conditions.seconds < TABLE_SECONDS else ()),
     )

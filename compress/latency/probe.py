@@ -8,8 +8,8 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from export.onnx import build_onnx
 from export.quantization import QuantizationPlan
 from runtimes.adapters.onnxruntime import open_model
 
-__all__ = ["Layers", "MeasureShapes", "measure_shapes"]
+__all__ = ["Conditions", "Layers", "MeasureShapes", "largest_of", "measure_shapes"]
 
 _log = logging.getLogger("edgepress")
 
@@ -40,37 +40,36 @@ _SENTENCES, _WARMUP, _MOST_ROUNDS = 25, 8, 200
 _WORDS = 4096
 
 
-class MeasureShapes(Protocol):
-    """A function that times models, such as `measure_shapes`."""
+TABLE_SECONDS = 75.0  # enough for a table to keep
 
-    def __call__(
-        self,
-        config: LeanEncoderConfig,
-        shapes: Sequence[Layers],
-        lengths: Sequence[int],
-        *,
-        plan: QuantizationPlan | None,
-        threads: int | None,
-        seconds: float,
-        seed: int,
-        progress: Progress,
-    ) -> NDArray[np.float64]:
-        """(N,) p50 milliseconds of N models."""
-        ...
+
+@dataclass(frozen=True)
+class Conditions:
+    """Conditions that models are timed under.
+
+    Attributes:
+        lengths: Tokens of the data's texts.
+        plan: How the deployed model is quantized; None is float.
+        threads: CPU threads; None is one a physical core.
+        seconds: Wall-clock time for building and timing; every model gets one turn whatever it is.
+    """
+
+    lengths: Sequence[int]
+    plan: QuantizationPlan | None
+    threads: int | None
+    seconds: float = TABLE_SECONDS
+
+
+MeasureShapes = Callable[
+    [LeanEncoderConfig, Sequence[Layers], Conditions, Progress], NDArray[np.float64]
+]
+"""A function that times models, such as `measure_shapes`."""
 
 
 def measure_shapes(
-    config: LeanEncoderConfig,
-    shapes: Sequence[Layers],
-    lengths: Sequence[int],
-    *,
-    plan: QuantizationPlan | None,
-    threads: int | None,
-    seconds: float,
-    seed: int,
-    progress: Progress,
+    config: LeanEncoderConfig, shapes: Sequence[Layers], conditions: Conditions, progress: Progress
 ) -> NDArray[np.float64]:
-    """p50 latency of models with random weights at batch 1, the model alone, in ONNX Runtime.
+    """Time models with random weights at batch 1, the model alone, in ONNX Runtime.
 
     In each round every model is opened, warmed up, and times the same lengths, drawn as the
     benchmark draws its sentences. A model's figure is the median of its rounds' medians. Only one
@@ -79,43 +78,39 @@ def measure_shapes(
     Args:
         config: What the models share; its layers are not looked at.
         shapes: N models, each with at least one layer.
-        lengths: Tokens of the data's texts.
-        plan: How the deployed model is quantized; None is float.
-        threads: CPU threads; None is one a physical core.
-        seconds: Wall-clock time for building and timing; every model gets one turn whatever it is.
-        seed: Of weights, ids and the order of lengths.
+        conditions: Lengths, precision, threads and time.
         progress: Told of the seconds that have passed.
 
     Returns:
-        (N,) milliseconds.
+        (N,) p50 milliseconds.
 
     Raises:
         ValueError: There are no lengths, or they are not within 1 to the model's positions.
     """
+    lengths, seconds = conditions.lengths, conditions.seconds
     if len(lengths) == 0 or min(lengths) < 1 or max(lengths) > config.max_position_embeddings:
         raise ValueError(
             f"latency is measured at lengths from 1 to {config.max_position_embeddings} tokens"
         )
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     medians: list[list[float]] = [[] for _ in shapes]
-    precision = "fp32" if plan is None else "int8"
     with (
         tempfile.TemporaryDirectory(prefix="edgepress-latency-") as folder,
         progress.track("measuring what sizes cost here", max(1, round(seconds))) as task,
     ):
         clock = _Deadline(seconds, task.advance)
         paths = [Path(folder) / f"{index}.onnx" for index in range(len(shapes))]
-        for path, model in zip(paths, _models(config, shapes, seed), strict=True):
-            path.write_bytes(build_onnx(model, plan, padded=False).SerializeToString())
+        for path, model in zip(paths, _models(config, shapes), strict=True):
+            path.write_bytes(build_onnx(model, conditions.plan, padded=False).SerializeToString())
             clock.tick()
         warmup = [_inputs(config, lengths[i], rng) for i in warmup_sentences(lengths, _WARMUP)]
-        draws = sample_rounds(lengths, rounds=_MOST_ROUNDS, sentences=_SENTENCES, seed=seed)
+        draws = sample_rounds(lengths, rounds=_MOST_ROUNDS, sentences=_SENTENCES, seed=0)
         for number, draw in enumerate(draws):
             inputs = [_inputs(config, lengths[int(index)], rng) for index in draw]
             for index in turn_order(len(shapes), number):
                 if number > 0 and clock.over:
                     break
-                medians[index].append(_turn(paths[index], warmup, inputs, threads, precision))
+                medians[index].append(_turn(paths[index], warmup, inputs, conditions))
                 clock.tick()
             if clock.over:
                 break
@@ -123,22 +118,14 @@ def measure_shapes(
     return np.asarray([np.median(rounds) for rounds in medians])
 
 
-def _models(
-    config: LeanEncoderConfig, shapes: Sequence[Layers], seed: int
-) -> Iterator[LeanEncoderWithHead]:
+def _models(config: LeanEncoderConfig, shapes: Sequence[Layers]) -> Iterator[LeanEncoderWithHead]:
     """Yield a model for each shape: slices of one, because drawing random weights is slow."""
-    layers = [
-        {
-            "heads": max(layer.heads for layer in members),
-            "head_size": members[0].head_size,
-            "intermediate_size": max(layer.intermediate_size for layer in members),
-        }
-        for members in _by_position(shapes)
-    ]
+    deepest = max(map(len, shapes))
+    layers = [largest_of([shape[i] for shape in shapes if i < len(shape)]) for i in range(deepest)]
     words = min(config.vocab_size, _WORDS)
     with torch.random.fork_rng(devices=[]):  # a run must not depend on whether a table was cached
-        torch.manual_seed(seed)
-        largest = build(config.replaced(vocab_size=words, layers=layers))
+        torch.manual_seed(0)
+        largest = build(config.replaced(vocab_size=words, layers=[asdict(x) for x in layers]))
     for shape in shapes:
         plan = SlicePlan(
             layers=range(len(shape)),
@@ -148,10 +135,13 @@ def _models(
         yield slice_model(largest, plan)
 
 
-def _by_position(shapes: Sequence[Layers]) -> list[list[LayerSizes]]:
-    """Return all first layers, all second ones, and so on."""
-    deepest = max(map(len, shapes))
-    return [[shape[i] for shape in shapes if i < len(shape)] for i in range(deepest)]
+def largest_of(layers: Sequence[LayerSizes]) -> LayerSizes:
+    """Return the sizes of a layer that any of the layers, of one head size, can be cut from."""
+    return LayerSizes(
+        heads=max(layer.heads for layer in layers),
+        head_size=layers[0].head_size,
+        intermediate_size=max(layer.intermediate_size for layer in layers),
+    )
 
 
 def _inputs(config: LeanEncoderConfig, length: int, rng: np.random.Generator) -> Inputs:
@@ -161,14 +151,11 @@ def _inputs(config: LeanEncoderConfig, length: int, rng: np.random.Generator) ->
 
 
 def _turn(
-    path: Path,
-    warmup: Sequence[Inputs],
-    inputs: Sequence[Inputs],
-    threads: int | None,
-    precision: str,
+    path: Path, warmup: Sequence[Inputs], inputs: Sequence[Inputs], conditions: Conditions
 ) -> float:
     """Return the median milliseconds of one model's turn."""
-    session = open_model(path, threads=threads, precision=precision)
+    precision = "fp32" if conditions.plan is None else "int8"
+    session = open_model(path, threads=conditions.threads, precision=precision)
     try:
         for batch in warmup:
             session.run(batch)

@@ -124,18 +124,19 @@ def latency_table(job: Job, encoder: "Encoder", context: "Context") -> "LatencyT
 
 def _measured_table(job: Job, encoder: "Encoder", context: "Context") -> "LatencyTable":
     from compress.latency.measurement import cached_latency_table, default_cache_folder
+    from compress.latency.probe import Conditions
 
     # Not a sample: runs that differ in their seed alone share a table.
     shares = np.linspace(0, 1, _LENGTHS)
     lengths = np.quantile(context.material.texts.lengths, shares, method="nearest")
-    table = cached_latency_table(
-        default_cache_folder(),
-        encoder.module.config,
+    conditions = Conditions(
         lengths.tolist(),
         plan=planned_quantization(job.recipe),
         threads=job.recipe.threads,
         seconds=job.recipe.benchmark.latency_table_seconds,
-        progress=job.progress,
+    )
+    table = cached_latency_table(
+        default_cache_folder(), encoder.module.config, conditions, job.progress
     )
     _log.info("latency table: %s", table.to_json())
     return table

@@ -1,6 +1,7 @@
 """Measuring a latency table: with a fake stopwatch, and once in earnest."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from compress.latency.measurement import (
     default_cache_folder,
     measure_latency_table,
 )
-from compress.latency.probe import measure_shapes
+from compress.latency.probe import Conditions, measure_shapes
 from compress.latency.table import LatencyTable
 from compress.system.progress import SilentProgress
 from export.quantization import QuantizationPlan
 
 LENGTHS = [5, 7, 7, 9, 12, 16]
-SETTINGS: dict[str, Any] = {"plan": None, "threads": 1, "progress": SilentProgress()}
+CONDITIONS = Conditions(LENGTHS, plan=None, threads=1)
+SILENT = SilentProgress()
 
 
 def config(layers: int = 3, heads: int = 4, neurons: int = 128, **changes: Any) -> Any:
@@ -49,7 +51,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self.calls: list[Sequence[Sequence[LayerSizes]]] = []
 
-    def __call__(self, _: Any, shapes: Any, lengths: Any, **settings: Any) -> NDArray[np.float64]:
+    def __call__(self, _: Any, shapes: Any, *conditions: Any) -> NDArray[np.float64]:
         self.calls.append(shapes)
         return np.asarray([cost(shape) for shape in shapes])
 
@@ -57,7 +59,7 @@ class Stopwatch:
 @pytest.mark.parametrize("layers", [1, 2, 3, 6, 12])
 def test_the_table_predicts_models_that_were_not_measured(layers: int) -> None:
     stopwatch, model = Stopwatch(), config(layers)
-    table = measure_latency_table(model, LENGTHS, measure=stopwatch, **SETTINGS)
+    table = measure_latency_table(model, CONDITIONS, SILENT, measure=stopwatch)
     rng = np.random.default_rng(1)
     for _ in range(20):
         depth = rng.integers(1, layers + 1)
@@ -79,15 +81,15 @@ def test_models_of_several_head_sizes_are_refused() -> None:
     model = config(2)
     model.layers = [*model.layers[:1], {"heads": 2, "head_size": 4, "intermediate_size": 8}]
     with pytest.raises(ValueError, match="one head size"):
-        measure_latency_table(model, LENGTHS, measure=Stopwatch(), **SETTINGS)
+        measure_latency_table(model, CONDITIONS, SILENT, measure=Stopwatch())
 
 
 def test_a_cached_table_is_measured_once(tmp_path: Path) -> None:
     stopwatch, model, folder = Stopwatch(), config(), tmp_path / "new" / "latency"
 
-    def table(**changes: Any) -> LatencyTable:
-        arguments = {"config": model, "lengths": LENGTHS, **SETTINGS, **changes}
-        return cached_latency_table(folder, measure=stopwatch, **arguments)
+    def table(config: Any = model, **changes: Any) -> LatencyTable:
+        conditions = replace(CONDITIONS, **changes)
+        return cached_latency_table(folder, config, conditions, SILENT, measure=stopwatch)
 
     first = table()
     assert table() == first
@@ -115,20 +117,20 @@ def test_another_machine_measures_for_itself(
     for cpu in ("one", "another"):
         environment = {"cpu": {"model": cpu}, "libraries": {"onnxruntime": "1"}}
         monkeypatch.setattr(latency_measurement, "describe_environment", environment.copy)
-        cached_latency_table(tmp_path, config(), LENGTHS, measure=stopwatch, **SETTINGS)
+        cached_latency_table(tmp_path, config(), CONDITIONS, SILENT, measure=stopwatch)
     assert len(stopwatch.calls) == 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"base_ms": 1}', b"\xff\xfe"])
 def test_a_damaged_file_is_measured_again(tmp_path: Path, damage: bytes) -> None:
     stopwatch = Stopwatch()
-    first = cached_latency_table(tmp_path, config(), LENGTHS, measure=stopwatch, **SETTINGS)
+    first = cached_latency_table(tmp_path, config(), CONDITIONS, SILENT, measure=stopwatch)
     (path,) = tmp_path.iterdir()
     path.write_bytes(damage)
-    again = cached_latency_table(tmp_path, config(), LENGTHS, measure=stopwatch, **SETTINGS)
+    again = cached_latency_table(tmp_path, config(), CONDITIONS, SILENT, measure=stopwatch)
     assert again == first
     assert len(stopwatch.calls) == 2
-    cached_latency_table(tmp_path, config(), LENGTHS, measure=stopwatch, **SETTINGS)
+    cached_latency_table(tmp_path, config(), CONDITIONS, SILENT, measure=stopwatch)
     assert len(stopwatch.calls) == 2  # it was written again
 
 
@@ -136,7 +138,7 @@ def test_a_folder_that_cannot_be_written_to_costs_only_the_cache(tmp_path: Path)
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     table = cached_latency_table(
-        blocked / "latency", config(), LENGTHS, measure=Stopwatch(), **SETTINGS
+        blocked / "latency", config(), CONDITIONS, SILENT, measure=Stopwatch()
     )
     assert table.predict(config().layer_sizes) > 0
 
@@ -159,16 +161,8 @@ def test_models_are_really_timed(plan: QuantizationPlan | None) -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    ms = measure_shapes(
-        config(),
-        shapes,
-        LENGTHS,
-        plan=plan,
-        threads=1,
-        seconds=0.0,
-        seed=0,
-        progress=SilentProgress(),
-    )
+    conditions = replace(CONDITIONS, plan=plan, seconds=0.0)
+    ms = measure_shapes(config(), shapes, conditions, SILENT)
     assert ms.shape == (3,)
     assert (ms > 0).all()
     assert torch.rand(1) == expected  # random weights leave the caller's seed alone
@@ -176,14 +170,15 @@ def test_models_are_really_timed(plan: QuantizationPlan | None) -> None:
 
 @pytest.mark.parametrize("lengths", [[], [0, 4], [33]])
 def test_impossible_lengths_are_refused(lengths: list[int]) -> None:
+    conditions = replace(CONDITIONS, lengths=lengths, seconds=1.0)
     with pytest.raises(ValueError, match="from 1 to 32 tokens"):
-        measure_shapes(config(), [(LayerSizes(1, 8, 8),)], lengths, seconds=1.0, seed=0, **SETTINGS)
+        measure_shapes(config(), [(LayerSizes(1, 8, 8),)], conditions, SILENT)
 
 
 def test_a_table_in_earnest(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {**SETTINGS, "plan": QuantizationPlan(), "seconds": 1.0}
+    conditions = replace(CONDITIONS, plan=QuantizationPlan(), seconds=1.0)
     model = config(2, heads=2, neurons=64, type_vocab_size=0)
-    table = cached_latency_table(tmp_path, model, LENGTHS, **settings)
+    table = cached_latency_table(tmp_path, model, conditions, SILENT)
     assert table.inner.attention_ms.sizes == (0, 1, 2)
     assert table.predict(model.layer_sizes) > 0
     smaller = [LayerSizes(1, 8, 32), LayerSizes(1, 8, 32)]
