@@ -6,41 +6,40 @@ from what another has learnt.
 """
 
 import copy
-from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.examples import Examples
 from compress.corpus.augmentation import Vocabulary, augment, read_vocabulary
 from compress.corpus.selection_split import Selection
 from compress.corpus.teacher_outputs import TeacherOutputs
 from compress.data.tokenized import TokenizedTexts, tokenize
+from compress.encoder.modules import LeanEncoderWithHead
 from compress.system.device import has_bfloat16, training_device
 from compress.system.distributed import from_main
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from benchmarks.examples import Examples
-    from compress.encoder.modules import LeanEncoderWithHead
-
 __all__ = ["Material", "Purpose"]
 
 
-class Purpose(IntEnum):
-    """Purposes that training texts are drawn for, each with a draw of its own."""
+Purpose = Literal["probe", "draft", "repair", "importance", "ranges", "sensitivity"]
+"""Purposes that training texts are drawn for."""
 
-    PROBE = 1  # comparing models without training
-    DRAFT = 2  # refitting projections while comparing
-    REPAIR = 3  # refitting them in earnest
-    IMPORTANCE = 4  # scoring heads and neurons
-    RANGES = 5  # static INT8
-    SENSITIVITY = 6  # which layers INT8 hurts
-
+# Each has a draw of its own.
+_DRAWS: dict[Purpose, int] = {
+    "probe": 1,  # comparing models without training
+    "draft": 2,  # refitting projections while comparing
+    "repair": 3,  # refitting them in earnest
+    "importance": 4,  # scoring heads and neurons
+    "ranges": 5,  # static INT8
+    "sensitivity": 6,  # which layers INT8 hurts
+}
 
 # Generated texts per training text. Twice as much text, each learnt from at most once, takes a
 # student of SST-2 from a KL of 0.087 to 0.078; twice as many passes take it nowhere (docs/log.md).
@@ -63,12 +62,12 @@ class Material:
 
     def __init__(
         self,
-        teacher: "LeanEncoderWithHead",
+        teacher: LeanEncoderWithHead,
         tokenizer: "PreTrainedTokenizerBase",
-        train: "Examples",
-        selection: "Examples",
+        train: Examples,
+        selection: Examples,
         *,
-        unlabelled: "Examples | None" = None,
+        unlabelled: Examples | None = None,
         max_length: int,
         seed: int,
         scratch: Path,
@@ -85,17 +84,12 @@ class Material:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._outputs is not None:
             self._outputs.close()
 
     @cached_property
-    def teacher(self) -> "LeanEncoderWithHead":
+    def teacher(self) -> LeanEncoderWithHead:
         """Copy of the teacher on the training device, in evaluation mode."""
         return copy.deepcopy(self._teacher).to(self.device).eval()
 
@@ -112,7 +106,7 @@ class Material:
 
     def sample(self, most: int, purpose: Purpose) -> TokenizedTexts:
         """Return at most `most` labelled training texts: the same ones for the same purpose."""
-        return _limited(self.texts, most, np.random.default_rng([self._seed, purpose]))
+        return _limited(self.texts, most, np.random.default_rng([self._seed, _DRAWS[purpose]]))
 
     def pool(
         self, *, most_texts: int, copies: int | None, draw: int

@@ -1,19 +1,16 @@
 """The split that decisions may look at, with the teacher's answers to it."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.examples import Examples
 from compress.data.tokenized import TokenizedTexts
+from compress.encoder.modules import LeanEncoderWithHead
 from compress.predictions.objective import objective_for
 from compress.predictions.predict import divergence, predict_logits
 from compress.training.loop import Evaluation
-
-if TYPE_CHECKING:
-    from benchmarks.examples import Examples
-    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["Selection"]
 
@@ -28,18 +25,18 @@ class Selection:
         teacher_logits: (M, C) what the teacher says about them, a row a decision.
     """
 
-    examples: "Examples"
+    examples: Examples
     texts: TokenizedTexts
     teacher_logits: NDArray[np.float32]
 
     @classmethod
     def of(
-        cls, teacher: "LeanEncoderWithHead", examples: "Examples", texts: TokenizedTexts
+        cls, teacher: LeanEncoderWithHead, examples: Examples, texts: TokenizedTexts
     ) -> "Selection":
         """Ask the teacher about `texts`."""
         return cls(examples, texts, predict_logits(teacher, texts))
 
-    def evaluate(self, student: "LeanEncoderWithHead") -> Evaluation:
+    def evaluate(self, student: LeanEncoderWithHead) -> Evaluation:
         """Score the student: the nearer to its teacher the better.
 
         The accuracy is shown, but decides nothing: on some hundred labels the best accuracy of

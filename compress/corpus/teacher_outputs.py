@@ -4,8 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,10 +13,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from compress.data.tokenized import TokenizedTexts, collate
+from compress.encoder.modules import LeanEncoderWithHead, LeanOutput
 from compress.predictions.losses import QKV
-
-if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderWithHead, LeanOutput
 
 __all__ = ["TeacherBatch", "TeacherOutputs"]
 
@@ -53,13 +50,13 @@ class TeacherOutputs:
     Args:
         teacher: On the device where batches are wanted; not modified.
         texts: What indices count.
-        folder: Where the file goes; `close`, or the end of a `with` block, removes it.
+        folder: Where the file goes; `close` removes it.
         limit_bytes: Largest size of the file.
     """
 
     def __init__(
         self,
-        teacher: "LeanEncoderWithHead",
+        teacher: LeanEncoderWithHead,
         texts: TokenizedTexts,
         *,
         folder: Path,
@@ -80,17 +77,6 @@ class TeacherOutputs:
         self._end = 0
         self._path = folder / "teacher-outputs.f16"
         self._file = self._path.open("w+b", buffering=0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def extend(self, texts: TokenizedTexts) -> NDArray[np.int64]:
         """Serve more texts as well; returns their indices, which follow those so far."""
@@ -209,7 +195,7 @@ class TeacherOutputs:
         return q, k, v
 
 
-def _rows(output: "LeanOutput", column: Column) -> Tensor:
+def _rows(output: LeanOutput, column: Column) -> Tensor:
     """(B, T, width) of one column."""
     kind, layer = column
     if kind == "logits":

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor
 from compress.corpus.selection_split import Selection
 from compress.corpus.teacher_outputs import TeacherOutputs
 from compress.data.tokenized import collate, length_grouped_batches
+from compress.encoder.modules import LeanEncoderWithHead
 from compress.predictions.decisions import decided
 from compress.predictions.losses import hidden_state_loss, relation_loss
 from compress.predictions.objective import objective_for
@@ -28,9 +28,6 @@ from compress.system.distributed import from_main
 from compress.system.progress import Progress
 from compress.training.loop import FitResult, fit
 from export.quantization import QuantizationPlan
-
-if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["MatchSettings", "match_teacher", "rounding_matters"]
 
@@ -73,7 +70,7 @@ class MatchSettings:
 
 
 def match_teacher(
-    student: "LeanEncoderWithHead",
+    student: LeanEncoderWithHead,
     outputs: TeacherOutputs,
     settings: MatchSettings,
     layer_map: Sequence[int],
@@ -184,7 +181,7 @@ def match_teacher(
 
 
 def rounding_matters(
-    student: "LeanEncoderWithHead",
+    student: LeanEncoderWithHead,
     plan: QuantizationPlan,
     selection: Selection,
     share: float,
@@ -210,7 +207,7 @@ def rounding_matters(
     return matters
 
 
-def _freeze_embeddings(model: "LeanEncoderWithHead") -> list[torch.nn.Parameter]:
+def _freeze_embeddings(model: LeanEncoderWithHead) -> list[torch.nn.Parameter]:
     parameters = [p for p in model.encoder.embeddings.parameters() if p.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)

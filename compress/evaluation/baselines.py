@@ -6,7 +6,6 @@ import logging
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -71,12 +70,7 @@ class StockExports:
                 print(json.dumps(request), file=self._process.stdin, flush=True)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._process is not None:
             with contextlib.suppress(OSError), self._process:  # closes pipes it never read
                 self._process.kill()  # done, or not wanted any more

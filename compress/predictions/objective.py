@@ -1,6 +1,6 @@
 """How near a student's answers are to its teacher's, or to the labels, by the kind of answer."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from compress.encoder.config import LeanEncoderConfig
 from compress.predictions.losses import label_loss, soft_target_loss
 from runtimes.registry import task_of_head
-
-if TYPE_CHECKING:
-    from compress.encoder.config import LeanEncoderConfig
 
 __all__ = ["Objective", "objective_for", "objective_of"]
 
@@ -45,7 +43,7 @@ class Objective(Protocol):
         ...
 
 
-def objective_for(config: "LeanEncoderConfig") -> Objective:
+def objective_for(config: LeanEncoderConfig) -> Objective:
     """Return what a lean encoder of this configuration is taught and compared by."""
     kind = "embedding" if task_of_head(config.head).SPEC.pooled else config.problem_type
     return objective_of(kind, config.outputs)

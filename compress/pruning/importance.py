@@ -1,25 +1,31 @@
-"""Measures on real text how much each head, neuron and layer matters."""
+"""Measures on real text how much each head and neuron matters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compress.data.tokenized import TokenizedTexts, collate
+from compress.data.tokenized import TokenizedTexts
 from compress.encoder.masks import EncoderMasks
+from compress.encoder.modules import LeanEncoderWithHead
 from compress.predictions.decisions import decided
 from compress.predictions.objective import objective_for
-from compress.predictions.predict import divergence, predict_logits
+from compress.predictions.predict import (
+    batches_by_length,
+    evaluating,
+    predict_logits,
+)
 from compress.system.progress import Progress
 
-if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderWithHead
-
-__all__ = ["Importance", "divergence_importance", "fisher_importance", "least_important_layers"]
+__all__ = [
+    "Importance",
+    "divergence_importance",
+    "fisher_importance",
+]
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Importance:
 
 
 def fisher_importance(
-    model: "LeanEncoderWithHead",
+    model: LeanEncoderWithHead,
     texts: TokenizedTexts,
     *,
     progress: Progress,
@@ -67,7 +73,7 @@ def fisher_importance(
 
 
 def divergence_importance(
-    model: "LeanEncoderWithHead",
+    model: LeanEncoderWithHead,
     teacher_logits: NDArray[np.float32],
     texts: TokenizedTexts,
     *,
@@ -130,7 +136,7 @@ def divergence_importance(
 
 
 def _squared_gradients(
-    model: "LeanEncoderWithHead",
+    model: LeanEncoderWithHead,
     texts: TokenizedTexts,
     losses: Callable[[Tensor, NDArray[np.int64]], list[Tensor]],
     batch_size: int,
@@ -145,23 +151,17 @@ def _squared_gradients(
         batch_size: Texts in a batch; they are sorted by length.
         progress: Told of each batch.
     """
-    device = next(model.parameters()).device
-    pad = model.config.pad_token_id or 0
-    layers = len(model.config.layers)
+    layers, device = len(model.config.layers), next(model.parameters()).device
     masks = EncoderMasks.ones(model.config, requires_grad=True, device=device)
     tensors = [*masks.heads, *masks.neurons]
     sums = [torch.zeros_like(tensor) for tensor in tensors]
-    order = np.argsort(texts.lengths, kind="stable")
-    starts = range(0, len(order), batch_size)
+    count = len(range(0, len(texts), batch_size))
     wanted = [p for p in model.parameters() if p.requires_grad]
-    training = model.training
-    model.eval().requires_grad_(False)  # only masks need gradients: half the work
+    model.requires_grad_(False)  # only masks need gradients: half the work
     try:
-        with progress.track("measuring heads and neurons", len(starts)) as task:
-            for start in starts:
-                members = order[start : start + batch_size]
-                output = model(**collate(texts, members, pad, device), masks=masks)
-                own = decided(output.logits, texts, members)
+        with progress.track("measuring heads and neurons", count) as task, evaluating(model):
+            for members, inputs in batches_by_length(model, texts, batch_size):
+                own = decided(model(**inputs, masks=masks).logits, texts, members)
                 for loss in (scalars := losses(own, texts.decisions(members))):
                     gradients = torch.autograd.grad(
                         loss, tensors, allow_unused=True, retain_graph=loss is not scalars[-1]
@@ -173,64 +173,19 @@ def _squared_gradients(
     finally:
         for parameter in wanted:
             parameter.requires_grad_(True)
-        model.train(training)
     scores = [total.double().cpu().numpy() for total in sums]
     return Importance(heads=tuple(scores[:layers]), neurons=tuple(scores[layers:]))
 
 
-def least_important_layers(
-    model: "LeanEncoderWithHead",
-    texts: TokenizedTexts,
-    reference_logits: NDArray[np.float32],
-    count: int,
-    *,
-    progress: Progress,
-) -> tuple[int, ...]:
-    """Return the `count` layers that change the answers least when skipped, chosen one by one.
-
-    Each turn skips the layer whose absence, on top of those already skipped, gives the smallest
-    KL to the reference.
-
-    Args:
-        model: Left as it was.
-        texts: A few hundred of the training texts.
-        reference_logits: (N, C) the teacher's answers to them.
-        count: Layers to name; fewer than the model has.
-        progress: Told of each layer tried.
-
-    Returns:
-        Ascending layer indices.
-    """
-    layers = len(model.config.layers)
-    device = next(model.parameters()).device
-    skipped: list[int] = []
-    free = list(range(layers))
-    tries = sum(len(free) - turn for turn in range(count))
-    with progress.track("measuring layers", tries) as task:
-        for _ in range(count):
-            distances: dict[int, float] = {}
-            for layer in free:
-                masks = EncoderMasks.ones(model.config, device=device)
-                masks.layers[[*skipped, layer]] = 0.0
-                logits = predict_logits(model, texts, masks=masks)
-                distances[layer] = divergence(logits, reference_logits, objective_for(model.config))
-                task.advance()
-            skipped.append(min(free, key=lambda layer: distances[layer]))
-            free.remove(skipped[-1])
-    return tuple(sorted(skipped))
-
-
-def _labels(model: "LeanEncoderWithHead", texts: TokenizedTexts, seed: int) -> NDArray[Any]:
+def _labels(model: LeanEncoderWithHead, texts: TokenizedTexts, seed: int) -> NDArray[Any]:
     """Return the texts' labels; where there is none, one that the model itself would give."""
-    known, unknown = None, None
-    if texts.targets is not None:
-        known, unknown = texts.targets.values, texts.targets.missing()
-    if known is not None and unknown is not None and not unknown.any():
-        return known
+    targets = texts.targets
+    if targets is not None and not targets.missing().any():
+        return targets.values
     rng = np.random.default_rng(seed)
     drawn: NDArray[Any] = objective_for(model.config).drawn(predict_logits(model, texts), rng)
-    if known is None or unknown is None or unknown.all():
+    if targets is None or (unknown := targets.missing()).all():
         return drawn
-    labels = known.copy()
+    labels = targets.values.copy()
     labels[unknown] = drawn[unknown]
     return labels

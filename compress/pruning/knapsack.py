@@ -9,17 +9,14 @@ https://arxiv.org/abs/2302.04089) do.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compress.encoder.config import LayerSizes
-
-if TYPE_CHECKING:
-    from compress.encoder.surgery import SlicePlan
-    from compress.latency.table import LatencyTable
-    from compress.pruning.importance import Importance
+from compress.encoder.surgery import SlicePlan
+from compress.latency.table import Curve, LatencyTable
+from compress.pruning.importance import Importance
 
 __all__ = ["Shape", "choose_sizes"]
 
@@ -42,10 +39,8 @@ class Shape:
     predicted_ms: float
     lost: float
 
-    def plan(self) -> "SlicePlan":
+    def plan(self) -> SlicePlan:
         """Return the plan for `compress.encoder.surgery.slice_model`; it keeps all layers."""
-        from compress.encoder.surgery import SlicePlan
-
         return SlicePlan(heads=dict(enumerate(self.heads)), neurons=dict(enumerate(self.neurons)))
 
 
@@ -71,8 +66,8 @@ class _Sublayer:
 
 
 def choose_sizes(
-    importance: "Importance",
-    table: "LatencyTable",
+    importance: Importance,
+    table: LatencyTable,
     target_ms: float,
     *,
     neuron_step: int,
@@ -118,16 +113,8 @@ def choose_sizes(
         costs = table.last if layer == last else table.inner
         head_sizes = range(min(smallest_heads, len(heads)), len(heads) + 1)
         widths = _widths(len(neurons), neuron_step, smallest_neurons)
-        groups.append(
-            _sublayer(
-                heads,
-                head_sizes,
-                [costs.attention_ms.at(size) for size in head_sizes],
-            )
-        )
-        groups.append(
-            _sublayer(neurons, widths, [costs.feed_forward_ms.at(width) for width in widths])
-        )
+        groups.append(_sublayer(heads, head_sizes, costs.attention_ms))
+        groups.append(_sublayer(neurons, widths, costs.feed_forward_ms))
 
     def shape(choices: Sequence[int]) -> Shape:
         kept = [group.kept(choice) for group, choice in zip(groups, choices, strict=True)]
@@ -153,11 +140,12 @@ def _widths(neurons: int, step: int, smallest: int) -> list[int]:
     return sorted({*range(first, neurons, step), neurons})
 
 
-def _sublayer(scores: FloatArray, sizes: Sequence[int], ms: Sequence[float]) -> _Sublayer:
+def _sublayer(scores: FloatArray, sizes: Sequence[int], costs: Curve) -> _Sublayer:
     order = np.argsort(scores, kind="stable")
     lost = np.concatenate([[0.0], np.cumsum(scores[order])])  # by the number of parts that go
     chosen = np.asarray(sizes, dtype=np.int64)
-    return _Sublayer(order, chosen, np.asarray(ms), lost[len(scores) - chosen])
+    ms = np.asarray([costs.at(size) for size in sizes])
+    return _Sublayer(order, chosen, ms, lost[len(scores) - chosen])
 
 
 def _knapsack(groups: Sequence[_Sublayer], spare: float, bins: int) -> list[int]:

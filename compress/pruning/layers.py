@@ -5,28 +5,23 @@ stand in, for some layers well and for others badly. On SST-2 the four layers th
 favours give 85.9 after the repair, the best four 87.3.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from compress.data.tokenized import TokenizedTexts
+from compress.encoder.masks import EncoderMasks
+from compress.encoder.modules import LeanEncoderWithHead
 from compress.encoder.surgery import keep_layers
 from compress.predictions.objective import objective_for
 from compress.predictions.predict import divergence, predict_logits
-from compress.pruning.importance import least_important_layers
 from compress.pruning.reconstruction import repair_outputs
 from compress.system.progress import Progress, SilentProgress
-
-if TYPE_CHECKING:
-    from compress.corpus.corpus import Material
-    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["layers_left", "removal_path"]
 
 
 def removal_path(
-    model: "LeanEncoderWithHead",
+    model: LeanEncoderWithHead,
     texts: TokenizedTexts,
     probe: TokenizedTexts,
     probe_logits: NDArray[np.float32],
@@ -67,18 +62,39 @@ def removal_path(
 
 
 def layers_left(
-    model: "LeanEncoderWithHead",
-    material: "Material",
-    probe: TokenizedTexts,
+    model: LeanEncoderWithHead,
+    texts: TokenizedTexts,
+    reference_logits: NDArray[np.float32],
     remove: int,
     *,
     progress: Progress,
 ) -> tuple[int, ...]:
-    """Return ascending indices of the layers that stay when the `remove` least important go.
+    """Return the layers that stay when those go that change the answers least, one by one.
 
-    The quick judgement, without repair: which layers the answers to `probe` miss least.
+    Each turn skips the layer whose absence, on top of those already skipped, gives the smallest
+    KL to the reference. Nothing is repaired: this is the quick judgement.
+
+    Args:
+        model: Left as it was.
+        texts: A few hundred of the training texts.
+        reference_logits: (N, C) the teacher's answers to them.
+        remove: Layers that go; fewer than the model has.
+        progress: Told of each layer tried.
+
+    Returns:
+        Ascending layer indices.
     """
-    skipped = least_important_layers(
-        model, probe, predict_logits(material.teacher, probe), remove, progress=progress
-    )
-    return tuple(layer for layer in range(len(model.config.layers)) if layer not in skipped)
+    layers = len(model.config.layers)
+    device = next(model.parameters()).device
+    left = list(range(layers))
+    with progress.track("measuring layers", sum(layers - turn for turn in range(remove))) as task:
+        for _ in range(remove):
+            distances: dict[int, float] = {}
+            for layer in left:
+                masks = EncoderMasks.ones(model.config, device=device)
+                masks.layers[[i for i in range(layers) if i == layer or i not in left]] = 0.0
+                logits = predict_logits(model, texts, masks=masks)
+                distances[layer] = divergence(logits, reference_logits, objective_for(model.config))
+                task.advance()
+            left.remove(min(left, key=lambda layer: distances[layer]))
+    return tuple(left)

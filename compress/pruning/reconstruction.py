@@ -9,18 +9,16 @@ there, and kept only where it is nearer on text that it was not fitted to.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from compress.data.tokenized import TokenizedTexts, collate
+from compress.encoder.modules import LeanEncoderWithHead
 from compress.system.progress import Progress
 from runtimes.base import MASKED
-
-if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["Repair", "refit", "repair_outputs"]
 
@@ -46,8 +44,8 @@ class Repair:
 
 
 def repair_outputs(
-    pruned: "LeanEncoderWithHead",
-    original: "LeanEncoderWithHead",
+    pruned: LeanEncoderWithHead,
+    original: LeanEncoderWithHead,
     texts: TokenizedTexts,
     layer_map: Sequence[int],
     *,
@@ -146,8 +144,8 @@ class _Stream:
 
     def __init__(
         self,
-        pruned: "LeanEncoderWithHead",
-        original: "LeanEncoderWithHead",
+        pruned: LeanEncoderWithHead,
+        original: LeanEncoderWithHead,
         batch: dict[str, Tensor],
         ahead: Sequence[Any],
         fits: bool,

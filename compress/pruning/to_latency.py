@@ -12,9 +12,11 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from operator import attrgetter
+from typing import Literal, get_args
 
-from compress.corpus.corpus import Material, Purpose
+from compress.corpus.corpus import Material
+from compress.encoder.modules import LeanEncoderWithHead
 from compress.encoder.surgery import SlicePlan, keep_layers, slice_model
 from compress.errors import RecipeError
 from compress.latency.table import LatencyTable
@@ -25,9 +27,6 @@ from compress.pruning.knapsack import choose_sizes
 from compress.pruning.layers import removal_path
 from compress.pruning.reconstruction import repair_outputs
 from compress.system.progress import Progress
-
-if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["OutOfReachError", "Scores", "Shrunk", "shrink"]
 
@@ -66,7 +65,7 @@ class Shrunk:
             distance.
     """
 
-    model: "LeanEncoderWithHead"
+    model: LeanEncoderWithHead
     layers: tuple[int, ...]
     plans: tuple[SlicePlan, ...]
     predicted_ms: float
@@ -77,7 +76,7 @@ class Shrunk:
 
 
 def shrink(
-    model: "LeanEncoderWithHead",
+    model: LeanEncoderWithHead,
     material: Material,
     table: LatencyTable,
     target_ms: float,
@@ -105,13 +104,13 @@ def shrink(
         OutOfReachError: Not even one layer of the smallest size is that fast.
     """
     objective = objective_for(model.config)
-    probe = material.sample(PROBE_TEXTS, Purpose.PROBE)
+    probe = material.sample(PROBE_TEXTS, "probe")
     probe_logits = predict_logits(material.teacher, probe)
     few = probe.take(range(0, len(probe), 2))  # enough to tell layers apart, which is tried often
     shallowest = _shallowest(model, table, target_ms)
     paths = removal_path(
         model,
-        material.sample(LAYER_TEXTS, Purpose.DRAFT),
+        material.sample(LAYER_TEXTS, "draft"),
         few,
         predict_logits(material.teacher, few),
         shallowest,
@@ -132,7 +131,7 @@ def shrink(
         predicted_ms = table.predict(narrowed.config.layer_sizes)
         return Shrunk(narrowed, kept, tuple(cuts), predicted_ms, distance, {}, kind, {})
 
-    first: Scores = scores or "labels"
+    nearness, first = attrgetter("distance"), scores or "labels"
     drafts: list[Shrunk] = []
     # From the shallowest, which needs no narrowing. Twice worse in a row, and still deeper and
     # narrower ones are as well; once is not enough: on SST-2 two layers, three and four were at KL
@@ -156,13 +155,13 @@ def shrink(
     # Drafts that are hardly apart may change places once they are made in earnest: on SST-2 three
     # at KL 0.17 to 0.18 came to 0.14, 0.16 and, the worst of them, 0.09. More texts are nearly
     # always better, and where they are not the draft itself is the result.
-    drafts = sorted(drafts, key=_distance)[:_FINALISTS]
+    drafts = sorted(drafts, key=nearness)[:_FINALISTS]
     made = [*drafts]
     for draft in drafts:
         if draft.distance <= _NEAR * drafts[0].distance:
             finished = attempt(draft.layers, first, draft=False)
             made += [] if finished is None else [finished]
-    best = min(made, key=_distance)
+    best = min(made, key=nearness)
     compared: dict[Scores, float] = {first: round(best.distance, 4)}
     if scores is None and len(best.plans) > 1:  # where nothing was narrowed, nothing was scored
         # From the teacher, scores are made for classes alone.
@@ -172,14 +171,10 @@ def shrink(
             if other is not None:
                 compared[kind] = round(other.distance, 4)
                 made.append(other)
-    return replace(min(made, key=_distance), tried=tried, tried_scores=compared)
+    return replace(min(made, key=nearness), tried=tried, tried_scores=compared)
 
 
-def _distance(shrunk: Shrunk) -> float:
-    return shrunk.distance
-
-
-def _shallowest(model: "LeanEncoderWithHead", table: LatencyTable, target_ms: float) -> int:
+def _shallowest(model: LeanEncoderWithHead, table: LatencyTable, target_ms: float) -> int:
     """Return the depth at which the model is fast enough as wide as it is, by its widest layers."""
     by_cost = sorted(
         model.config.layer_sizes, key=lambda s: table.inner.ms(s.heads, s.intermediate_size)
@@ -194,7 +189,7 @@ def _shallowest(model: "LeanEncoderWithHead", table: LatencyTable, target_ms: fl
 class _Narrowing:
     """Removes heads and neurons until a target is met."""
 
-    model: "LeanEncoderWithHead"
+    model: LeanEncoderWithHead
     material: Material
     table: LatencyTable
     target_ms: float
@@ -205,14 +200,14 @@ class _Narrowing:
 
     def narrow(
         self, kept: Sequence[int], kind: Scores, cuts: list[SlicePlan], *, draft: bool
-    ) -> "LeanEncoderWithHead | None":
+    ) -> LeanEncoderWithHead | None:
         """Keep only the layers `kept`, their parts chosen by `kind`; None where it is out of reach.
 
         Every further cut is appended to `cuts`. A draft is made on fewer texts: good enough to
         compare with other drafts, several times as fast.
         """
         count = DRAFT_TEXTS if draft else REPAIR_TEXTS
-        texts = self.material.sample(count, Purpose.DRAFT if draft else Purpose.REPAIR)
+        texts = self.material.sample(count, "draft" if draft else "repair")
         smaller = keep_layers(self.model, kept)
         if len(kept) < len(self.model.config.layers):
             repair_outputs(smaller, self.model, texts, kept, progress=self.progress)
@@ -232,11 +227,11 @@ class _Narrowing:
         repair_outputs(smaller, self.model, texts, kept, progress=self.progress)
         return smaller
 
-    def _scores(self, model: "LeanEncoderWithHead", kind: Scores, *, draft: bool) -> Importance:
+    def _scores(self, model: LeanEncoderWithHead, kind: Scores, *, draft: bool) -> Importance:
         count = self.importance_texts
         if draft:
             count = min(count, DRAFT_IMPORTANCE_TEXTS)
-        texts = self.material.sample(count, Purpose.IMPORTANCE)
+        texts = self.material.sample(count, "importance")
         if kind == "labels":
             return fisher_importance(model, texts, progress=self.progress, seed=self.seed)
         logits = predict_logits(self.material.teacher, texts)

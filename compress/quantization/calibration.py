@@ -5,7 +5,7 @@ every calibration tensor need hundreds of gigabytes for what these need kilobyte
 """
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from compress.data.tokenized import TokenizedTexts, collate
+from compress.data.tokenized import TokenizedTexts
+from compress.encoder.modules import LeanEncoderWithHead
+from compress.predictions.predict import batches_by_length, evaluating
 from compress.quantization.interception import LinearCall, intercepted_linears
 from compress.system.progress import Progress
-
-if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["RangeMethod", "RunningHistogram", "activation_ranges"]
 
 RangeMethod = Literal["extremes", "error"]
 
 _BINS = 2048
+_STEPS = 64  # candidates for either end of a range
 
 
 class RunningHistogram:
@@ -63,15 +63,11 @@ class RunningHistogram:
         self.counts = np.pad(merged, (quarter, quarter))
         self.reach *= 2
 
-    def least_error_range(self, levels: int = 255, steps: int = 64) -> tuple[float, float]:
+    def least_error_range(self) -> tuple[float, float]:
         """Return the range whose rounding and clipping lose least, by mean squared error.
 
         A few outliers, far from the rest, are cheaper to clip than to make room for; but clipping
         one costs by the square of its distance, so that those that carry weight stay.
-
-        Args:
-            levels: Steps between the range's ends.
-            steps: Candidates for either end.
         """
         width = 2 * self.reach / _BINS
         centers = -self.reach + width * (np.arange(_BINS) + 0.5)
@@ -79,20 +75,20 @@ class RunningHistogram:
         centers, counts = centers[used], self.counts[used].astype(np.float64)
         if not len(centers) or self.low == self.high:
             return self.low, self.high
-        shares = np.arange(1, steps + 1) / steps
+        shares = np.arange(1, _STEPS + 1) / _STEPS
         lows, highs = self.low * shares, self.high * shares
         below = (np.maximum(lows[:, None] - centers, 0.0) ** 2) @ counts  # (steps,)
         above = (np.maximum(centers - highs[:, None], 0.0) ** 2) @ counts  # (steps,)
-        rounding = ((highs - lows[:, None]) / levels) ** 2 / 12 * counts.sum()  # (low, high)
+        rounding = ((highs - lows[:, None]) / 255) ** 2 / 12 * counts.sum()  # (low, high)
         errors = below[:, None] + above + rounding
         # of equals the widest: the last
         place = errors.size - 1 - int(np.argmin(errors[::-1, ::-1]))
-        row, column = divmod(place, steps)
+        row, column = divmod(place, _STEPS)
         return float(lows[row]), float(highs[column])
 
 
 def activation_ranges(
-    model: "LeanEncoderWithHead",
+    model: LeanEncoderWithHead,
     texts: TokenizedTexts,
     *,
     progress: Progress,
@@ -116,23 +112,16 @@ def activation_ranges(
             seen[call.layer].add(values)
         return F.linear(call.x, call.weight, call.bias)
 
-    device = next(model.parameters()).device
-    pad = model.config.pad_token_id or 0
-    order = np.argsort(texts.lengths, kind="stable")
-    starts = range(0, len(order), batch_size)
-    training = model.training
-    model.eval()
-    try:
-        with (
-            progress.track("measuring activation ranges", len(starts)) as task,
-            torch.inference_mode(),
-            intercepted_linears(model, watched),
-        ):
-            for start in starts:
-                model(**collate(texts, order[start : start + batch_size], pad, device))
-                task.advance()
-    finally:
-        model.train(training)
+    count = len(range(0, len(texts), batch_size))
+    with (
+        progress.track("measuring activation ranges", count) as task,
+        evaluating(model),
+        torch.inference_mode(),
+        intercepted_linears(model, watched),
+    ):
+        for _, inputs in batches_by_length(model, texts, batch_size):
+            model(**inputs)
+            task.advance()
     if method == "extremes":
         return {name: (histogram.low, histogram.high) for name, histogram in seen.items()}
     return {name: histogram.least_error_range() for name, histogram in seen.items()}

@@ -9,17 +9,14 @@ https://arxiv.org/abs/1308.3432; Jacob et al. 2018, https://arxiv.org/abs/1712.0
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from compress.encoder.modules import LeanEncoderWithHead
 from compress.quantization.interception import LinearCall, intercepted_linears, linear_layers
 from export.quantization import QuantizationPlan, activation_scale
-
-if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["fake_quantized", "linear_layers", "quantize_activations", "quantize_weights"]
 
@@ -67,7 +64,7 @@ def quantize_weights(weight: Tensor, levels: int = 127) -> Tensor:
 
 
 @contextmanager
-def fake_quantized(model: "LeanEncoderWithHead", plan: QuantizationPlan) -> Iterator[None]:
+def fake_quantized(model: LeanEncoderWithHead, plan: QuantizationPlan) -> Iterator[None]:
     """Within the block, the encoder computes with operands rounded as ONNX Runtime's will be.
 
     What the file does with one text at a time is done with a batch of them, padded or not. The

@@ -8,14 +8,13 @@ not the module. So it is the function that is intercepted.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderWithHead
+from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["LinearCall", "intercepted_linears", "linear_layers"]
 
@@ -43,7 +42,7 @@ class LinearCall:
     queries_only: bool
 
 
-def linear_layers(model: "LeanEncoderWithHead") -> dict[str, nn.Linear]:
+def linear_layers(model: LeanEncoderWithHead) -> dict[str, nn.Linear]:
     """Return the matrices that exporters quantize, by name in plans (`layers.0.attention.qkv`).
 
     The classifier's last one, a row a class, does not pay for it and stays in float, unless its
@@ -64,7 +63,7 @@ def linear_layers(model: "LeanEncoderWithHead") -> dict[str, nn.Linear]:
 
 @contextmanager
 def intercepted_linears(
-    model: "LeanEncoderWithHead",
+    model: LeanEncoderWithHead,
     handle: Callable[[LinearCall], Tensor],
     embed: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[None]:

@@ -1,21 +1,18 @@
 """Measures what INT8 costs in each linear layer, emulated in PyTorch."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compress.data.tokenized import TokenizedTexts
+from compress.encoder.modules import LeanEncoderWithHead
 from compress.predictions.objective import objective_for
 from compress.predictions.predict import divergence, predict_logits
 from compress.quantization.fake_quantization import fake_quantized
 from compress.quantization.interception import linear_layers
 from compress.system.progress import Progress
-
-if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderWithHead
-    from export.quantization import QuantizationPlan
+from export.quantization import QuantizationPlan
 
 __all__ = ["Sensitivity", "layer_sensitivities"]
 
@@ -41,8 +38,8 @@ class Sensitivity:
 
 
 def layer_sensitivities(
-    model: "LeanEncoderWithHead",
-    plan: "QuantizationPlan",
+    model: LeanEncoderWithHead,
+    plan: QuantizationPlan,
     texts: TokenizedTexts,
     *,
     progress: Progress,
@@ -73,7 +70,7 @@ def layer_sensitivities(
 
     objective = objective_for(model.config)
 
-    def answers(tried: "QuantizationPlan") -> NDArray[np.float32]:
+    def answers(tried: QuantizationPlan) -> NDArray[np.float32]:
         with fake_quantized(model, tried):
             return predict_logits(model, texts, batch_size=batch_size)
 

@@ -1,7 +1,6 @@
 """Estimates a model's drop from the selection split, before anything is exported."""
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,19 +8,17 @@ from numpy.typing import NDArray
 from benchmarks.expected import ExpectedDrop, expected_drop
 from benchmarks.labels import Spans
 from benchmarks.tasks import get_measure
+from compress.corpus.selection_split import Selection
+from compress.encoder.modules import LeanEncoderWithHead
 from compress.predictions.predict import predict_logits
 from compress.quantization.fake_quantization import fake_quantized
-
-if TYPE_CHECKING:
-    from compress.corpus.selection_split import Selection
-    from compress.encoder.modules import LeanEncoderWithHead
-    from export.quantization import QuantizationPlan
+from export.quantization import QuantizationPlan
 
 __all__ = ["drop_of", "estimate_drop"]
 
 
 def estimate_drop(
-    module: "LeanEncoderWithHead", selection: "Selection", plan: "QuantizationPlan | None"
+    module: LeanEncoderWithHead, selection: Selection, plan: QuantizationPlan | None
 ) -> ExpectedDrop:
     """Return what a model loses (points) on the selection split.
 
@@ -34,7 +31,7 @@ def estimate_drop(
         return drop_of(predict_logits(module, selection.texts), selection)
 
 
-def drop_of(logits: NDArray[np.float32], selection: "Selection") -> ExpectedDrop:
+def drop_of(logits: NDArray[np.float32], selection: Selection) -> ExpectedDrop:
     """Return what a model with these answers (M, C) to the selection split loses (points)."""
     examples, texts = selection.examples, selection.texts
     if isinstance(examples.targets, Spans) and texts.labels is not None:

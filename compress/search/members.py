@@ -109,18 +109,11 @@ def export_member(
         only: The runtime to write files for, where the artifact is to be tried and no more.
     """
     from export.package import export_artifact
-    from runtimes.artifact import read_manifest, verify
-    from runtimes.errors import ArtifactError
 
-    encoder = staged.encoder
-    checkpoint = workspace.encoder(staged.key)
-    plan = encoder.plan
+    encoder, plan = staged.encoder, staged.encoder.plan
     key = digest(staged.key, context.max_length, None if plan is None else plan.to_json(), only)
     target = workspace.member(key)
-    try:
-        verify(target, read_manifest(target))
-    except ArtifactError:
-        shutil.rmtree(target, ignore_errors=True)  # damaged: it is made again
+    if not _is_there(target):
         count = 0 if plan is None else plan.calibration_texts
         exported = export_artifact(
             target,
@@ -141,7 +134,7 @@ def export_member(
         key=key,
         lineage=encoder.lineage,
         artifact=target,
-        checkpoint=checkpoint,
+        checkpoint=workspace.encoder(staged.key),
     )
 
 
@@ -154,16 +147,11 @@ def fallback_member(
         ModelError: They cannot export it either.
     """
     from export.fallback import export_fallback_artifact
-    from runtimes.artifact import read_manifest, verify
-    from runtimes.errors import ArtifactError
     from runtimes.tokenization import Tokenizer
 
     target = workspace.member(key)
     tokenizer = Tokenizer.from_folder(checkpoint)
-    try:
-        verify(target, read_manifest(target))
-    except ArtifactError:
-        shutil.rmtree(target, ignore_errors=True)
+    if not _is_there(target):
         texts = sample(train, recipe.quantize.calibration_texts)
         export_fallback_artifact(
             checkpoint,
@@ -181,6 +169,19 @@ def fallback_member(
         artifact=target,
         checkpoint=None,
     )
+
+
+def _is_there(artifact: Path) -> bool:
+    """Return whether an artifact is whole; a damaged one is removed, and made again."""
+    from runtimes.artifact import read_manifest, verify
+    from runtimes.errors import ArtifactError
+
+    try:
+        verify(artifact, read_manifest(artifact))
+    except ArtifactError:
+        shutil.rmtree(artifact, ignore_errors=True)
+        return False
+    return True
 
 
 def describe_encoder(config: Any) -> str:

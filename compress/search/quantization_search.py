@@ -10,7 +10,6 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from compress.corpus.corpus import Purpose
 from compress.quantization.mixed_precision import Fallback, return_to_float
 from compress.quantization.sensitivity import layer_sensitivities
 from compress.search.drop_estimate import drop_of
@@ -92,7 +91,7 @@ def mixed_precision(staged: Staged, context: "Context", workspace: Workspace) ->
         layer_sensitivities(
             staged.encoder.module,
             plan,
-            context.material.sample(_PROBE_TEXTS, Purpose.SENSITIVITY),
+            context.material.sample(_PROBE_TEXTS, "sensitivity"),
             progress=context.progress,
         ),
         verify,

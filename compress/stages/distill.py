@@ -136,7 +136,6 @@ class Distill:
 
     def apply(self, encoder: Encoder, context: Context) -> Encoder:
         """Return the student with the best weights by the selection split."""
-        from compress.corpus.corpus import Purpose
         from compress.distillation.layer_map import after_removal, imitated_layers
         from compress.distillation.matching import match_teacher
         from compress.encoder.surgery import SlicePlan, keep_layers
@@ -157,7 +156,7 @@ class Distill:
             repair = repair_outputs(
                 student,
                 whole,
-                material.sample(REPAIR_TEXTS, Purpose.REPAIR),
+                material.sample(REPAIR_TEXTS, "repair"),
                 kept,
                 progress=context.progress,
             )
@@ -179,7 +178,8 @@ class Distill:
             return _done(encoder, student, entry, state)
         untrained = copy.deepcopy(student)
         lessons = state.times_trained
-        settings = _scaled(settings, context.training_share)
+        epochs = settings.epochs * context.training_share
+        settings = settings.model_copy(update={"epochs": epochs})
         outputs, members = material.pool(
             most_texts=settings.max_train_texts, copies=settings.augment, draw=lessons
         )
@@ -213,24 +213,21 @@ class Distill:
 
     def _layers(self, student: Any, context: Context) -> tuple[int, ...]:
         """Return the indices of the layers that stay."""
-        from compress.corpus.corpus import Purpose
+        from compress.predictions.predict import predict_logits
         from compress.pruning.layers import layers_left
 
         depth, wanted = len(student.config.layers), context.recipe.distill.layers
         if isinstance(wanted, tuple):
             return wanted
-        probe = context.material.sample(PROBE_TEXTS, Purpose.PROBE)
+        probe = context.material.sample(PROBE_TEXTS, "probe")
         remove = depth - (wanted or depth)
-        return layers_left(student, context.material, probe, remove, progress=context.progress)
+        logits = predict_logits(context.material.teacher, probe)
+        return layers_left(student, probe, logits, remove, progress=context.progress)
 
 
 def _done(encoder: Encoder, student: Any, entry: dict[str, Any], state: EncoderState) -> Encoder:
     student = student.to("cpu").eval()
     return replace(encoder, module=student, lineage=(*encoder.lineage, entry), state=state)
-
-
-def _scaled(settings: DistillSettings, share: float) -> DistillSettings:
-    return settings.model_copy(update={"epochs": settings.epochs * share})
 
 
 def _continued(settings: DistillSettings) -> DistillSettings:

@@ -1,7 +1,8 @@
 """The typed state of an encoder: what later stages decide by, and where its parts come from."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -49,20 +50,13 @@ class Provenance:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; reports read them, too."""
-        return {
-            "layers": list(self.layers),
-            "heads": [list(heads) for heads in self.heads],
-            "neurons": list(self.neurons),
-        }
+        return _plain(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Provenance":
         """Return what `to_json` was given."""
-        return cls(
-            tuple(value["layers"]),
-            tuple(tuple(heads) for heads in value["heads"]),
-            tuple(value["neurons"]),
-        )
+        layers, heads, neurons = (value[name] for name in ("layers", "heads", "neurons"))
+        return cls(tuple(layers), tuple(map(tuple, heads)), tuple(neurons))
 
 
 @dataclass(frozen=True)
@@ -89,13 +83,7 @@ class EncoderState:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {
-            "stages_applied": self.stages_applied,
-            "times_trained": self.times_trained,
-            "layer_map": None if self.layer_map is None else list(self.layer_map),
-            "provenance": None if self.provenance is None else self.provenance.to_json(),
-            "scored_by": self.scored_by,
-        }
+        return _plain(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "EncoderState":
@@ -104,14 +92,17 @@ class EncoderState:
         Raises:
             KeyError: It is no such state.
         """
-        layer_map, provenance = value["layer_map"], value["provenance"]
-        return cls(
-            stages_applied=value["stages_applied"],
-            times_trained=value["times_trained"],
-            layer_map=None if layer_map is None else tuple(layer_map),
-            provenance=None if provenance is None else Provenance.from_json(provenance),
-            scored_by=value["scored_by"],
-        )
+        known = {field.name: value[field.name] for field in fields(cls)}
+        if known["layer_map"] is not None:
+            known["layer_map"] = tuple(known["layer_map"])
+        if known["provenance"] is not None:
+            known["provenance"] = Provenance.from_json(known["provenance"])
+        return cls(**known)
+
+
+def _plain(value: Provenance | EncoderState) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(value)))  # tuples become lists
+    return plain
 
 
 def original_entry(sizes: Sequence["LayerSizes"], scores: "Importance") -> dict[str, Any]:

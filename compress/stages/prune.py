@@ -80,7 +80,6 @@ class Prune:
 
     def apply(self, encoder: Encoder, context: Context) -> Encoder:
         """Return the smaller model, repaired by least squares; training it is the next stage's."""
-        from compress.corpus.corpus import Purpose
         from compress.distillation.layer_map import after_removal, imitated_layers
         from compress.pruning.importance import fisher_importance
         from compress.pruning.to_latency import shrink
@@ -96,7 +95,7 @@ class Prune:
         if not state.stages_applied:  # the first look at the original is what the report shows
             scores = fisher_importance(
                 whole,
-                material.sample(settings.importance_texts, Purpose.IMPORTANCE),
+                material.sample(settings.importance_texts, "importance"),
                 progress=context.progress,
                 seed=context.recipe.seed + 1,
             )
@@ -158,7 +157,6 @@ def _by_shares(
     Each turn removes as much as the others and is repaired towards the whole model. `scores` are
     the whole model's, if they are known.
     """
-    from compress.corpus.corpus import Purpose
     from compress.encoder.surgery import slice_model
     from compress.pruning.reconstruction import repair_outputs
 
@@ -173,7 +171,7 @@ def _by_shares(
         repair_outputs(
             smaller,
             whole,
-            material.sample(_REPAIR_TEXTS, Purpose.REPAIR),
+            material.sample(_REPAIR_TEXTS, "repair"),
             kept,
             progress=context.progress,
         )
@@ -182,8 +180,8 @@ def _by_shares(
 
 def _plan(model: Any, scores: "Importance | None", turn: int, context: Context) -> "SlicePlan":
     """Plan what stays after this turn."""
-    from compress.corpus.corpus import Purpose
     from compress.encoder.surgery import SlicePlan
+    from compress.predictions.predict import predict_logits
     from compress.pruning.importance import fisher_importance
     from compress.pruning.layers import layers_left
     from compress.pruning.ranking import keep_best_heads, keep_best_neurons
@@ -193,12 +191,13 @@ def _plan(model: Any, scores: "Importance | None", turn: int, context: Context) 
     layers: tuple[int, ...] | None = None
     gone, gone_before = (-(-settings.layers * t // settings.steps) for t in (turn, turn - 1))
     if excess := gone - gone_before:
-        probe = material.sample(_PROBE_TEXTS, Purpose.PROBE)
-        layers = layers_left(model, material, probe, excess, progress=context.progress)
+        probe = material.sample(_PROBE_TEXTS, "probe")
+        logits = predict_logits(material.teacher, probe)
+        layers = layers_left(model, probe, logits, excess, progress=context.progress)
     if scores is None:
         scores = fisher_importance(
             model,
-            material.sample(settings.importance_texts, Purpose.IMPORTANCE),
+            material.sample(settings.importance_texts, "importance"),
             progress=context.progress,
             seed=context.recipe.seed + turn,
         )

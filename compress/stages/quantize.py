@@ -145,11 +145,10 @@ def _scheme(runtime: str, name: str) -> Scheme:
 
 def static_ranges(encoder: Encoder, context: Context) -> dict[str, tuple[float, float]]:
     """Return, by linear layer, the range of its inputs on training texts."""
-    from compress.corpus.corpus import Purpose
     from compress.quantization.calibration import activation_ranges
 
     count = context.recipe.quantize.calibration_texts
-    texts = context.material.sample(count, Purpose.RANGES)
+    texts = context.material.sample(count, "ranges")
     return activation_ranges(encoder.module, texts, progress=context.progress)
 
 

@@ -149,9 +149,7 @@ def test_a_hanging_process_is_ended_in_time(artifact, start):
 
 def test_a_process_that_ends_by_itself_leaves_its_last_words(artifact, start, monkeypatch):
     script = "import sys; sys.exit('out of luck')"
-    monkeypatch.setattr(
-        "benchmarks.client.module_command", lambda _: [sys.executable, "-c", script]
-    )
+    monkeypatch.setattr("benchmarks.child.module_command", lambda _: [sys.executable, "-c", script])
 
     with pytest.raises(SubjectError, match="exit code 1: out of luck"):
         start(artifact("words")).open()

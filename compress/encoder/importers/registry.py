@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import compress.encoder.importers
 from compress.encoder.checkpoint import load_checkpoint, read_config
 from compress.encoder.folding import UnsupportedArchitectureError
+from compress.encoder.modules import LeanEncoderWithHead
 from compress.encoder.parity import max_logit_delta
 from compress.errors import ModelError
-
-if TYPE_CHECKING:
-    from compress.encoder.modules import LeanEncoderWithHead
 
 __all__ = ["TOLERANCE", "Imported", "import_checkpoint", "supported_model_types"]
 
@@ -33,7 +31,7 @@ class Imported:
         notes: What was folded, for the log; one sentence each.
     """
 
-    model: "LeanEncoderWithHead"
+    model: LeanEncoderWithHead
     tokenizer: Any
     max_abs_delta: float
     notes: tuple[str, ...]
@@ -103,7 +101,7 @@ def _importers() -> dict[str, ModuleType]:
     return found
 
 
-def _notes(original: Any, model: "LeanEncoderWithHead") -> tuple[str, ...]:
+def _notes(original: Any, model: LeanEncoderWithHead) -> tuple[str, ...]:
     if original.model_type == model.config.model_type:
         return ("already a lean encoder",)
     notes = ["Q, K and V fused into one matrix, 1/sqrt(d) folded into Q"]

@@ -1,5 +1,6 @@
 """The teacher's outputs are the same from the model, from the file, and half from each."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from compress.data.tokenized import collate
 
 @pytest.mark.parametrize("limit", [0, 60_000, 10**9], ids=["no file", "some", "all"])
 def test_batches_are_what_the_teacher_says(toy: Any, tmp_path: Path, limit: int) -> None:
-    with TeacherOutputs(toy.teacher, toy.texts, folder=tmp_path, limit_bytes=limit) as outputs:
+    with closing(
+        TeacherOutputs(toy.teacher, toy.texts, folder=tmp_path, limit_bytes=limit)
+    ) as outputs:
         outputs.batch(np.arange(0, 40), (0, 2), 2)
         size = (tmp_path / "teacher-outputs.f16").stat().st_size
         assert size <= limit
@@ -44,7 +47,7 @@ def test_a_text_is_computed_once(toy: Any, tmp_path: Path, monkeypatch: pytest.M
         return forward(**inputs)
 
     monkeypatch.setattr(toy.teacher, "forward", counted)
-    with TeacherOutputs(toy.teacher, toy.texts, folder=tmp_path) as outputs:
+    with closing(TeacherOutputs(toy.teacher, toy.texts, folder=tmp_path)) as outputs:
         outputs.batch(np.arange(8), (1,))
         outputs.batch(np.arange(4, 12), (1,))
         outputs.batch(np.arange(12), (1,))
@@ -56,7 +59,7 @@ def test_a_text_is_computed_once(toy: Any, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_logits_alone_need_no_file(toy: Any, tmp_path: Path) -> None:
-    with TeacherOutputs(toy.teacher, toy.texts, folder=tmp_path) as outputs:
+    with closing(TeacherOutputs(toy.teacher, toy.texts, folder=tmp_path)) as outputs:
         batch = outputs.batch(np.arange(4))
         assert (tmp_path / "teacher-outputs.f16").stat().st_size == 0
     assert batch.hidden == {}
@@ -65,7 +68,9 @@ def test_logits_alone_need_no_file(toy: Any, tmp_path: Path) -> None:
 
 def test_texts_that_come_later_are_served_beside_the_first(toy: Any, tmp_path: Path) -> None:
     later = toy.texts.take(np.arange(60, 30, -1))
-    with TeacherOutputs(toy.teacher, toy.texts.take(np.arange(20)), folder=tmp_path) as outputs:
+    with closing(
+        TeacherOutputs(toy.teacher, toy.texts.take(np.arange(20)), folder=tmp_path)
+    ) as outputs:
         before = outputs.batch(np.arange(6), (1,))
         indices = outputs.extend(later)
         assert indices.tolist() == list(range(20, 50))

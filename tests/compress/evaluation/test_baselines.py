@@ -31,9 +31,7 @@ def exports(workspace: Workspace, checkpoint: Path, *names: StockName) -> StockE
 
 
 def command(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    monkeypatch.setattr(
-        "compress.evaluation.baselines.module_command", lambda _: [sys.executable, "-c", code]
-    )
+    monkeypatch.setattr("benchmarks.child.module_command", lambda _: [sys.executable, "-c", code])
 
 
 def test_what_is_there_is_not_made_again(

@@ -230,7 +230,7 @@ def test_a_rerun_resumes_and_a_budget_that_nothing_meets_exits_4(
     for name in ("distill", "prune"):
         monkeypatch.setattr(type(get_stage(name)), "apply", never)
     monkeypatch.setattr("export.package.export_artifact", never)
-    monkeypatch.setattr("compress.evaluation.baselines.module_command", never)
+    monkeypatch.setattr("compress.evaluation.baselines.start_module", never)
     monkeypatch.setattr(conclusion, "choose", lambda *_, **__: Choice(None, ("None is good.",)))
     (copy / "artifact" / "manifest.json").write_text("damaged meanwhile")
     assert main(done.again(copy)) == 4
