@@ -1,4 +1,4 @@
-"""Predictions of a deployed model on labelled examples."""
+"""Takes the predictions of a deployed model on labelled examples."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _GENERIC = re.compile(r"LABEL_\d+", re.IGNORECASE)  # what Transformers calls cl
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A subject's answers on N examples.
+    """Answers of a subject on N examples.
 
     Attributes:
         logits: (M, C) float32 of all decisions (one a text, or one a word), classes in the order of

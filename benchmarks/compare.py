@@ -1,4 +1,4 @@
-"""Two reports of the same models, earlier and later: what became worse beyond doubt.
+"""Compares an earlier and a later report of the same models: what became worse beyond doubt.
 
 Milliseconds of two days are of two machines, as far as noise goes. What is compared is therefore
 how many times as fast as the reference a row is, of which each round of a report gives a value that
@@ -122,13 +122,13 @@ def _speed(before: Report, after: Report, old: Row, new: Row) -> list[Change]:
 
 
 def _log_speedups(report: Report, row: Row) -> NDArray[np.float64]:
-    """(R,) of the rounds that the row shares with the reference."""
+    """Return (R,) log speed-ups of the rounds that the row shares with the reference."""
     reference, own = report.paired_medians(report.reference, row.id)
     return np.log(reference / own)
 
 
 def _drop(old: Row, new: Row) -> list[Change]:
-    """Whether more is lost than before; the two drops are taken as independent, which they are not
+    """Compare the drops. They are taken as independent, which they are not
     where the texts are the same: the interval is wider than need be."""
     if old.drop is None or new.drop is None:
         return []

@@ -1,4 +1,4 @@
-"""Entities in a sequence of tags, by the rules of the CoNLL shared tasks."""
+"""Finds the entities in a sequence of tags, by the rules of the CoNLL shared tasks."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ _ALIKE = {"L": "E", "U": "S"}  # BILOU's names for what IOBES calls end and sing
 
 
 def entities(tags: Sequence[str]) -> set[tuple[str, int, int]]:
-    """The entities of one text, as (kind, first word, word after the last).
+    """Return the entities of one text, as (kind, first word, word after the last).
 
     Tags are BIO, IOB2, IOBES or BILOU: `B-` begins an entity, `I-` goes on with one or, where there
     is none of its kind to go on with, begins one; `E-` or `L-` ends it, `S-` or `U-` is one alone.
@@ -33,12 +33,12 @@ def entities(tags: Sequence[str]) -> set[tuple[str, int, int]]:
 
 
 def kind_of(tag: str) -> str:
-    """`artist` of `B-artist`; empty for `O`."""
+    """Return the kind that a tag names: `artist` of `B-artist`; empty for `O`."""
     return _parts(tag)[1]
 
 
 def marks_entities(names: Sequence[str]) -> bool:
-    """Whether tags mark entities, rather than being a class of every word (part of speech)."""
+    """Return whether tags mark entities, rather than a class of every word (part of speech)."""
     return any(tag.startswith(("B-", "I-")) for tag in names)
 
 

@@ -1,4 +1,4 @@
-"""Where the numbers were taken: processor, memory, versions, everything a timing depends on."""
+"""Describes the machine that is measured on: processor, memory, versions."""
 
 import os
 import platform
@@ -38,7 +38,7 @@ def libraries() -> tuple[str, ...]:
 
 
 def describe_environment() -> dict[str, Any]:
-    """This machine and this Python, as plain JSON values; None for what cannot be found out.
+    """Return facts about this machine as plain JSON values; None for what cannot be found out.
 
     No library is imported: versions come from the installed metadata.
 

@@ -1,4 +1,4 @@
-"""The labelled text that accuracy and latency are measured on."""
+"""Holds the labelled text that accuracy and latency are measured on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a model probably loses, estimated with less noise than counting right and wrong answers.
+"""Estimates a model's drop with less noise than counting right and wrong answers.
 
 Some hundred labels count a drop only roughly: two models that answer 6% of the texts differently
 have a standard error of a whole point on 400 texts, and most of it is the luck of which label the
@@ -49,7 +49,7 @@ class ExpectedDrop:
 
 
 def as_measured(drop: Drop) -> ExpectedDrop:
-    """The measured drop, and the spread of what other texts would have given."""
+    """Return the measured drop, and the spread of what other texts would have given."""
     return ExpectedDrop(drop.value, (drop.high - drop.low) / (2 * 1.96))
 
 
@@ -113,8 +113,8 @@ def _likeliest(
     labels: NDArray[np.int64],
     most: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-    """(N, K) logits of the classes that matter, the rest having next to no chance, and (N,) labels
-    among them; a class that is there twice is no class the second time."""
+    """Return both (N, K) logits of the classes that have more than next to no chance, and (N,)
+    labels among them; a class that is there twice is no class the second time."""
     columns = np.empty((len(labels), 1 + 2 * most), dtype=np.int64)
     for row, label in enumerate(labels):
         tops = (np.argpartition(own[row], -most)[-most:] for own in (reference_logits, logits))
@@ -125,7 +125,7 @@ def _likeliest(
 
 
 def _standardised(logits: NDArray[np.float32], possible: NDArray[np.bool_]) -> FloatArray:
-    """Without each text's mean, and of unit variance: the prior is to mean the same anywhere.
+    """Return logits less each text's mean, of unit variance: the prior means the same anywhere.
 
     Classes that a text does not have are 0."""
     centred = np.nan_to_num(logits).astype(np.float64)  # an answer that is no number says nothing
@@ -137,7 +137,7 @@ def _standardised(logits: NDArray[np.float32], possible: NDArray[np.bool_]) -> F
 def _fitted(
     features: FloatArray, possible: NDArray[np.bool_], labels: NDArray[np.int64]
 ) -> FloatArray:
-    """(2,) the weights of most likelihood, by Newton's method with halved steps."""
+    """Return (2,) weights of most likelihood, by Newton's method with halved steps."""
     rows, weights = np.arange(len(labels)), np.zeros(features.shape[-1])
 
     def objective(at: FloatArray) -> float:
@@ -160,13 +160,13 @@ def _fitted(
 def _moments(
     features: FloatArray, possible: NDArray[np.bool_], weights: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Chances (N, C), and features (N, C, 2) less their mean under the chances of their text."""
+    """Return chances (N, C), and features (N, C, 2) less their mean under their text's chances."""
     chances = _softmax(features @ weights, possible)
     return chances, features - (chances[..., None] * features).sum(axis=1, keepdims=True)
 
 
 def _curvature(chances: FloatArray, centred: FloatArray) -> FloatArray:
-    """(2, 2) negative second derivative of the log posterior."""
+    """Return the (2, 2) negative second derivative of the log posterior."""
     outer = np.einsum("nc,ncj,nck->jk", chances, centred, centred)
     return np.asarray(outer + _PRIOR * np.eye(centred.shape[-1]), dtype=np.float64)
 

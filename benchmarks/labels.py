@@ -1,4 +1,4 @@
-"""The kinds of labels that texts have: a small class each."""
+"""Defines the kinds of labels that texts have: a small class each."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -53,7 +53,7 @@ class Labels:
     """The kind, as Hugging Face configs call it."""
 
     NAMES_OUTPUTS: ClassVar[bool] = True
-    """Whether a model has an output for each label's name."""
+    """True where a model has an output for each label's name."""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -180,7 +180,7 @@ class WordLabels(Labels):
 
 @dataclass(frozen=True, eq=False)
 class Spans(Labels):
-    """Where the answer to each question stands in its context.
+    """Place of the answer to each question in its context.
 
     (N, 2) int64: where the first answer starts and ends, in characters; 0 and 0 where there is
     none.
@@ -209,7 +209,7 @@ class Spans(Labels):
 
 @dataclass(frozen=True, eq=False)
 class Choices(Labels):
-    """Whether each text and its pair, a prompt and a choice, is right: (N,) float64, 1 or 0.
+    """Right or wrong for each text and its pair, a prompt and a choice: (N,) float64, 1 or 0.
 
     Attributes:
         questions: (N,) which choices belong to one question.
@@ -233,7 +233,7 @@ class Choices(Labels):
 
 @dataclass(frozen=True, eq=False)
 class PairScores(Choices):
-    """How much two texts mean the same: (N,) float64, the pair's score at both of them.
+    """Similarity of two texts in meaning: (N,) float64, the pair's score at both of them.
 
     Attributes:
         questions: (N,) which two texts are a pair.

@@ -1,4 +1,4 @@
-"""Latency by interleaved rounds: in each, every model times the same sentences, one after another.
+"""Measures latency by rounds, in each of which every model times the same sentences in its turn.
 
 A machine drifts (heat, neighbours, clock): measured one model after another, drift looks like
 a difference. Measured in turns it hits all alike, and ratios taken within a round are free of it.
@@ -33,7 +33,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LatencySettings:
-    """How much to measure.
+    """Amounts to measure.
 
     Attributes:
         rounds: Rounds; each gives every model one turn.
@@ -90,7 +90,7 @@ class Samples:
 
 
 class Timeable(Protocol):
-    """What takes turns; `benchmarks.client.Worker` in earnest."""
+    """A model that takes turns, such as `benchmarks.client.Worker`."""
 
     @property
     def id(self) -> str: ...
@@ -136,7 +136,7 @@ def sample_rounds(lengths: Sequence[int], *, rounds: int, sentences: int, seed: 
 
 
 def warmup_sentences(lengths: Sequence[int], count: int) -> list[int]:
-    """`count` examples spread evenly from the shortest to the longest.
+    """Return `count` examples spread evenly from the shortest to the longest.
 
     Libraries allocate and compile when a shape is new; that belongs before the measurement.
     """
@@ -146,7 +146,7 @@ def warmup_sentences(lengths: Sequence[int], count: int) -> list[int]:
 
 
 def turn_order(count: int, round_number: int) -> list[int]:
-    """Order of turns: rotated from round to round, every second round backwards.
+    """Return the order of turns: rotated from round to round, every second round backwards.
 
     Rotation gives each model every place in the order; reversal changes which model it follows.
     """
@@ -226,7 +226,7 @@ def measure_latency(
 
 
 def summarize(timings_ms: FloatArray, *, seed: int = 0) -> Percentiles:
-    """Percentiles of (R, S) timings; the median's interval resamples rounds."""
+    """Return percentiles of (R, S) timings; the median's interval resamples rounds."""
     median = percentile_interval(timings_ms, 50.0, seed=seed)
     p90, p99 = np.percentile(timings_ms, [90, 99])
     return Percentiles(

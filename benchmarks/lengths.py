@@ -1,4 +1,4 @@
-"""Latency by the length of the input: texts of chosen lengths, made of the data's own words."""
+"""Measures latency by the length of the input, on texts made of the data's own words."""
 
 import time
 from bisect import bisect_right
@@ -20,7 +20,7 @@ _DISCARDED, _COUNTED = 2, 7  # timings of each length, for each row
 def texts_of_lengths(
     examples: Examples, folder: Path, lengths: Sequence[int]
 ) -> list[tuple[int, str | tuple[str, str]]]:
-    """An input of about each length, as (its tokens, the input).
+    """Make an input of about each length, as (its tokens, the input).
 
     Args:
         examples: Whose words are used, as often as needed; of pairs the first sentence grows, of
@@ -60,7 +60,7 @@ def texts_of_lengths(
 
 
 def median_tokens(examples: Examples, folder: Path) -> int:
-    """Tokens of the median input, by the tokenizer in `folder`."""
+    """Return the tokens of the median input, by the tokenizer in `folder`."""
     from runtimes.tokenization import Tokenizer
 
     return int(np.median(Tokenizer.from_folder(folder).rows(examples.inputs()).lengths))

@@ -1,4 +1,4 @@
-"""Peak resident memory of this process, and of others while they run."""
+"""Reads the resident memory of processes, and what is free."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ __all__ = ["available_memory_bytes", "current_rss_bytes", "peak_rss_bytes"]
 
 
 def peak_rss_bytes() -> int:
-    """The most physical memory that this process ever held, shared libraries included.
+    """Return the most physical memory that this process ever held, shared libraries included.
 
     On Linux it is VmHWM: `getrusage` there starts at what the *parent* held when it started this
     process, which would give every row the memory of the program that runs the benchmark.
@@ -28,7 +28,7 @@ def peak_rss_bytes() -> int:
 
 
 def current_rss_bytes(pid: int) -> int:
-    """Physical memory that the process holds now; 0 where it is gone."""
+    """Return the physical memory that the process holds now; 0 where it is gone."""
     import psutil
 
     try:
@@ -38,7 +38,7 @@ def current_rss_bytes(pid: int) -> int:
 
 
 def available_memory_bytes() -> int:
-    """Memory that can be taken without swapping."""
+    """Return the memory that can be taken without swapping."""
     import psutil
 
     return int(psutil.virtual_memory().available)

@@ -1,4 +1,4 @@
-"""Accuracy, and the drop against the full-precision model, in points (0 to 100)."""
+"""Computes accuracy, and the drop against the full-precision model, in points (0 to 100)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Drop:
-    """What a model lost against the reference on the same examples.
+    """Loss of a model against the reference on the same examples.
 
     Attributes:
         value: Points; positive is worse than the reference (88.5 to 87.9 is 0.6).
@@ -62,7 +62,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class ClassDrop:
-    """What a model lost among the examples of one class.
+    """Loss of a model among the examples of one class.
 
     Attributes:
         label: The class.
@@ -76,7 +76,7 @@ class ClassDrop:
 
 
 def accuracy(predictions: IntArray, labels: IntArray) -> Metric:
-    """Share of the N examples whose label is predicted, with its Wilson 95% interval.
+    """Return the share of N examples whose label is predicted, with its Wilson 95% interval.
 
     Args:
         predictions: (N,) class indices.
@@ -96,7 +96,7 @@ def drop(
     *,
     seed: int = 0,
 ) -> Drop:
-    """Points of accuracy lost against the reference on the same N examples.
+    """Return the points of accuracy lost against the reference on the same N examples.
 
     Args:
         reference_predictions: (N,) class indices predicted by the full-precision model.
@@ -124,7 +124,7 @@ def drop_by_class(
     labels: IntArray,
     names: Sequence[str],
 ) -> tuple[ClassDrop, ...]:
-    """Points lost against the reference in each class that has examples.
+    """Return the points lost against the reference in each class that has examples.
 
     Args:
         reference_predictions: (N,) class indices predicted by the full-precision model.

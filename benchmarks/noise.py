@@ -1,4 +1,4 @@
-"""Which rows of a report are too close in speed to be ranked, and what would settle it."""
+"""Finds rows of a report that are too close in speed to be ranked, and what would settle it."""
 
 import math
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def close_rows(report: Report) -> list[CloseRows]:
 
 
 def _rounds_to_tell(log_ratios: NDArray[np.float64]) -> int | None:
-    """Rounds after which the interval would leave 1 out, if the ratio is what it seems to be."""
+    """Return the rounds after which the interval would leave 1 out, if the ratio is as it seems."""
     distance = abs(float(np.median(log_ratios)))
     if distance == 0:
         return None

@@ -1,4 +1,4 @@
-"""What was measured: rows, their report, and `report.json` (format 1)."""
+"""Holds what was measured: rows, their report, and `report.json` (format 1)."""
 
 import json
 import os
@@ -167,7 +167,7 @@ class Report:
     samples: Mapping[str, Any] = field(default_factory=dict)
 
     def row(self, row_id: str) -> Row:
-        """The row called `row_id`.
+        """Return the row called `row_id`.
 
         Raises:
             KeyError: There is none.
@@ -177,8 +177,10 @@ class Report:
                 return row
         raise KeyError(row_id)
 
-    def paired_medians(self, first: str, second: str) -> tuple[NDArray[np.float64], ...]:
-        """Median end-to-end milliseconds, (R,) each, of the rounds that two rows have in common.
+    def paired_medians(
+        self, first: str, second: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return median end-to-end milliseconds, (R,) each, of the rounds that two rows share.
 
         Args:
             first: Id of a row.
@@ -186,16 +188,17 @@ class Report:
         """
         none: Mapping[str, Any] = {"rounds": (), "end_to_end_ms": ()}
         of = [self.samples.get(name, none) for name in (first, second)]
-        return paired_medians(*((each["rounds"], each["end_to_end_ms"]) for each in of))
+        own, other = paired_medians(*((each["rounds"], each["end_to_end_ms"]) for each in of))
+        return own, other
 
     def to_json(self) -> dict[str, Any]:
-        """The report as `report.json` holds it."""
+        """Return the report as `report.json` holds it."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {"format": REPORT_FORMAT, **values, "rows": [asdict(row) for row in self.rows]}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> "Report":
-        """Inverse of `to_json`; keys of later minor additions are ignored.
+        """Return the report that `to_json` gave; keys of later minor additions are ignored.
 
         Raises:
             ArtifactError: Another format, or a key is missing or of the wrong shape.
@@ -285,7 +288,7 @@ PARTS: dict[str, Any] = {
     "speedup": Interval,
     "floor": Floor,
 }
-"""Of a row, the figures that have parts, and their classes."""
+"""Figures of a row that have parts, and their classes."""
 _LISTS: dict[str, Any] = {"by_class": ClassDrop, "by_length": LengthPoint}
 
 

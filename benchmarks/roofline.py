@@ -1,4 +1,4 @@
-"""The least time that a row's arithmetic and weights could take here, and how far it is above it.
+"""Estimates the least time that a row could take here, and how far it is above it.
 
 A roofline (Williams, Waterman & Patterson 2009, https://doi.org/10.1145/1498765.1498785): a model
 can be no faster than its products at the processor's peak, nor than its weights can be read. Peaks
@@ -24,7 +24,7 @@ _BYTES = {"fp32": 4, "int8": 1}  # of a weight
 
 @dataclass(frozen=True)
 class Peaks:
-    """What the machine reaches at best.
+    """Peaks of a machine.
 
     Attributes:
         threads: Threads that it was measured with.
@@ -39,12 +39,12 @@ class Peaks:
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> "Peaks":
-        """Inverse of `dataclasses.asdict`, through JSON."""
+        """Return the peaks that `dataclasses.asdict` gave, after JSON."""
         reading = tuple((int(size), float(rate)) for size, rate in values["reading"])
         return Peaks(int(values["threads"]), dict(values["gmacs"]), reading)
 
     def read_ms(self, size: int) -> float:
-        """Milliseconds to read so many bytes once, when they are read again and again."""
+        """Return the milliseconds to read so many bytes, when they are read again and again."""
         rate = next((rate for held, rate in self.reading if size <= held), self.reading[-1][1])
         return size / rate / 1e6
 
@@ -69,7 +69,7 @@ class Floor:
 
 
 def multiplications(config: Mapping[str, Any], tokens: int) -> int | None:
-    """Multiplications of a classifier or masked-language model for one input of `tokens` tokens.
+    """Count a classifier's or masked-language model's multiplications for `tokens` tokens.
 
     Args:
         config: `config.json` of an artifact of ours, or of a BERT-like checkpoint.
@@ -113,7 +113,7 @@ def multiplications(config: Mapping[str, Any], tokens: int) -> int | None:
 def floor_of(
     folder: Path, precision: str, model_ms: float, tokens: int, peaks: Peaks
 ) -> Floor | None:
-    """How near a row is to what the machine could do.
+    """Return how near a row is to what the machine could do.
 
     Args:
         folder: Holds the model's `config.json`.

@@ -1,4 +1,4 @@
-"""One benchmark: all subjects opened, checked for accuracy, timed in turns, put in a report."""
+"""Runs a benchmark: opens all subjects, checks their accuracy, times them in turns."""
 
 import tempfile
 import time
@@ -217,7 +217,7 @@ class _Bench:
                 self._progress(f"cold start: {subject.model}", place + 1, len(self._cold))
 
     def row(self, subject: Subject) -> Row:
-        """The finished row of a subject."""
+        """Return the finished row of a subject."""
         row = self._rows[subject.id]
         samples = self.samples.get(row.id)
         if samples is not None:
@@ -343,7 +343,7 @@ class _Bench:
                 self._fail(worker, error)
 
     def _finish(self, worker: Worker) -> None:
-        """What a row can do without: if it fails, the row stays, with a note."""
+        """Measure what a row can do without: if that fails, the row stays, with a note."""
         if self.settings.throughput_inputs > 0:
             self._progress(f"throughput: {worker.subject.model}", 0, 1)
             try:
@@ -354,7 +354,7 @@ class _Bench:
         worker.close()  # with all sessions that it opened
 
     def _throughput(self, worker: Worker) -> None:
-        """Inputs a second at the best batch size, and whether batches change answers."""
+        """Find the inputs a second at the best batch size, and whether batches change answers."""
         alone = self._evaluations[worker.id].logits
         count = min(self.settings.throughput_inputs, len(self.examples))
         sizes = [size for size in self.settings.throughput_batches if size < count]
@@ -385,7 +385,7 @@ class _Bench:
             self._update(worker.id, batch_label_changes=float(changed.mean()))
 
     def _sessions(self, subject: Subject) -> tuple[int, ...]:
-        """One, and for artifacts one a thread: what `runtimes.load(sessions=...)` offers."""
+        """Return 1, and for artifacts a session a thread, as `runtimes.load(sessions=...)` does."""
         threads = subject.threads or usable_cores()
         several = subject.kind == "artifact" and subject.device == "cpu" and threads > 1
         return (1, threads) if several and self.settings.throughput_sessions else (1,)
@@ -447,7 +447,7 @@ class _Bench:
 
 
 def _evaluation_batch(precision: str) -> int:
-    """Inputs at once for the predictions that accuracy is from.
+    """Return the inputs at once for the predictions that accuracy is from.
 
     In full precision a text's answer should not depend on the texts beside it (which is looked at),
     and batches are three times as fast; dynamic INT8 is asked as it is deployed, one at a time.
@@ -456,7 +456,7 @@ def _evaluation_batch(precision: str) -> int:
 
 
 def _alike(batched: NDArray[np.float32], alone: NDArray[np.float32]) -> bool:
-    """Whether answers to the same inputs agree but for rounding.
+    """Return whether answers to the same inputs agree but for rounding.
 
     Some models (convolutions, a vector of the last position) see padding.
     """
@@ -466,7 +466,7 @@ def _alike(batched: NDArray[np.float32], alone: NDArray[np.float32]) -> bool:
 
 
 def _joined(earlier: Samples | None, later: Samples) -> Samples:
-    """The rounds of the reference in all groups."""
+    """Return the rounds of the reference in all groups."""
     if earlier is None:
         return later
     return Samples(
@@ -477,7 +477,7 @@ def _joined(earlier: Samples | None, later: Samples) -> Samples:
 
 
 def _plain(samples: Samples) -> dict[str, Any]:
-    """JSON values, to a tenth of a microsecond: finer is noise and bytes."""
+    """Return JSON values, to a tenth of a microsecond: finer is noise and bytes."""
     return {
         "rounds": list(samples.rounds),
         "end_to_end_ms": np.round(samples.end_to_end_ms, 4).tolist(),

@@ -1,4 +1,4 @@
-"""Intervals and tests that the report's numbers carry; numpy only, so that they run on a device.
+"""Computes the intervals and tests of a report's numbers; numpy only, to run on a device.
 
 Every interval is two-sided, at 95%, and every random draw comes from `seed`, so that a report
 recomputed from its raw samples is the same to the last digit.
@@ -47,7 +47,7 @@ def percentile_interval(
     seed: int = 0,
     resamples: int = 1000,
 ) -> Interval:
-    """Percentile of all samples, with a bootstrap interval that resamples whole rows.
+    """Return a percentile of all samples, with a bootstrap interval that resamples whole rows.
 
     Timings taken in one round share what the machine did meanwhile, so they are no independent
     draws; resampling rounds instead of timings keeps the interval honest (cluster bootstrap,
@@ -72,7 +72,7 @@ def percentile_interval(
 
 
 def mean_interval(samples: ArrayLike, *, seed: int = 0, resamples: int = 10_000) -> Interval:
-    """Mean of (N,) samples with a percentile-bootstrap interval.
+    """Return the mean of (N,) samples with a percentile-bootstrap interval.
 
     Where the samples take few distinct values (right/wrong), resampling them is one multinomial
     draw of the counts: the same distribution, without N x `resamples` random numbers.
@@ -102,7 +102,7 @@ def paired_difference_interval(
     seed: int = 0,
     resamples: int = 10_000,
 ) -> Interval:
-    """Mean of `first - second`, resampling pairs; (N,) scores of the same N examples each.
+    """Return the mean of `first - second`, (N,) scores of the same examples, resampling pairs.
 
     Pairing matters: two models that are right on nearly the same examples differ by far less than
     their separate intervals suggest. Where all differences are equal the interval has no width,
@@ -122,7 +122,7 @@ def paired_ratio_interval(
     seed: int = 0,
     resamples: int = 2000,
 ) -> Interval:
-    """Median of the R ratios `numerators / denominators`, resampling pairs.
+    """Return the median of the R ratios `numerators / denominators`, resampling pairs.
 
     Each pair comes from one round, in which both were measured within moments of each other on the
     same sentences: what the machine did in that round cancels out of the ratio.
@@ -143,7 +143,7 @@ def ratio_interval(
     seed: int = 0,
     resamples: int = 2000,
 ) -> Interval:
-    """Ratio of two sums over N texts, resampling texts; 0 where the denominators are.
+    """Return the ratio of two sums over N texts, resampling texts; 0 where the denominators are.
 
     Raises:
         ValueError: The two do not have the same, non-zero length.
@@ -161,7 +161,7 @@ def ratio_difference_interval(
     seed: int = 0,
     resamples: int = 2000,
 ) -> Interval:
-    """Difference of two such ratios over the same N texts, resampling texts.
+    """Return the difference of two such ratios over the same N texts, resampling texts.
 
     Args:
         first: Numerators (N,) and denominators (N,).
@@ -180,7 +180,7 @@ def ratio_difference_interval(
 
 
 def wilson_interval(successes: int, trials: int, *, confidence: float = _CONFIDENCE) -> Interval:
-    """Wilson score interval of a proportion, all as fractions 0 to 1.
+    """Return the Wilson score interval of a proportion, all as fractions 0 to 1.
 
     Unlike the textbook interval it stays inside [0, 1] and keeps its coverage near 0 and 1, where
     good classifiers live (Wilson 1927, https://doi.org/10.2307/2276774).
@@ -201,7 +201,7 @@ def wilson_interval(successes: int, trials: int, *, confidence: float = _CONFIDE
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
-    """Two-sided exact McNemar p-value that two classifiers are equally often right.
+    """Return the two-sided exact McNemar p-value of "equally often right".
 
     Args:
         only_first: Examples that only the first classifies correctly.
@@ -225,7 +225,7 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
 
 
 def _resampled_sums(columns: FloatArray, seed: int, resamples: int) -> FloatArray:
-    """Sums (B, K) of columns (N, K) over rows drawn with replacement."""
+    """Return sums (B, K) of columns (N, K) over rows drawn with replacement."""
     rng = np.random.default_rng(seed)
     rows = len(columns)
     step = max(1, _CHUNK_VALUES // rows)

@@ -1,4 +1,4 @@
-"""What a row of the table measures, and how it is opened inside the row's own process."""
+"""Defines what a row of the table measures, and opens it inside the row's own process."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -54,7 +54,7 @@ class Subject:
         object.__setattr__(self, "path", Path(self.path))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; `Subject(**values)` makes it again."""
+        """Return plain JSON values; `Subject(**values)` makes it again."""
         return {**asdict(self), "path": str(self.path)}
 
 
@@ -83,7 +83,7 @@ def open_subject(subject: Subject, sessions: int = 1) -> "Predictor":
 
 
 def model_size_bytes(subject: Subject) -> int:
-    """Bytes of the files that the subject's runtime reads its model from.
+    """Return the bytes of the files that the subject's runtime reads its model from.
 
     Weights and graph, external data included; no tokenizer, no configuration, and nothing that is
     there for other runtimes.
@@ -119,7 +119,7 @@ def _model_files(subject: Subject) -> list[Path]:
 
 
 def _with_data(path: Path) -> list[Path]:
-    """The model file and its weights: `x.onnx.data`, `x.onnx_data`, or `x.bin` of `x.xml`."""
+    """Return a model file and its weights: `x.onnx.data`, `x.onnx_data`, or `x.bin` of `x.xml`."""
     beside = [file for file in path.parent.iterdir() if file.is_file()]
     weights = path.with_suffix(".bin") if path.suffix == ".xml" else None
     return sorted(file for file in beside if file.name.startswith(path.name) or file == weights)

@@ -1,4 +1,4 @@
-"""The process that a row is measured in.
+"""Answers requests in the process that a row is measured in.
 
 One process a row, so that no library's threads, allocator or crash touches another row and so that
 memory can be told apart. The parent (`benchmarks.client`) writes one JSON object a line to stdin
@@ -53,7 +53,7 @@ class Server:
         }
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one request; what goes wrong is an answer too."""
+        """Return the answer to one request; what goes wrong is an answer too."""
         arguments = dict(request)
         try:
             operation = self._operations.get(arguments.pop("op", ""))
@@ -117,7 +117,7 @@ class Server:
         return {"end_to_end_ms": end_to_end[discard:], "model_ms": model_only[discard:]}
 
     def _several(self, sessions: int) -> "Predictor":
-        """The subject opened several times, kept until it is closed or another number is asked."""
+        """Open the subject several times, until it is closed or another number is asked for."""
         self._opened()
         assert self._subject is not None  # it is open
         if self._pool is None or self._pool[0] != sessions:

@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 # Families whose first position is `pad_token_id + 1`, so that fewer are usable than the table has.
+# Configs do not say so, and the importers, which know it, are not on the device.
 _OFFSET_POSITIONS = {
     "camembert",
     "data2vec-text",

@@ -1,4 +1,4 @@
-"""Pictures of what pruning kept: layers, heads and neurons of the original, by their importance."""
+"""Draws what pruning kept: layers, heads and neurons of the original, by their importance."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ text { font: 12px system-ui, sans-serif; fill: #1b2733; }
 
 @dataclass(frozen=True)
 class Kept:
-    """What is left of an original of L layers.
+    """Parts that are left of an original of L layers.
 
     Attributes:
         name: The member's.
@@ -49,7 +49,7 @@ class Kept:
 
     @classmethod
     def of(cls, member: Mapping[str, Any]) -> Self | None:
-        """From a member in `Report.family`; None where nothing was pruned."""
+        """Read a member in `Report.family`; None where nothing was pruned."""
         lineage: Sequence[Mapping[str, Any]] = member["lineage"]
         left = next((e["provenance"] for e in reversed(lineage) if "provenance" in e), None)
         original = next((e["original"] for e in lineage if "original" in e), None)
@@ -72,12 +72,12 @@ class Kept:
 
 
 def kept_of(family: Sequence[Mapping[str, Any]]) -> list[Kept]:
-    """Of the members in `Report.family`, those that were pruned."""
+    """Return the members in `Report.family` that were pruned."""
     return [kept for kept in map(Kept.of, family) if kept is not None]
 
 
 def describe_kept(kept: Kept) -> str:
-    """One sentence that says what the picture shows."""
+    """Return one sentence that says what the picture shows."""
     layers = [index for index, heads in enumerate(kept.heads) if heads is not None]
     heads, all_heads = sum(len(h or ()) for h in kept.heads), sum(kept.all_heads)
     share = ""
@@ -96,7 +96,7 @@ def describe_kept(kept: Kept) -> str:
 
 
 def render_kept(kept: Kept) -> str:
-    """The picture as a file of its own (SVG), a row for each layer of the original.
+    """Draw a picture as a file of its own (SVG), a row for each layer of the original.
 
     A square is a head and the bar is the feed-forward network: filled is what was kept, the
     stronger the more important it was in the original; dashed is what was removed.
@@ -139,7 +139,7 @@ def render_kept(kept: Kept) -> str:
 
 
 def _strength(value: float, everything: Sequence[float]) -> float:
-    """Opacity by rank: shares differ by orders of magnitude."""
+    """Return the opacity by rank: shares differ by orders of magnitude."""
     below = sum(other < value for other in everything)
     return 0.25 + 0.75 * below / max(1, len(everything) - 1)
 

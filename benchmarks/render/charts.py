@@ -1,4 +1,4 @@
-"""Charts of a report as SVG that takes its colours from the page: light and dark alike.
+"""Draws charts of a report as SVG with the page's colours, light or dark.
 
 They are drawn by matplotlib in placeholder colours, which are then exchanged for the page's CSS
 variables (`--ink`, `--quiet`, `--line`, `--accent`, `--mark`).
@@ -37,7 +37,7 @@ _MOST_CLASSES, _LENGTH_BINS = 16, 8
 
 
 def front_chart(report: Report) -> str | None:
-    """Speed-up against drop, each with its interval; None where no row has both."""
+    """Draw speed-up against drop, each with its interval; None where no row has both."""
     rows = [row for row in report.rows if row.speedup is not None and row.drop is not None]
     if len(rows) < 2:
         return None
@@ -77,7 +77,7 @@ def front_chart(report: Report) -> str | None:
 
 
 def latency_chart(report: Report) -> str | None:
-    """How the timings of each row are distributed; None where nothing was timed."""
+    """Draw the distribution of each row's timings; None where nothing was timed."""
     rows = [row for row in report.rows if row.id in report.samples]
     if not rows:
         return None
@@ -104,7 +104,7 @@ def latency_chart(report: Report) -> str | None:
 
 
 def length_chart(report: Report) -> str | None:
-    """Median latency by the length of the text; None where lengths are not known.
+    """Draw the median latency by the length of the text; None where lengths are not known.
 
     By tokens from 8 on where that was measured; else by characters, on the data's own lengths.
     """
@@ -138,7 +138,7 @@ def length_chart(report: Report) -> str | None:
 
 
 def _by_characters(report: Report, row: Row) -> list[tuple[float, float]]:
-    """Medians (characters, ms) of bins that hold equally many of the row's timings."""
+    """Return medians (characters, ms) of bins that hold equally many of the row's timings."""
     samples = report.samples.get(row.id, {})
     if "characters" not in samples:
         return []
@@ -152,7 +152,7 @@ def _by_characters(report: Report, row: Row) -> list[tuple[float, float]]:
 
 
 def class_chart(report: Report) -> str | None:
-    """Where the drop of the recommended row falls; None where nothing is recommended or lost."""
+    """Draw the recommended row's drop by class; None where nothing is recommended or lost."""
     if report.recommended is None:
         return None
     classes = sorted(report.row(report.recommended).by_class, key=lambda c: -abs(c.value))
@@ -215,7 +215,7 @@ def _annotate(
 
 
 def _plain_ticks(axes: "Axes", values: Sequence[float], *, vertical: bool = False) -> None:
-    """1, 2, 5, 10 ... on a logarithmic axis instead of powers of ten."""
+    """Label a logarithmic axis by 1, 2, 5, 10 ... instead of powers of ten."""
     from matplotlib.ticker import NullFormatter, NullLocator
 
     low, high = min(values), max(values)
@@ -248,7 +248,7 @@ def _colour(report: Report, row: Row) -> str:
 
 
 def _names(report: Report) -> dict[str, str]:
-    """By row: `x2.1` of `x2.1: 6 layers, 30 heads`, `stock int8` of a stock export; with the
+    """Name rows: `x2.1` for `x2.1: 6 layers, 30 heads`, `stock int8` for a stock export; with the
     runtime where several rows but this one were to be called the same."""
     names = {
         row.id: f"stock {row.precision}"
@@ -266,7 +266,7 @@ def _names(report: Report) -> dict[str, str]:
 
 
 def _svg(figure: "Figure", description: str) -> str:
-    """The figure for the page: scalable, described, in the page's colours and type."""
+    """Return the figure for the page: scalable, described, in the page's colours and type."""
     import matplotlib
 
     settings: dict[str, Any] = {"svg.fonttype": "none", "font.family": "sans-serif"}

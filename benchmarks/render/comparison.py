@@ -1,4 +1,4 @@
-"""Two reports side by side in the terminal."""
+"""Prints two reports side by side."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ __all__ = ["print_changes"]
 
 
 def print_changes(changes: Sequence[Change], console: "Console") -> None:
-    """A line for each quantity of each row: before, after, the change, and what it means."""
+    """Print a line for each quantity of each row: before, after, the change, and what it means."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -1,4 +1,4 @@
-"""How numbers, names and rows are worded, the same in every rendering."""
+"""Words numbers, names and rows, the same in every rendering."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -32,7 +32,7 @@ _ELLIPSIS = "\u2026"
 
 
 def milliseconds(value: float | None) -> str:
-    """`0.041`, `0.41`, `1.36`, `24.1`, `310`: what a timing is good for."""
+    """Format a timing by what it is good for: `0.041`, `0.41`, `1.36`, `24.1`, `310`."""
     if value is None:
         return MISSING
     decimals = 3 if value < 0.0995 else 2 if value < 9.995 else 1 if value < 99.95 else 0
@@ -40,12 +40,12 @@ def milliseconds(value: float | None) -> str:
 
 
 def percentile(latency: Percentiles | None, name: Literal["p50", "p99"]) -> str:
-    """A row's `p50` or `p99`, in milliseconds."""
+    """Format a row's `p50` or `p99`."""
     return milliseconds(None if latency is None else getattr(latency, name))
 
 
 def megabytes(value: int | None) -> str:
-    """Millions of bytes: `22.7`, `0.31`."""
+    """Format bytes in millions: `22.7`, `0.31`."""
     if value is None:
         return MISSING
     size = value / 1e6
@@ -53,22 +53,22 @@ def megabytes(value: int | None) -> str:
 
 
 def whole(value: float | None) -> str:
-    """A rounded number with its thousands apart."""
+    """Format a rounded number with its thousands apart."""
     return MISSING if value is None else f"{value:,.0f}"
 
 
 def metric_name(report: Report) -> str:
-    """What the rows' answers are measured by, such as `accuracy`."""
+    """Return the name of the rows' metric, such as `accuracy`."""
     return next((row.metric.name for row in report.rows if row.metric is not None), "accuracy")
 
 
 def accuracy_points(row: Row) -> str:
-    """`88.5`."""
+    """Format a row's metric: `88.5`."""
     return MISSING if row.metric is None else f"{row.metric.value:.1f}"
 
 
 def ratio(interval: Interval | None) -> tuple[str, str]:
-    """A speed-up and its interval: `("6.1x", "5.9-6.3")`, in print signs."""
+    """Format a speed-up and its interval: `("6.1x", "5.9-6.3")`, in print signs."""
     if interval is None:
         return MISSING, ""
     if interval.low == interval.high:
@@ -79,7 +79,7 @@ def ratio(interval: Interval | None) -> tuple[str, str]:
 
 
 def drop_points(drop: Drop | None) -> tuple[str, str]:
-    """A drop and its interval: `("0.6", "-0.8...2.0")`, in print signs."""
+    """Format a drop and its interval: `("0.6", "-0.8...2.0")`, in print signs."""
     if drop is None:
         return MISSING, ""
     if drop.low == drop.high:
@@ -89,13 +89,13 @@ def drop_points(drop: Drop | None) -> tuple[str, str]:
 
 
 def runtime_name(row: Row) -> str:
-    """`ONNX Runtime`, with the device where it is not the CPU."""
+    """Name a row's runtime, `ONNX Runtime`, with the device where it is not the CPU."""
     name = runtime_title(row.runtime)
     return name if row.device == "cpu" else f"{name} {row.device.upper()}"
 
 
 def describe_cpu(environment: Mapping[str, Any]) -> str:
-    """The processor in a line: its name, usable cores and instruction sets."""
+    """Describe the processor in a line: its name, usable cores and instruction sets."""
     cpu = environment.get("cpu") or {}
     cores = cpu.get("cores_usable") or cpu.get("cores_logical")
     parts = [str(cpu.get("model") or "unknown processor")]
@@ -107,7 +107,7 @@ def describe_cpu(environment: Mapping[str, Any]) -> str:
 
 
 def summary(report: Report) -> str:
-    """One or two sentences that answer: how fast, how accurate, how big, against what."""
+    """Say in one or two sentences how fast, how accurate, how big, against what."""
     reference = report.row(report.reference)
     if report.recommended is None:
         return f"No model is recommended. The reference is {full_name(reference)}."
@@ -144,7 +144,7 @@ def summary(report: Report) -> str:
 
 
 def full_name(row: Row) -> str:
-    """`minilm on ONNX Runtime INT8`."""
+    """Name a row: `minilm on ONNX Runtime INT8`."""
     precision = f" {row.precision.upper()}" if row.precision else ""
     return f"{row.model} on {runtime_name(row)}{precision}"
 

@@ -1,4 +1,4 @@
-"""Everything that a report is written as, side by side in one folder."""
+"""Writes a report in all its forms, side by side in one folder."""
 
 from pathlib import Path
 

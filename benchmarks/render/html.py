@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs no network: for a manager, an engineer, and a phone."""
+"""Renders a report as one HTML file that needs no network: for manager, engineer and phone."""
 
 import re
 from typing import Any
@@ -20,7 +20,7 @@ _CHARTS = (
 
 
 def render_html(report: Report, *, title: str = "Benchmark") -> str:
-    """The whole `report.html`: summary, charts, table, and how it was measured.
+    """Render the whole `report.html`: summary, charts, table, and how it was measured.
 
     Args:
         report: What was measured.
@@ -30,7 +30,7 @@ def render_html(report: Report, *, title: str = "Benchmark") -> str:
     from markupsafe import Markup, escape
 
     def code(text: str) -> Markup:
-        """Words between backticks as code."""
+        """Mark words between backticks as code."""
         return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
     environment = Environment(
@@ -73,7 +73,7 @@ def render_html(report: Report, *, title: str = "Benchmark") -> str:
 
 
 def _facts(report: Report) -> list[dict[str, Any]]:
-    """The recommended row in four numbers."""
+    """Return the recommended row in four numbers."""
     if report.recommended is None or report.recommended == report.reference:
         return []
     row, reference = report.row(report.recommended), report.row(report.reference)

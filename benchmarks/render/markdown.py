@@ -1,4 +1,4 @@
-"""The report as Markdown: what was found, on what, how, and how to do it again."""
+"""Renders a report as Markdown: what was found, on what, how, and how to do it again."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ PICTURES = "pictures"  # folder beside the report
 
 
 def render_markdown(report: Report, *, title: str = "Benchmark") -> str:
-    """The whole `report.md`.
+    """Render the whole `report.md`.
 
     Args:
         report: What was measured.
@@ -36,7 +36,7 @@ def render_markdown(report: Report, *, title: str = "Benchmark") -> str:
 
 
 def render_table(report: Report) -> str:
-    """The table alone, for a model card or a README."""
+    """Render the table alone, for a model card or a README."""
     columns = sections.table_columns(report)
     lines = [
         _line(columns),
@@ -52,7 +52,7 @@ def _cells(report: Report, row: Row) -> list[str]:
 
 
 def _kept(report: Report) -> str:
-    """A picture and a sentence for each pruned member."""
+    """Return a picture and a sentence for each pruned member."""
     return "\n\n".join(
         f"{describe_kept(kept)}\n\n![{kept.name}]({PICTURES}/{kept.name}.svg)"
         for kept in kept_of(report.family)

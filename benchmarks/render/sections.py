@@ -1,4 +1,4 @@
-"""What every rendering of a report says: columns, remarks, data, method, environment."""
+"""Words what every rendering of a report has: columns, remarks, data, method, environment."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -50,16 +50,16 @@ _COLUMNS = (
 )
 
 TEXT_COLUMNS = 4
-"""How many of them, from the left, hold text; the others hold numbers."""
+"""Number of columns, from the left, that hold text; the others hold numbers."""
 
 
 def table_columns(report: Report) -> list[str]:
-    """The table's columns."""
+    """Return the table's columns."""
     return [column.format(metric=metric_name(report)) for column in _COLUMNS]
 
 
 def table_cells(report: Report, row: Row) -> list[str]:
-    """What the columns hold for a row."""
+    """Return what the columns hold for a row."""
     mark = ""
     if row.id == report.recommended:
         mark = "recommended"
@@ -98,12 +98,12 @@ def _batched(row: Row) -> str:
 
 
 def failures(report: Report) -> list[str]:
-    """What could not be measured, and why."""
+    """Say what could not be measured, and why."""
     return [f"{full_name(row)}: {row.error}" for row in report.rows if row.error is not None]
 
 
 def remarks(report: Report) -> list[str]:
-    """What a reader should know of the report and of single rows."""
+    """Say what a reader should know of the report and of single rows."""
     found = [*report.notes, *(f"{full_name(row)}: {row.note}" for row in report.rows if row.note)]
     for row in report.rows:
         if row.batch_label_changes:
@@ -136,7 +136,7 @@ def _close(pair: CloseRows) -> str:
 
 
 def data_facts(report: Report) -> list[str]:
-    """What it was measured on."""
+    """Say what it was measured on."""
     facts = dict(report.data)
     notes = facts.pop("notes", ())
     lines = []
@@ -147,7 +147,7 @@ def data_facts(report: Report) -> list[str]:
 
 
 def method_facts(report: Report) -> list[str]:
-    """How it was measured, and what the columns mean."""
+    """Say how it was measured, and what the columns mean."""
     m = report.method
     lines = [
         "Every row ran in a process of its own; one process was busy at any time.",
@@ -203,7 +203,7 @@ def method_facts(report: Report) -> list[str]:
 
 
 def environment_facts(environment: Mapping[str, Any]) -> list[str]:
-    """Where it was measured."""
+    """Describe the machine."""
     cpu = environment.get("cpu") or {}
     memory = environment.get("memory_bytes")
     lines = [

@@ -1,4 +1,4 @@
-"""The report as CSV: every row with unrounded figures, for spreadsheets and scripts."""
+"""Renders a report as CSV: every row with unrounded figures, for spreadsheets and scripts."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ __all__ = ["render_csv"]
 
 
 def render_csv(report: Report) -> str:
-    """One line a row of the report; parts of a figure are columns such as `drop.low`.
+    """Render one line a row of the report; parts of a figure are columns such as `drop.low`.
 
     Empty is what was not measured. What falls on a class or a length is in `report.json` alone.
     """

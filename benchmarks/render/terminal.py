@@ -1,4 +1,4 @@
-"""The report as a table in the terminal."""
+"""Prints a report as a table in the terminal."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def print_report(report: Report, console: "Console") -> None:
 
 
 def build_table(report: Report, width: int = 100) -> "Table":
-    """The rows as a rich table that is at most `width` columns wide."""
+    """Build the rows as a rich table that is at most `width` columns wide."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -92,7 +92,7 @@ def build_table(report: Report, width: int = 100) -> "Table":
 
 
 def _fitting(report: Report, width: int) -> list[_Column]:
-    """The columns that fit beside the model's name, the less important ones dropped first."""
+    """Return the columns that fit beside the model's name; less important ones go first."""
     from rich.cells import cell_len
 
     def space(column: _Column) -> int:
@@ -125,7 +125,7 @@ def _style(report: Report, row: Row) -> str:
 
 
 def _legend(report: Report) -> str:
-    """What the marks, columns and intervals mean, and where it was measured."""
+    """Say what the marks, columns and intervals mean, and where it was measured."""
     reference = report.row(report.reference)
     timed = [row.end_to_end_ms.n for row in report.rows if row.end_to_end_ms is not None]
     tested = [row.metric for row in report.rows if row.metric is not None]

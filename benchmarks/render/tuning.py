@@ -1,4 +1,4 @@
-"""What tuning found, in the terminal."""
+"""Prints what tuning found."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ __all__ = ["print_tuning"]
 
 
 def print_tuning(tuning: Tuning, folder: Path) -> None:
-    """A line for each setting, the fastest first, and where the result is kept."""
+    """Print a line for each setting, the fastest first, and where the result is kept."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

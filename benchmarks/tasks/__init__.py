@@ -1,4 +1,4 @@
-"""How good answers are: one module a task, found by its file (see `benchmarks.tasks.base`)."""
+"""Measures how good answers are: a module for each task, found by its file (`base.py`)."""
 
 from importlib import import_module
 from typing import cast

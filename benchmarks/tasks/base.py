@@ -1,4 +1,4 @@
-"""What a module in `benchmarks/tasks/` provides."""
+"""Defines what a module in `benchmarks/tasks/` provides."""
 
 from typing import Protocol
 
@@ -18,23 +18,23 @@ class Measure(Protocol):
     """The metric of one task, from the logits (M, C) of all its decisions."""
 
     def metric(self, logits: Logits, examples: Examples) -> Metric:
-        """How good the answers are."""
+        """Return how good the answers are."""
         ...
 
     def drop(self, reference: Logits, logits: Logits, examples: Examples, *, seed: int) -> Drop:
-        """What was lost against the reference."""
+        """Return what was lost against the reference."""
         ...
 
     def drop_by_class(
         self, reference: Logits, logits: Logits, examples: Examples
     ) -> tuple[ClassDrop, ...]:
-        """Where it was lost."""
+        """Return what was lost in each class."""
         ...
 
     def changed(self, one: Logits, other: Logits) -> NDArray[np.bool_]:
-        """(M,) where two models, or one in two settings, decide differently."""
+        """Return (M,) where two models, or one in two settings, decide differently."""
         ...
 
     def expected_drop(self, reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:
-        """The same with less noise than counting right and wrong answers, for choosing."""
+        """Return the drop with less noise than counting right and wrong answers, for choosing."""
         ...

@@ -14,12 +14,12 @@ Logits = NDArray[np.float32]
 
 
 def metric(logits: Logits, examples: Examples) -> Metric:
-    """F1 of labels whose chance is above a half; its interval resamples texts."""
+    """Return F1 of labels whose chance is above a half; its interval resamples texts."""
     return Metric.of("F1", ratio_interval(*_f1_parts(logits, examples)), len(examples))
 
 
 def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) -> Drop:
-    """Points of F1 lost; the p-value is of texts that have all their labels and no other."""
+    """Return the points of F1 lost; the p-value is of texts with all their labels and no other."""
     interval = ratio_difference_interval(
         _f1_parts(reference, examples), _f1_parts(logits, examples), seed=seed
     )
@@ -29,7 +29,7 @@ def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) ->
 
 
 def drop_by_class(reference: Logits, logits: Logits, examples: Examples) -> tuple[ClassDrop, ...]:
-    """Points of each label's texts that do not get it any more."""
+    """Return the points of each label's texts that do not get it any more."""
     found = []
     for index, name in enumerate(examples.label_names):
         own = examples.labels[:, index] == 1
@@ -40,19 +40,19 @@ def drop_by_class(reference: Logits, logits: Logits, examples: Examples) -> tupl
 
 
 def changed(one: Logits, other: Logits) -> NDArray[np.bool_]:
-    """(N,) where a text has other labels."""
+    """Return (N,) where a text has other labels."""
     return np.asarray(((one > 0) != (other > 0)).any(axis=1))
 
 
 def expected_drop(reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:
-    """The measured drop, and the spread of what other texts would have given."""
+    """Return the measured drop, and the spread of what other texts would have given."""
     return as_measured(drop(reference, logits, examples, seed=0))
 
 
 def _f1_parts(
     logits: Logits, examples: Examples
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(N,) twice the right labels, and (N,) predicted and true ones: F1 is the sums' ratio."""
+    """Return (N,) twice the right labels, (N,) predicted and true ones: F1 is the sums' ratio."""
     predicted, true = logits > 0, examples.labels.astype(bool)
     right = 2.0 * (predicted & true).sum(axis=1)
     return right, predicted.sum(axis=1) + true.sum(axis=1).astype(np.float64)

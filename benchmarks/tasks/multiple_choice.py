@@ -19,20 +19,20 @@ Logits = NDArray[np.float32]
 
 
 def metric(logits: Logits, examples: Examples) -> Metric:
-    """Share of the questions that are answered right."""
+    """Return the share of the questions that are answered right."""
     scores, right = by_question(logits, examples)
     return metrics.accuracy(scores.argmax(axis=1), right)
 
 
 def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) -> Drop:
-    """Points of accuracy lost against the reference."""
+    """Return the points of accuracy lost against the reference."""
     before, right = by_question(reference, examples)
     after, _ = by_question(logits, examples)
     return metrics.drop(before.argmax(axis=1), after.argmax(axis=1), right, seed=seed)
 
 
 def expected_drop(reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:
-    """The drop of accuracy that is to be expected on other questions."""
+    """Return the drop of accuracy that is to be expected on other questions."""
     before, right = by_question(reference, examples)
     after, _ = by_question(logits, examples)
     return expected(before, after, right)
@@ -41,7 +41,7 @@ def expected_drop(reference: Logits, logits: Logits, examples: Examples) -> Expe
 def by_question(
     logits: Logits, examples: Examples
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(Q, K) scores, a row a question, and (Q,) the right choices."""
+    """Return (Q, K) scores, a row a question, and (Q,) the right choices."""
     assert isinstance(examples.targets, Choices)  # examples of this task have them
     _, rows, counts = np.unique(examples.targets.questions, return_inverse=True, return_counts=True)
     places = np.empty(len(rows), dtype=np.int64)

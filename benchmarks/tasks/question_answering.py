@@ -25,13 +25,13 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def metric(answers: Answers, examples: Examples) -> Metric:
-    """Mean F1 of the questions; its interval resamples them."""
+    """Return the mean F1 of the questions; its interval resamples them."""
     interval = mean_interval(_scores(answers, examples), resamples=2000)
     return Metric.of("F1", interval, len(examples))
 
 
 def drop(reference: Answers, answers: Answers, examples: Examples, *, seed: int) -> Drop:
-    """Points of F1 lost; the p-value is of exact matches."""
+    """Return the points of F1 lost; the p-value is of exact matches."""
     before, after = _scores(reference, examples), _scores(answers, examples)
     interval = paired_difference_interval(before, after, seed=seed, resamples=2000)
     first, second = (exact_match(each, examples) for each in (reference, answers))
@@ -39,17 +39,17 @@ def drop(reference: Answers, answers: Answers, examples: Examples, *, seed: int)
 
 
 def changed(one: Answers, other: Answers) -> NDArray[np.bool_]:
-    """(N,) where another span is the answer."""
+    """Return (N,) where another span is the answer."""
     return np.asarray((one[:, :2] != other[:, :2]).any(axis=1))
 
 
 def expected_drop(reference: Answers, answers: Answers, examples: Examples) -> ExpectedDrop:
-    """The measured drop, and the spread of what other questions would have given."""
+    """Return the measured drop, and the spread of what other questions would have given."""
     return as_measured(drop(reference, answers, examples, seed=0))
 
 
 def exact_match(answers: Answers, examples: Examples) -> NDArray[np.bool_]:
-    """(N,) whether an answer is, in normal form, one of those that are right."""
+    """Return (N,) whether an answer is, in normal form, one of those that are right."""
     return np.array(
         [
             any(_words(given) == _words(right) for right in true)
@@ -60,7 +60,7 @@ def exact_match(answers: Answers, examples: Examples) -> NDArray[np.bool_]:
 
 
 def f1(given: str, right: str) -> float:
-    """Of the words of an answer, in normal form: without case, punctuation and articles."""
+    """Return F1 of an answer's words, in normal form: without case, punctuation and articles."""
     own, true = _words(given), _words(right)
     if not own or not true:
         return float(own == true)
@@ -78,7 +78,7 @@ def _scores(answers: Answers, examples: Examples) -> NDArray[np.float64]:
 
 
 def _texts(answers: Answers, examples: Examples) -> list[str]:
-    """What was answered; nothing where that is likelier and the data has such questions."""
+    """Return the answers; empty where that is likelier and the data has such questions."""
     assert examples.pairs is not None  # questions have contexts
     may_be_none = any("" in true for true in _true(examples))
     return [

@@ -16,7 +16,7 @@ _RESAMPLES, _CHUNK = 2000, 4_000_000
 
 
 def metric(logits: Logits, examples: Examples) -> Metric:
-    """Correlation in points (100 is perfect); its interval resamples texts."""
+    """Return the correlation in points (100 is perfect); its interval resamples texts."""
     own, true = logits[:, 0].astype(np.float64), examples.labels.astype(np.float64)
     value = float(_pearson(own[None], true[None])[0])
     drawn = np.concatenate([_pearson(own[rows], true[rows]) for rows in _resamples(len(own), 0)])
@@ -24,7 +24,7 @@ def metric(logits: Logits, examples: Examples) -> Metric:
 
 
 def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) -> Drop:
-    """Points of correlation lost; the p-value is of the bootstrap (two-sided)."""
+    """Return the points of correlation lost; the p-value is of the bootstrap (two-sided)."""
     before, after = reference[:, 0].astype(np.float64), logits[:, 0].astype(np.float64)
     true = examples.labels.astype(np.float64)
     value = float((_pearson(before[None], true[None]) - _pearson(after[None], true[None]))[0])
@@ -43,17 +43,17 @@ def drop_by_class(
     logits: Logits,  # noqa: ARG001
     examples: Examples,  # noqa: ARG001
 ) -> tuple[ClassDrop, ...]:
-    """Nothing: there are no classes."""
+    """Return nothing: there are no classes."""
     return ()
 
 
 def changed(one: Logits, other: Logits) -> NDArray[np.bool_]:
-    """(N,) where scores differ by more than a tenth of their spread."""
+    """Return (N,) where scores differ by more than a tenth of their spread."""
     return np.asarray(np.abs(one - other)[:, 0] > 0.1 * one.std())
 
 
 def expected_drop(reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:
-    """The measured drop, and the spread of what other texts would have given."""
+    """Return the measured drop, and the spread of what other texts would have given."""
     return as_measured(drop(reference, logits, examples, seed=0))
 
 
@@ -63,7 +63,7 @@ def _interval(value: float, drawn: NDArray[np.float64]) -> Interval:
 
 
 def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correlations of the rows of (B, N) and (B, N); 0 where one of the two does not vary."""
+    """Return correlations of the rows of (B, N) and (B, N); 0 where one does not vary."""
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     scale = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
     products: NDArray[np.float64] = (a * b).sum(axis=1)
@@ -71,7 +71,7 @@ def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float
 
 
 def _resamples(rows: int, seed: int) -> list[NDArray[np.int64]]:
-    """Rows drawn with replacement, (b, N) at once, 2000 in all."""
+    """Draw rows with replacement, (b, N) at once, 2000 in all."""
     rng = np.random.default_rng(seed)
     step = max(1, _CHUNK // rows)
     return [

@@ -21,38 +21,38 @@ _ALIKE = 0.99  # the cosine from which two vectors of a text count as the same
 
 
 def metric(vectors: Vectors, examples: Examples) -> Metric:
-    """Spearman's correlation in points; its interval resamples pairs, by the ranks of them all."""
+    """Return Spearman's correlation in points; its interval resamples pairs, by all their ranks."""
     found = regression.metric(*_ranks(vectors, examples))
     return replace(found, name="Spearman")
 
 
 def drop(reference: Vectors, vectors: Vectors, examples: Examples, *, seed: int) -> Drop:
-    """Points of correlation lost; the p-value is of the bootstrap (two-sided)."""
+    """Return the points of correlation lost; the p-value is of the bootstrap (two-sided)."""
     before, pairs = _ranks(reference, examples)
     after, _ = _ranks(vectors, examples)
     return regression.drop(before, after, pairs, seed=seed)
 
 
 def changed(one: Vectors, other: Vectors) -> NDArray[np.bool_]:
-    """(N,) where two vectors of a text do not point the same way."""
+    """Return (N,) where two vectors of a text do not point the same way."""
     return np.asarray((_directions(one) * _directions(other)).sum(axis=1) < _ALIKE)
 
 
 def expected_drop(reference: Vectors, vectors: Vectors, examples: Examples) -> ExpectedDrop:
-    """The measured drop, and the spread of what other pairs would have given."""
+    """Return the measured drop, and the spread of what other pairs would have given."""
     before, pairs = _ranks(reference, examples)
     after, _ = _ranks(vectors, examples)
     return regression.expected_drop(before, after, pairs)
 
 
 def cosines(vectors: Vectors) -> NDArray[np.float64]:
-    """(P,) of each pair's two vectors (2 P, H), which stand one after the other."""
+    """Return (P,) cosines of pairs, whose two vectors of (2 P, H) stand one after the other."""
     directions = _directions(vectors)
     return np.asarray((directions[::2] * directions[1::2]).sum(axis=1))
 
 
 def _ranks(vectors: Vectors, examples: Examples) -> tuple[NDArray[np.float32], Examples]:
-    """Ranks of the pairs by cosine, (P, 1), and the pairs with those of their scores."""
+    """Return ranks of the pairs by cosine, (P, 1), and the pairs with those of their scores."""
     own = ranks(cosines(vectors)).astype(np.float32)[:, None]
     true = ranks(examples.labels[::2])
     pairs = Examples(examples.texts[::2], Scores(true), ("score",))

@@ -15,27 +15,27 @@ Logits = NDArray[np.float32]
 
 
 def metric(logits: Logits, examples: Examples) -> Metric:
-    """Share of the texts whose label is predicted."""
+    """Return the share of the texts whose label is predicted."""
     return metrics.accuracy(logits.argmax(axis=1), examples.labels)
 
 
 def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) -> Drop:
-    """Points of accuracy lost against the reference."""
+    """Return the points of accuracy lost against the reference."""
     before, after = reference.argmax(axis=1), logits.argmax(axis=1)
     return metrics.drop(before, after, examples.labels, seed=seed)
 
 
 def drop_by_class(reference: Logits, logits: Logits, examples: Examples) -> tuple[ClassDrop, ...]:
-    """Points lost in each class that has examples."""
+    """Return the points lost in each class that has examples."""
     before, after = reference.argmax(axis=1), logits.argmax(axis=1)
     return metrics.drop_by_class(before, after, examples.labels, examples.label_names)
 
 
 def changed(one: Logits, other: Logits) -> NDArray[np.bool_]:
-    """(M,) where another class is predicted."""
+    """Return (M,) where another class is predicted."""
     return np.asarray(one.argmax(axis=1) != other.argmax(axis=1))
 
 
 def expected_drop(reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:
-    """The drop of accuracy that is to be expected on other texts."""
+    """Return the drop of accuracy that is to be expected on other texts."""
     return expected(reference, logits, examples.labels)

@@ -24,7 +24,7 @@ Entities = list[set[tuple[str, int, int]]]
 
 
 def metric(logits: Logits, examples: Examples) -> Metric:
-    """F1 of entities: right are those of the true kind and extent (micro average).
+    """Return F1 of entities: right are those of the true kind and extent (micro average).
 
     Its interval resamples texts.
     """
@@ -35,7 +35,7 @@ def metric(logits: Logits, examples: Examples) -> Metric:
 
 
 def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) -> Drop:
-    """Points of F1 lost against the reference; the p-value is of texts without a wrong tag."""
+    """Return the points of F1 lost; the p-value is of texts without a wrong tag."""
     if not marks_entities(examples.label_names):
         return text_classification.drop(reference, logits, examples, seed=seed)
     true = _true(examples)
@@ -49,7 +49,7 @@ def drop(reference: Logits, logits: Logits, examples: Examples, *, seed: int) ->
 
 
 def drop_by_class(reference: Logits, logits: Logits, examples: Examples) -> tuple[ClassDrop, ...]:
-    """Points of each kind's entities that are not found any more."""
+    """Return the points of each kind's entities that are not found any more."""
     if not marks_entities(examples.label_names):
         return text_classification.drop_by_class(reference, logits, examples)
     true = _true(examples)
@@ -65,7 +65,7 @@ def drop_by_class(reference: Logits, logits: Logits, examples: Examples) -> tupl
 
 
 def expected_drop(reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:
-    """The drop of the words' accuracy, in points of F1: as many for a word as the reference's
+    """Return the drop of the words' accuracy in points of F1: as many for a word as the reference's
     errors cost it."""
     lost = expected(reference, logits, examples.labels)
     if not marks_entities(examples.label_names):
@@ -97,7 +97,7 @@ def _starts(examples: Examples) -> NDArray[np.int64]:
 def _f1_parts(
     predicted: Entities, true: Entities
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(N,) twice the right entities, and (N,) predicted and true ones: F1 is the sums' ratio."""
+    """Return (N,) twice the right entities, (N,) predicted and true ones: F1 is the sums' ratio."""
     right = [2.0 * len(a & b) for a, b in zip(predicted, true, strict=True)]
     of = [float(len(a) + len(b)) for a, b in zip(predicted, true, strict=True)]
     return np.array(right), np.array(of)

@@ -1,4 +1,4 @@
-"""More task-like text out of the training text, on token ids; the teacher labels it.
+"""Makes more text like the training text, on token ids; the teacher labels it.
 
 Spans, masked tokens, tokens replaced by their neighbours in the teacher's own word table, and two
 texts mixed. TinyBERT (Jiao et al. 2020, https://arxiv.org/abs/1909.10351) and Tang et al. 2019
@@ -84,9 +84,11 @@ def read_vocabulary(
 
 
 def token_kinds(tokenizer: "PreTrainedTokenizerBase", size: int) -> NDArray[np.int8]:
-    """(size,) a number a token: 0 never generated (special, unused), else tokens of one number
-    can stand in for each other: both start a word or both continue one, both are words or both
-    are punctuation."""
+    """Return (size,) kinds of tokens; 0 is never generated (special, unused).
+
+    Tokens of another kind can stand in for each other: both start a word or both continue one,
+    both are words or both are punctuation.
+    """
     kinds = np.zeros(size, dtype=np.int8)
     vocabulary = {t: i for t, i in tokenizer.get_vocab().items() if i < size}
     pieces = any(token.startswith("##") for token in vocabulary)  # WordPiece
@@ -150,14 +152,14 @@ def sample_span(tokens: Ids, rng: np.random.Generator, shortest: float = SHORTES
 
 
 def mask_tokens(tokens: Ids, mask_id: int, rate: float, rng: np.random.Generator) -> Ids:
-    """`tokens` with a share `rate` of them masked."""
+    """Return `tokens` with a share `rate` of them masked."""
     return np.where(rng.random(len(tokens)) < rate, np.int32(mask_id), tokens)
 
 
 def replace_tokens(
     tokens: Ids, vocabulary: Vocabulary, rate: float, rng: np.random.Generator
 ) -> Ids:
-    """`tokens` with a share `rate` of those that have neighbours replaced by one of them."""
+    """Return `tokens`, a share `rate` of those that have neighbours replaced by one of them."""
     rows = vocabulary.rows[tokens]
     chosen = (rng.random(len(tokens)) < rate) & (rows >= 0)
     if not chosen.any():
@@ -180,7 +182,7 @@ def augment(
     rng: np.random.Generator,
     max_length: int,
 ) -> TokenizedTexts:
-    """`copies` generated texts for each text; they have no labels.
+    """Generate `copies` texts for each text; they have no labels.
 
     Args:
         texts: N texts or pairs.
@@ -223,14 +225,14 @@ def augment(
 
 
 def _segments(ids: Ids, structural: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """(start, stop) of each run of tokens between special ones."""
+    """Return (start, stop) of each run of tokens between special ones."""
     content = np.concatenate([[False], ~structural[ids], [False]])
     edges = np.flatnonzero(content[1:] != content[:-1])
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _cut(tokens: Ids, before: int, room: int) -> tuple[Ids, int]:
-    """`tokens` at most `room` longer than `before`, and the room that is left."""
+    """Return `tokens`, at most `room` longer than `before`, and the room that is left."""
     tokens = tokens[: before + max(0, room)]
     return tokens, room - max(0, len(tokens) - before)
 
@@ -238,7 +240,7 @@ def _cut(tokens: Ids, before: int, room: int) -> tuple[Ids, int]:
 def _rebuilt(
     row: NDArray[Number], spans: list[tuple[int, int]], pieces: list[NDArray[Number]]
 ) -> NDArray[Number]:
-    """`row` with the runs at `spans` replaced by `pieces`."""
+    """Return `row` with the runs at `spans` replaced by `pieces`."""
     parts: list[NDArray[Number]] = []
     end = 0
     for (start, stop), piece in zip(spans, pieces, strict=True):

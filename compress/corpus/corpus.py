@@ -1,4 +1,4 @@
-"""The texts that the stages of a run train and measure on, made when they are first asked for.
+"""Makes the texts that the stages of a run train and measure on, when they are asked for.
 
 The members of a family are taught one after another by the same teacher, which is asked once about
 each text. The training text is the same for all; generated text is new for each member that goes on

@@ -1,4 +1,4 @@
-"""The split that decisions may look at, with the teacher's answers to it."""
+"""Holds the split that decisions may look at, with the teacher's answers to it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The teacher's outputs for each training text: computed once, kept in a file while they fit."""
+"""Computes the teacher's outputs for each training text once, kept in a file while they fit."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from compress.predictions.losses import QKV
 __all__ = ["TeacherBatch", "TeacherOutputs"]
 
 Column = tuple[Literal["hidden", "qkv", "logits"], int]
-"""What is kept of a text's tokens, and of which layer."""
+"""Kind of output that is kept of a text's tokens, and its layer."""
 _LOGITS: Column = ("logits", -1)
 
 
@@ -186,7 +186,7 @@ class TeacherOutputs:
         return int(config.hidden_size) if kind == "hidden" else 3 * sizes.heads * sizes.head_size
 
     def _split(self, rows: Tensor, layer: int) -> QKV:
-        """(B, T, 3 h d) -> queries, keys and values, each (B, h, T, d)."""
+        """Split (B, T, 3 h d) into queries, keys and values, each (B, h, T, d)."""
         sizes = self.teacher.config.layer_sizes[layer]
         q, k, v = (
             x.unflatten(-1, (sizes.heads, sizes.head_size)).transpose(1, 2)
@@ -196,7 +196,7 @@ class TeacherOutputs:
 
 
 def _rows(output: LeanOutput, column: Column) -> Tensor:
-    """(B, T, width) of one column."""
+    """Return (B, T, width) of one column."""
     kind, layer = column
     if kind == "logits":
         assert output.logits is not None

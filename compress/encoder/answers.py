@@ -1,4 +1,4 @@
-"""Everything that a model says about a batch, as rows."""
+"""Arranges everything that a model says about a batch as rows."""
 
 from torch import Tensor
 

@@ -29,7 +29,7 @@ class LayerSizes:
 
 @strict
 class LeanEncoderConfig(PreTrainedConfig):
-    """What a lean encoder is made of.
+    """Sizes and options of a lean encoder.
 
     Args:
         vocab_size: Rows of the word-embedding table.
@@ -91,7 +91,7 @@ class LeanEncoderConfig(PreTrainedConfig):
 
     @property
     def reads_tokens(self) -> bool:
-        """Whether the head answers for every token, rather than for the whole text."""
+        """True where the head answers for every token, rather than for the whole text."""
         return task_of_head(self.head).SPEC.reads_tokens
 
     @property

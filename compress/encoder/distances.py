@@ -1,4 +1,4 @@
-"""What attention heads add to their scores for how far two tokens stand apart."""
+"""Makes what attention heads add to their scores for how far two tokens stand apart."""
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ class DistanceNumbers(nn.Module):
         self.numbers = nn.Parameter(torch.zeros(heads, 2 * furthest + 1))
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
-        """What to add to the scores.
+        """Return what to add to the scores.
 
         Args:
             query: (B, heads, Q, d), of all of the tokens or of the first one.
@@ -41,7 +41,7 @@ class DistanceVectors(nn.Module):
         self.of_keys = nn.Parameter(torch.zeros(size))
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
-        """As of `DistanceNumbers`, giving (B, heads, Q, T)."""
+        """Return (B, heads, Q, T), as `DistanceNumbers` does."""
         length = key.shape[2]
         # A product with each distance that occurs, of which every pair of tokens takes its own.
         occurring = torch.arange(1 - length, length, device=key.device)

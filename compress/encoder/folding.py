@@ -1,4 +1,4 @@
-"""Lossless folds that importers share: from a family's modules to the lean encoder's parameters."""
+"""Folds a family's modules into the lean encoder's parameters, without loss."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,7 +56,7 @@ class UnsupportedArchitectureError(ModelError):
 
 @dataclass(frozen=True)
 class LayerParts:
-    """Where a family keeps the modules of one post-LayerNorm encoder layer."""
+    """Modules of one post-LayerNorm encoder layer of a family."""
 
     query: nn.Linear
     key: nn.Linear
@@ -76,7 +76,7 @@ class LayerParts:
 
     @property
     def scale(self) -> float:
-        """Of the attention scores."""
+        """Scale of the attention scores."""
         return float((self.head_size * self.terms) ** -0.5)
 
     def sizes(self) -> dict[str, int]:

@@ -70,5 +70,5 @@ def _key(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> str:
 
 
 def _name(model: "PreTrainedModel") -> str:
-    """The last part of the path or id it was loaded from; of one made in memory, its family."""
+    """Return the last part of the path or id of a model; of one made in memory, its family."""
     return Path(str(model.config.name_or_path)).name or str(model.config.model_type)

@@ -14,7 +14,7 @@ QKV = tuple[Tensor, Tensor, Tensor]
 
 
 class OutputBias(nn.Module):
-    """What remains of an output projection once all of its inputs are pruned: its bias."""
+    """Bias of an output projection all of whose inputs are pruned."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -106,13 +106,13 @@ class SelfAttention(nn.Module):
         return self.output(context.transpose(1, 2).flatten(2)), (q, k, v)
 
     def _split(self, x: Tensor) -> Tensor:
-        """(B, T, h d) -> (B, h, T, d)."""
+        """Map (B, T, h d) to (B, h, T, d)."""
         return x.unflatten(-1, (self.heads, self.head_size)).transpose(1, 2)
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, dropout: float) -> Tensor:
-    """softmax(q k^T + padding) v, each (B, h, T, d); q is already scaled, and padding broadcasts
-    to (B, h, T, T)."""
+    """Return softmax(q k^T + padding) v, each (B, h, T, d); q is scaled already, and padding
+    broadcasts to (B, h, T, T)."""
     if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
         # Exporters decompose SDPA and wrap K's transpose in shape arithmetic; written out, a
         # layer's attention becomes MatMul, Add, Softmax, MatMul.
@@ -134,7 +134,7 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(B, T, H) -> (B, T, H); `mask` is a neuron mask (I,) or None."""
+        """Map (B, T, H) to (B, T, H); `mask` is a neuron mask (I,) or None."""
         if self.up is None:
             return self.down(hidden)
         neurons = self.activation(self.up(hidden))  # (B, T, I)
@@ -159,7 +159,7 @@ class EncoderLayer(nn.Module):
         masks: tuple[Tensor, Tensor, Tensor] | None = None,
         first_only: bool = False,
     ) -> tuple[Tensor, QKV]:
-        """(B, T, H) -> (B, T, H), or (B, 1, H) when only the first token is wanted.
+        """Map (B, T, H) to (B, T, H), or to (B, 1, H) when only the first token is wanted.
 
         Args:
             hidden: (B, T, H).

@@ -1,4 +1,4 @@
-"""Masks over heads, neurons and layers: what would the model say if this part were gone?
+"""Masks heads, neurons and layers: what would the model say if this part were gone?
 
 Importance scores are gradients with respect to these masks (Michel et al. 2019,
 https://arxiv.org/abs/1905.10650; Kwon et al. 2022, https://arxiv.org/abs/2204.09656); a zero here
@@ -41,7 +41,7 @@ class EncoderMasks:
         requires_grad: bool = False,
         device: torch.device | str | None = None,
     ) -> "EncoderMasks":
-        """Masks that change nothing, in float32.
+        """Return masks that change nothing, in float32.
 
         Args:
             config: The encoder that they are for.

@@ -58,7 +58,7 @@ __all__ = [
 
 @dataclass
 class LeanOutput(ModelOutput):
-    """What a lean encoder returns; entries that were not asked for are None.
+    """Outputs of a lean encoder; entries that were not asked for are None.
 
     Attributes:
         loss: Scalar, when labels were given.
@@ -77,7 +77,7 @@ class LeanOutput(ModelOutput):
 
 
 class LeanEncoderPreTrainedModel(PreTrainedModel):
-    """What the lean encoder's models share: their config and how weights are initialised."""
+    """Base of the lean encoder's models: their config, and how weights are initialised."""
 
     config_class = LeanEncoderConfig
     base_model_prefix = "encoder"

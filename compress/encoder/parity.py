@@ -27,7 +27,7 @@ _PAIRS = (
 
 
 def max_logit_delta(original: Any, lean: LeanEncoderWithHead, tokenizer: Any) -> float:
-    """Largest absolute difference of logits over `probe_batches`, in evaluation mode.
+    """Return the largest absolute difference of logits over `probe_batches`, in evaluation mode.
 
     Args:
         original: transformers classifier of texts, or of tokens (but not of padding).
@@ -49,7 +49,7 @@ def max_logit_delta(original: Any, lean: LeanEncoderWithHead, tokenizer: Any) ->
 def probe_batches(
     lean: LeanEncoderWithHead, tokenizer: Any, *, types: int
 ) -> list[dict[str, Tensor]]:
-    """Inputs on which a wrong import would show.
+    """Make inputs on which a wrong import would show.
 
     A padded batch of texts, a padded batch of sentence pairs, one text without a mask, random
     ids of several lengths with every token type, and one sequence of every position.
@@ -91,7 +91,7 @@ def probe_batches(
 def _random_batch(
     config: Any, lengths: list[int], types: int, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Random ids, padded on the right; the padding id itself is not drawn."""
+    """Draw random ids, padded on the right; the padding id itself is not drawn."""
     shape = (len(lengths), max(lengths))
     padding = config.pad_token_id or 0
     ids = torch.randint(1, config.vocab_size, shape, generator=generator)

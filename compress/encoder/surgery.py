@@ -1,4 +1,4 @@
-"""Physical removal of heads, neurons and layers: pure functions from a model to a smaller one.
+"""Removes heads, neurons and layers: pure functions from a model to a smaller one.
 
 The model passed in is never changed and shares no memory with the result. Removing a part equals
 setting its mask to zero (`compress.encoder.masks`), so nothing has to be repaired for the
@@ -22,7 +22,7 @@ Model = TypeVar("Model", bound=LeanEncoderPreTrainedModel)
 
 @dataclass(frozen=True)
 class SlicePlan:
-    """What to keep. All indices count the original model's layers, heads and neurons.
+    """Parts to keep. All indices count the original model's layers, heads and neurons.
 
     Attributes:
         layers: Layers to keep, ascending; None keeps all.
@@ -164,7 +164,7 @@ def _weights(model: LeanEncoderPreTrainedModel) -> tuple[dict[str, Tensor], str]
 
 
 def _checked(keep: Sequence[int] | None, size: int, what: str) -> list[int]:
-    """`keep` as a list, checked against `size` (None: everything)."""
+    """Return `keep` as a list, checked against `size` (None: everything)."""
     if keep is None:
         return list(range(size))
     kept = [int(index) for index in keep]

@@ -1,4 +1,4 @@
-"""What a config in memory says of its model's task."""
+"""Reads from a config in memory what its model's task is."""
 
 from typing import Any
 

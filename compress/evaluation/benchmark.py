@@ -1,4 +1,4 @@
-"""Measuring a family: on the selection split to choose, on the reported split for the table."""
+"""Measures a family: on the selection split to choose, on the reported split for the table."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ _MEMORY_BYTES = 3_500_000_000
 
 
 def reference_subject(checkpoint: Path, name: str, threads: int | None) -> Subject:
-    """The full-precision model as its user runs it: stock PyTorch, eager, stock tokenizer."""
+    """Return the full-precision model as its user runs it: PyTorch, eager, stock tokenizer."""
     return Subject(
         id=REFERENCE,
         model=f"{name} (original)",

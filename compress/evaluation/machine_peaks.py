@@ -1,4 +1,4 @@
-"""What this machine reaches at best: products through ONNX Runtime, and reading from memory."""
+"""Measures this machine's peaks: of products through ONNX Runtime, of reading from memory."""
 
 import json
 import logging
@@ -50,7 +50,7 @@ def measure_peaks(threads: int | None = None) -> Peaks:
 def peaks_by_threads(
     counts: Iterable[int | None], *, timeout_s: float = 120.0
 ) -> dict[int | None, Peaks]:
-    """The machine's peaks for each count of threads (None: all cores), measured in a process of
+    """Return the peaks for each count of threads (None: all cores), measured in a process of
     their own, of which nothing stays behind.
 
     A count that cannot be measured is missing, and why is in the log.
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def _best(run: Callable[[], object]) -> float:
-    """Least seconds of some tries: the peak is what is reached, not what is usual."""
+    """Return the least seconds of some tries: the peak is what is reached, not what is usual."""
     run()
     seconds = []
     for _ in range(_TRIES):
@@ -125,7 +125,7 @@ def _product(threads: int, *, int8: bool) -> Callable[[], object]:
 
 
 def _reading_seconds(size: int, threads: int) -> float:
-    """Least seconds for reading so many bytes once, each thread its share, over and over."""
+    """Return the least seconds for reading so many bytes once, each thread its share."""
     values = np.ones(size // 4, np.float32)
     parts = np.array_split(values, threads)
     times = max(1, _SIZES[-1] // size)

@@ -1,4 +1,4 @@
-"""Which runtimes are fast enough on this machine for their files to be judged one by one."""
+"""Finds the runtimes that are fast enough here for their files to be judged one by one."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ _ROUNDS, _SENTENCES = 2, 20
 
 
 def competing_runtimes(wanted: Sequence[str] | None = None) -> list[str]:
-    """Runtimes of artifacts that this machine has, on its CPU.
+    """Return the runtimes of artifacts that this machine has, on its CPU.
 
     Args:
         wanted: Only these; None is all that are installed.
@@ -63,7 +63,7 @@ def contenders(
     progress: Progress,
     time_texts: TimeTexts | None = None,
 ) -> tuple[list[str], tuple[str, ...]]:
-    """Runtimes that may win, judged by the smallest and the largest model.
+    """Return the runtimes that may win, judged by the smallest and the largest model.
 
     Judging a file takes seconds (a process, the accuracy on hundreds of texts): too long for those
     that would have to be several times as fast as they are.
@@ -115,7 +115,7 @@ def contenders(
 
 
 def _turn(folder: Path, name: str, texts: Sequence[Any], threads: int | None) -> float:
-    """Median milliseconds of a text; infinite where the runtime cannot run the artifact."""
+    """Return the median milliseconds of a text; infinite where the artifact cannot be run."""
     try:
         return time_turn(
             lambda: runtimes.load(folder, runtime=name, threads=threads, verify=False), texts

@@ -1,4 +1,4 @@
-"""What a model of given sizes costs on a device, measured or predicted.
+"""Costs of a model of given sizes on a device, measured or predicted.
 
 Imported by `compress.corpus` and above; knows no recipe. Read `table.py` first.
 """

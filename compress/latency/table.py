@@ -1,4 +1,4 @@
-"""What a model of given sizes costs: a table of milliseconds, fitted to measured models.
+"""Predicts what a model of given sizes costs, by a table fitted to measured models.
 
 The table is additive: a constant, and for every layer what its attention costs by the number of
 heads and what its feed-forward network costs by width. ZipLM prunes by such a table too (Kurtic et
@@ -212,7 +212,7 @@ def _rises(sizes: LayerSizes, heads: FloatArray, neurons: FloatArray) -> FloatAr
 
 
 def _smoothness(grids: Sequence[FloatArray], offset: int) -> FloatArray:
-    """(R, unknowns) differences of neighbouring slopes, each times its curve's whole width.
+    """Return (R, unknowns) differences of neighbouring slopes, each times its curve's width.
 
     The first step is left free: it is where a sublayer begins to exist and pays its overhead.
     """

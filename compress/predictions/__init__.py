@@ -1,4 +1,4 @@
-"""What an encoder answers, how good that is, and the losses over it.
+"""Answers of an encoder, how good they are, and the losses over them.
 
 Imported by `compress.corpus` and above; knows no recipe. Read `predict.py` first.
 """

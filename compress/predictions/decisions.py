@@ -1,4 +1,4 @@
-"""What a model decides about texts: a class each, one for each word, or where an answer stands."""
+"""Picks what a model decides: a class for each text or word, or where an answer stands."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ __all__ = ["decided"]
 def decided(
     logits: Tensor, texts: TokenizedTexts, indices: Sequence[int] | NDArray[np.int64]
 ) -> Tensor:
-    """The decisions that have labels, as (m, C), in the order of `texts.decisions(indices)`.
+    """Return the decisions that have labels, (m, C), in the order of `texts.decisions(indices)`.
 
     Args:
         logits: (B, C), or (B, T, C) of a model that answers for every token.

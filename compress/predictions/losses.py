@@ -1,4 +1,4 @@
-"""What a student is taught: pure functions of student and teacher outputs. Padding is ignored."""
+"""Computes losses: pure functions of student and teacher outputs. Padding is ignored."""
 
 import math
 
@@ -15,7 +15,7 @@ QKV = tuple[Tensor, Tensor, Tensor]
 def soft_target_loss(
     student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0
 ) -> Tensor:
-    """T^2 KL(teacher || student) of the class distributions at a temperature, batch mean.
+    """Return T^2 KL(teacher || student) of the class distributions at a temperature, batch mean.
 
     Hinton et al. 2015, https://arxiv.org/abs/1503.02531; T^2 keeps the gradients' size when the
     temperature changes.
@@ -31,7 +31,7 @@ def soft_target_loss(
 
 
 def hidden_state_loss(student: Tensor, teacher: Tensor, attention_mask: Tensor | None) -> Tensor:
-    """Mean squared difference over tokens and dimensions.
+    """Return the mean squared difference over tokens and dimensions.
 
     Args:
         student: (B, T, H).
@@ -43,7 +43,7 @@ def hidden_state_loss(student: Tensor, teacher: Tensor, attention_mask: Tensor |
 
 
 def relation_loss(student: QKV, teacher: QKV, attention_mask: Tensor | None) -> Tensor:
-    """MiniLMv2: KL between teacher's and student's Q-Q, K-K and V-V relations, their mean.
+    """Return the mean KL between teacher's and student's Q-Q, K-K and V-V relations (MiniLMv2).
 
     A relation is softmax(A A^T / sqrt(d)) of one relation head. Both sides are cut into the
     largest number of relation heads that divides both head counts (one, where nothing else
@@ -73,21 +73,20 @@ def relation_loss(student: QKV, teacher: QKV, attention_mask: Tensor | None) -> 
     return total / 3
 
 
-def label_loss(logits: Tensor, labels: Tensor, ignored: int = -1) -> Tensor:
-    """Cross-entropy to the true classes; texts labelled `ignored` (generated ones) do not count.
+def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy to the true classes; texts labelled -1 (generated) do not count.
 
     Args:
         logits: (B, C).
         labels: (B,) integers.
-        ignored: Label of a text that has none.
     """
-    known = (labels != ignored).sum().clamp(min=1)
-    total = F.cross_entropy(logits.float(), labels, ignore_index=ignored, reduction="sum")
+    known = (labels != -1).sum().clamp(min=1)
+    total = F.cross_entropy(logits.float(), labels, ignore_index=-1, reduction="sum")
     return total / known
 
 
 def _relation(x: Tensor, heads: int, attention_mask: Tensor | None, scaled: bool) -> Tensor:
-    """(B, h, T, d) -> log relations (B, R, T, T) of R relation heads."""
+    """Map (B, h, T, d) to log relations (B, R, T, T) of R relation heads."""
     batch, own_heads, length, size = x.shape
     x = x.float()
     if scaled:  # undo 1/sqrt(d): a relation head has a size, and a scale, of its own
@@ -102,7 +101,7 @@ def _relation(x: Tensor, heads: int, attention_mask: Tensor | None, scaled: bool
 
 
 def _token_mean(values: Tensor, attention_mask: Tensor | None) -> Tensor:
-    """Mean of (B, T) over real tokens."""
+    """Return the mean of (B, T) over real tokens."""
     if attention_mask is None:
         return values.mean()
     mask = attention_mask.to(values.dtype)

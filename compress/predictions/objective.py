@@ -1,4 +1,4 @@
-"""How near a student's answers are to its teacher's, or to the labels, by the kind of answer."""
+"""Measures how near answers are to a teacher's, or to the labels, by the kind of answer."""
 
 from typing import Protocol
 
@@ -27,19 +27,19 @@ class Objective(Protocol):
     of_classes: bool
 
     def soft(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-        """How far (m, C) of the student are from (m, C) of the teacher."""
+        """Return how far (m, C) of the student are from (m, C) of the teacher."""
         ...
 
     def hard(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """How far (m, C) are from the labels; a decision without one does not count."""
+        """Return how far (m, C) are from the labels; a decision without one does not count."""
         ...
 
     def figures(self, logits: NDArray[np.float32], labels: NDArray[np.generic]) -> dict[str, float]:
-        """What is shown while a student learns, in points."""
+        """Return what is shown while a student learns, in points."""
         ...
 
     def drawn(self, logits: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.generic]:
-        """Labels as the model itself would have them."""
+        """Draw labels as the model itself would have them."""
         ...
 
 

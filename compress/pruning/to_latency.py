@@ -31,7 +31,7 @@ from compress.system.progress import Progress
 __all__ = ["OutOfReachError", "Scores", "Shrunk", "shrink"]
 
 Scores = Literal["labels", "teacher"]
-"""Where heads' and neurons' scores come from: the labels' Fisher information, or the divergence
+"""Source of heads' and neurons' scores: the labels' Fisher information, or the divergence
 from the teacher, which needs no labels."""
 
 _log = logging.getLogger("edgepress")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Context", "Encoder", "Stage", "StageRecord"]
 
 StageRecord = Mapping[str, Any]
-"""What one stage did, for people: `stage` and its figures, as manifests and reports show them."""
+"""Record of one stage, for people: `stage` and its figures, as manifests and reports show them."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The typed state of an encoder: what later stages decide by, and where its parts come from."""
+"""Holds the typed state of an encoder: what later stages decide by, where its parts come from."""
 
 import json
 from collections.abc import Mapping, Sequence

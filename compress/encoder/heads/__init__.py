@@ -1,4 +1,4 @@
-"""What each task reads from the lean encoder: one module a task, with the task's file name.
+"""Heads of the lean encoder: one module a task, with the task's file name.
 
 Every module here but `registry` offers `MODEL`, a `LeanEncoderWithHead` whose class attributes and
 class methods say all about the head. Imported by `compress.encoder` and above.

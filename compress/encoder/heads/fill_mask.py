@@ -30,7 +30,7 @@ class MaskedWordHead(nn.Module):
         self.output = nn.Linear(config.embedding_size, config.vocab_size)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(B, T, H) -> (B, T, V)."""
+        """Map (B, T, H) to (B, T, V)."""
         return self.output(self.norm(self.activation(self.dense(hidden))))
 
 

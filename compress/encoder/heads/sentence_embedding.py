@@ -25,7 +25,7 @@ class PoolingHead(nn.Module):
         self.mode, self.normalized = config.pooling, config.normalized
 
     def forward(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
-        """(B, T, H), and (B, T) with 0 for padding or None -> (B, H)."""
+        """Map (B, T, H), and (B, T) with 0 for padding or None, to (B, H)."""
         if self.mode == "cls":
             vectors = hidden[:, 0]
         elif attention_mask is None:

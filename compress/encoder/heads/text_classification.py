@@ -27,7 +27,7 @@ class ClassificationHead(nn.Module):
         self.output = nn.Linear(config.hidden_size, config.num_labels)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(B, T, H) -> (B, C)."""
+        """Map (B, T, H) to (B, C)."""
         return self.output(self.dropout(self.activation(self.dense(hidden[:, 0]))))
 
 

@@ -22,7 +22,7 @@ class TokenHead(nn.Module):
         self.output = nn.Linear(config.hidden_size, config.num_labels)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(B, T, H) -> (B, T, C)."""
+        """Map (B, T, H) to (B, T, C)."""
         return self.output(self.dropout(hidden))
 
 
