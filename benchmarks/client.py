@@ -1,4 +1,4 @@
-"""Starts `benchmarks.worker`, asks it, and never waits for ever: the parent's side."""
+"""Starts, asks and ends `benchmarks.worker`, each within a time limit."""
 
 import contextlib
 import json
@@ -180,7 +180,7 @@ class Worker:
         except OSError:
             line = None
         if line is None:
-            raise SubjectError(self._obituary())
+            raise SubjectError(self._describe_end())
         answer: dict[str, Any] = json.loads(line)
         if not answer["ok"]:
             fault = answer["error"]
@@ -201,7 +201,7 @@ class Worker:
             pass  # closed by `close` while waiting for a line
         self._answers.put(None)
 
-    def _obituary(self) -> str:
+    def _describe_end(self) -> str:
         code = self._process.wait()
         if code < 0:
             try:

@@ -1,16 +1,16 @@
 """Estimates a model's drop with less noise than counting right and wrong answers.
 
 Some hundred labels count a drop only roughly: two models that answer 6% of the texts differently
-have a standard error of a whole point on 400 texts, and most of it is the luck of which label the
-doubtful ones carry. So each text's classes get chances first,
+have a standard error of a whole point on 400 texts, and most of it is chance: the labels that
+doubtful texts happen to carry. So each text's classes get probabilities first,
 
     p(class) = softmax(a * reference logits + b * model logits),
 
-with a and b fitted to the labels (maximum likelihood), and the drop is the mean chance of the
+with a and b fitted to the labels (maximum likelihood), and the drop is the mean probability of the
 reference's answer less that of the model's. A text that both doubt counts little, whatever its
-label; one where the reference is sure and the model is wrong counts in full. The chances are those
-of a stacked classifier (Wolpert 1992, https://doi.org/10.1016/S0893-6080(05)80023-1). That they
-have this form is an assumption, which measured drops do without: this is for choosing, not for
+label; one where the reference is sure and the model is wrong counts in full. The form is
+that of a stacked classifier (Wolpert 1992, https://doi.org/10.1016/S0893-6080(05)80023-1). That
+it holds is an assumption, which measured drops do without: this is for choosing, not for
 reporting (docs/adr/0005-choosing-by-the-expected-drop.md).
 """
 

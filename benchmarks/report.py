@@ -79,7 +79,7 @@ class Row:
         model_ms: The model alone, on inputs that are tokenized already.
         metric: Task metric, points.
         drop: Points lost against the reference, on the same examples (0 of the reference itself).
-        expected_drop: The same with less of the labels' luck in it, for choosing.
+        expected_drop: The same with less noise from the labels, for choosing.
         by_class: Where the drop falls.
         speedup: Paired end-to-end ratio to the reference (6.0: six times as fast; 1 of itself).
         size_bytes: Bytes of the model files that this runtime reads: weights and graph, without

@@ -50,7 +50,7 @@ def percentile_interval(
     """Return a percentile of all samples, with a bootstrap interval that resamples whole rows.
 
     Timings taken in one round share what the machine did meanwhile, so they are no independent
-    draws; resampling rounds instead of timings keeps the interval honest (cluster bootstrap,
+    draws; resampling rounds instead of timings keeps the interval's coverage (cluster bootstrap,
     Field & Welsh 2007, https://doi.org/10.1111/j.1467-9868.2007.00593.x).
 
     Args:

@@ -39,9 +39,9 @@ class Selection:
     def evaluate(self, student: LeanEncoderWithHead) -> Evaluation:
         """Score the student: the nearer to its teacher the better.
 
-        The accuracy is shown, but decides nothing: on some hundred labels the best accuracy of
-        several moments is the luckiest one, and no longer tells what the budget asks. The
-        divergence from the teacher hardly knows luck.
+        The accuracy is shown, but decides nothing. On some hundred labels the best of several
+        accuracies is mostly chance, and no longer answers what the budget asks. The divergence
+        from the teacher varies far less.
 
         Raises:
             ValueError: The texts have no labels.

@@ -1,4 +1,4 @@
-"""Masks heads, neurons and layers: what would the model say if this part were gone?
+"""Masks heads, neurons and layers, to ask what a model answers without them.
 
 Importance scores are gradients with respect to these masks (Michel et al. 2019,
 https://arxiv.org/abs/1905.10650; Kwon et al. 2022, https://arxiv.org/abs/2204.09656); a zero here

@@ -1,7 +1,7 @@
 """Measures a latency table on this machine, and keeps it.
 
-The measured models' sizes are drawn so that each grid point occurs equally often among mixed
-neighbours: a size is measured in the company it will be kept in.
+Sizes of the measured models are drawn so that each grid point occurs equally often, beside layers
+of other sizes, as it will in pruned models.
 """
 
 import json
@@ -133,9 +133,9 @@ def _shapes_to_measure(config: LeanEncoderConfig) -> list[Layers]:
     largest, depth = _largest(config), len(config.layers)
     heads, neurons = _grids(config)
     depths = sorted({d for d in (1, 2, 3, 4, (4 + depth) // 2, depth) if d <= depth})
-    # The last layer has costs of its own, so it has decks of its own.
-    inner_heads, last_heads = _deck(heads, rng), _deck(heads, rng)
-    inner_neurons, last_neurons = _deck(neurons, rng), _deck(neurons, rng)
+    # The last layer has costs of its own, so its sizes are drawn apart.
+    inner_heads, last_heads = _reshuffled(heads, rng), _reshuffled(heads, rng)
+    inner_neurons, last_neurons = _reshuffled(neurons, rng), _reshuffled(neurons, rng)
 
     def mixed(layers: int) -> Layers:
         inner = [
@@ -148,7 +148,7 @@ def _shapes_to_measure(config: LeanEncoderConfig) -> list[Layers]:
     return full + [mixed(depths[number % len(depths)]) for number in range(_MIXED_SHAPES)]
 
 
-def _deck(values: Sequence[int], rng: np.random.Generator) -> Iterator[int]:
+def _reshuffled(values: Sequence[int], rng: np.random.Generator) -> Iterator[int]:
     """Yield the values in random order, again and again in another."""
     while True:
         yield from (values[index] for index in rng.permutation(len(values)))

@@ -127,7 +127,7 @@ def choose_sizes(
     if everything.predicted_ms <= target_ms:
         return everything
     smallest = shape([0] * len(groups))
-    # A hair is left for sums that are taken in another order.
+    # A margin is left for the rounding of sums that are taken in another order.
     spare = (target_ms - smallest.predicted_ms) * (1 - 1e-9)
     if spare < 0:
         return None

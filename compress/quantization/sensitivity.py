@@ -49,7 +49,7 @@ def layer_sensitivities(
 
     Taking one layer out, rather than quantizing it alone, measures what is to be decided: errors of
     layers add up in ways that no single one shows. The divergence from the float model's answers
-    needs no labels and, unlike accuracy, sees the first sign of harm on a hundred texts.
+    needs no labels and, unlike accuracy, shows small changes on a hundred texts.
 
     Args:
         model: Float, finished; left as it was.
