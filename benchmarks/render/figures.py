@@ -12,6 +12,7 @@ __all__ = [
     "MINUS",
     "MISSING",
     "accuracy_points",
+    "budget_line",
     "describe_cpu",
     "drop_points",
     "full_name",
@@ -28,6 +29,7 @@ __all__ = [
 MISSING = _DASH = "\u2013"  # en dash
 MINUS = "\u2212"  # as wide as a plus sign, unlike the hyphen
 _TIMES = "\u00d7"
+_PLUS_MINUS = "\u00b1"
 _ELLIPSIS = "\u2026"
 
 
@@ -141,6 +143,38 @@ def summary(report: Report) -> str:
         return f"{full_name(row)} is recommended."
     listed = facts[0] if len(facts) == 1 else ", ".join(facts[:-1]) + f", and {facts[-1]}"
     return f"{full_name(row)} {listed}."
+
+
+def budget_line(report: Report) -> str:
+    """What was asked for, and what the reported examples can tell of it; "" without a budget.
+
+    The drop's interval narrows with the square root of the number of examples, which gives how many
+    would tell it to one point.
+    """
+    most, latency = (report.budget.get(key) for key in ("max_drop", "target_latency_ms"))
+    if latency is not None:
+        asked = f"Budget: {latency:g} ms, and the least drop within it."
+    elif most is not None:
+        asked = f"Budget: a drop of at most {most:g} point{'' if most == 1 else 's'}"
+        if (confidence := report.budget.get("confidence")) is not None:
+            asked += f", with a probability of {confidence:.0%} as the selection split tells it"
+        asked += "."
+    else:
+        return ""
+    told = [
+        ((row.drop.high - row.drop.low) / 2, row.metric.n)
+        for row in report.rows
+        if row.drop is not None and row.metric is not None and row.id != report.reference
+        if report.recommended in (None, report.reference, row.id)
+    ]
+    if not told or (half := max(told)[0]) == 0:
+        return asked
+    count = max(told)[1]
+    found = f" {count:,} reported examples tell the drop to {_PLUS_MINUS}{half:.1f} points"
+    if half <= 1:
+        return f"{asked}{found}."
+    needed = float(f"{count * half**2:.2g}")
+    return f"{asked}{found}; {_PLUS_MINUS}1 would take about {needed:,.0f}."
 
 
 def full_name(row: Row) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks.render import sections
 from benchmarks.render.architecture import describe_kept, kept_of, render_kept
 from benchmarks.render.charts import class_chart, front_chart, latency_chart, length_chart
-from benchmarks.render.figures import drop_points, megabytes, milliseconds, ratio, summary
+from benchmarks.render.figures import budget_line, drop_points, megabytes, milliseconds, ratio, summary
 from benchmarks.report import Report, Row
 
 __all__ = ["render_html"]
@@ -51,6 +51,7 @@ def render_html(report: Report, *, title: str = "Benchmark") -> str:
         charts=charts,
         columns=sections.table_columns(report),
         text_columns=sections.TEXT_COLUMNS,
+        budget=budget_line(report),
         rows=[
             {"cells": sections.table_cells(report, row), "look": _look(report, row)}
             for row in report.rows

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from benchmarks.render import sections
 from benchmarks.render.architecture import describe_kept, kept_of
-from benchmarks.render.figures import summary
+from benchmarks.render.figures import budget_line, summary
 from benchmarks.report import Report, Row
 
 __all__ = ["PICTURES", "render_markdown", "render_table"]
@@ -23,6 +23,7 @@ def render_markdown(report: Report, *, title: str = "Benchmark") -> str:
         f"# {title}",
         summary(report),
         render_table(report),
+        budget_line(report),
         _section("What could not be measured", _bullets(sections.failures(report))),
         _section("Remarks", _bullets(sections.remarks(report))),
         _section("What was kept", _kept(report)),

@@ -140,4 +140,9 @@ def _legend(report: Report) -> str:
         sentences.append(f"{name[0].upper()}{name[1:]} on {max(m.n for m in tested):,} examples.")
     if reference.end_to_end_ms is None:
         sentences.append("The reference was not timed, so there is no speed-up.")
-    return " ".join(sentences) + f"\n{figures.describe_cpu(report.environment)}"
+    lines = [
+        " ".join(sentences),
+        figures.budget_line(report),
+        figures.describe_cpu(report.environment),
+    ]
+    return "\n".join(line for line in lines if line)

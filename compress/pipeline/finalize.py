@@ -148,6 +148,7 @@ def _report(
         budget={
             "max_drop": job.recipe.max_drop,
             "target_latency_ms": job.recipe.target_latency_ms,
+            "confidence": job.recipe.confidence,
             "effort": job.recipe.effort,
         },
         decisions=decision.reasons,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.render.figures import summary
+from benchmarks.render.figures import budget_line, summary
 from benchmarks.render.files import write_report
 from benchmarks.render.markdown import PICTURES, render_table
 from benchmarks.report import Report
@@ -72,7 +72,7 @@ def _publish(member: Member, target: Path, report: Report, model_name: str, data
         labels=manifest.labels,
         example=example_code(member.artifact),
         summary=summary(report),
-        table=render_table(report),
+        table=f"{render_table(report)}\n\n{budget_line(report)}",
         lineage=manifest.lineage,
         metric=None if metric is None else {"name": metric.name, "value": metric.value},
         data=Path(data_name).name,

@@ -6,7 +6,15 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.metrics import Drop
-from benchmarks.render.figures import drop_points, megabytes, milliseconds, ratio, summary
+from benchmarks.render.figures import (
+    budget_line,
+    drop_points,
+    megabytes,
+    milliseconds,
+    ratio,
+    summary,
+)
+from benchmarks.render.html import render_html
 from benchmarks.render.markdown import render_markdown, render_table
 from benchmarks.render.terminal import print_report
 from benchmarks.stats import Interval
@@ -60,6 +68,26 @@ def test_summary_answers_how_fast_how_accurate_how_big_against_what(report):
     assert "No model is recommended" in summary(replace(report, recommended=None))
     assert "reference itself" in summary(replace(report, recommended="teacher"))
     assert "its process was killed" in summary(replace(report, recommended="gone"))
+
+
+def test_the_budget_stands_under_every_table_with_what_the_examples_can_tell(report):
+    asked = {"max_drop": 1.0, "confidence": 0.7}
+    report = replace(report, budget=asked)
+    line = budget_line(report)
+    assert line == (
+        "Budget: a drop of at most 1 point, with a probability of 70% as the selection split "
+        "tells it. 436 reported examples tell the drop to ±1.3 points; ±1 would take about 740."
+    )  # 436 x 1.3^2 = 737
+    assert line in " ".join(printed(report, 100).split())
+    assert line in render_markdown(report)
+    assert line in render_html(report)
+
+    latency = budget_line(replace(report, budget={**asked, "target_latency_ms": 2.5}))
+    assert latency.startswith("Budget: 2.5 ms, and the least drop within it. 436 reported")
+    assert budget_line(replace(report, budget={})) == ""
+    row = report.row("small")
+    sure = replace(report, rows=(report.rows[0], replace(row, drop=Drop(0.2, -0.2, 0.6, 0.5))))
+    assert budget_line(sure).endswith("tell the drop to ±0.4 points.")
 
 
 def test_markdown_table_keeps_its_columns_whatever_names_hold(report):
