@@ -1,8 +1,8 @@
 """An encoder becomes an artifact folder: models for each runtime, tokenizer, manifest, card."""
 
+import copy
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from export.targets.registry import get_target, target_names
 from export.vocabulary import without_dead_tokens
 from runtimes.artifact import Manifest, ModelEntry, write_artifact
 from runtimes.base import TextInput
+from runtimes.folders import partial_folder
 from runtimes.hf_config import labels_of
 from runtimes.registry import task_of_head
 from runtimes.tokenization import Tokenizer
@@ -76,8 +77,9 @@ def export_artifact(
             made for this model.
         ArtifactError: `target` holds something that is no artifact.
     """
-    with tempfile.TemporaryDirectory(prefix="edgepress-export-") as folder:
-        work = Path(folder)
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with partial_folder(target) as work:  # on the disk that has to have room anyway
         _save_tokenizer(tokenizer, work, max_length)
         names = input_names(module.config)
         # Of the model as it came: a row too many left out would show.
@@ -85,7 +87,7 @@ def export_artifact(
         expected = torch_logits(module, _batches(original, checks, names))
         if live_vocabulary:
             module = without_dead_tokens(module, work)
-        module.config.save_pretrained(work)
+        _save_config(module, work)
         text_encoder = Tokenizer.from_folder(work, max_length=max_length)
         batches = _batches(text_encoder, checks, names)
         singles = _batches(text_encoder, checks, names, size=1)
@@ -147,6 +149,14 @@ def republish(
 
     described = replace(manifest, metrics={**manifest.metrics, **metrics})
     return write_artifact(target, described, populate)
+
+
+def _save_config(module: Any, folder: Path) -> None:
+    """Write `config.json`, the same whether the model was read from a checkpoint or never saved."""
+    config = copy.deepcopy(module.config)
+    config.architectures = [type(module).__name__]
+    config.dtype = next(module.parameters()).dtype
+    config.save_pretrained(folder)
 
 
 def _save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:

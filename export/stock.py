@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from export.quiet import quiet_libraries
 from runtimes.errors import ModelError
+from runtimes.folders import partial_folder, remove
 from runtimes.hf_config import read_hf_config, refuse_own_code
 from runtimes.pooling import MODULES, SENTENCE_LIMIT
 from runtimes.registry import get_task
@@ -49,18 +50,16 @@ def export_stock(
             checkpoint brings code of its own, which is not run.
     """
     refuse_own_code(checkpoint)
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        with quiet_libraries():
-            _export(checkpoint, partial, name, calibration)
-    except Exception as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise ModelError(f"transformers.exporters cannot make {name}: {first_line}") from error
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with partial_folder(target) as partial:
+        try:
+            with quiet_libraries():
+                _export(checkpoint, partial, name, calibration)
+        except Exception as error:
+            first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            raise ModelError(f"transformers.exporters cannot make {name}: {first_line}") from error
+        remove(target)
+        partial.rename(target)
 
 
 def copy_modules(checkpoint: Path, target: Path) -> None:

@@ -9,12 +9,12 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from runtimes.errors import ArtifactError
+from runtimes.folders import locked, partial_folder, remove
 from runtimes.manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,
@@ -130,16 +130,14 @@ def write_artifact(
         ArtifactError: `target` holds something else than an artifact, or a model of the manifest
             was not written.
     """
-    target = Path(target)
-    partial = target.with_name(f".{target.name}.partial")
+    target = Path(target).resolve()  # a link goes on pointing at what it names
     previous = target.with_name(f".{target.name}.previous")
-    if previous.exists() and not target.exists():
-        previous.rename(target)  # a run was killed between the two renames below
-    _check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed
-    partial.mkdir()
-    try:
+    with locked(target.parent):
+        if previous.exists() and not target.exists():
+            previous.rename(target)  # a process was killed between the two renames below
+        _check_replaceable(target)
+    with partial_folder(target) as partial:
         populate(partial)
         created_by = manifest.created_by or _tool()
         manifest = dataclasses.replace(manifest, files=_hash_files(partial), created_by=created_by)
@@ -149,14 +147,14 @@ def write_artifact(
         (partial / MANIFEST_NAME).write_bytes(render(manifest))
         for path in [*partial.rglob("*"), partial]:
             _fsync(path)
-        shutil.rmtree(previous, ignore_errors=True)
-        if target.exists():
-            target.rename(previous)
-        partial.rename(target)
-        _fsync(target.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    shutil.rmtree(previous, ignore_errors=True)
+        with locked(target.parent):
+            _check_replaceable(target)
+            remove(previous)
+            if target.exists():
+                target.rename(previous)
+            partial.rename(target)
+            _fsync(target.parent)
+            remove(previous)
     return manifest
 
 
