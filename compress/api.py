@@ -231,6 +231,7 @@ def compress(
     text_column: str | None = None,
     pair_column: str | None = None,
     label_column: str | None = None,
+    overwrite: bool = False,
     progress: bool | Progress = True,
     command: str | None = None,
 ) -> Result:
@@ -249,6 +250,8 @@ def compress(
         text_column: Column of the text, where it is not found by its name.
         pair_column: Column of the second sentence of pairs, likewise.
         label_column: Column of the label, likewise.
+        overwrite: Take over `out` where it was made from another model, other data or for another
+            task; without it that is refused.
         progress: Whether to show bars or lines; or where to report progress to.
         command: What the user typed, for the report.
 
@@ -258,7 +261,7 @@ def compress(
     Raises:
         EdgepressError: Model, data, recipe or output folder cannot be used.
     """
-    with _quiet(progress) as shown:
+    with _quiet(progress, out) as shown:
         from compress.config.recipe import Recipe
         from compress.pipeline.run import run
 
@@ -270,6 +273,7 @@ def compress(
             progress=shown,
             columns=NamedColumns(text_column, pair_column, label_column),
             unlabelled=None if unlabelled is None else Path(unlabelled),
+            overwrite=overwrite,
             command=command,
         )
     return Result(Path(out), None if result is None else result.report)
@@ -307,7 +311,7 @@ def train(
     Raises:
         EdgepressError: Base, data, settings or output folder cannot be used.
     """
-    with _quiet(progress) as shown:
+    with _quiet(progress, out) as shown:
         from compress.training.run import train as run_training
         from compress.training.settings import TrainingSettings
 
@@ -350,7 +354,7 @@ def pretrain(
     Raises:
         EdgepressError: Base, data, settings or output folder cannot be used.
     """
-    with _quiet(progress) as shown:
+    with _quiet(progress, out) as shown:
         from compress.training.pretraining import pretrain as run_pretraining
         from compress.training.settings import TrainingSettings
 
@@ -404,7 +408,7 @@ def benchmark(
     Raises:
         EdgepressError: A model, the data or the folder cannot be used.
     """
-    with _quiet(progress) as shown:
+    with _quiet(progress, out or Path()) as shown:
         from compress.evaluation.bench import bench_models
 
         return Benchmark(
@@ -449,7 +453,7 @@ def tune(
     Raises:
         EdgepressError: The artifact or the data cannot be used.
     """
-    with _quiet(progress) as shown:
+    with _quiet(progress, artifact) as shown:
         from compress.evaluation.bench import tune_artifact
 
         columns = NamedColumns(text_column, pair_column, label_column)
@@ -472,13 +476,14 @@ def _as_named(model: Any, out: Path) -> str:
 
 
 @contextmanager
-def _quiet(progress: bool | Progress) -> Iterator[Progress]:
+def _quiet(progress: bool | Progress, out: str | Path) -> Iterator[Progress]:
     """Leave the caller's process as it was; give where to report progress to."""
     from compress.system.caller import unchanged_process
+    from compress.system.disk import naming_full_disks
 
     if isinstance(progress, bool):
         progress = fitting_progress() if progress else SilentProgress()
-    with unchanged_process():
+    with unchanged_process(), naming_full_disks(Path(out)):
         yield progress
 
 

@@ -7,6 +7,7 @@ that `--help`, completion and mistakes are answered at once.
 import errno
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from compress.cli.launch import missing_processes
 from compress.cli.predict import predict
 from compress.cli.recipe import recipe
 from compress.cli.run import demo, run
+from compress.cli.signals import stopping_signals
 from compress.cli.train import train
 from compress.errors import EdgepressError, UsageError
 
@@ -80,6 +82,11 @@ def main(arguments: list[str] | None = None) -> int:
     Known errors are printed with what to do next; a traceback appears only with EDGEPRESS_DEBUG=1.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    with stopping_signals() as received:
+        return _run(arguments, received)
+
+
+def _run(arguments: list[str], received: list[signal.Signals]) -> int:
     command = ""
     try:
         command = _with_command(arguments)[0]
@@ -95,8 +102,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _failed(error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         resume = "; the same command goes on from the last finished stage"
-        sys.stderr.write(f"\ninterrupted{resume if command in _RESUMABLE else ''}\n")
-        return 130  # what shells report for a program ended by Ctrl-C
+        what = f"stopped by {received[-1].name}" if received else "interrupted"
+        sys.stderr.write(f"\n{what}{resume if command in _RESUMABLE else ''}\n")
+        # What shells report for a program that a signal ended.
+        return 128 + (received[-1] if received else signal.SIGINT)
     except typer.Exit as stop:
         return stop.exit_code
     except BrokenPipeError:  # the reader of a pipe has seen enough

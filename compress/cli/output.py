@@ -19,6 +19,7 @@ __all__ = [
     "Effort",
     "Json",
     "LabelColumn",
+    "Overwrite",
     "PairColumn",
     "Quiet",
     "TextColumn",
@@ -53,6 +54,9 @@ Effort = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Take over an OUT of another model, data or task.")
+]
 TextColumn = Annotated[str | None, typer.Option(help="Column of the text, if not found by name.")]
 PairColumn = Annotated[str | None, typer.Option(help="Column of the second sentence of pairs.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Column of the label.")]

@@ -11,6 +11,7 @@ from compress.cli.output import (
     Effort,
     Json,
     LabelColumn,
+    Overwrite,
     PairColumn,
     Quiet,
     TextColumn,
@@ -67,6 +68,7 @@ def run(
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
     label_column: LabelColumn = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -97,6 +99,7 @@ def run(
         text_column=text_column,
         pair_column=pair_column,
         label_column=label_column,
+        overwrite=overwrite,
         progress=not quiet,
         command=context.obj,
     )
@@ -108,6 +111,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("demo-out"),
     effort: Effort = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -130,6 +134,7 @@ def demo(
         str(paths.data),
         recipe=recipe,
         out=out,
+        overwrite=overwrite,
         progress=progress,
         command=context.obj,
     )

@@ -25,10 +25,10 @@ from compress.pipeline.prepare import (
 from compress.search.checkpoints import import_key, machine
 from compress.search.family import run_stages
 from compress.search.members import Member, Staged, export_member, fallback_member
-from compress.system.fingerprint import digest
+from compress.system.fingerprint import checkpoint_files, digest
 from compress.system.logs import logging_to
 from compress.system.progress import Progress, SilentProgress
-from compress.system.workspace import Workspace
+from compress.system.workspace import Identity, Owner, Workspace
 
 if TYPE_CHECKING:
     from compress.stages.base import Context, Encoder
@@ -49,6 +49,7 @@ def run(
     progress: Progress,
     columns: NamedColumns | None = None,
     unlabelled: Path | None = None,
+    overwrite: bool = False,
     command: str | None = None,
 ) -> Result | None:
     """Compress `model` inside the recipe's accuracy budget.
@@ -64,6 +65,8 @@ def run(
         progress: Where to report progress.
         columns: Names of columns that convention does not find.
         unlabelled: More text of the task's kind, see `compress.data.load_unlabelled`.
+        overwrite: Take over `out` where it was made from another model, other data or for another
+            task.
         command: What the user typed, for the report.
 
     Raises:
@@ -93,11 +96,11 @@ def run(
     job = Job(model, name, checkpoint, splits, more, recipe, workspace, progress, command)
     # The first process's deadline: clocks of several machines have nothing in common.
     start, deadline = prepare(job, config), on_main(lambda: _deadline(recipe, started))
-    on_main(workspace.create)
+    on_main(lambda: workspace.create(_owner(job), overwrite=overwrite))
     if not is_main():
         _help(job, start, deadline)
         return None
-    with logging_to(workspace.log):
+    with workspace, logging_to(workspace.log):
         _log.info("run: %s", command or f"{model} on {name}")
         (out / "recipe.yaml").write_text(
             render_recipe(recipe, command or f"compress {model} --data {name}"), encoding="utf-8"
@@ -109,9 +112,22 @@ def run(
         for note in start.notes:
             _log.info("import: %s", note)
         result = conclude(job, _family(job, start, deadline), start.remarks)
-        workspace.close()
         _log.info("done")
     return result
+
+
+def _owner(job: Job) -> Owner:
+    """Return what the output folder is made from."""
+    place = Path(job.model).expanduser()
+    data = Path(job.data).expanduser()
+    model = str(place.resolve()) if place.exists() else job.model
+    if place.is_relative_to(job.workspace.models):  # given in memory: its folder is its content
+        model = f"{job.name} in memory"
+    return Owner(
+        Identity(model, digest(checkpoint_files(job.checkpoint))),
+        Identity(str(data.resolve()) if data.exists() else job.data, job.splits.fingerprint),
+        job.splits.train.task,
+    )
 
 
 def _deadline(recipe: Recipe, started: float) -> float | None:

@@ -8,11 +8,18 @@ from pathlib import Path
 __all__ = ["logging_to", "quiet_transformers"]
 
 
+class _LogFile(logging.FileHandler):
+    """A log that goes without a line where the disk is full: what the run does fails by name."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Say nothing."""
+
+
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
     """Append the `edgepress` logger's lines to a file; a resumed run goes on in the same one."""
     logger = logging.getLogger("edgepress")
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
@@ -21,7 +28,9 @@ def logging_to(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        logger.error("stopped: %s: %s", type(error).__name__, error)
+        stopped = isinstance(error, KeyboardInterrupt)  # by Ctrl-C, or by a signal that it names
+        what = str(error) or "Ctrl-C" if stopped else f"{type(error).__name__}: {error}"
+        logger.error("stopped: %s", what)
         raise
     finally:
         logger.removeHandler(handler)

@@ -3,7 +3,8 @@
     OUT/
       artifact/  family/  report.html/.md/.csv/.json  recipe.yaml  run.log     for the user
       .edgepress/                                                          the run's own
-        run.json             format of what is here; the folder marks OUT as a run's
+        run.json             whose the folder is: model, data, task; which process works on it
+        lock                 held by the process that works on it
         encoders/KEY/        an encoder after a stage: weights, tokenizer, lineage
         members/KEY/         an exported artifact
         stock/NAME-KEY/      a stock export
@@ -13,19 +14,60 @@ a folder that exists is complete, because it is renamed into place last.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
 
 from compress.errors import UsageError
+from runtimes.folders import partial_folder, remove
 
-__all__ = ["Workspace"]
+__all__ = ["Identity", "Owner", "Workspace"]
 
 _PRIVATE = ".edgepress"
+_KEPT = ("encoders", "members", "stock")  # folders of folders that are renamed into place
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Identity of a model or of data: what it is called, and what it holds.
+
+    Attributes:
+        name: Full path, id of the hub, or what an object in memory is called.
+        content: Digest.
+    """
+
+    name: str
+    content: str
+
+    def same(self, other: "Identity") -> bool:
+        """Whether either agrees: a folder may have moved, and a file may have grown."""
+        return self.name == other.name or self.content == other.content
+
+
+@dataclass(frozen=True)
+class Owner:
+    """What an output folder was made from."""
+
+    model: Identity
+    data: Identity
+    task: str
+
+    @staticmethod
+    def from_json(record: Any) -> "Owner | None":
+        """Read what `run.json` says; None where it says nothing (a folder that was just made)."""
+        try:
+            return Owner(Identity(**record["model"]), Identity(**record["data"]), record["task"])
+        except (KeyError, TypeError):
+            return None
 
 
 class Workspace:
-    """One run's output folder; `create` it before anything is written.
+    """One run's output folder; `create` it before anything is written, and `close` it.
 
     Args:
         out: The folder.
@@ -37,6 +79,8 @@ class Workspace:
     def __init__(self, out: Path) -> None:
         self.out = out
         self._private = out / _PRIVATE
+        self._mark = self._private / "run.json"
+        self._lock = FileLock(self._private / "lock")
         self.scratch = self._private / "scratch"
         if out.exists() and not out.is_dir():
             raise UsageError(f"--out {out} is a file", hint="name a folder")
@@ -46,23 +90,81 @@ class Workspace:
                 hint="name a new folder, or one of an earlier run (which then resumes)",
             )
 
-    def create(self) -> None:
-        """Make the folder, mark it as a run's, and clear what a killed run left in `scratch`.
+    def create(self, owner: Owner | None = None, *, overwrite: bool = False) -> None:
+        """Make the folder, lock it, mark it as `owner`'s, and sweep what a killed run left.
+
+        Args:
+            owner: What the run makes its models from; None asks for no one's folder (tests).
+            overwrite: Take over a folder that was made from something else.
 
         Raises:
-            UsageError: The folder cannot be written to.
+            UsageError: The folder cannot be written to, another process works on it, or it was
+                made from another model, other data or for another task; nothing was touched.
         """
         try:
             self._private.mkdir(parents=True, exist_ok=True)
-            mark = self._private / "run.json"
-            mark.write_text(json.dumps({"format": 1}) + "\n", encoding="utf-8")
-            shutil.rmtree(self.scratch, ignore_errors=True)
-            self.scratch.mkdir()
+            self._take_lock()
+            if owner is not None and not overwrite:
+                self._check(owner)
+            record = {"format": 1, "process": os.getpid()} | (
+                {} if owner is None else asdict(owner)
+            )
+            self._mark.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            self._sweep()
         except OSError as error:
+            self._lock.release()
             raise UsageError(
                 f"--out {self.out} cannot be written to: {error.strerror or error}",
                 hint="name a folder that can be",
             ) from error
+
+    def _take_lock(self) -> None:
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            process = self._record().get("process", "?")
+            raise UsageError(
+                f"another run works on --out {self.out} (process {process}); nothing was touched",
+                hint="wait for its end, or name another folder with --out",
+            ) from None
+
+    def _check(self, owner: Owner) -> None:
+        """Refuse a folder of another model, other data or another task."""
+        before = Owner.from_json(self._record())
+        if before is None:
+            return
+        differs = [
+            f"{what} {theirs} instead of {ours}"
+            for what, same, theirs, ours in (
+                ("model", before.model.same(owner.model), before.model.name, owner.model.name),
+                ("data", before.data.same(owner.data), before.data.name, owner.data.name),
+                ("task", before.task == owner.task, before.task, owner.task),
+            )
+            if not same
+        ]
+        if not differs:
+            return
+        self._lock.release()
+        raise UsageError(
+            f"--out {self.out} was made from something else ({'; '.join(differs)}); "
+            "nothing was touched",
+            hint="name a new folder with --out, or replace what is there with --overwrite",
+        )
+
+    def _record(self) -> dict[str, Any]:
+        try:
+            record = json.loads(self._mark.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return record if isinstance(record, dict) else {}
+
+    def _sweep(self) -> None:
+        """Remove what a killed run had not finished, and make an empty `scratch`."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
+        for place in (self.out, self.family, *(self._private / name for name in _KEPT)):
+            for left in place.glob(".*.partial"):  # the lock is held: nobody fills them any more
+                remove(left)
 
     @property
     def artifact(self) -> Path:
@@ -98,14 +200,22 @@ class Workspace:
 
     def fill(self, folder: Path, write: Callable[[Path], None]) -> Path:
         """Let `write` fill a folder that appears under its name only when it is complete."""
-        partial = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        write(partial)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with partial_folder(folder) as partial:
+            write(partial)
+            remove(folder)
+            partial.rename(folder)
         return folder
 
     def close(self) -> None:
-        """Remove temporary files."""
+        """Remove temporary files and let others work on the folder."""
         shutil.rmtree(self.scratch, ignore_errors=True)
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        """Return the folder, which is closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()

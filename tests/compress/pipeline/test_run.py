@@ -266,7 +266,7 @@ def test_ctrl_c_anywhere_leaves_the_earlier_result(
     verify(copy / "artifact", read_manifest(copy / "artifact"))
     assert (copy / "report.json").read_bytes() == (done.out / "report.json").read_bytes()
     if place != "load_splits":
-        assert "stopped: KeyboardInterrupt" in log(copy)
+        assert "stopped: Ctrl-C" in log(copy)
 
 
 def test_another_seed_or_model_is_not_resumed(
@@ -282,6 +282,27 @@ def test_another_seed_or_model_is_not_resumed(
     for change in (["--seed", "2"], ["distill.epochs=2"], ["max_length=20"]):
         with pytest.raises(BeganError):
             main(done.again(copy, *change))
+
+
+def test_a_folder_of_other_data_or_of_a_run_at_work_is_refused(
+    done: Done, copy: Path, task: Any, tmp_path: Path, capfd: Any
+) -> None:
+    def files() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+
+    others = task.write_csv(tmp_path / "others.csv", task.make_rows(100, seed=9))
+    before = files()
+    place = done.arguments.index("--data") + 1
+    other = [*done.arguments[:place], str(others), *done.arguments[place + 1 :]]
+    assert main(replace(done, arguments=other).again(copy)) == 2
+    said = capfd.readouterr().err
+    assert f"data {task.data} instead of {others}" in said
+    assert "--overwrite" in said
+    assert files() == before
+    with Workspace(copy) as at_work:
+        at_work.create()
+        assert main(done.again(copy, "--overwrite")) == 2
+    assert "another run works on" in capfd.readouterr().err
 
 
 # A process started in the background of a script ignores SIGINT: the handler is set again.
