@@ -287,7 +287,9 @@ def test_a_full_disk_is_said_and_a_bug_is_shown(
 
     monkeypatch.setattr("compress.pipeline.prepare.load_splits", fail(errno.ENOSPC))
     assert main(run(task, tmp_path / "out")) == 1
-    assert capfd.readouterr().err == "error: some/file: No space left on device\n"
+    said = capfd.readouterr().err
+    assert said.startswith("error: no space left on the disk, or in the quota, of some/file (")
+    assert "run the same command again" in said
     monkeypatch.setattr("compress.pipeline.prepare.load_splits", fail(errno.ENOENT))
     with pytest.raises(FileNotFoundError):
         main(run(task, tmp_path / "out"))
