@@ -6,7 +6,14 @@ from typing import Any
 from benchmarks.render import sections
 from benchmarks.render.architecture import describe_kept, kept_of, render_kept
 from benchmarks.render.charts import class_chart, front_chart, latency_chart, length_chart
-from benchmarks.render.figures import budget_line, drop_points, megabytes, milliseconds, ratio, summary
+from benchmarks.render.figures import (
+    budget_line,
+    drop_points,
+    megabytes,
+    milliseconds,
+    ratio,
+    summary,
+)
 from benchmarks.report import Report, Row
 
 __all__ = ["render_html"]
