@@ -55,9 +55,15 @@ def toys(tmp_path_factory: pytest.TempPathFactory, task: Any) -> Callable[[str],
     return make
 
 
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where latency tables are kept: what sizes cost is measured once for models of a kind."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
 def world(
-    tmp_path: Path, toys: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, toys: Callable[[str], Path], tables: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str, bool], Path]:
     """`world(page, finished)` fills a folder for a page's examples and goes there.
 
@@ -71,7 +77,7 @@ def world(
         (folder / "artifact").symlink_to(folder / "out" / "artifact")
         (folder / ".venv").symlink_to(sys.prefix)
         monkeypatch.setenv("PATH", f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}")
-        monkeypatch.setenv("EDGEPRESS_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setenv("EDGEPRESS_CACHE", str(tables))
         monkeypatch.chdir(folder)
         return folder
 

@@ -19,6 +19,8 @@ EXAMPLE = re.compile(
     r"(?:^<!-- test: (?P<mode>\w+)[^>]*-->\n\n)?^```(?P<language>bash|python)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+# What makes the artifact that the other examples of a page open.
+MADE = re.compile(r"""--out (\./)?out\b|\bout=["']out["']""")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,17 @@ def pages(*modes: str) -> list[str]:
     return [str(path.relative_to(DOCS if DOCS in path.parents else ROOT)) for path in found]
 
 
+def long_pages() -> list[str]:
+    """Pages that have examples that take minutes, but for those that an earlier page has all of."""
+    found, seen = [], set[str]()
+    for page in pages("minutes"):
+        own = {example.code for example in page_examples(page) if example.mode == "minutes"}
+        if not own <= seen:
+            found.append(page)
+        seen |= own
+    return found
+
+
 def page_examples(page: str) -> list[Example]:
     """The examples of a page that `pages` names."""
     return examples(DOCS / page if (DOCS / page).is_file() else ROOT / page)
@@ -90,9 +103,9 @@ def test_examples(page: str, world: Callable[[str, bool], Path]) -> None:
 
 @pytest.mark.minutes
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("page", pages("minutes"))
+@pytest.mark.parametrize("page", long_pages())
 def test_all_examples(page: str, world: Callable[[str, bool], Path]) -> None:
-    makes_it = any(re.search(r"--out (\./)?out\b", example.code) for example in page_examples(page))
+    makes_it = any(MADE.search(example.code) for example in page_examples(page))
     world(page, not makes_it)
     run(page, "run", "minutes")
 
