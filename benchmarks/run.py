@@ -50,6 +50,7 @@ def benchmark(
     memory_bytes: int | None = None,
     cold: Sequence[str] | None = None,
     peaks: Mapping[int | None, Peaks] | None = None,
+    scratch: Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Measure all subjects on the same examples.
@@ -72,6 +73,8 @@ def benchmark(
         cold: Ids whose cold start is measured, where the settings ask for it; None: all.
         peaks: What the machine reaches with as many threads as rows have (None: all cores), to
             compare the rows with.
+        scratch: Existing folder for what the processes print; None is the system's for temporary
+            files.
         progress: Called with a description, steps done and steps in all.
 
     Raises:
@@ -82,7 +85,7 @@ def benchmark(
     _check(subjects, examples, reference, recommended, cold)
     settings = settings or LatencySettings()
     environment = describe_environment()  # before anything runs: the load is the machine's own
-    with tempfile.TemporaryDirectory(prefix="edgepress-") as folder:
+    with tempfile.TemporaryDirectory(prefix="edgepress-", dir=scratch) as folder:
         bench = _Bench(
             subjects=subjects,
             examples=examples,

@@ -49,6 +49,7 @@ def run_benchmark(
     reference: str = REFERENCE,
     cold: Sequence[str] | None = None,
     peaks: Mapping[int | None, Peaks] | None = None,
+    scratch: Path | None = None,
 ) -> Report:
     """Benchmark with bars for its parts.
 
@@ -65,6 +66,7 @@ def run_benchmark(
             memory_bytes=_MEMORY_BYTES,
             cold=cold,
             peaks=peaks,
+            scratch=scratch,
             progress=_bars(bars, progress, title),
         )
     if (error := report.row(reference).error) is not None:

@@ -52,12 +52,14 @@ class Conditions:
         plan: How the deployed model is quantized; None is float.
         threads: CPU threads; None is one a physical core.
         seconds: Wall-clock time for building and timing; every model gets one turn whatever it is.
+        scratch: Existing folder for the models' files; None is the system's for temporary files.
     """
 
     lengths: Sequence[int]
     plan: QuantizationPlan | None
     threads: int | None
     seconds: float = TABLE_SECONDS
+    scratch: Path | None = None
 
 
 MeasureShapes = Callable[
@@ -95,7 +97,7 @@ def measure_shapes(
     rng = np.random.default_rng(0)
     medians: list[list[float]] = [[] for _ in shapes]
     with (
-        tempfile.TemporaryDirectory(prefix="edgepress-latency-") as folder,
+        tempfile.TemporaryDirectory(prefix="edgepress-latency-", dir=conditions.scratch) as folder,
         progress.track("measuring what sizes cost here", max(1, round(seconds))) as task,
     ):
         clock = _Deadline(seconds, task.advance)

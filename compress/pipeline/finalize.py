@@ -229,6 +229,7 @@ def _choose(job: Job, reference: Subject, candidates: Sequence[Candidate]) -> Ch
         ),
         seed=job.recipe.seed,
         progress=job.progress,
+        scratch=job.workspace.scratch,
         title="choosing",
     )
     rows: list[Row] = [row for row in report.rows if row.id != REFERENCE]
@@ -283,6 +284,7 @@ def _measured(job: Job, family: Family, reference: Subject, decision: _Decision)
         cold=[REFERENCE, *([] if chosen is None else [chosen.row_id])],
         seed=job.recipe.seed,
         progress=job.progress,
+        scratch=job.workspace.scratch,
         title="measuring",
     )
 

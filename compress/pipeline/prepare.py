@@ -134,6 +134,7 @@ def _measured_table(job: Job, encoder: "Encoder", context: "Context") -> "Latenc
         plan=planned_quantization(job.recipe),
         threads=job.recipe.threads,
         seconds=job.recipe.benchmark.latency_table_seconds,
+        scratch=job.workspace.scratch,
     )
     table = cached_latency_table(
         default_cache_folder(), encoder.module.config, conditions, job.progress
