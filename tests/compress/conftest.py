@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from toy_models import scramble
 from transformers import BertTokenizer
 from transformers.utils import logging as transformers_logging
 
@@ -172,14 +173,10 @@ def lean() -> LeanEncoderForSequenceClassification:
         max_position_embeddings=40,
         num_labels=3,
     )
-    model = LeanEncoderForSequenceClassification(config)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            noise = torch.randn(parameter.shape, generator=generator) * 0.2
-            is_norm = parameter.dim() == 1 and name.endswith("weight")
-            parameter.copy_(noise + 1.0 if is_norm else noise)
-    return model.eval()
+    model: LeanEncoderForSequenceClassification = scramble(
+        LeanEncoderForSequenceClassification(config)
+    )
+    return model
 
 
 def _state() -> dict[str, Any]:

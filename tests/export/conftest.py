@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from toy_models import scramble
 from transformers import BertTokenizer
 
 from compress.encoder.config import LeanEncoderConfig
@@ -29,15 +30,8 @@ def build_lean(seed: int = 0, **changes: Any) -> LeanEncoderWithHead:
         "num_labels": 3,
         "id2label": {0: "sad", 1: "fine", 2: "glad"},
     }
-    model = build(LeanEncoderConfig(**{**settings, **changes}))
-    # Fresh biases are 0 and fresh norms are 1: a forgotten one would not show.
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            noise = torch.randn(parameter.shape, generator=generator) * 0.2
-            is_norm = parameter.dim() == 1 and name.endswith("weight")
-            parameter.copy_(noise + 1.0 if is_norm else noise)
-    return model.eval()
+    model: LeanEncoderWithHead = scramble(build(LeanEncoderConfig(**{**settings, **changes})), seed)
+    return model
 
 
 @pytest.fixture

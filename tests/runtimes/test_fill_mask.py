@@ -16,25 +16,10 @@ TEXTS = ["the sun [MASK] in the east", "the [MASK] sets in the [MASK]", "the sun
 
 @pytest.fixture
 def guesser(tmp_path: Path) -> Path:
-    import torch
-    from transformers import BertConfig, BertForMaskedLM, BertTokenizer
+    from toy_models import save_bert, word_tokenizer
+    from transformers import BertForMaskedLM
 
-    special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-    tokenizer = BertTokenizer(vocab={word: i for i, word in enumerate((*special, *WORDS))})
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=48,
-        initializer_range=0.3,
-    )
-    BertForMaskedLM(config).save_pretrained(tmp_path)
-    tokenizer.model_max_length = 48
-    tokenizer.save_pretrained(tmp_path)
-    return tmp_path
+    return save_bert(tmp_path, BertForMaskedLM, word_tokenizer(WORDS), initializer_range=0.3)
 
 
 def test_it_answers_like_transformers(guesser: Path) -> None:

@@ -15,25 +15,10 @@ PROMPT, CHOICES = "the sun rises", ["in the east", "west", "cold cold cold"]
 
 @pytest.fixture
 def chooser(tmp_path: Path) -> Path:
-    import torch
-    from transformers import BertConfig, BertForMultipleChoice, BertTokenizer
+    from toy_models import save_bert, word_tokenizer
+    from transformers import BertForMultipleChoice
 
-    special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-    tokenizer = BertTokenizer(vocab={word: i for i, word in enumerate((*special, *WORDS))})
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=48,
-        initializer_range=0.5,
-    )
-    BertForMultipleChoice(config).save_pretrained(tmp_path)
-    tokenizer.model_max_length = 48
-    tokenizer.save_pretrained(tmp_path)
-    return tmp_path
+    return save_bert(tmp_path, BertForMultipleChoice, word_tokenizer(WORDS), initializer_range=0.5)
 
 
 def test_it_answers_as_pytorch_does(chooser: Path) -> None:

@@ -21,28 +21,12 @@ ASKED = [
 @pytest.fixture
 def reader(tmp_path: Path) -> Path:
     """A BERT with random weights whose answers depend on the token; windows of 48 tokens."""
-    import torch
-    from transformers import BertConfig, BertForQuestionAnswering, BertTokenizer
+    from toy_models import save_bert, word_tokenizer
+    from transformers import BertForQuestionAnswering
 
-    special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-    tokenizer = BertTokenizer(vocab={word: i for i, word in enumerate((*special, *WORDS))})
-    torch.manual_seed(0)
-    model = BertForQuestionAnswering(
-        BertConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=48,
-        )
+    return save_bert(
+        tmp_path, BertForQuestionAnswering, word_tokenizer(WORDS), sharpened="qa_outputs"
     )
-    with torch.no_grad():
-        model.qa_outputs.weight *= 20
-    model.save_pretrained(tmp_path)
-    tokenizer.model_max_length = 48
-    tokenizer.save_pretrained(tmp_path)
-    return tmp_path
 
 
 def by_hand(reader: Path, question: str, context: str) -> tuple[float, str]:

@@ -50,29 +50,20 @@ def byte_level() -> Any:
 @pytest.fixture(params=[wordpiece, byte_level], ids=["wordpiece", "byte-level"])
 def tagger(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A BERT with random weights whose tags depend on the token."""
-    import torch
-    from transformers import BertConfig, BertForTokenClassification
+    from toy_models import save_bert
+    from transformers import BertForTokenClassification
 
     tokenizer = request.param()
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
+    tokenizer.model_max_length = 64
+    return save_bert(
+        tmp_path,
+        BertForTokenClassification,
+        tokenizer,
+        sharpened="classifier",
         id2label=dict(enumerate(TAGS)),
         label2id={tag: index for index, tag in enumerate(TAGS)},
         pad_token_id=0,
     )
-    model = BertForTokenClassification(config)
-    with torch.no_grad():
-        model.classifier.weight *= 20
-    model.save_pretrained(tmp_path)
-    tokenizer.model_max_length = 64
-    tokenizer.save_pretrained(tmp_path)
-    return tmp_path
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from toy_models import scramble
 from transformers import (
     AlbertConfig,
     BertConfig,
@@ -116,17 +117,6 @@ FAMILIES: dict[str, Any] = {
         **{**BERT, "num_hidden_layers": 4}, embedding_size=16, num_hidden_groups=2
     ),
 }
-
-
-def scramble(model: Any, seed: int = 0) -> Any:
-    """Give every parameter a value that matters: fresh biases are 0 and fresh norms are 1."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            noise = torch.randn(parameter.shape, generator=generator) * 0.2
-            is_norm = parameter.dim() == 1 and name.endswith("weight")
-            parameter.copy_(noise + 1.0 if is_norm else noise)
-    return model.eval()
 
 
 KINDS = {
