@@ -200,7 +200,7 @@ def _state() -> dict[str, Any]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def process_state() -> Callable[[], dict[str, Any]]:
     """What of this process a call must leave as it was."""
     return _state
