@@ -1,22 +1,71 @@
-"""The base model, and whether its files hold all of its encoder."""
+"""Loads the model that training begins with, and says which of its weights start anew."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from compress.errors import ModelError
+from compress.system.hub import hub_if_reachable
+from compress.training.scratch import is_size, new_config, train_tokenizer
+from compress.training.settings import TrainingSettings
 
-__all__ = ["new_pooler", "open_base"]
+__all__ = ["load_base", "new_pooler", "open_base"]
+
+# Tokens of a new encoder's inputs, where nothing else is asked for.
+_NEW_LENGTH = 128
+
+
+def load_base(
+    base: str,
+    opener: Any,
+    settings: TrainingSettings,
+    texts: Sequence[str],
+    *,
+    purpose: str,
+    **config: Any,
+) -> tuple[Any, Any, list[str]]:
+    """Load a base model and its tokenizer, or make both where the base is a size.
+
+    Args:
+        base: Encoder checkpoint folder or hub id, or a size of `compress.training.scratch`.
+        opener: Transformers auto class with the head.
+        settings: Seed of new weights; length and vocabulary of a new encoder.
+        texts: Texts that a new vocabulary is learnt from.
+        purpose: What the model is loaded for, for the error.
+        config: Values to change in the model's configuration.
+
+    Returns:
+        The model, its tokenizer, and the weights that start anew (`open_base`).
+
+    Raises:
+        ModelError: The base cannot be loaded, or lacks weights of its encoder.
+    """
+    import transformers
+
+    transformers.set_seed(settings.seed)  # of new weights
+    if is_size(base):
+        length = settings.max_length or _NEW_LENGTH
+        tokenizer = train_tokenizer(texts, settings.vocabulary, length)
+        return opener.from_config(new_config(base, tokenizer, **config)), tokenizer, []
+    try:
+        with hub_if_reachable():
+            tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+            model, new = open_base(opener, base, **config)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ModelError(f"{base} cannot be loaded {purpose}: {first}") from error
+    return model, tokenizer, new
 
 
 def open_base(opener: Any, base: str, **config: Any) -> tuple[Any, list[str]]:
-    """A base model in float32, and which of its weights start anew.
+    """Load a base model in float32 and list which of its weights start anew.
 
     These are the head's, where the base has another or none, and the pooler's. The library draws
     all that it does not find, and says so where nobody looks.
 
     Args:
-        opener: The class of Transformers that has the head.
+        opener: Class of Transformers that has the head.
         base: Encoder checkpoint folder or hub id.
-        config: What to change in its configuration.
+        config: Values to change in its configuration.
 
     Raises:
         ModelError: Weights of the encoder are missing, or of another size than the configuration's.
@@ -45,7 +94,7 @@ def open_base(opener: Any, base: str, **config: Any) -> tuple[Any, list[str]]:
 
 
 def new_pooler(model: Any, new: list[str]) -> bool:
-    """Whether the pooler is among what `open_base` says starts anew."""
+    """Return whether the pooler is among what `open_base` says starts anew."""
     return any(_of_pooler(model, name) for name in new)
 
 

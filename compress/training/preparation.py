@@ -1,7 +1,6 @@
 """Training text as it should be: one normal form, no duplicates, no leaks, more of it if asked."""
 
 import random
-import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,14 +16,13 @@ from compress.training.settings import TrainingSettings
 
 __all__ = ["prepare"]
 
-_SPACE = re.compile(r"\s+")
 # Share of the words that a varied copy lacks, and of neighbours that change places: what EDA found
 # to leave labels as they are (Wei & Zou 2019, https://aclanthology.org/D19-1670).
 _VARIED = 0.1
 
 
 def prepare(splits: Splits, settings: TrainingSettings) -> tuple[Examples, list[str]]:
-    """The training text to learn from, and what was done to it.
+    """Return the training text to learn from, and what was done to it.
 
     Only training text is touched: the model will meet text as it comes, so it is validated on that.
 
@@ -52,7 +50,8 @@ def prepare(splits: Splits, settings: TrainingSettings) -> tuple[Examples, list[
         for part in (splits.selection, splits.report)
         for key in _normalized(part, settings).inputs()
     }
-    train, leaks = _without(train, seen)
+    kept = [index for index, key in enumerate(train.inputs()) if key not in seen]
+    leaks, train = len(train) - len(kept), train.take(kept)
     if leaks:
         notes.append(
             f"{leaks} training texts are, in normal form, also validation texts: left out."
@@ -85,7 +84,7 @@ def _normalized(examples: Examples, settings: TrainingSettings) -> Examples:
             if of_words:  # as many as there were, each of them one
                 normal_words = ["".join(word.split()) for word in normal_words]
             text = " ".join(normal_words)
-        return _SPACE.sub(" ", text).strip() if settings.whitespace else text
+        return " ".join(text.split()) if settings.whitespace else text
 
     if isinstance(examples.targets, Spans):
         return examples  # answers stand where they stand
@@ -97,13 +96,8 @@ def _normalized(examples: Examples, settings: TrainingSettings) -> Examples:
     )
 
 
-def _without(examples: Examples, unwanted: set[str | tuple[str, str]]) -> tuple[Examples, int]:
-    kept = [index for index, key in enumerate(examples.inputs()) if key not in unwanted]
-    return examples.take(kept), len(examples) - len(kept)
-
-
 def _without_duplicates(examples: Examples) -> tuple[Examples, int, int]:
-    """The examples, how many copies went, and how many texts with several labels."""
+    """Return the examples, how many copies went, and how many texts with several labels."""
     places: dict[str | tuple[str, str], list[int]] = defaultdict(list)
     inputs: Sequence[str | tuple[str, str]] = examples.inputs()
     for index, key in enumerate(inputs):
@@ -116,7 +110,7 @@ def _without_duplicates(examples: Examples) -> tuple[Examples, int, int]:
 
 
 def _with_copies(examples: Examples, settings: TrainingSettings) -> Examples:
-    """Behind the examples, `augment` copies of each with words left out and moved."""
+    """Append `augment` copies of each example with words left out and moved."""
     rng = random.Random(settings.seed)
     if isinstance(examples.targets, WordLabels):
         return _with_shorter_copies(examples, examples.targets, settings.augment, rng)

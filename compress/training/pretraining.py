@@ -9,7 +9,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +19,8 @@ from compress.data.reading import read_tables
 from compress.data.table import is_missing
 from compress.data.tokenized import kept_length
 from compress.errors import DataError, ModelError, UsageError
-from compress.system.hub import hub_if_reachable
 from compress.system.progress import Progress, SilentProgress
-from compress.training.base import open_base
-from compress.training.scratch import is_size, new_config, train_tokenizer
+from compress.training.base import load_base
 from compress.training.session import Session
 from compress.training.settings import TrainingSettings
 
@@ -33,7 +31,6 @@ Objective = Literal["mlm", "mlm+nsp"]
 _HELD_OUT = 0.05
 _FEW = 20  # documents
 _MASKED = 0.15
-_NEW_LENGTH = 128
 _IGNORED = -100
 # Settings that say something about labels, or that only labelled text is prepared by.
 _UNUSED = (
@@ -115,17 +112,17 @@ def pretrain(
     model, tokenizer, notes = _load(base, objective, settings, texts)
     settings = session.prepare(model)
     length = kept_length(settings.max_length, model.config, tokenizer)
-    from compress.training.trainer import build_pretrainer
+    from compress.training.trainer import Pretrainer, evaluate_untrained
 
     train, held_out = _features(documents, tokenizer, length, objective, settings.seed)
     scratch = session.make_scratch()
     torch.manual_seed(settings.seed)
     masking = _Masking(tokenizer, settings.seed)
     fixed = [masking.masked(feature) for feature in held_out]
-    trainer = build_pretrainer(
-        model, tokenizer, train, fixed, scratch, settings, collator=masking, progress=progress
+    trainer = Pretrainer(
+        *(model, tokenizer, train, fixed, scratch, settings, progress), data_collator=masking
     )
-    before = math.exp(trainer.evaluate()["eval_masked_loss"])
+    before = math.exp(evaluate_untrained(trainer)["eval_masked_loss"])
     session.run(trainer)
     after = math.exp(trainer.evaluate()["eval_masked_loss"])
     if main_process:
@@ -156,7 +153,7 @@ def _refuse_unused(settings: TrainingSettings) -> None:
 
 
 def read_documents(data: str, text_column: str | None = None) -> list[list[str]]:
-    """Documents as lists of sentences; a row of a table is a document of one.
+    """Read documents as lists of sentences; a row of a table is a document of one.
 
     Raises:
         DataError: There is too little text, or no column of it.
@@ -167,13 +164,8 @@ def read_documents(data: str, text_column: str | None = None) -> list[list[str]]
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
             raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from error
-        documents: list[list[str]] = [[]]
-        for line in lines:
-            if line.strip():
-                documents[-1].append(line.strip())
-            elif documents[-1]:
-                documents.append([])
-        found = [document for document in documents if document]
+        stripped = [line.strip() for line in lines]
+        found = [list(document) for full, document in groupby(stripped, bool) if full]
     else:
         from compress.data.columns import TEXTS, column_in, first_column
 
@@ -195,34 +187,17 @@ def read_documents(data: str, text_column: str | None = None) -> list[list[str]]
 def _load(
     base: str, objective: Objective, settings: TrainingSettings, texts: Sequence[str]
 ) -> tuple[Any, Any, list[str]]:
-    """The model, its tokenizer, and what is to be told of them."""
+    """Return the model with the objective's head, its tokenizer, and notes for the user."""
     import transformers
 
-    transformers.set_seed(settings.seed)  # of new weights
-    if is_size(base):
-        length = settings.max_length or _NEW_LENGTH
-        tokenizer = train_tokenizer(texts, settings.vocabulary, length)
-        config = new_config(base, tokenizer)
-        if objective == "mlm":
-            return transformers.BertForMaskedLM(config), tokenizer, []
-        return transformers.BertForPreTraining(config), tokenizer, []
-    try:
-        with hub_if_reachable():
-            tokenizer = transformers.AutoTokenizer.from_pretrained(base)
-            config = transformers.AutoConfig.from_pretrained(base)
-            if objective == "mlm":
-                opener = transformers.AutoModelForMaskedLM
-            elif config.model_type == "bert":
-                opener = transformers.BertForPreTraining
-            else:
-                raise ModelError(
-                    f"{base}: a {config.model_type} has no next-sentence prediction",
-                    hint="use --objective mlm",
-                )
-            model, new = open_base(opener, base)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise ModelError(f"{base} cannot be loaded for {objective}: {first}") from error
+    alone = objective == "mlm"
+    opener = transformers.AutoModelForMaskedLM if alone else transformers.AutoModelForPreTraining
+    model, tokenizer, new = load_base(base, opener, settings, texts, purpose=f"for {objective}")
+    if not alone and model.config.model_type != "bert":
+        raise ModelError(
+            f"{base}: a {model.config.model_type} has no next-sentence prediction",
+            hint="use --objective mlm",
+        )
     if not new:
         return model, tokenizer, []
     names = ", ".join(new[:3]) + (" ..." if len(new) > 3 else "")
@@ -236,7 +211,9 @@ def _features(
     objective: Objective,
     seed: int,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Inputs to learn from, and held out; of whole documents, so that neither knows the other's.
+    """Return inputs to learn from and inputs held out.
+
+    Documents stay whole, so that neither part knows the other's.
 
     Raises:
         DataError: Nothing can be masked, or no document has two sentences.
@@ -263,7 +240,7 @@ def _features(
 
 
 def _pieces(documents: Sequence[Sequence[str]]) -> list[Sequence[str]]:
-    """The documents; a few long ones are cut, so that some of their text can be held out."""
+    """Return the documents; a few long ones are cut, so that some text can be held out."""
     if len(documents) >= _FEW:
         return list(documents)
     size = max(2, sum(map(len, documents)) // (2 * _FEW))
@@ -273,7 +250,7 @@ def _pieces(documents: Sequence[Sequence[str]]) -> list[Sequence[str]]:
 def _pairs(
     documents: Sequence[Sequence[str]], tokenizer: Any, length: int, rng: random.Random
 ) -> list[dict[str, Any]]:
-    """Sentences with the one that follows (0), or, half of the time, with any other (1).
+    """Pair sentences with the one that follows (0) or, half of the time, with any other (1).
 
     Where there is no other, all of them are with the one that follows.
 
@@ -282,44 +259,44 @@ def _pairs(
     """
     everything = [sentence for document in documents for sentence in document]
     different = set(everything)
-    first, second, labels = [], [], []
+    pairs: list[tuple[str, str, int]] = []
     for document in documents:
         for one, other in pairwise(document):
             follows = rng.random() < 0.5 or different <= {one, other}
             drawn = other
             while not follows and drawn in (one, other):
                 drawn = rng.choice(everything)
-            first.append(one)
-            second.append(drawn)
-            labels.append(0 if follows else 1)
-    if not first:
+            pairs.append((one, drawn, 0 if follows else 1))
+    if not pairs:
         raise DataError(
             "next-sentence prediction needs documents of two sentences or more",
             hint="a .txt file has a sentence a line, and an empty line between documents",
         )
+    first, second, labels = map(list, zip(*pairs, strict=True))
     encoded = tokenizer(first, second, truncation=True, max_length=length)
+    names = ("input_ids", "token_type_ids")
     return [
-        {
-            "input_ids": encoded["input_ids"][i],
-            "token_type_ids": encoded["token_type_ids"][i],
-            "next_sentence_label": label,
-        }
+        {**{name: encoded[name][i] for name in names}, "next_sentence_label": label}
         for i, label in enumerate(labels)
     ]
 
 
 class _Masking:
-    """Puts inputs into batches, masked anew each time, unless they are masked already."""
+    """A collator that masks inputs anew each time, unless they are masked already."""
 
     def __init__(self, tokenizer: Any, seed: int) -> None:
-        from transformers import DataCollatorForLanguageModeling
+        from transformers import (
+            DataCollatorForLanguageModeling,
+            DataCollatorForTokenClassification,
+        )
 
         self._tokenizer = tokenizer
+        self._pad = DataCollatorForTokenClassification(tokenizer)
         self._mask = DataCollatorForLanguageModeling(tokenizer, mlm_probability=_MASKED)
         self._once = DataCollatorForLanguageModeling(tokenizer, mlm_probability=_MASKED, seed=seed)
 
     def masked(self, feature: dict[str, Any]) -> dict[str, Any]:
-        """One input, masked once and for all; at least one token is asked for."""
+        """Return one input, masked once and for all; at least one token is asked for."""
         while True:
             batch = self._once([{"input_ids": feature["input_ids"]}])
             if (batch["labels"] != _IGNORED).any():
@@ -331,12 +308,4 @@ class _Masking:
         }
 
     def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
-        labels = [feature.get("labels") for feature in features]
-        plain = [{k: v for k, v in f.items() if k != "labels"} for f in features]
-        if labels[0] is None:
-            return dict(self._mask(plain))
-        batch = dict(self._tokenizer.pad(plain, return_tensors="pt"))
-        width = batch["input_ids"].shape[1]
-        rows = [[*own, *[_IGNORED] * (width - len(own))] for own in labels if own is not None]
-        batch["labels"] = torch.tensor(rows)
-        return batch
+        return dict((self._pad if "labels" in features[0] else self._mask)(features))

@@ -11,12 +11,10 @@ from benchmarks.tasks import get_measure
 from compress.data import Data, describe, load_splits
 from compress.data.columns import NamedColumns
 from compress.data.tokenized import kept_length
-from compress.errors import ModelError, UsageError
-from compress.system.hub import hub_if_reachable
+from compress.errors import UsageError
 from compress.system.progress import Progress, SilentProgress
-from compress.training.base import new_pooler, open_base
+from compress.training.base import load_base, new_pooler
 from compress.training.preparation import prepare
-from compress.training.scratch import is_size, new_config, train_tokenizer
 from compress.training.session import Session
 from compress.training.settings import TrainingSettings
 from compress.training.tasks import check_trainable, get_training_task
@@ -24,9 +22,6 @@ from runtimes.loading import open_checkpoint
 from runtimes.registry import DEFAULT_TASK, get_task
 
 __all__ = ["Trained", "train"]
-
-# Tokens of a new encoder's inputs, where nothing else is asked for.
-_NEW_LENGTH = 128
 
 
 @dataclass(frozen=True)
@@ -120,32 +115,30 @@ def train(
             hint=f"there are: {', '.join(training_task.FIGURES)}",
         )
     length = kept_length(settings.max_length, model.config, tokenizer, task)
-    from compress.training.trainer import build_trainer, class_weights
+    from compress.training.trainer import Loss, TextTrainer, class_weights
 
     weights = None
     if settings.class_weights == "balanced":
         weights = class_weights(examples.labels, len(names))
-    learnt, watched = (
-        training_task.features(part, tokenizer, length) for part in (examples, splits.selection)
+
+    def figures(answers: Any) -> dict[str, float]:
+        return training_task.figures(answers.predictions, answers.label_ids, names)
+
+    learnt, watched, reported = (
+        training_task.features(part, tokenizer, length)
+        for part in (examples, splits.selection, splits.report)
     )
-    trainer = build_trainer(
-        model,
-        tokenizer,
-        learnt,
-        watched,
-        session.make_scratch(),
-        settings,
-        task=training_task,
-        names=names,
-        weights=weights,
-        progress=progress,
+    scratch = session.make_scratch()
+    trainer = TextTrainer(
+        *(model, tokenizer, learnt, watched, scratch, settings, progress),
+        metric=settings.metric or training_task.FIGURES[0],
+        data_collator=training_task.collator(tokenizer),
+        compute_loss_func=Loss(weights, settings.label_smoothing, model.config.problem_type),
+        compute_metrics=figures,
     )
     session.run(trainer)
-    found = {}
-    for name, part in (("selection", splits.selection), ("report", splits.report)):
-        answers = trainer.predict(training_task.features(part, tokenizer, length))
-        decided = training_task.decided(answers.predictions, answers.label_ids, names)
-        found[name] = training_task.figures(*decided)
+    parts = {"selection": watched, "report": reported}
+    found = {name: figures(trainer.predict(part)) for name, part in parts.items()}
     metric = None
     if main_process:
         session.save(trainer.model, tokenizer, length)
@@ -192,13 +185,11 @@ def _load(
     settings: TrainingSettings,
     examples: Examples,
 ) -> tuple[Any, Any, list[str]]:
-    """The model, its tokenizer, and what is to be told of them."""
+    """Return the model with the task's head, its tokenizer, and notes for the user."""
     import transformers
 
-    transformers.set_seed(settings.seed)  # of new weights
     # Some tasks have labels of their own, whatever a config says (of choices: one score).
     spec = get_task(task).SPEC
-    auto_class = getattr(transformers, spec.auto_class)
     labels: dict[str, Any] = {"problem_type": None}
     if spec.labels is None:
         labels = {
@@ -207,20 +198,14 @@ def _load(
             "label2id": {name: index for index, name in enumerate(names)},
             "problem_type": problem_type,
         }
-    if is_size(base):
-        length = settings.max_length or _NEW_LENGTH
-        rows = examples.inputs()
-        texts = [text for row in rows for text in ((row,) if isinstance(row, str) else row)]
-        tokenizer = train_tokenizer(texts, settings.vocabulary, length)
-        config = new_config(base, tokenizer, **labels)
-        return auto_class.from_config(config), tokenizer, []
-    try:
-        with hub_if_reachable():
-            tokenizer = transformers.AutoTokenizer.from_pretrained(base)
-            model, new = open_base(auto_class, base, **labels)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise ModelError(f"{base} cannot be loaded as a classifier: {first}") from error
+    texts = [
+        text for row in examples.inputs() for text in ((row,) if isinstance(row, str) else row)
+    ]
+    model, tokenizer, new = load_base(
+        *(base, getattr(transformers, spec.auto_class), settings, texts),
+        purpose="as a classifier",
+        **labels,
+    )
     notes = []
     if new_pooler(model, new):
         notes.append("The base has no pooler: a new one is learnt with the classifier.")

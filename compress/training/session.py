@@ -3,7 +3,8 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,6 @@ class Session:
         what: The task or objective, for the key.
         content: What identifies the data's content, for the key.
         command: What the user typed, for the record.
-        key: Digest of all that decides the weights.
 
     Raises:
         UsageError: `out` is a file, or holds something else or another training. Another one is
@@ -46,12 +46,16 @@ class Session:
     what: str
     content: Any
     command: str | None
-    key: str = field(init=False)
 
     def __post_init__(self) -> None:
+        self._check_out()
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of all that decides the weights."""
         from compress.system import distributed  # loads torch
 
-        key = digest(
+        return digest(
             tool_version(),
             self.base,
             checkpoint_files(Path(self.base)),  # none of a hub id, or of a size to start from
@@ -60,8 +64,6 @@ class Session:
             self.settings.model_dump(mode="json"),
             distributed.processes(),  # they decide what a step is, and so where a checkpoint stands
         )
-        object.__setattr__(self, "key", key)
-        self._check_out()
 
     def _check_out(self) -> None:
         out, mark = self.out, self._scratch / "key"
@@ -171,8 +173,7 @@ class Session:
     def _scratch(self) -> Path:
         return self.out / _SCRATCH
 
-    def _last_checkpoint(self) -> str | None:
+    def _last_checkpoint(self) -> Path | None:
         """Return the newest checkpoint that was written to its end: its state is written last."""
         whole = [state.parent for state in self._scratch.glob("checkpoint-*/trainer_state.json")]
-        newest = max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
-        return None if newest is None else str(newest)
+        return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)

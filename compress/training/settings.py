@@ -31,6 +31,11 @@ class TrainingSettings(Settings):
     warmup: float = Field(0.06, ge=0, lt=1, description="share of the steps before the peak")
     weight_decay: float = Field(0.01, ge=0)
     clip: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
+    group_by_length: bool = Field(
+        False,
+        description="batches of texts of similar length: less padding, which on short texts saves "
+        "up to half of the time",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced: rare classes count as much as frequent ones"

@@ -1,9 +1,8 @@
-"""What a module in `compress/finetune/tasks/` provides."""
+"""The interface of a module in `compress/training/tasks/`."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
@@ -15,13 +14,13 @@ class TrainingTask(Protocol):
     """Features, collation and figures of one task.
 
     Attributes:
-        FIGURES: What is measured; the first picks the best weights unless another is asked for.
+        FIGURES: Names of the metrics; the first picks the best weights unless another is asked for.
     """
 
     FIGURES: tuple[str, ...]
 
     def features(self, examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[str, Any]]:
-        """Examples as the model takes them, with `labels`, each of its own length.
+        """Return examples as the model takes them, with `labels`, each of its own length.
 
         Args:
             examples: N labelled texts.
@@ -31,15 +30,17 @@ class TrainingTask(Protocol):
         ...
 
     def collator(self, tokenizer: Any) -> Any:
-        """What puts features into padded batches."""
+        """Return the function that puts features into padded batches."""
         ...
 
-    def decided(
-        self, predictions: NDArray[np.float32], labels: NDArray[np.int64], names: tuple[str, ...]
-    ) -> tuple[NDArray[np.float32], Examples]:
-        """A trainer's padded outputs as logits (M, C) of decisions and the labels they are for."""
-        ...
+    def figures(
+        self, predictions: Any, labels: NDArray[Any], names: tuple[str, ...]
+    ) -> dict[str, float]:
+        """Return the `FIGURES`, in points.
 
-    def figures(self, logits: NDArray[np.float32], examples: Examples) -> dict[str, float]:
-        """The `FIGURES`, in points."""
+        Args:
+            predictions: Outputs of a trainer for N features, padded to one length.
+            labels: Their labels, as the collator put them together and padded.
+            names: Names of the C classes.
+        """
         ...

@@ -1,24 +1,23 @@
-"""Training models that choose one of several endings."""
+"""Training of models that choose one of several endings."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
-from benchmarks.labels import Choices, ClassLabels
+from benchmarks.labels import Choices
 from benchmarks.tasks.multiple_choice import by_question
 from compress.errors import DataError
 from compress.training.tasks.text_classification import figures, labelled
 
-__all__ = ["FIGURES", "collator", "decided", "features", "figures"]
+__all__ = ["FIGURES", "collator", "features", "figures"]
 
 FIGURES = ("accuracy",)
 
 
 def features(examples: Examples, tokenizer: Any, length: int) -> Sequence[dict[str, Any]]:
-    """See `compress.training.tasks.base`; one a question, with K rows each.
+    """Return one feature per question, with K rows each (`compress.training.tasks.base`).
 
     Raises:
         DataError: Questions have different numbers of choices: they do not fit into a batch.
@@ -46,10 +45,3 @@ def collator(tokenizer: Any) -> Any:
     from transformers import DataCollatorForMultipleChoice
 
     return DataCollatorForMultipleChoice(tokenizer)
-
-
-def decided(
-    predictions: NDArray[np.float32], labels: NDArray[np.int64], names: tuple[str, ...]
-) -> tuple[NDArray[np.float32], Examples]:
-    """See `compress.training.tasks.base`; a decision is a question here."""
-    return predictions, Examples(("",) * len(labels), ClassLabels(labels), names)
