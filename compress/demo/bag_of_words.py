@@ -8,7 +8,7 @@ __all__ = ["bag_of_words_accuracy"]
 
 
 def bag_of_words_accuracy(train: Sequence[Utterance], test: Sequence[Utterance]) -> float:
-    """Accuracy (0-100) on `test` of logistic regression over single-word counts of `train`."""
+    """Return the accuracy (0-100) on `test` of logistic regression over words of `train`."""
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

@@ -21,7 +21,6 @@ from compress.demo.phrases import (
     PLAIN_FRAMES,
     SLOTS,
     Frames,
-    Phrasings,
 )
 
 __all__ = ["SIZES", "Utterance", "generate", "write_csv"]
@@ -45,7 +44,7 @@ class Utterance:
 
 
 def generate(seed: int = 0, sizes: Mapping[str, int] = SIZES) -> dict[str, tuple[Utterance, ...]]:
-    """The splits: name -> utterances, each text once over all of them.
+    """Generate the splits: name -> utterances, each text once over all of them.
 
     Args:
         seed: The same seed gives the same texts.
@@ -72,7 +71,7 @@ def generate(seed: int = 0, sizes: Mapping[str, int] = SIZES) -> dict[str, tuple
 
 
 def write_csv(splits: Mapping[str, tuple[Utterance, ...]], folder: Path) -> None:
-    """Writes one `text,label` file a split, such as `train.csv`, into `folder`."""
+    """Write one `text,label` file a split, such as `train.csv`, into `folder`."""
     for split, utterances in splits.items():
         with (folder / f"{split}.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -92,8 +91,8 @@ def _say(intent: str, split: str, rng: random.Random) -> str:
     return _filled(sentence.replace("{core}", _command(intent, split, rng)), intent, split, rng)
 
 
-def _pick(options: Frames | Phrasings, split: str, rng: random.Random) -> str:
-    """A frame or command for `split`: mostly one that every split has."""
+def _pick(options: Frames, split: str, rng: random.Random) -> str:
+    """Pick a frame or command for `split`: mostly one that every split has."""
     held_out = {"validation": options.validation, "test": options.test}.get(split)
     if held_out and rng.random() < HELD_OUT_SHARE:
         return rng.choice(held_out)
@@ -106,7 +105,7 @@ def _command(intent: str, split: str, rng: random.Random, depth: int = 0) -> str
 
 
 def _filled(text: str, intent: str, split: str, rng: random.Random, depth: int = 0) -> str:
-    """`text` with choices made and slots filled, down to plain words."""
+    """Return `text` with choices made and slots filled, down to plain words."""
     while match := INNERMOST.search(text) or SLOT.search(text):
         if match.re is SLOT:
             chosen = _slot(match[1], intent, split, rng, depth)

@@ -40,7 +40,7 @@ SOUNDS_LIKE = {
 
 
 def with_noise(text: str, rng: random.Random) -> str:
-    """`text` (lower case, no punctuation) as a device would receive it."""
+    """Return `text` (lower case, no punctuation) as a device would receive it."""
     words = []
     for word in text.split():
         if rng.random() < LOST_SHARE:
@@ -57,7 +57,7 @@ def with_noise(text: str, rng: random.Random) -> str:
 
 
 def _typo(word: str, rng: random.Random) -> str:
-    """One letter swapped with the next, lost, doubled, or hit beside."""
+    """Swap one letter with the next, lose it, double it, or hit the key beside."""
     i = rng.randrange(len(word) - 1)
     kind = rng.randrange(4)
     if kind == 0:

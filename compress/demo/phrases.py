@@ -10,24 +10,7 @@ from dataclasses import dataclass
 __all__ = ["CONTRAST_FRAMES", "GERUNDS", "INTENTS", "PLAIN_FRAMES", "SLOTS", "Frames", "Phrasings"]
 
 
-@dataclass(frozen=True)
-class Phrasings:
-    """The ways to ask for one thing.
-
-    Attributes:
-        train: Commands that every split says.
-        statements: Sentences that every split says and no frame can embed.
-        validation: Commands that only the validation split says.
-        test: Commands that only the test split says.
-    """
-
-    train: tuple[str, ...]
-    statements: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Frames:
     """Sentences around a `{core}` command that is meant and an `{other}` that is not.
 
@@ -40,6 +23,17 @@ class Frames:
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phrasings(Frames):
+    """The ways to ask for one thing: commands, by split as frames are.
+
+    Attributes:
+        statements: Sentences that every split says and no frame can embed.
+    """
+
+    statements: tuple[str, ...]
 
 
 INTENTS: dict[str, Phrasings] = {

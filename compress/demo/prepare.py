@@ -12,16 +12,16 @@ from pathlib import Path
 from compress.demo.bag_of_words import bag_of_words_accuracy
 from compress.demo.grammar import SIZES, Utterance, generate, write_csv
 from compress.demo.settings import TeacherSettings
+from compress.demo.teacher import MODEL_FILES, train_teacher
 from compress.errors import EdgepressError
 from compress.system.cache import user_cache_dir
 from compress.system.progress import Progress, SilentProgress
 
 __all__ = ["DemoPaths", "prepare"]
 
-VERSION = "v1"
+VERSION = "v2"
 SUMMARY = "demo.json"
 LEFTOVER_AGE_S = 6 * 3600
-MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ def prepare(
     sizes: Mapping[str, int] = SIZES,
     settings: TeacherSettings | None = None,
 ) -> DemoPaths:
-    """The demo's data and teacher, from the cache or, the first time, generated and trained.
+    """Return the demo's data and teacher: from the cache or, the first time, generated and trained.
 
     A cache entry appears whole or not at all; one with a file missing is made again.
 
     Args:
         cache_dir: Where entries live; None means $EDGEPRESS_CACHE, or edgepress under
             $XDG_CACHE_HOME, or ~/.cache/edgepress.
-        seed: Of the data and of the training.
+        seed: Seed of the data and of the training.
         progress: Told of each training step.
         sizes: Utterances a split.
-        settings: Of the teacher; None means the demo's own.
+        settings: Settings of the teacher; None means the demo's own.
 
     Raises:
         EdgepressError: The cache directory cannot be written.
@@ -80,40 +80,28 @@ def prepare(
             hint="Point EDGEPRESS_CACHE at a folder that can: EDGEPRESS_CACHE=DIR compress demo",
         ) from error
     try:
-        _build(building, splits, settings, seed, progress or SilentProgress())
+        data, model = building / "data", building / "model"
+        data.mkdir()
+        model.mkdir()
+        write_csv(splits, data)
+        texts = [utterance.text for utterance in splits["train"]]
+        summary = {
+            "bag_of_words_accuracy": bag_of_words_accuracy(splits["train"], splits["test"]),
+            "teacher_accuracy": train_teacher(
+                *(data, texts, model, settings, progress or SilentProgress(), seed)
+            ),
+        }
+        (building / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
         _publish(building, entry)
     finally:
         shutil.rmtree(building, ignore_errors=True)  # Ctrl-C included
     made = _read(entry)
-    if made is None:
-        raise EdgepressError(
-            f"{entry}: the demo was just made but is not complete.",
-            hint=f"Remove the folder and try again: rm -r '{entry}'",
-        )
+    assert made is not None  # `_publish` leaves none but whole ones
     return made
 
 
-def _build(
-    folder: Path,
-    splits: Mapping[str, tuple[Utterance, ...]],
-    settings: TeacherSettings,
-    seed: int,
-    progress: Progress,
-) -> None:
-    from compress.demo.teacher import train_teacher  # loads torch
-
-    for name in ("data", "model"):
-        (folder / name).mkdir()
-    write_csv(splits, folder / "data")
-    summary = {
-        "bag_of_words_accuracy": bag_of_words_accuracy(splits["train"], splits["test"]),
-        "teacher_accuracy": train_teacher(splits, folder / "model", settings, progress, seed),
-    }
-    (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-
-
 def _sweep(entry: Path) -> None:
-    """Removes what killed processes left of this entry; what is younger may still be in work."""
+    """Remove what killed processes left of this entry; what is younger may still be in work."""
     for leftover in entry.parent.glob(f".{entry.name}-*"):
         if time.time() - leftover.stat().st_mtime > LEFTOVER_AGE_S:
             shutil.rmtree(leftover, ignore_errors=True)
@@ -130,24 +118,20 @@ def _publish(building: Path, entry: Path) -> None:
 
 
 def _read(entry: Path) -> DemoPaths | None:
-    """The entry, or None where it is absent or incomplete."""
+    """Return the entry, or None where it is absent or incomplete."""
     files = [entry / "model" / name for name in MODEL_FILES]
     files += [entry / "data" / f"{split}.csv" for split in SIZES]
     if not all(file.is_file() for file in files):
         return None
     try:
         summary = json.loads((entry / SUMMARY).read_text(encoding="utf-8"))
-        return DemoPaths(
-            model=entry / "model",
-            data=entry / "data",
-            bag_of_words_accuracy=float(summary["bag_of_words_accuracy"]),
-            teacher_accuracy=float(summary["teacher_accuracy"]),
-        )
+        baseline, teacher = (float(summary[f"{of}_accuracy"]) for of in ("bag_of_words", "teacher"))
+        return DemoPaths(entry / "model", entry / "data", baseline, teacher)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _key(splits: Mapping[str, tuple[Utterance, ...]], settings: TeacherSettings, seed: int) -> str:
-    """Changes with the data, the settings and the seed, so that an old entry is never taken."""
+    """Return a digest of data, settings and seed, so that an old entry is never taken."""
     text = repr((settings, seed, [(name, splits[name]) for name in sorted(splits)]))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]

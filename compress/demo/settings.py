@@ -34,6 +34,6 @@ class TeacherSettings:
     dropout: float = 0.0
     initializer_range: float = 0.05
     batch_size: int = 32
-    epochs: float = 2.7
+    epochs: float = 2.6
     learning_rate: float = 6e-4
     warmup: float = 0.1

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from compress.demo import DemoPaths, prepare
 from compress.demo.bag_of_words import bag_of_words_accuracy
 from compress.demo.grammar import Utterance, generate
 from compress.demo.settings import TeacherSettings
+from compress.demo.teacher import MODEL_FILES
 from compress.errors import EdgepressError
 
 SIZES = {"train": 640, "validation": 64, "test": 64}
@@ -86,15 +88,53 @@ def test_a_second_call_takes_the_cache(demo: DemoPaths) -> None:
     assert recorder.total == 0
 
 
-def test_only_whole_entries_appear_and_a_damaged_one_is_made_again(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Remade:
+    """What came of an entry that lacked its weights, beside what killed processes had left."""
+
+    cache: Path
+    before: DemoPaths
+    after: DemoPaths
+    old: Path
+    young: Path
+    recorder: Recorder
+
+
+@pytest.fixture(scope="module")
+def remade(demo: DemoPaths, tmp_path_factory: pytest.TempPathFactory) -> Remade:
+    cache = tmp_path_factory.mktemp("damaged")
+    entry = cache / demo.model.parent.name
+    shutil.copytree(demo.model.parent, entry)
+    before = tiny(cache)
+    (entry / "model" / "model.safetensors").unlink()
+    old, young = (cache / f".{entry.name}-{name}" for name in ("old", "young"))
+    for leftover in (old, young):
+        leftover.mkdir()
+    os.utime(old, (0, 0))
     recorder = Recorder()
-    first = tiny(tmp_path, recorder)
-    assert recorder.steps == recorder.total == 20
-    assert [entry.name for entry in tmp_path.iterdir()] == [first.model.parent.name]
-    (first.model / "model.safetensors").unlink()
-    recorder = Recorder()
-    assert tiny(tmp_path, recorder) == first
-    assert recorder.total == 20
+    return Remade(cache, before, tiny(cache, recorder), old, young, recorder)
+
+
+def test_only_whole_entries_appear_and_a_damaged_one_is_made_again(remade: Remade) -> None:
+    assert remade.after == remade.before
+    assert remade.recorder.steps == remade.recorder.total == 20
+    entries = {entry.name for entry in remade.cache.iterdir()} - {remade.young.name}
+    assert entries == {remade.after.model.parent.name}
+
+
+def test_what_a_killed_process_left_is_swept_once_it_is_old(remade: Remade) -> None:
+    assert not remade.old.exists()
+    assert remade.young.exists()
+
+
+def test_the_same_seed_gives_the_same_weights(demo: DemoPaths, remade: Remade) -> None:
+    weights = [(d.model / "model.safetensors").read_bytes() for d in (demo, remade.after)]
+    assert weights[0] == weights[1]
+
+
+def test_nothing_but_the_checkpoint_is_kept(demo: DemoPaths) -> None:
+    assert {path.name for path in demo.model.iterdir()} == set(MODEL_FILES)
+    assert {path.name for path in demo.model.parent.iterdir()} == {"data", "model", "demo.json"}
 
 
 def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
@@ -105,24 +145,6 @@ def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         tiny(tmp_path, Interrupted())
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_a_killed_process_left_is_swept_once_it_is_old(tmp_path: Path) -> None:
-    made = tiny(tmp_path)
-    old, young = (tmp_path / f".{made.model.parent.name}-{name}" for name in ("old", "young"))
-    for leftover in (old, young):
-        leftover.mkdir()
-    os.utime(old, (0, 0))
-    shutil.rmtree(made.model)
-    tiny(tmp_path)
-    assert not old.exists()
-    assert young.exists()
-
-
-def test_the_same_seed_gives_the_same_weights(demo: DemoPaths, tmp_path: Path) -> None:
-    again = tiny(tmp_path)
-    weights = [(d.model / "model.safetensors").read_bytes() for d in (demo, again)]
-    assert weights[0] == weights[1]
 
 
 def test_seed_and_settings_have_entries_of_their_own(demo: DemoPaths) -> None:
