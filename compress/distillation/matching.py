@@ -26,7 +26,7 @@ from compress.predictions.objective import objective_for
 from compress.quantization.fake_quantization import fake_quantized
 from compress.system.distributed import from_main
 from compress.system.progress import Progress
-from compress.training.loop import FitResult, fit
+from compress.training.loop import fit
 from export.quantization import QuantizationPlan
 
 __all__ = ["MatchSettings", "match_teacher", "rounding_matters"]
@@ -81,7 +81,7 @@ def match_teacher(
     progress: Progress,
     description: str,
     seed: int = 0,
-) -> FitResult:
+) -> int:
     """Train `student` in place to give the teacher's outputs on texts of `outputs`.
 
     Args:
@@ -97,6 +97,9 @@ def match_teacher(
         progress: Told of each step.
         description: What the bar says.
         seed: Of the batches' order.
+
+    Returns:
+        Optimizer steps taken.
 
     Raises:
         ValueError: The layer map does not fit the two models.
@@ -169,7 +172,6 @@ def match_teacher(
                 learning_rate=settings.learning_rate,
                 warmup=settings.warmup,
                 weight_decay=settings.weight_decay,
-                seed=seed,
                 progress=progress,
                 description=description,
                 evaluate=None if selection is None else lambda: selection.evaluate(student),

@@ -186,7 +186,7 @@ class Distill:
         if lessons or distance < _GENTLY:
             settings = _continued(settings)
         depth = len(student.config.layers)
-        result = match_teacher(
+        steps = match_teacher(
             student,
             outputs,
             _match_settings(settings),
@@ -204,11 +204,11 @@ class Distill:
         entry |= {
             "epochs": settings.epochs,
             "texts": len(members),
-            "steps": result.steps,
+            "steps": steps,
             **_figures(best),
             "seconds": round(time.monotonic() - start, 1),
         }
-        state = replace(state, times_trained=lessons + (result.steps > 0))
+        state = replace(state, times_trained=lessons + (steps > 0))
         return _done(encoder, student, entry, state)
 
     def _layers(self, student: Any, context: Context) -> tuple[int, ...]:
