@@ -225,20 +225,20 @@ def test_stopped_and_started_again_it_ends_at_the_same_weights(
 ) -> None:
     from safetensors.torch import load_file
 
-    whole = learn("whole", patience=None, accumulate=2)
+    whole = learn("whole", epochs=2, patience=None, accumulate=2)
     with pytest.raises(KeyboardInterrupt):
-        learn("parts", progress=StopAfter(17), patience=None, accumulate=2)
+        learn("parts", progress=StopAfter(11), epochs=2, patience=None, accumulate=2)
     assert not (tmp_path / "parts" / "training.json").exists()
     cut_off = tmp_path / "parts" / ".training" / "checkpoint-9999"  # killed while it was written
     cut_off.mkdir()
     (cut_off / "model.safetensors").write_bytes(b"half")
-    parts = learn("parts", patience=None, accumulate=2)
+    parts = learn("parts", epochs=2, patience=None, accumulate=2)
     assert not cut_off.exists()
     assert parts.metrics == whole.metrics
     weights = [load_file(one.folder / "model.safetensors") for one in (whole, parts)]
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, rtol=0, atol=0)
-    again = learn("parts", progress=StopAfter(0), patience=None, accumulate=2)
+    again = learn("parts", progress=StopAfter(0), epochs=2, patience=None, accumulate=2)
     assert (again.metrics, again.metric) == (parts.metrics, parts.metric)
     assert "nothing was trained" in again.notes[-1]
 

@@ -260,10 +260,13 @@ def test_tokens_are_masked_by_berts_rule() -> None:
     tokenizer = train_tokenizer(sentences(50, seed=1), 100, 32)
     masking = _Masking(tokenizer, seed=0)
     asked, masked, kept, total = 0, 0, 0, 0
-    for line in sentences(400, seed=2):
-        ids = tokenizer(line)["input_ids"]
-        batch = masking([{"input_ids": ids}])
-        labels, given = batch["labels"][0].numpy(), batch["input_ids"][0].numpy()
+    texts = [tokenizer(line)["input_ids"] for line in sentences(400, seed=2)]
+    batch = masking([{"input_ids": ids} for ids in texts])
+    for ids, all_labels, all_given in zip(
+        texts, batch["labels"].numpy(), batch["input_ids"].numpy(), strict=True
+    ):
+        assert (all_labels[len(ids) :] == -100).all(), "padding is not asked for"
+        labels, given = all_labels[: len(ids)], all_given[: len(ids)]
         chosen = labels != -100
         assert (given[~chosen] == np.array(ids)[~chosen]).all()
         assert (labels[chosen] == np.array(ids)[chosen]).all()
