@@ -1,4 +1,4 @@
-"""Training text as it should be: one normal form, no duplicates, no leaks, more of it if asked."""
+"""Preparation of training text: one normal form, no duplicates, no leaks, copies if asked."""
 
 import random
 import unicodedata

@@ -47,7 +47,7 @@ _UNUSED = (
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What pre-training gave.
+    """Result of pre-training.
 
     Attributes:
         folder: The checkpoint.

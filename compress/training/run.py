@@ -1,4 +1,4 @@
-"""A whole training: from a base model and labelled data to a checkpoint and how good it is."""
+"""Fine-tuning: from a base model and labelled data to a checkpoint and its accuracy."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ __all__ = ["Trained", "train"]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training gave.
+    """Result of a training.
 
     Attributes:
         folder: The checkpoint, as `from_pretrained` reads it.

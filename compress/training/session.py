@@ -1,4 +1,4 @@
-"""One training in its folder: new or its own, resumable, a checkpoint and a record at the end."""
+"""A training in its folder: resumable, with a checkpoint and a record at the end."""
 
 import json
 import shutil

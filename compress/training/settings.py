@@ -11,7 +11,7 @@ __all__ = ["TrainingSettings", "load_training_settings"]
 
 
 class TrainingSettings(Settings):
-    """How a teacher is trained."""
+    """Settings of training a teacher."""
 
     epochs: float = Field(3.0, gt=0, description="passes over the training text")
     batch_size: int = Field(32, ge=1, description="examples a step, on each device")
@@ -69,7 +69,7 @@ class TrainingSettings(Settings):
     seed: int = Field(0, ge=0)
 
     def for_width(self, hidden_size: int) -> "TrainingSettings":
-        """The same with a learning rate, where none was chosen.
+        """Return the same settings, with a learning rate where none was chosen.
 
         What an encoder bears falls with the square of its width, about as the recipes of BERT-base
         (5e-5) and of compact BERTs (up to 3e-4; Turc et al. 2019,
@@ -84,7 +84,7 @@ class TrainingSettings(Settings):
 def load_training_settings(
     overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None
 ) -> TrainingSettings:
-    """The defaults, changed by options and then by `key=value` strings.
+    """Return the defaults, changed by options and then by `key=value` strings.
 
     Raises:
         RecipeError: Unknown key (with the nearest one), or unfit value.

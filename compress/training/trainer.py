@@ -176,7 +176,7 @@ class Pretrainer(TextTrainer):
 
 
 class _ByLength(Sampler[int]):
-    """An order, another one each epoch, in which those that make a batch are of like length.
+    """A sampler whose batches hold inputs of similar length, in another order each epoch.
 
     The library has one too, but does not know any more, when it resumes, what it had drawn.
     """

@@ -1,4 +1,4 @@
-"""What training needs to know of a task: one module a task.
+"""The training side of the tasks: one module a task.
 
 Imported by `compress.training` alone. Read `base.py` first.
 """
@@ -26,6 +26,6 @@ def check_trainable(task: str) -> None:
 
 
 def get_training_task(examples: Examples) -> TrainingTask:
-    """Return the training side of what these examples are labelled for."""
+    """Return the training side of the task that these examples are labelled for."""
     name = get_task(examples.task).SPEC.module_for(examples.problem_type)
     return cast(TrainingTask, import_module(f"{__name__}.{name}"))
