@@ -1,7 +1,4 @@
-"""Trains the demo's teacher from nothing by `compress.training`, as a user would train one.
-
-Measured with the settings as they are (seed 0, FP32): MEASURED
-"""
+"""Trains the demo's teacher from nothing by `compress.training`, as a user would train one."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -3,7 +3,7 @@
 import io
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, closing, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -178,9 +178,10 @@ def distil(folder: Path) -> tuple[dict[str, torch.Tensor], int]:
     )
     own = folder / f"outputs-{processes()}-{rank()}"
     own.mkdir()
-    with single_precision(), TeacherOutputs(encoder(3, 0), TokenizedTexts([*ids]), folder=own) as o:
+    outputs = TeacherOutputs(encoder(3, seed=0), TokenizedTexts([*ids]), folder=own)
+    with single_precision(), closing(outputs):
         steps = match_teacher(
-            *(student, o, settings, (1, 2)),
+            *(student, outputs, settings, (1, 2)),
             selection=None,
             progress=SilentProgress(),
             description="distilling",
