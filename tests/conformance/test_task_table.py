@@ -6,7 +6,7 @@ Tasks, stages and runtimes are discovered; a new task needs a line in `ROWS` and
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,10 @@ from compress.system.progress import SilentProgress
 from compress.system.workspace import Workspace
 from compress.training.loop import fit
 from export.package import export_artifact
+from export.stock import export_stock
 from export.targets.registry import target_names
 from runtimes import load
-from runtimes.loading import open_checkpoint
+from runtimes.loading import open_checkpoint, open_model_folder
 from runtimes.registry import get_task, task_names
 
 FILM = ("a", "the", "film", "plot", "is", "was", "very", "and", "its", "cast")
@@ -247,3 +248,20 @@ def test_the_artifact_answers_as_pytorch_does(
             assert errors.max() < 1e-3, runtime
         else:
             assert agreement(name, found, expected) >= 0.99, runtime
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_a_stock_export_answers_as_pytorch_does(
+    name: str, prepared: Callable[[str], Prepared], task: Any, tmp_path: Path
+) -> None:
+    checkpoint = save_model(tmp_path, name, partial(task.save_bert, num_hidden_layers=1))
+    inputs = prepared(name).context.train.inputs()[:40]
+    export_stock(checkpoint, tmp_path / "stock", "onnx-fp32")
+    with open_checkpoint(checkpoint) as original:
+        expected = original.logits(inputs, batch_size=1)
+    assert expected.std() > 1e-3, "answers that hardly vary could not tell"
+    with open_model_folder(tmp_path / "stock", runtime="onnxruntime") as rival:
+        found = rival.logits(inputs, batch_size=1)
+        labels = rival.labels
+    assert np.abs(found - expected).max() < 1e-3
+    assert labels == original.labels
