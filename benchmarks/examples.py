@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.labels import Labels
-from runtimes.registry import DEFAULT_TASK
+from runtimes.tasks import DEFAULT_TASK
 
 __all__ = ["Examples"]
 

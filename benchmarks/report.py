@@ -1,7 +1,6 @@
 """Holds what was measured: rows, their report, and `report.json` (format 1)."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from benchmarks.metrics import ClassDrop, Drop, Metric
 from benchmarks.roofline import Floor
 from benchmarks.stats import Interval
 from runtimes.errors import ArtifactError
+from runtimes.folders import write_text
 
 __all__ = [
     "PARTS",
@@ -252,13 +252,7 @@ def save_report(report: Report, path: Path) -> None:
     ]
     block = "{\n" + ",\n".join(lines) + "\n  }" if lines else "{}"
     text = f'{body[:-2]},\n  "samples": {block}\n}}\n'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(path, text)
 
 
 def load_report(path: Path) -> Report:

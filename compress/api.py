@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from compress.data.columns import NamedColumns
 from compress.errors import BudgetError, UsageError
 from compress.system.progress import Progress, SilentProgress, fitting_progress
+from runtimes.tasks import DEFAULT_TASK
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -265,7 +266,7 @@ def compress(
         from compress.config.recipe import Recipe
         from compress.pipeline.run import run
 
-        result = run(
+        report = run(
             _as_named(model, Path(out)),
             data,
             Path(out),
@@ -276,14 +277,14 @@ def compress(
             overwrite=overwrite,
             command=command,
         )
-    return Result(Path(out), None if result is None else result.report)
+    return Result(Path(out), report)
 
 
 def train(
     base: str | Path,
     data: "Data",
     *,
-    task: str = "text-classification",
+    task: str = DEFAULT_TASK,
     settings: "TrainingSettings | None" = None,
     out: str | Path = "teacher",
     text_column: str | None = None,

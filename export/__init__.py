@@ -5,8 +5,9 @@
 Importing this package imports neither torch nor onnx. Imported by `compress`; read `package` first.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from runtimes.lazy import lazy
 
 if TYPE_CHECKING:
     from export.fallback import export_fallback_artifact
@@ -24,20 +25,17 @@ __all__ = [
     "target_names",
 ]
 
-_HOMES = {
-    "Exported": "export.package",
-    "QuantizationPlan": "export.quantization",
-    "export_artifact": "export.package",
-    "export_fallback_artifact": "export.fallback",
-    "export_stock": "export.stock",
-    "target_names": "export.targets.registry",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy(
+    __name__,
+    {
+        "Exported": "export.package",
+        "QuantizationPlan": "export.quantization",
+        "export_artifact": "export.package",
+        "export_fallback_artifact": "export.fallback",
+        "export_stock": "export.stock",
+        "target_names": "export.targets.registry",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -43,22 +43,22 @@ class Exported:
 
 
 def export_artifact(
-    target: Path,
+    target: str | Path,
     *,
     module: Any,
     tokenizer: Any,
-    plan: QuantizationPlan | None,
+    plan: QuantizationPlan | None = None,
     max_length: int,
-    calibration: Sequence[TextInput],
+    calibration: Sequence[TextInput] = (),
     checks: Sequence[TextInput],
     lineage: Sequence[Mapping[str, Any]] = (),
     runtimes: Sequence[str] | None = None,
-    live_vocabulary: bool = True,
 ) -> Exported:
     """Export, compare with PyTorch, and write the artifact atomically.
 
-    The float exports are always made and must agree with PyTorch to 1e-3. With a plan the INT8
-    models go into the artifact; without one, and where its scheme is float, the float models do.
+    Rows of the word table that no text can ask for are left out. The float exports are always made
+    and must agree with PyTorch to 1e-3. With a plan the INT8 models go into the artifact; without
+    one, and where its scheme is float, the float models do.
 
     Args:
         target: Artifact folder; an earlier artifact there is replaced.
@@ -66,11 +66,10 @@ def export_artifact(
         tokenizer: Its fast tokenizer.
         plan: How to quantize, or None for a float artifact.
         max_length: Tokens that the runtimes keep of a text.
-        calibration: Training texts for static quantization.
-        checks: Texts to compare the exports on.
+        calibration: Training texts, strings or pairs, for static quantization.
+        checks: Texts to compare the exports on; at least one.
         lineage: What was done to the model so far, for the manifest.
         runtimes: Those to write files for; None: all that have a target (`export.targets`).
-        live_vocabulary: Leave out the rows of the word table that no text can ask for.
 
     Raises:
         ModelError: A float export does not agree with PyTorch, or the plan is static and was not
@@ -85,8 +84,7 @@ def export_artifact(
         # Of the model as it came: a row too many left out would show.
         original = Tokenizer.from_folder(work, max_length=max_length)
         expected = torch_logits(module, _batches(original, checks, names))
-        if live_vocabulary:
-            module = without_dead_tokens(module, work)
+        module = without_dead_tokens(module, work)
         _save_config(module, work)
         text_encoder = Tokenizer.from_folder(work, max_length=max_length)
         batches = _batches(text_encoder, checks, names)

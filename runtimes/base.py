@@ -82,7 +82,8 @@ class Runtime(Protocol):
         MODEL_FILES: Where the usual exporters put its model in a folder, most specific first; empty
             for a runtime that opens checkpoints only.
         DISTRIBUTIONS: Packages on PyPI whose versions decide its speed and its answers. The first
-            is the one to install.
+            is the one to install; those whose names begin with its name are other builds of it,
+            of which one can be installed.
         REQUIREMENT: What `pip install` needs to run an artifact of today; empty for a runtime that
             opens checkpoints only.
         TUNABLE: Sets of `options` that may be faster than none, on one device or another; the

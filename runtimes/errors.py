@@ -27,19 +27,25 @@ __all__ = [
     "ModelError",
     "UsageError",
     "did_you_mean",
+    "nearest",
 ]
 
 
-def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """Return a hint at the known name that is nearest to a misspelt one; None where none is near.
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Return the known name that is nearest to a misspelt one; None where none is near.
 
     Args:
         name: As it was given.
         known: What it could have been.
         cutoff: Likeness, of 0 to 1, from which a name counts as near.
     """
-    near = get_close_matches(name, known, n=1, cutoff=cutoff)
-    return f"Did you mean {near[0]}?" if near else None
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), None)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """Return a hint at the known name that is nearest to a misspelt one; None where none is."""
+    near = nearest(name, known)
+    return f"Did you mean {near}?" if near else None
 
 
 class EdgepressError(Exception):

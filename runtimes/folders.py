@@ -1,4 +1,4 @@
-"""Folders that appear whole, also where several processes write beside each other."""
+"""Folders and files that appear whole, also where several processes write beside each other."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ try:
 except ImportError:  # Windows: folders cannot be opened there, let alone locked
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["locked", "partial_folder", "remove"]
+__all__ = ["locked", "made_once", "partial_folder", "remove", "write_text"]
 
 _SUFFIX = ".partial"
 
@@ -60,6 +60,39 @@ def partial_folder(target: Path) -> Iterator[Path]:
             held.callback(remove, partial)
             held.enter_context(locked(partial))
         yield partial
+
+
+@contextmanager
+def made_once(target: Path) -> Iterator[Path]:
+    """Give a folder to fill that becomes `target`, unless another process was faster.
+
+    Then the other's is as good, and stays.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with partial_folder(target) as partial:
+        yield partial
+        try:
+            partial.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file in UTF-8; either all of it is there afterwards, or the old one still is.
+
+    Its folder is made where it does not exist.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:

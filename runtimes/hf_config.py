@@ -9,7 +9,8 @@ from typing import Any
 from runtimes.errors import ModelError
 from runtimes.json_files import read_json
 from runtimes.pooling import SENTENCE_LIMIT, Pooling, pooling_of
-from runtimes.registry import DEFAULT_TASK, get_task, task_names
+from runtimes.registry import get_task, task_names
+from runtimes.tasks import DEFAULT_TASK
 
 __all__ = [
     "HfConfig",

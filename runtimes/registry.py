@@ -13,7 +13,6 @@ from runtimes.errors import ModelError, UsageError, did_you_mean
 from runtimes.tasks.base import Task, TaskSpec
 
 __all__ = [
-    "DEFAULT_TASK",
     "artifact_runtimes",
     "devices",
     "get_runtime",
@@ -24,9 +23,6 @@ __all__ = [
     "task_names",
     "task_of_head",
 ]
-
-DEFAULT_TASK = "text-classification"
-"""What a checkpoint is for that does not say it, and data where nobody says it."""
 
 
 @cache

@@ -5,7 +5,6 @@ they are measured where the artifact runs. What was found is kept in `tuning.jso
 manifest, by device, and `runtimes.load` goes by it. Needs no PyTorch.
 """
 
-import contextlib
 import json
 import os
 import time
@@ -25,6 +24,7 @@ from runtimes.errors import (
     UsageError,
 )
 from runtimes.fingerprint import describe_device, device_key, usable_cores
+from runtimes.folders import write_text
 from runtimes.manifest import Manifest
 from runtimes.registry import get_runtime
 
@@ -282,11 +282,5 @@ def _devices(folder: Path) -> dict[str, Any]:
 def keep_tuning(folder: Path, tuning: Tuning) -> None:
     """Add this device to those that the file knows; all of it is there afterwards, or the old."""
     devices = {**_devices(folder), device_key(): tuning.to_json()}
-    partial = folder / f".{TUNING_NAME}.{os.getpid()}.partial"
     text = json.dumps({"format": _FORMAT, "devices": devices}, indent=2)
-    try:
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(folder / TUNING_NAME)
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+    write_text(folder / TUNING_NAME, text + "\n")

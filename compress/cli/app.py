@@ -25,6 +25,7 @@ from compress.cli.run import demo, run
 from compress.cli.signals import stopping_signals
 from compress.cli.train import train
 from compress.errors import EdgepressError, UsageError
+from runtimes.errors import nearest
 
 __all__ = ["app", "main"]
 
@@ -60,7 +61,7 @@ for _command in _COMMANDS:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from compress.system.version import tool_version
+        from runtimes.versions import tool_version
 
         sys.stdout.write(f"edgepress {tool_version()}\n")
         raise typer.Exit
@@ -152,15 +153,12 @@ def _with_command(arguments: list[str], *, guess: bool = True) -> list[str]:
     first = arguments[0]
     if first in _NAMES or first.partition("=")[0] in _OPTIONS:
         return arguments
-    if guess and not first.startswith("-") and not Path(first).exists() and "/" not in first:
-        from difflib import get_close_matches
-
-        near = get_close_matches(first, _NAMES, n=1, cutoff=0.7)
-        if near:
-            raise UsageError(
-                f"there is no command {first!r}, and no model of that name",
-                hint=f"did you mean: compress {near[0]}",
-            )
+    named = first.startswith("-") or "/" in first or Path(first).exists()
+    if guess and not named and (near := nearest(first, _NAMES, cutoff=0.7)):
+        raise UsageError(
+            f"there is no command {first!r}, and no model of that name",
+            hint=f"did you mean: compress {near}",
+        )
     return ["run", *arguments]
 
 

@@ -8,9 +8,6 @@ from compress.cli.output import Json, write_json
 
 __all__ = ["diagnose", "doctor", "render_diagnosis"]
 
-# Builds of ONNX Runtime install the same import name; the last one installed wins silently.
-_ONNXRUNTIME_BUILDS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
-
 
 def doctor(as_json: Json = False) -> None:
     """Show this machine: runtimes, devices and why one is absent, versions, conflicts."""
@@ -59,25 +56,21 @@ def render_diagnosis(diagnosis: dict[str, Any]) -> str:
 
 
 def _problems() -> list[str]:
-    installed = [name for name in _ONNXRUNTIME_BUILDS if _version(name) is not None]
+    from runtimes.registry import get_runtime, runtime_names
+    from runtimes.versions import installed_version, installed_versions
+
     problems = []
-    if len(installed) > 1:
-        problems.append(
-            f"{' and '.join(installed)} are both installed and overwrite each other; keep one: "
-            f"pip uninstall {' '.join(installed)}, then pip install the one you want"
-        )
-    if _version("torchvision") is not None and "+cpu" in (_version("torch") or ""):
+    for usual, *others in (get_runtime(name).DISTRIBUTIONS for name in runtime_names()):
+        # Builds are called like the usual one, and install the same files: the last one wins.
+        builds = installed_versions(usual, *(name for name in others if name.startswith(usual)))
+        if len(builds) > 1:
+            problems.append(
+                f"{' and '.join(builds)} are both installed and overwrite each other; keep one: "
+                f"pip uninstall {' '.join(builds)}, then pip install the one you want"
+            )
+    if installed_version("torchvision") and "+cpu" in (installed_version("torch") or ""):
         problems.append(
             "torchvision beside a CPU build of torch breaks importing transformers: "
             "pip uninstall torchvision"
         )
     return problems
-
-
-def _version(name: str) -> str | None:
-    import importlib.metadata
-
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

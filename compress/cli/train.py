@@ -17,6 +17,7 @@ from compress.cli.output import (
     write_json,
 )
 from compress.errors import UsageError
+from runtimes.tasks import DEFAULT_TASK
 
 if TYPE_CHECKING:
     from compress.training.pretraining import Pretrained
@@ -38,7 +39,7 @@ def train(
         typer.Option(
             help="text-classification, token-classification, question-answering or multiple-choice."
         ),
-    ] = "text-classification",
+    ] = DEFAULT_TASK,
     objective: Annotated[
         str, typer.Option(help="task; or mlm, mlm+nsp: pre-training on plain text.")
     ] = "task",

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from compress.errors import RecipeError
+from runtimes.errors import nearest
 
 __all__ = ["Settings", "merged", "read_settings", "validated"]
 
@@ -129,17 +129,16 @@ def _nearest_choice(error: Any) -> str | None:
     if error["type"] != "literal_error" or not isinstance(error["input"], str):
         return None
     choices = re.findall(r"'([^']*)'", error["ctx"]["expected"])
-    near = get_close_matches(error["input"], choices, n=1)
-    return f"did you mean {near[0]!r}?" if near else None
+    near = nearest(error["input"], choices)
+    return f"did you mean {near!r}?" if near else None
 
 
 def _nearest_key(key: str, known: Sequence[str]) -> str:
     """Return a hint for a key that does not exist, in a section that does."""
     section, dot, leaf = key.rpartition(".")
     beside = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == section]
-    near = get_close_matches(leaf, beside, n=1, cutoff=0.5)
-    if near:
-        return f"did you mean {section + dot + near[0]!r}?"
+    if near := nearest(leaf, beside, cutoff=0.5):
+        return f"did you mean {section + dot + near!r}?"
     return f"keys{f' of {section}' if section else ''}: {', '.join(beside)}"
 
 

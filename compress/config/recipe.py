@@ -221,6 +221,7 @@ class Recipe(Settings):
         return stages
 
 
+_TRAINED = ("prune", "distill", "quantize")
 # What an effort changes in the defaults above. Figures behind them: docs/log.md.
 _PRESETS: dict[str, dict[str, Any]] = {
     "fast": {
@@ -237,9 +238,9 @@ _PRESETS: dict[str, dict[str, Any]] = {
             "baselines": ("onnx-int8",),
         },
     },
-    "balanced": {"stages": ("prune", "distill", "quantize")},
+    "balanced": {"stages": _TRAINED},
     "best": {
-        "stages": ("prune", "distill", "quantize"),
+        "stages": _TRAINED,
         "speedups": (1.4, 1.8, 2.2, 2.6, 3.0, 3.6, 5.0),
         "distill": {"epochs": 4.0, "augment": 7},
     },

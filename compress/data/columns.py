@@ -1,11 +1,11 @@
 """Find the columns of the text, its pair and the label: by convention, or as named."""
 
-import difflib
 from dataclasses import dataclass
 from typing import Any
 
 from compress.data.table import Table, listed
 from compress.errors import DataError
+from runtimes.errors import nearest
 
 __all__ = ["NamedColumns", "cells", "choose_columns", "column_in", "first_column"]
 
@@ -105,10 +105,10 @@ def column_in(table: Table, name: str, option: str) -> str:
     found = first_column(table, (name,))
     if found is None:
         there = list(table.columns)
-        near = difflib.get_close_matches(name, there, n=1)
+        near = nearest(name, there)
         raise DataError(
             f"{table.where}: there is no column '{name}'. Its columns: {listed(there)}.",
-            hint=f"Did you mean {option} {near[0]}?" if near else f"Name one with {option}.",
+            hint=f"Did you mean {option} {near}?" if near else f"Name one with {option}.",
         )
     return found
 

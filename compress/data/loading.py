@@ -11,7 +11,7 @@ from compress.data.missing import Missing
 from compress.data.reading import read_tables
 from compress.data.splitting import Splits, carve, fingerprint, without_leaks
 from compress.errors import DataError
-from runtimes.registry import DEFAULT_TASK
+from runtimes.tasks import DEFAULT_TASK
 
 __all__ = ["load_splits"]
 
@@ -25,9 +25,7 @@ def load_splits(
     label_names: Sequence[str] | None,
     task: str = DEFAULT_TASK,
     problem_type: str | None = None,
-    text_column: str | None = None,
-    pair_column: str | None = None,
-    label_column: str | None = None,
+    columns: NamedColumns | None = None,
     missing: Missing = "refuse",
     seed: int = 0,
 ) -> Splits:
@@ -44,10 +42,8 @@ def load_splits(
         task: What the labels are for, by its name in `runtimes.tasks`.
         problem_type: What kind of labels the model gives, as in Hugging Face configs; None takes
             it from the data.
-        text_column: Column of the text; None finds it by convention.
-        pair_column: Column of the second sentence; None finds it by convention, unless
-            `text_column` is given.
-        label_column: Column of the label; None finds it by convention.
+        columns: Those that convention does not find. Where it names the text alone, there is no
+            second sentence.
         missing: What becomes of rows with empty cells: `"refuse"` raises, `"drop"` leaves them out,
             `"fill"` fills those of the training split (`compress.data.missing`).
         seed: Seed of every cut; the same data and seed give the same splits.
@@ -64,7 +60,7 @@ def load_splits(
     reader = import_module(f"compress.data.tasks.{task.replace('-', '_')}")
     given, notes = reader.read(
         tables,
-        NamedColumns(text=text_column, pair=pair_column, label=label_column),
+        columns or NamedColumns(),
         label_names,
         problem_type,
         missing,

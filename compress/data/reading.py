@@ -1,10 +1,8 @@
 """Files, saved datasets and hub datasets read into tables, with errors that name the place."""
 
-import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from compress.data.sources import locate
 from compress.data.table import Table, no_rows, table_of_records
 from compress.errors import DataError
 from compress.system.hub import hub_if_reachable
+from runtimes.quiet import quiet
 
 __all__ = ["every_table", "read_file", "read_tables"]
 
@@ -150,7 +149,7 @@ def _read_saved(folder: Path) -> dict[str, Table]:
     import datasets
 
     try:
-        with _quiet():
+        with quiet("datasets", level=logging.CRITICAL):
             data = datasets.load_from_disk(str(folder))
     except Exception as error:
         raise DataError(
@@ -167,7 +166,7 @@ def _read_hub(name: str) -> dict[str, Table]:
 
     repository, _, config = name.partition(":")
     try:
-        with _quiet(), hub_if_reachable():
+        with quiet("datasets", level=logging.CRITICAL), hub_if_reachable():
             data = datasets.load_dataset(repository, config or None)
     except ValueError as error:
         if "Config name is missing" in str(error) or "BuilderConfig" in str(error):
@@ -206,25 +205,3 @@ def _joined(tables: list[Table]) -> Table:
             columns[name].extend(table.columns[name])
     where = f"{first.where} and {len(tables) - 1} more"
     return Table(where, columns, sum(len(table) for table in tables), first.class_names)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Let `datasets` show no bars and log nothing meanwhile."""
-    from datasets.utils import (
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
-    from datasets.utils import logging as dataset_logging
-
-    had_bars = not are_progress_bars_disabled()
-    verbosity = dataset_logging.get_verbosity()
-    disable_progress_bars()
-    dataset_logging.set_verbosity(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        dataset_logging.set_verbosity(verbosity)
-        if had_bars:
-            enable_progress_bars()

@@ -1,12 +1,12 @@
 """What a `--data` argument means: which file holds which split."""
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from compress.data.table import listed
 from compress.errors import DataError
+from runtimes.errors import nearest
 
 __all__ = ["EXTENSIONS", "Source", "locate"]
 
@@ -120,8 +120,7 @@ def _looks_like_a_path(source: str) -> bool:
 
 
 def _suggestion(path: Path) -> str:
-    if path.parent.is_dir():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()], n=1)
-        if near:
-            return f"Did you mean {path.parent / near[0]}?"
+    there = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    if near := nearest(path.name, there):
+        return f"Did you mean {path.parent / near}?"
     return "Give a file, a folder with train/validation/test files, or a hub dataset id."

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from benchmarks.examples import Examples
 from benchmarks.labels import Indices, Labels, Spans, WordLabels, spread
 from compress.errors import UsageError
-from runtimes.registry import DEFAULT_TASK, get_task
+from runtimes.registry import get_task
+from runtimes.tasks import DEFAULT_TASK
 from runtimes.tasks.question_answering import context_tokens
 from runtimes.tasks.token_classification import word_tokens
 from runtimes.tokenization import check_questions, window_overlap

@@ -4,24 +4,29 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.examples import Examples
 from benchmarks.labels import ClassLabels
-from compress.data.columns import column_in
+from compress.data.columns import NamedColumns, column_in
 from compress.data.memory import Data, describe
 from compress.data.reading import every_table
 from compress.data.splitting import Splits, keys
 from compress.data.table import is_missing
+from compress.data.tokenized import TokenizedTexts, kept_length, tokenize
 from compress.errors import DataError
+from runtimes.base import TextInput
+from runtimes.registry import task_of_head
 
-__all__ = ["load_unlabelled"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["load_unlabelled", "tokenize_unlabelled", "without_labels"]
 
 
-def load_unlabelled(
-    data: Data, splits: Splits, *, text_column: str | None = None, pair_column: str | None = None
-) -> Examples:
+def load_unlabelled(data: Data, splits: Splits, *, columns: NamedColumns | None = None) -> Examples:
     """Read more text of the task's kind.
 
     Texts that are in a labelled split are left out, whatever their case and spacing, those of the
@@ -32,8 +37,7 @@ def load_unlabelled(
         data: A .txt file with a text a line, or a list of texts (single-sentence tasks); or a file
             with a table, or an object in memory, as for `load_splits`. All splits of it are read.
         splits: Of the labelled data.
-        text_column: Column of the text in a table; by default `text`.
-        pair_column: Column of the second sentence; by default `text_pair`. Sentence pairs only.
+        columns: Those of a table; by default `text`, and of sentence pairs `text_pair`.
 
     Returns:
         Examples whose labels (all 0) mean nothing.
@@ -41,9 +45,10 @@ def load_unlabelled(
     Raises:
         DataError: It cannot be read, has no such column, or no text is left.
     """
-    wanted = [(text_column or "text", "--text-column")]
+    columns = columns or NamedColumns()
+    wanted = [(columns.text or "text", "--text-column")]
     if splits.train.pairs is not None:
-        wanted.append((pair_column or "text_pair", "--pair-column"))
+        wanted.append((columns.pair or "text_pair", "--pair-column"))
     rows = _rows(data, wanted)
     texts, *second = zip(*rows, strict=True) if rows else ((),)
     found = Examples(
@@ -69,6 +74,46 @@ def load_unlabelled(
             f"{describe(data)}: there is no text in it that the labelled data does not have"
         )
     return found.take(fresh)
+
+
+def without_labels(texts: Sequence[TextInput]) -> Examples:
+    """Return strings, or (first, second) pairs, as examples whose labels are missing.
+
+    Raises:
+        DataError: There are none.
+    """
+    if not texts:
+        raise DataError("there are no texts")
+    rows = [(text, "") if isinstance(text, str) else text for text in texts]
+    return Examples(
+        texts=tuple(first for first, _ in rows),
+        targets=ClassLabels(np.full(len(texts), ClassLabels.NONE, dtype=np.int64)),
+        label_names=(),
+        pairs=None if isinstance(texts[0], str) else tuple(second for _, second in rows),
+    )
+
+
+def tokenize_unlabelled(
+    texts: Sequence[TextInput],
+    tokenizer: "PreTrainedTokenizerBase",
+    config: Any,
+    max_length: int | None = None,
+) -> TokenizedTexts:
+    """Tokenize strings, or pairs, for a model.
+
+    Args:
+        texts: At least one.
+        tokenizer: The model's.
+        config: The model's, a lean encoder's.
+        max_length: Tokens kept of a text; None: what model and tokenizer allow.
+
+    Raises:
+        DataError: There are no texts.
+        UsageError: The model has fewer positions than `max_length`.
+    """
+    task = task_of_head(config.head).SPEC.name
+    length = kept_length(max_length, config, tokenizer, task)
+    return tokenize(without_labels(texts), tokenizer, length).without_labels()
 
 
 def _rows(data: Data, wanted: Sequence[tuple[str, str]]) -> list[tuple[str, ...]]:

@@ -6,10 +6,14 @@ wanted, the true labels. Matching the layers in between as well changed nothing 
 what the teacher says would take as many times the room.
 """
 
+import copy
 import logging
+import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,17 +23,24 @@ from torch import Tensor
 from compress.corpus.selection_split import Selection
 from compress.corpus.teacher_outputs import TeacherOutputs
 from compress.data.tokenized import collate, length_grouped_batches
+from compress.data.unlabelled import tokenize_unlabelled
+from compress.distillation.layer_map import imitated_layers
 from compress.encoder.modules import LeanEncoderWithHead
 from compress.predictions.decisions import decided
 from compress.predictions.losses import hidden_state_loss, relation_loss
 from compress.predictions.objective import objective_for
 from compress.quantization.fake_quantization import fake_quantized
+from compress.system.device import training_device
 from compress.system.distributed import from_main
-from compress.system.progress import Progress
+from compress.system.progress import Progress, SilentProgress
 from compress.training.loop import fit
 from export.quantization import QuantizationPlan
+from runtimes.base import TextInput
 
-__all__ = ["MatchSettings", "match_teacher", "rounding_matters"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["MatchSettings", "distill", "match_teacher", "rounding_matters"]
 
 _log = logging.getLogger("edgepress")
 
@@ -67,6 +78,89 @@ class MatchSettings:
     freeze_embeddings: bool
     quantization_aware: float
     rounding_share: float
+
+
+def distill(
+    student: "LeanEncoderWithHead",
+    teacher: "LeanEncoderWithHead",
+    tokenizer: "PreTrainedTokenizerBase",
+    texts: Sequence[TextInput],
+    *,
+    epochs: float = 1.0,
+    batch_size: int = 32,
+    learning_rate: float = 2e-4,
+    temperature: float = 1.0,
+    hidden_weight: float = 3.0,
+    layer_map: Sequence[int] | None = None,
+    plan: QuantizationPlan | None = None,
+    max_length: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> "LeanEncoderWithHead":
+    """Return a copy of a student that was trained to answer as its teacher does.
+
+    The loss is KL(teacher || student) of the answers, softened by the temperature (Hinton et al.
+    2015, https://arxiv.org/abs/1503.02531), and the mean squared error to the teacher's hidden
+    states (B, T, H). AdamW with a linear schedule; the word table stays as it is; the weights after
+    the last step are kept.
+
+    Args:
+        student: Lean encoder with the teacher's hidden size H and task; left as it was.
+        teacher: The model that it was cut from; left as it was.
+        tokenizer: Of both.
+        texts: Strings, or (first, second) pairs, of the task's kind; the more the better; no
+            labels.
+        epochs: Passes over the texts; may be a fraction. 0 trains nothing.
+        batch_size: Texts a step.
+        learning_rate: Peak of the schedule, after a warm-up of 6% of the steps.
+        temperature: Of the answers; above 0.
+        hidden_weight: Weight of the error to hidden states, beside 1 of the answers; 0: none.
+        layer_map: By student layer, the teacher layer that it imitates; None spreads them evenly.
+        plan: How the student will be quantized: the last fifth of the steps is taken with its
+            rounding. None trains in float.
+        max_length: Tokens kept of a text; None: what model and tokenizer allow.
+        seed: Of the batches' order.
+        progress: Told of each step; None shows nothing.
+
+    Raises:
+        ValueError: The layer map does not fit the two models.
+        DataError: There are no texts.
+    """
+    tokens = tokenize_unlabelled(texts, tokenizer, student.config, max_length)
+    device = training_device()
+    learner, model = (copy.deepcopy(each).to(device) for each in (student, teacher))
+    depths = len(student.config.layers), len(teacher.config.layers)
+    settings = MatchSettings(
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        warmup=0.06,
+        weight_decay=0.01,
+        temperature=temperature,
+        soft_weight=1.0,
+        hidden_weight=hidden_weight,
+        relation_weight=0.0,
+        label_weight=0.0,
+        freeze_embeddings=True,
+        quantization_aware=0.2,
+        rounding_share=0.0,
+    )
+    with (
+        tempfile.TemporaryDirectory(prefix="edgepress-distill-") as folder,
+        closing(TeacherOutputs(model.eval(), tokens, folder=Path(folder))) as outputs,
+    ):
+        match_teacher(
+            learner,
+            outputs,
+            settings,
+            imitated_layers(None, *depths) if layer_map is None else layer_map,
+            plan=plan,
+            selection=None,
+            progress=progress or SilentProgress(),
+            description="distilling",
+            seed=seed,
+        )
+    return learner.to(student.device).eval()
 
 
 def match_teacher(

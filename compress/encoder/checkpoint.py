@@ -1,6 +1,5 @@
 """Reads Hugging Face checkpoints: what may be wrong with a folder is said before torch says it."""
 
-import difflib
 import json
 import re
 from dataclasses import dataclass
@@ -10,13 +9,15 @@ from typing import Any
 from compress.encoder.task import note_pooling, task_of_checkpoint
 from compress.errors import ModelError
 from compress.system.hub import hub_if_reachable
-from compress.system.logs import quiet_transformers
+from runtimes.errors import nearest
+from runtimes.hf_config import refuse_own_code
 from runtimes.json_files import read_json_list
 from runtimes.pooling import MODULES, read_pooling
+from runtimes.quiet import quiet
 from runtimes.registry import get_task
 from runtimes.tasks.base import TaskSpec
 
-__all__ = ["Checkpoint", "load_checkpoint", "read_config"]
+__all__ = ["Checkpoint", "load_checkpoint", "open_pretrained", "open_weights", "read_config"]
 
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _SAFE = ("model.safetensors", "model.safetensors.index.json")
@@ -29,6 +30,58 @@ class Checkpoint:
 
     model: Any
     tokenizer: Any
+
+
+def open_pretrained(opener: Any, source: str | Path, **options: Any) -> Any:
+    """Open a config, a tokenizer or a model; code of a checkpoint's own is never run.
+
+    Args:
+        opener: Class of transformers that has `from_pretrained`.
+        source: Checkpoint folder or hub id.
+        options: More arguments of `from_pretrained`.
+
+    Raises:
+        ModelError: It brings code of its own.
+        Exception: Whatever else transformers raises.
+    """
+    if Path(source).is_dir():
+        refuse_own_code(source)
+    try:
+        return opener.from_pretrained(str(source), trust_remote_code=False, **options)
+    except ValueError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise ModelError(
+            f"{source}: it needs code of the checkpoint's own, which is not run",
+            hint="Pass a checkpoint of an architecture that transformers itself has.",
+        ) from error
+
+
+def open_weights(opener: Any, source: str | Path, **config: Any) -> tuple[Any, dict[str, Any]]:
+    """Open a model in float32, and say which weights are missing or of another size.
+
+    Args:
+        opener: Class of transformers that has the head.
+        source: Checkpoint folder or hub id.
+        config: The model's config, or what to change in it.
+
+    Raises:
+        ModelError: It brings code of its own.
+        Exception: Whatever else transformers raises.
+    """
+    import torch
+
+    model, info = open_pretrained(
+        opener,
+        source,
+        **config,
+        # Left to itself the library takes the file's, and in half precision small steps are lost.
+        dtype=torch.float32,
+        use_safetensors=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # callers report them by name
+    )
+    return model, info
 
 
 def read_config(source: str | Path) -> Any:
@@ -50,9 +103,9 @@ def read_config(source: str | Path) -> Any:
 
     try:
         if path.exists():
-            return _noted(AutoConfig.from_pretrained(str(path)), path)
+            return _noted(open_pretrained(AutoConfig, path), path)
         with hub_if_reachable():
-            return _noted(AutoConfig.from_pretrained(str(source)), _pooling_files(str(source)))
+            return _noted(open_pretrained(AutoConfig, source), _pooling_files(str(source)))
     except (OSError, ValueError, KeyError) as error:
         if path.exists():
             raise ModelError(
@@ -77,23 +130,17 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
         ModelError: Weights or tokenizer cannot be read, or the checkpoint has no trained
             classification head.
     """
-    import torch
     import transformers
 
     path = Path(source).expanduser()
     name = str(path) if path.exists() else str(source)
     task = get_task(task_of_checkpoint(config)).SPEC
     try:
-        with quiet_transformers():  # the errors raised here say it in words
-            tokenizer = transformers.AutoTokenizer.from_pretrained(name)
-            model, info = _opener(task, config).from_pretrained(
-                name,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # reported below, by name
-            )
+        with quiet("transformers", "huggingface_hub"):  # the errors raised here say it in words
+            tokenizer = open_pretrained(transformers.AutoTokenizer, name)
+            model, info = open_weights(_opener(task, config), name, config=config)
+    except ModelError:
+        raise
     except Exception as error:  # transformers and safetensors raise of every kind
         raise ModelError(f"{source}: cannot be loaded: {_first_line(error)}") from error
     missing = sorted(info["missing_keys"])
@@ -202,12 +249,10 @@ def _check_hub_id(source: str, path: Path) -> None:
     )
     parent = path.parent
     siblings = [p.name for p in parent.iterdir() if p.is_dir()] if parent.is_dir() else []
-    close = difflib.get_close_matches(path.name, siblings, n=1)
-    if looks_local or close:
-        raise ModelError(
-            f"{source}: no such folder",
-            hint=f"Did you mean {parent / close[0]}?" if close else None,
-        )
+    near = nearest(path.name, siblings)
+    if looks_local or near:
+        hint = f"Did you mean {parent / near}?" if near else None
+        raise ModelError(f"{source}: no such folder", hint=hint)
 
 
 def _first_line(error: Exception) -> str:

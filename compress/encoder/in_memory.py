@@ -1,13 +1,12 @@
 """Models that a caller holds in memory, as checkpoint folders."""
 
 import hashlib
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.errors import ModelError
 from compress.system.fingerprint import digest
+from runtimes.folders import made_once
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -44,17 +43,9 @@ def saved_checkpoint(
         ) from error
     if target.is_dir():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
-    try:
+    with made_once(target) as partial:
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
-        partial.rename(target)
-    except OSError:
-        if not target.is_dir():  # otherwise another process was faster: its folder is as good
-            raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return target
 
 

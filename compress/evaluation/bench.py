@@ -275,8 +275,6 @@ def _splits(path: Path, data: Data, columns: NamedColumns, seed: int) -> Splits:
         label_names=names or None,
         task=known.task,
         problem_type="regression" if alone else known.problem_type,
-        text_column=columns.text,
-        pair_column=columns.pair,
-        label_column=columns.label,
+        columns=columns,
         seed=seed,
     )

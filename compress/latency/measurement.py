@@ -6,7 +6,6 @@ of other sizes, as it will in pruned models.
 
 import json
 import logging
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,9 +24,16 @@ from compress.latency.probe import (
 from compress.latency.table import LatencyTable, fit_latency_table, head_grid, neuron_grid
 from compress.system.cache import user_cache_dir
 from compress.system.fingerprint import digest
-from compress.system.progress import Progress
+from compress.system.progress import Progress, SilentProgress
+from export.quantization import QuantizationPlan
+from runtimes.folders import write_text
 
-__all__ = ["cached_latency_table", "default_cache_folder", "measure_latency_table"]
+__all__ = [
+    "cached_latency_table",
+    "default_cache_folder",
+    "measure_latency_table",
+    "measured_table",
+]
 
 _log = logging.getLogger("edgepress")
 
@@ -53,22 +59,45 @@ _DECIDING = (
 
 def measure_latency_table(
     config: LeanEncoderConfig,
+    lengths: Sequence[int],
+    *,
+    plan: QuantizationPlan | None = None,
+    threads: int | None = None,
+    seconds: float = TABLE_SECONDS,
+    progress: Progress | None = None,
+    measure: MeasureShapes = measure_shapes,
+) -> LatencyTable:
+    """Measure what layers, heads and neurons cost on this machine, in ONNX Runtime on the CPU.
+
+    Models of many sizes take turns, and non-negative least squares find each size's share.
+
+    Args:
+        config: The largest model that the table is for; of its weights nothing is needed.
+        lengths: (N,) tokens of the data's texts, special tokens included.
+        plan: How the deployed model is quantized; None is float.
+        threads: CPU threads of the deployed model; None is one a physical core.
+        seconds: Wall-clock time to measure; less gives a coarser table.
+        progress: Told of the seconds that have passed; None shows nothing.
+        measure: Times the models.
+
+    Returns:
+        The table; `.predict(sizes)` gives the milliseconds of a model of these sizes.
+
+    Raises:
+        ValueError: There are no lengths, or the layers differ in head size.
+    """
+    conditions = Conditions(lengths, plan, threads, seconds)
+    return measured_table(config, conditions, progress or SilentProgress(), measure=measure)
+
+
+def measured_table(
+    config: LeanEncoderConfig,
     conditions: Conditions,
     progress: Progress,
     *,
     measure: MeasureShapes = measure_shapes,
 ) -> LatencyTable:
-    """Measure what layers, heads and neurons cost on this machine, in ONNX Runtime on the CPU.
-
-    Args:
-        config: The largest model that the table is for; of its weights nothing is needed.
-        conditions: Lengths, precision, threads and time.
-        progress: Told of the seconds that have passed.
-        measure: Times the models.
-
-    Raises:
-        ValueError: There are no lengths, or the layers differ in head size.
-    """
+    """Do the work of `measure_latency_table`."""
     heads, neurons = _grids(config)
     shapes = _shapes_to_measure(config)
     ms = measure(config, shapes, conditions, progress)
@@ -97,14 +126,9 @@ def cached_latency_table(
         pass
     except (OSError, ValueError) as error:
         _log.warning("%s is no latency table (%s): measuring again", path, error)
-    table = measure_latency_table(config, conditions, progress, measure=measure)
+    table = measured_table(config, conditions, progress, measure=measure)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=folder, suffix=".partial", delete=False, encoding="utf-8"
-        ) as file:
-            json.dump(table.to_json(), file)
-        Path(file.name).replace(path)
+        write_text(path, json.dumps(table.to_json()))
     except OSError as error:
         _log.warning("the latency table is not kept: %s", error)
     return table

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from benchmarks.labels import Spans
 from benchmarks.latency import LatencySettings
@@ -20,22 +19,9 @@ from compress.pipeline.publish import publish
 from compress.search.members import Candidate, Member, Staged, export_member
 from compress.search.selection import Choice, choose, probable_drop
 
-__all__ = ["Result", "conclude"]
+__all__ = ["conclude"]
 
 _log = logging.getLogger("edgepress")
-
-
-@dataclass(frozen=True)
-class Result:
-    """Outcome of a run.
-
-    Attributes:
-        report: The final table.
-        artifact: The recommended artifact; None where no member met the budget.
-    """
-
-    report: Report
-    artifact: Path | None
 
 
 @dataclass(frozen=True)
@@ -60,7 +46,7 @@ class _Decision:
         return tuple(dict.fromkeys(candidate.member for candidate in self.candidates))
 
 
-def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
+def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Report:
     """Select on the selection split, refine, report on the reported split, publish."""
     reference = reference_subject(job.checkpoint, job.name, job.recipe.threads)
     decision = _refine(job, family, reference, _select(job, family, reference))
@@ -68,8 +54,8 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Result:
         _log.info("decision: %s", reason)
     report = _report(job, family, reference, decision, remarks)
     member = None if decision.chosen is None else decision.chosen.member
-    artifact = publish(report, decision.members, member, job.workspace, job.name, job.data)
-    return Result(report, artifact)
+    publish(report, decision.members, member, job.workspace, job.name, job.data)
+    return report
 
 
 def _select(job: Job, family: Family, reference: Subject) -> _Decision:

@@ -13,8 +13,8 @@ from compress.evaluation.baselines import StockExports
 from compress.search.members import Member, Staged, sample
 from compress.system.fingerprint import checkpoint_files, digest
 from compress.system.progress import Progress
-from compress.system.version import tool_version
 from compress.system.workspace import Workspace
+from runtimes.versions import tool_version
 
 if TYPE_CHECKING:
     from compress.stages.base import Context

@@ -59,13 +59,13 @@ def prepare(job: Job, config: Any) -> Start:
     from compress.corpus.corpus import Material
     from compress.encoder.checkpoint import load_checkpoint
     from compress.encoder.folding import UnsupportedArchitectureError
-    from compress.encoder.importers.registry import import_checkpoint
+    from compress.encoder.importers.registry import import_encoder
     from compress.encoder.surgery import fold_token_types, keep_positions
     from compress.stages.base import Context, Encoder
 
     try:
         with job.progress.track("importing the model", 1) as task:
-            imported = import_checkpoint(job.checkpoint)
+            imported = import_encoder(job.checkpoint)
             task.advance()
     except UnsupportedArchitectureError as error:
         load_checkpoint(job.checkpoint, config)  # refuses one without a trained classifier
@@ -155,9 +155,7 @@ def read_data(model: str, data: Data, config: Any, columns: NamedColumns, seed: 
         label_names=labels,
         task=task,
         problem_type=problem_type_of(config.problem_type, config.num_labels),
-        text_column=columns.text,
-        pair_column=columns.pair,
-        label_column=columns.label,
+        columns=columns,
         seed=seed,
     )
 

@@ -29,14 +29,11 @@ def publish(
     workspace: Workspace,
     model_name: str,
     data_name: str,
-) -> Path | None:
+) -> None:
     """Write the artifact, the other members, and the report.
 
     The report is written last and also where nothing is recommended; then an artifact of an
     earlier run is removed, so that the folder never offers what its report does not.
-
-    Returns:
-        The artifact's folder, or None where no member is recommended.
     """
     others = [member for member in members if member is not recommended]
     for member in others:
@@ -45,15 +42,12 @@ def publish(
         for folder in workspace.family.iterdir():
             if folder.is_dir() and folder.name not in {member.name for member in others}:
                 shutil.rmtree(folder)
-    artifact = None
     if recommended is None:
         shutil.rmtree(workspace.artifact, ignore_errors=True)
     else:
         _publish(recommended, workspace.artifact, report, model_name, data_name)
-        artifact = workspace.artifact
     shutil.rmtree(workspace.out / PICTURES, ignore_errors=True)  # of an earlier run's members
     write_report(report, workspace.out, title=f"{model_name} on {Path(data_name).name}")
-    return artifact
 
 
 def _publish(member: Member, target: Path, report: Report, model_name: str, data_name: str) -> None:

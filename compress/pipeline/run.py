@@ -12,7 +12,7 @@ from compress.data import Data, describe, load_unlabelled
 from compress.data.columns import NamedColumns
 from compress.data.splitting import fingerprint
 from compress.evaluation.screening import competing_runtimes
-from compress.pipeline.finalize import Result, conclude
+from compress.pipeline.finalize import conclude
 from compress.pipeline.inputs import Family, Job
 from compress.pipeline.prepare import (
     Start,
@@ -31,9 +31,10 @@ from compress.system.progress import Progress, SilentProgress
 from compress.system.workspace import Identity, Owner, Workspace
 
 if TYPE_CHECKING:
+    from benchmarks.report import Report
     from compress.stages.base import Context, Encoder
 
-__all__ = ["Result", "run"]
+__all__ = ["run"]
 
 _log = logging.getLogger("edgepress")
 
@@ -51,7 +52,7 @@ def run(
     unlabelled: Path | None = None,
     overwrite: bool = False,
     command: str | None = None,
-) -> Result | None:
+) -> "Report | None":
     """Compress `model` inside the recipe's accuracy budget.
 
     Every finished stage is kept in `out`; the same call resumes after the last one. Of several
@@ -82,9 +83,7 @@ def run(
     splits = read_data(model, data, config, columns, recipe.seed)
     more = None
     if unlabelled is not None:
-        more = load_unlabelled(
-            unlabelled, splits, text_column=columns.text, pair_column=columns.pair
-        )
+        more = load_unlabelled(unlabelled, splits, columns=columns)
     competing_runtimes(recipe.benchmark.runtimes)
     checkpoint = local_checkpoint(model)
     # torch: not before the input is known to be good
@@ -111,9 +110,9 @@ def run(
             _log.info("data: %d unlabelled texts from %s", len(more), unlabelled)
         for note in start.notes:
             _log.info("import: %s", note)
-        result = conclude(job, _family(job, start, deadline), start.remarks)
+        report = conclude(job, _family(job, start, deadline), start.remarks)
         _log.info("done")
-    return result
+    return report
 
 
 def _owner(job: Job) -> Owner:

@@ -13,12 +13,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Literal, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
 from compress.corpus.corpus import Material
+from compress.data.tokenized import kept_length
+from compress.data.unlabelled import without_labels
 from compress.encoder.modules import LeanEncoderWithHead
 from compress.encoder.surgery import SlicePlan, keep_layers, slice_model
-from compress.errors import RecipeError
+from compress.errors import ModelError, RecipeError
 from compress.latency.table import LatencyTable
 from compress.predictions.objective import objective_for
 from compress.predictions.predict import divergence, predict_logits
@@ -26,9 +29,14 @@ from compress.pruning.importance import Importance, divergence_importance, fishe
 from compress.pruning.knapsack import choose_sizes
 from compress.pruning.layers import removal_path
 from compress.pruning.reconstruction import repair_outputs
-from compress.system.progress import Progress
+from compress.system.progress import Progress, SilentProgress
+from runtimes.base import TextInput
+from runtimes.registry import task_of_head
 
-__all__ = ["OutOfReachError", "Scores", "Shrunk", "shrink"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["OutOfReachError", "Scores", "Shrunk", "prune_to_latency", "shrink"]
 
 Scores = Literal["labels", "teacher"]
 """Source of heads' and neurons' scores: the labels' Fisher information, or the divergence
@@ -73,6 +81,77 @@ class Shrunk:
     tried: Mapping[int, float]
     scores: Scores
     tried_scores: Mapping[Scores, float]
+
+
+def prune_to_latency(
+    model: "LeanEncoderWithHead",
+    tokenizer: "PreTrainedTokenizerBase",
+    texts: Sequence[TextInput],
+    table: LatencyTable,
+    target_ms: float,
+    *,
+    neuron_step: int = 32,
+    importance_texts: int = 1024,
+    scores: Scores | None = None,
+    max_length: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Shrunk:
+    """Find the most faithful smaller model of at most a latency; nothing is trained.
+
+    Layers go first, those whose absence changes the answers least; then a knapsack over the table
+    chooses heads and neurons; least squares repair both. Depths are compared by the KL divergence
+    from the whole model.
+
+    Args:
+        model: Lean encoder with the head of its task, from `import_encoder`; left as it was.
+        tokenizer: Its tokenizer.
+        texts: Some hundred to thousand strings, or (first, second) pairs, of the task's kind; no
+            labels.
+        table: What sizes cost, from `measure_latency_table`.
+        target_ms: Latency by the table in milliseconds: of the model alone, for one text.
+        neuron_step: FFN widths are multiples of this.
+        importance_texts: Texts that heads and neurons are scored on.
+        scores: What heads and neurons are chosen by; None tries every kind at the best depth.
+        max_length: Tokens kept of a text; None: what model and tokenizer allow.
+        seed: Of samples, and of labels drawn from the model's own predictions.
+        progress: Told of each part; None shows nothing.
+
+    Returns:
+        The smaller model (`.model`), the layers that it kept, its latency by the table
+        (`.predicted_ms`) and its distance from the whole one.
+
+    Raises:
+        DataError: There are no texts.
+        ModelError: The model answers for tokens: they have no labels here.
+        OutOfReachError: Not even one layer of the smallest size is that fast.
+    """
+    config = model.config
+    if config.reads_tokens:
+        raise ModelError(f"a model for {config.head} is pruned to a latency in a run alone")
+    examples = without_labels(texts)
+    task = task_of_head(config.head).SPEC.name
+    material = Material(
+        model,
+        tokenizer,
+        examples,
+        examples,
+        max_length=kept_length(max_length, config, tokenizer, task),
+        seed=seed,
+        scratch=Path(),  # of outputs to train on: none are asked for
+    )
+    shrunk = shrink(
+        material.teacher,
+        material,
+        table,
+        target_ms,
+        neuron_step=neuron_step,
+        importance_texts=importance_texts,
+        scores=scores,
+        seed=seed,
+        progress=progress or SilentProgress(),
+    )
+    return replace(shrunk, model=shrunk.model.to(model.device))
 
 
 def shrink(

@@ -4,7 +4,6 @@ A key covers everything that a checkpoint depends on. One whose inputs have chan
 not found, and made again.
 """
 
-import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from compress.stages.lineage import EncoderState
 from compress.system.fingerprint import digest
 from compress.system.workspace import Workspace
+from runtimes.versions import installed_versions
 
 if TYPE_CHECKING:
     from compress.stages.base import Context, Encoder, Stage
@@ -47,7 +47,7 @@ def machine() -> dict[str, Any]:
 
     device = training_device()
     return {
-        "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "libraries": installed_versions(*_LIBRARIES),
         "device": device.type,
         "bfloat16": has_bfloat16(device),
         "processes": processes(),

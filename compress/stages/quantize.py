@@ -18,7 +18,7 @@ from runtimes.processor import processor_flags
 if TYPE_CHECKING:
     from compress.config.recipe import Recipe
 
-__all__ = ["STAGE", "Quantize", "QuantizeSettings", "quantization_plan", "static_ranges"]
+__all__ = ["STAGE", "Quantize", "QuantizeSettings", "planned", "static_ranges"]
 
 _log = logging.getLogger("edgepress")
 
@@ -100,11 +100,11 @@ class Quantize:
 
     def plan(self, recipe: "Recipe") -> QuantizationPlan:
         """Return how the recipe wants every member quantized."""
-        return quantization_plan(recipe.quantize)
+        return planned(recipe.quantize)
 
     def apply(self, encoder: Encoder, context: Context) -> Encoder:
         """Attach the plan, with static ranges measured on training texts if it needs them."""
-        plan = quantization_plan(context.recipe.quantize)
+        plan = planned(context.recipe.quantize)
         wanted = context.recipe.quantize.schemes
         if plan.schemes != wanted:  # those that need ranges
             ranges = static_ranges(encoder, context)
@@ -120,14 +120,14 @@ class Quantize:
         return replace(encoder, plan=plan, lineage=(*encoder.lineage, step))
 
 
-def quantization_plan(settings: QuantizeSettings) -> QuantizationPlan:
+def planned(settings: QuantizeSettings) -> QuantizationPlan:
     """Return how members are to be quantized, before anything was measured.
 
     Static ranges are measured on the finished weights; until then dynamic ones stand in for them.
     """
-    from compress.quantization.mixed_precision import safe_plan
+    from compress.quantization.plan import quantization_plan
 
-    plan = QuantizationPlan(
+    return quantization_plan(
         # A scheme that is not given is the default.
         {n: s for n, s in settings.schemes.items() if not _scheme(n, s).needs_ranges},
         embeddings=settings.embeddings,
@@ -136,7 +136,6 @@ def quantization_plan(settings: QuantizeSettings) -> QuantizationPlan:
         calibration_texts=settings.calibration_texts,
         smooth_quant_alpha=settings.smooth_quant_alpha,
     )
-    return safe_plan(plan, processor_flags())
 
 
 def _scheme(runtime: str, name: str) -> Scheme:

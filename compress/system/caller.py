@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.system.logs import quiet_transformers
+from runtimes.quiet import quiet
 
 __all__ = ["unchanged_process"]
 
@@ -27,11 +27,13 @@ def unchanged_process() -> Iterator[None]:
     and propagation, the random states of Python, NumPy and PyTorch, PyTorch's threads, and the
     verbosity and progress bars of transformers and datasets.
     """
+    import transformers  # noqa: F401 - sets its logger's level, which would undo the silence
+
     with ExitStack() as stack:
         for keep in (_environment, _loggers, _random_states, _torch):
             stack.callback(keep())
         stack.enter_context(warnings.catch_warnings())
-        stack.enter_context(quiet_transformers())
+        stack.enter_context(quiet("transformers", "huggingface_hub"))
         yield
 
 

@@ -1,11 +1,11 @@
-"""`run.log`: what a run did and decided, with times; and silence from everybody else."""
+"""`run.log`: what a run did and decided, with times."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["logging_to", "quiet_transformers"]
+__all__ = ["logging_to"]
 
 
 class _LogFile(logging.FileHandler):
@@ -37,29 +37,3 @@ def logging_to(path: Path) -> Iterator[None]:
         logger.setLevel(level)
         logger.propagate = propagate
         handler.close()
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Silence the bars, load reports and retries of transformers and the hub client in this block.
-
-    Progress is shown by this tool, and its own errors say what goes wrong.
-    """
-    from transformers.utils import logging as transformers_logging
-
-    hub = logging.getLogger("huggingface_hub")
-    bars, verbosity = (
-        transformers_logging.is_progress_bar_enabled(),
-        transformers_logging.get_verbosity(),
-    )
-    level = hub.level
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    hub.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        hub.setLevel(level)
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()

@@ -51,18 +51,39 @@ def _in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-class _LoggedTask:
-    """Counts, and writes one line to the log when the work ends."""
+class _Work:
+    """Counts what is done, and lets it be shown, at most every `every_s` seconds."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        description: str,
+        total: int,
+        show: "Callable[[_Work], None] | None" = None,
+        every_s: float = 0.0,
+    ) -> None:
+        self.description, self.total, self.done = description, total, 0
         self.figures: dict[str, float] = {}
+        self._start = time.monotonic()
+        self._show, self._every_s, self._next = show, every_s, self._start
 
-    def advance(self, steps: int = 1, **figures: float) -> None:  # noqa: ARG002 - the seam's
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+    @property
+    def seconds_left(self) -> float:
+        """What the rest takes if it goes on as so far; something is done."""
+        return self.seconds * (self.total / self.done - 1)
+
+    def advance(self, steps: int = 1, **figures: float) -> None:
+        self.done += steps
         self.figures.update(figures)
+        if self._show is not None and time.monotonic() >= self._next:
+            self._next = time.monotonic() + self._every_s
+            self._show(self)
 
-
-def _log_end(description: str, seconds: float, figures: dict[str, float]) -> None:
-    _log.info("%s: %.1f s%s", description, seconds, _shown(figures))
+    def log(self) -> None:
+        _log.info("%s: %.1f s%s", self.description, self.seconds, _shown(self.figures))
 
 
 def _shown(figures: dict[str, float]) -> str:
@@ -73,51 +94,31 @@ class SilentProgress:
     """Writes to the log only: for `--quiet` and tests."""
 
     @contextmanager
-    def track(self, description: str, total: int) -> Iterator[Task]:  # noqa: ARG002 - the seam's
-        task, start = _LoggedTask(), time.monotonic()
-        yield task
-        _log_end(description, time.monotonic() - start, task.figures)
+    def track(self, description: str, total: int) -> Iterator[Task]:
+        work = _Work(description, total)
+        yield work
+        work.log()
 
 
 class LineProgress:
-    """A line on stderr when work begins, every half minute, and when it ends: for log files."""
+    """A line on stderr every half minute, and when work ends: for log files."""
 
     every_s = 30.0
 
     @contextmanager
     def track(self, description: str, total: int) -> Iterator[Task]:
-        start = time.monotonic()
-        task = _Lines(description, total, self.every_s)
-        yield task
-        seconds = time.monotonic() - start
-        sys.stderr.write(f"{description}: done in {seconds:.0f} s{_shown(task.figures)}\n")
-        _log_end(description, seconds, task.figures)
+        work = _Work(description, total, self._write, self.every_s)
+        work.advance(0)  # nothing to say yet: the first line comes after `every_s`
+        yield work
+        sys.stderr.write(f"{description}: done in {work.seconds:.0f} s{_shown(work.figures)}\n")
+        work.log()
 
-
-class _Lines:
-    def __init__(self, description: str, total: int, every_s: float) -> None:
-        self.figures: dict[str, float] = {}
-        self._description, self._total, self._every = description, total, every_s
-        self._done, self._start = 0, time.monotonic()
-        self._next = self._start + every_s
-
-    def advance(self, steps: int = 1, **figures: float) -> None:
-        self._done += steps
-        self.figures.update(figures)
-        now = time.monotonic()
-        if now < self._next or not self._done:
-            return
-        self._next = now + self._every
-        left = _seconds_left(now - self._start, self._done, self._total)
-        sys.stderr.write(
-            f"{self._description}: {self._done} of {self._total}, about {left:.0f} s left"
-            f"{_shown(self.figures)}\n"
-        )
-
-
-def _seconds_left(seconds: float, done: int, total: int) -> float:
-    """What the rest takes if it goes on as so far."""
-    return seconds * (total / done - 1)
+    def _write(self, work: _Work) -> None:
+        if work.done:
+            sys.stderr.write(
+                f"{work.description}: {work.done} of {work.total}, about {work.seconds_left:.0f} s "
+                f"left{_shown(work.figures)}\n"
+            )
 
 
 class NotebookProgress:
@@ -133,52 +134,28 @@ class NotebookProgress:
 
     @contextmanager
     def track(self, description: str, total: int) -> Iterator[Task]:
-        task = _Cell(self._draw, description, total, self.every_s)
-        task.advance(0)
+        work = _Work(description, total, self._draw, self.every_s)
+        work.advance(0)
         try:
-            yield task
+            yield work
         finally:
-            self._draw("")
-        _log_end(description, task.seconds, task.figures)
+            self._display("")
+        work.log()
 
-    def _draw(self, html: str) -> None:
+    def _draw(self, work: _Work) -> None:
+        left = f", {work.seconds_left:.0f} s left" if work.done else ""
+        self._display(
+            f'{escape(work.description)} <progress value="{work.done}" max="{work.total}">'
+            f"</progress> {work.done}/{work.total}{left}{escape(_shown(work.figures))}"
+        )
+
+    def _display(self, html: str) -> None:
         from IPython.display import HTML, display
 
         if self._handle is None:
             self._handle = display(HTML(html), display_id=True)
         else:
             self._handle.update(HTML(html))
-
-
-class _Cell:
-    """Draws a bar, at most every `every_s` seconds."""
-
-    def __init__(
-        self, draw: Callable[[str], None], description: str, total: int, every_s: float
-    ) -> None:
-        self.figures: dict[str, float] = {}
-        self._draw, self._every = draw, every_s
-        self._description, self._total = description, total
-        self._done, self._start = 0, time.monotonic()
-        self._next = self._start
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._start
-
-    def advance(self, steps: int = 1, **figures: float) -> None:
-        self._done += steps
-        self.figures.update(figures)
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + self._every
-        left = ""
-        if self._done:
-            left = f", {_seconds_left(self.seconds, self._done, self._total):.0f} s left"
-        self._draw(
-            f'{escape(self._description)} <progress value="{self._done}" max="{self._total}">'
-            f"</progress> {self._done}/{self._total}{left}{escape(_shown(self.figures))}"
-        )
 
 
 class TerminalProgress:
@@ -200,7 +177,6 @@ class TerminalProgress:
         )
         from rich.progress import Progress as Bars
 
-        start = time.monotonic()
         with Bars(
             TextColumn("{task.description:<34.34}"),
             BarColumn(bar_width=24),
@@ -213,17 +189,12 @@ class TerminalProgress:
             transient=True,
             refresh_per_second=4,
         ) as bars:
-            task = _Bar(bars, bars.add_task(description, total=total, figures=""))
-            yield task
-        _log_end(description, time.monotonic() - start, task.shown)
+            bar = bars.add_task(description, total=total, figures="")
 
+            def move(work: _Work) -> None:
+                text = " ".join(f"{name} {value:.4g}" for name, value in work.figures.items())
+                bars.update(bar, completed=work.done, figures=text)
 
-class _Bar:
-    def __init__(self, bars: object, task_id: object) -> None:
-        self._bars, self._id = bars, task_id
-        self.shown: dict[str, float] = {}
-
-    def advance(self, steps: int = 1, **figures: float) -> None:
-        self.shown.update(figures)
-        text = " ".join(f"{name} {value:.4g}" for name, value in self.shown.items())
-        self._bars.update(self._id, advance=steps, figures=text)  # type: ignore[attr-defined]
+            work = _Work(description, total, move)
+            yield work
+        work.log()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from compress.encoder.checkpoint import open_pretrained, open_weights
 from compress.errors import ModelError
 from compress.system.hub import hub_if_reachable
 from compress.training.scratch import is_size, new_config, train_tokenizer
@@ -48,7 +49,7 @@ def load_base(
         return opener.from_config(new_config(base, tokenizer, **config)), tokenizer, []
     try:
         with hub_if_reachable():
-            tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+            tokenizer = open_pretrained(transformers.AutoTokenizer, base)
             model, new = open_base(opener, base, **config)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
@@ -70,17 +71,7 @@ def open_base(opener: Any, base: str, **config: Any) -> tuple[Any, list[str]]:
     Raises:
         ModelError: Weights of the encoder are missing, or of another size than the configuration's.
     """
-    import torch
-
-    model, info = opener.from_pretrained(
-        base,
-        **config,
-        # Left to itself the library takes the file's, and in half precision small steps are lost.
-        dtype=torch.float32,
-        ignore_mismatched_sizes=True,  # a head of other classes is replaced
-        use_safetensors=True,
-        output_loading_info=True,
-    )
+    model, info = open_weights(opener, base, **config)
     drawn = sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
     encoder = f"{model.base_model_prefix}."
     new = [name for name in drawn if not name.startswith(encoder) or _of_pooler(model, name)]

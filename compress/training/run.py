@@ -19,7 +19,8 @@ from compress.training.session import Session
 from compress.training.settings import TrainingSettings
 from compress.training.tasks import check_trainable, get_training_task
 from runtimes.loading import open_checkpoint
-from runtimes.registry import DEFAULT_TASK, get_task
+from runtimes.registry import get_task
+from runtimes.tasks import DEFAULT_TASK
 
 __all__ = ["Trained", "train"]
 
@@ -86,14 +87,11 @@ def train(
         progress = SilentProgress()
     get_task(task)  # an unknown one is refused by name
     check_trainable(task)
-    columns = columns or NamedColumns()
     splits = load_splits(
         data,
         label_names=None,
         task=task,
-        text_column=columns.text,
-        pair_column=columns.pair,
-        label_column=columns.label,
+        columns=columns,
         missing=settings.missing,
         seed=settings.seed,
     )

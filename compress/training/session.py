@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from compress.errors import UsageError
 from compress.system.fingerprint import checkpoint_files, digest
-from compress.system.version import tool_version
 from compress.training.settings import TrainingSettings
+from runtimes.versions import tool_version
 
 if TYPE_CHECKING:
     from transformers import Trainer

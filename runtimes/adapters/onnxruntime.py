@@ -34,7 +34,6 @@ TITLE = "ONNX Runtime"
 PREFERENCE = 10
 FORMATS = ("onnx",)
 MODEL_FILES = ("model.onnx", "onnx/model.onnx")
-DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
 REQUIREMENT = "onnxruntime>=1.31"
 TUNABLE: tuple[Mapping[str, Any], ...] = ({}, {"spinning": False}, {"arena": False})
 
@@ -57,6 +56,7 @@ _PACKAGES = {
     "qnn": "onnxruntime-qnn",
     "openvino": "onnxruntime-openvino",
 }
+DISTRIBUTIONS = ("onnxruntime", *dict.fromkeys(_PACKAGES.values()))
 
 
 _INTEGER_OPERATORS = (

@@ -9,8 +9,7 @@ import inspect
 import threading
 import tomllib
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -25,6 +24,7 @@ from runtimes.buckets import bucket_of, filled
 from runtimes.errors import DeviceUnavailableError, MissingDependencyError, ModelError
 from runtimes.hf_config import labels_of, read_hf_config, refuse_own_code
 from runtimes.pooling import Pooling
+from runtimes.quiet import without_bars
 from runtimes.registry import get_task, task_names
 from runtimes.tokenization import (
     INPUT_NAMES,
@@ -427,7 +427,7 @@ def _open(
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        with _no_progress_bar(transformers):
+        with without_bars():
             model = getattr(transformers, task.auto_class).from_pretrained(
                 str(path),
                 dtype=getattr(torch, _DTYPES[precision]),
@@ -453,19 +453,6 @@ def _quantize_linear_layers(model: Any) -> None:
         torch.ao.quantization.quantize_dynamic(
             model, {torch.nn.Linear}, dtype=torch.qint8, inplace=True
         )
-
-
-@contextmanager
-def _no_progress_bar(transformers: ModuleType) -> Iterator[None]:
-    """Loading takes a moment; a bar for it would only litter the caller's terminal."""
-    logging = transformers.utils.logging
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _check_checkpoint(path: Path) -> None:

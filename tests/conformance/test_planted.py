@@ -23,10 +23,11 @@ from benchmarks.subjects import Subject, model_size_bytes, open_subject
 from benchmarks.tasks import get_measure
 from compress.config.recipe import load_recipe
 from compress.corpus.corpus import Material
+from compress.data.columns import NamedColumns
 from compress.data.loading import load_splits
 from compress.encoder.checkpoint import read_config
 from compress.encoder.heads.registry import build, model_of_task
-from compress.encoder.importers.registry import TOLERANCE, import_checkpoint, supported_model_types
+from compress.encoder.importers.registry import TOLERANCE, import_encoder, supported_model_types
 from compress.encoder.task import task_of_checkpoint
 from compress.search.checkpoints import load_encoder
 from compress.search.family import check_stages, run_stages
@@ -238,7 +239,7 @@ def test_a_runtime_and_its_export_target(plant: Plant, task: Any, tmp_path: Path
     assert plan.schemes["abacus"] == "rounded"
     assert QuantizationPlan.from_json(plan.to_json()) == plan
 
-    imported = import_checkpoint(task.model)
+    imported = import_encoder(task.model)
     rows = task.make_rows(12, seed=3)
     texts = [text for text, _ in rows]
     artifact = tmp_path / "artifact"
@@ -292,7 +293,7 @@ def test_a_task(plant: Plant, task: Any, tmp_path: Path, monkeypatch: pytest.Mon
     BertTokenizer(vocab=task.vocabulary, model_max_length=32).save_pretrained(folder)
 
     assert task_of_checkpoint(read_config(folder)) == "next-sentence"
-    imported = import_checkpoint(folder)
+    imported = import_encoder(folder)
     assert type(imported.model) is model_of_task("next-sentence")
     assert imported.max_abs_delta <= TOLERANCE
 
@@ -305,8 +306,7 @@ def test_a_task(plant: Plant, task: Any, tmp_path: Path, monkeypatch: pytest.Mon
         str(tmp_path / "data.tsv"),
         label_names=("follows", "random"),
         task="next-sentence",
-        text_column="text",
-        pair_column="pair",
+        columns=NamedColumns("text", "pair"),
     ).report
     assert examples.task == "next-sentence"
 
@@ -334,7 +334,7 @@ def test_a_task(plant: Plant, task: Any, tmp_path: Path, monkeypatch: pytest.Mon
 
     imported.model.save_pretrained(tmp_path / "lean")
     imported.tokenizer.save_pretrained(tmp_path / "lean")
-    again = import_checkpoint(tmp_path / "lean")
+    again = import_encoder(tmp_path / "lean")
     assert type(again.model) is type(imported.model), "what was saved is known again"
     assert type(build(again.model.config)) is type(imported.model)
 
@@ -345,7 +345,7 @@ def test_a_stage(plant: Plant, task: Any, tmp_path: Path) -> None:
     recipe = load_recipe(
         None, ["stages=[fold, quantize]", "fold.token_type=1", "speedups=[]", "beyond=no"]
     )
-    imported = import_checkpoint(task.model)
+    imported = import_encoder(task.model)
     encoder = Encoder(imported.model, imported.tokenizer)
     texts, labels = zip(*task.make_rows(64, seed=1), strict=True)
     numbers = np.array([task.labels.index(label) for label in labels])
@@ -420,6 +420,6 @@ def test_a_model_family(plant: Plant, task: Any, tmp_path: Path) -> None:
     assert "planted-bert" not in supported_model_types()
     plant("compress.encoder.importers.planted", FAMILY)
     assert "planted-bert" in supported_model_types()
-    imported = import_checkpoint(tmp_path / "model")
+    imported = import_encoder(tmp_path / "model")
     assert imported.max_abs_delta <= TOLERANCE
     assert imported.model.config.source_family == "planted-bert"

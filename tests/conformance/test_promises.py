@@ -17,7 +17,7 @@ from benchmarks.labels import ClassLabels
 from compress.config.recipe import Recipe
 from compress.corpus.corpus import Material
 from compress.encoder.heads.text_classification import LeanEncoderForSequenceClassification
-from compress.encoder.importers.registry import TOLERANCE, import_checkpoint, supported_model_types
+from compress.encoder.importers.registry import TOLERANCE, import_encoder, supported_model_types
 from compress.stages import get_stage, planned_quantization, stage_names
 from compress.stages.base import Context, Encoder
 from compress.system.progress import SilentProgress
@@ -40,7 +40,7 @@ QUICK: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def encoder(task: Any) -> Encoder:
     """The task's model in the lean encoder."""
-    imported = import_checkpoint(task.model)
+    imported = import_encoder(task.model)
     return Encoder(imported.model, imported.tokenizer)
 
 
@@ -165,7 +165,7 @@ def test_an_importer_loses_nothing(
     original = AutoModelForSequenceClassification.from_config(config).eval()
     original.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    imported = import_checkpoint(tmp_path)
+    imported = import_encoder(tmp_path)
     assert isinstance(imported.model, LeanEncoderForSequenceClassification)
     assert imported.notes
     # Texts that the importer's own check does not see.

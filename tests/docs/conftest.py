@@ -117,13 +117,13 @@ def _convert(base: Path, folder: Path, kind: str) -> None:
 
 def _export(folder: Path, *, pairs: bool) -> None:
     """Export the model as it is."""
-    from compress.encoder.importers.registry import import_checkpoint
+    from compress.encoder.importers.registry import import_encoder
     from export.package import export_artifact
 
     texts: list[Any] = ["the film was good", "a very bad plot"]
     if pairs:
         texts = [("good film", text) for text in texts]
-    imported = import_checkpoint(folder / "my-model")
+    imported = import_encoder(folder / "my-model")
     export_artifact(
         folder / "out" / "artifact",
         module=imported.model,

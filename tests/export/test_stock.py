@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from compress.encoder.folding import UnsupportedArchitectureError
-from compress.encoder.importers.registry import import_checkpoint
+from compress.encoder.importers.registry import import_encoder
 from export.fallback import export_fallback_artifact
 from export.stock import STOCK_EXPORTS, export_stock
 from runtimes import load, open_checkpoint, open_model_folder
@@ -113,7 +113,7 @@ def test_a_family_without_importer_becomes_an_artifact(
     model = AutoModelForSequenceClassification.from_config(config)
     source = save(model, tokenizer, tmp_path / family)
     with pytest.raises(UnsupportedArchitectureError, match=family):
-        import_checkpoint(source)
+        import_encoder(source)
     (tmp_path / "scratch").mkdir()
     manifest = export_fallback_artifact(
         source,

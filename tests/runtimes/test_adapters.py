@@ -327,11 +327,11 @@ def test_openvino_compiles_one_model_for_each_of_a_few_lengths(
 @pytest.mark.parametrize("kind", ["bert", "lean"])
 def test_what_is_captured_as_a_graph_computes_the_same(kind: str, checkpoint: Path) -> None:
     """As far as a machine without CUDA can tell: with a mask that is arithmetic alone."""
-    from compress.encoder.importers.registry import import_checkpoint
+    from compress.encoder.importers.registry import import_encoder
     from runtimes.adapters.pytorch import GraphedSession
 
     plain: Any = get_runtime("pytorch").open_model(checkpoint, precision="fp32")
-    model = plain.model if kind == "bert" else import_checkpoint(checkpoint).model
+    model = plain.model if kind == "bert" else import_encoder(checkpoint).model
     session = GraphedSession(model, "cpu", "fp32")
     mask = np.ones_like(IDS)
     mask[0, -1] = 0

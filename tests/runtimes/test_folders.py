@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from runtimes.artifact import Manifest, read_manifest, verify, write_artifact
-from runtimes.folders import locked, partial_folder, remove
+from runtimes.folders import locked, made_once, partial_folder, remove, write_text
 
 # Writes TARGET over and over; each time its files say which process and which turn wrote them.
 WRITER = """
@@ -157,3 +157,24 @@ def test_removing_never_follows_a_link(tmp_path: Path) -> None:
 def _write_another(folder: Path) -> None:
     (folder / "onnx").mkdir()
     (folder / "onnx" / "model.onnx").write_bytes(b"another model")
+
+
+def test_of_several_processes_the_first_one_wins(tmp_path: Path) -> None:
+    target = tmp_path / "below" / "target"
+    with made_once(target) as late, made_once(target) as early:
+        assert late != early
+        (early / "early").write_text("")
+        (late / "late").write_text("")
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+    assert [path.name for path in target.iterdir()] == ["early"]
+
+
+def test_a_file_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "below" / "file.json"
+    write_text(path, "old\n")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "new \ud800")
+    assert path.read_text(encoding="utf-8") == "old\n"
+    write_text(path, "ü\n")
+    assert path.read_text(encoding="utf-8") == "ü\n"
+    assert [each.name for each in path.parent.iterdir()] == ["file.json"]

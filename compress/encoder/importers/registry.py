@@ -14,7 +14,7 @@ from compress.encoder.modules import LeanEncoderWithHead
 from compress.encoder.parity import max_logit_delta
 from compress.errors import ModelError
 
-__all__ = ["TOLERANCE", "Imported", "import_checkpoint", "supported_model_types"]
+__all__ = ["TOLERANCE", "Imported", "import_encoder", "supported_model_types"]
 
 TOLERANCE = 1e-4
 """Largest difference between a logit of the original and of the import that counts as equal."""
@@ -42,7 +42,7 @@ def supported_model_types() -> tuple[str, ...]:
     return tuple(sorted(_importers()))
 
 
-def import_checkpoint(source: str | Path) -> Imported:
+def import_encoder(source: str | Path) -> Imported:
     """Fold a fine-tuned sequence classifier into the lean encoder.
 
     Args:

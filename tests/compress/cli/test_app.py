@@ -309,10 +309,10 @@ def test_tracebacks_for_those_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def artifact(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A float artifact of the task's model."""
-    from compress.encoder.importers.registry import import_checkpoint
+    from compress.encoder.importers.registry import import_encoder
     from export.package import export_artifact
 
-    imported = import_checkpoint(task.model)
+    imported = import_encoder(task.model)
     folder = tmp_path_factory.mktemp("made") / "artifact"
     export_artifact(
         folder,
@@ -343,11 +343,11 @@ def test_predict(artifact: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_predict_pairs(task: Any, tmp_path: Path, capfd: Any) -> None:
-    from compress.encoder.importers.registry import import_checkpoint
+    from compress.encoder.importers.registry import import_encoder
     from export.examples import example_code, example_command
     from export.package import export_artifact
 
-    imported, folder = import_checkpoint(task.model), tmp_path / "artifact"
+    imported, folder = import_encoder(task.model), tmp_path / "artifact"
     export_artifact(
         folder,
         module=imported.model,
@@ -563,23 +563,33 @@ def test_demo_runs_the_whole_job_on_its_own_data(
 
 # --- help ---
 
-HEAVY = ("torch", "transformers", "onnxruntime", "openvino", "onnx", "datasets", "scipy", "sklearn")
+HEAVY = (
+    "accelerate", "datasets", "onnx", "onnxruntime", "openvino", "pandas", "scipy", "sklearn",
+    "torch", "transformers",
+)  # fmt: skip
+HELP = [["--help"], [], ["--version"], ["doctor", "--help"], ["run", "--help"], ["train", "--help"]]
 
 
-def loaded_after(code: str) -> list[str]:
-    """Heavy libraries that a fresh interpreter has loaded after running `code`."""
+def loaded_after(code: str, *more: str) -> list[str]:
+    """Heavy libraries, and others, that a fresh interpreter has loaded after running `code`."""
+    looked_for = (*HEAVY, *more)
     script = (
-        f"{code}\nimport sys\nprint([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+        f"{code}\nimport sys\n"
+        f"print([m for m in {looked_for!r} if m in sys.modules], file=sys.stderr)"
     )
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return list(json.loads(done.stderr.splitlines()[-1].replace("'", '"')))
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["run", "--help"], [], ["--version"], ["m", "--data", "d", "x"]]
-)
-def test_help_and_mistakes_need_no_heavy_library(arguments: list[str]) -> None:
+@pytest.mark.parametrize("arguments", HELP)
+def test_help_needs_nothing_but_the_command_line(arguments: list[str]) -> None:
+    code = f"from compress.cli.app import main\nmain({arguments!r})"
+    assert loaded_after(code, "numpy", "yaml") == []
+
+
+@pytest.mark.parametrize("arguments", [["recipe"], ["m", "--data", "d", "x"]])
+def test_recipes_and_mistakes_need_no_heavy_library(arguments: list[str]) -> None:
     assert loaded_after(f"from compress.cli.app import main\nmain({arguments!r})") == []
 
 

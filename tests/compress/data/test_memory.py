@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from compress.data import Splits, load_splits, load_unlabelled
+from compress.data.columns import NamedColumns
 from compress.errors import DataError
 
 ROWS = [{"id": i, "Sentence": f"text {i % 50}", "label": "abc"[i % 3]} for i in range(60)]
@@ -275,7 +276,7 @@ def test_unlabelled_text(tmp_path: Path, hold: Callable[[Any], Any]) -> None:
     assert load_unlabelled(parts, splits).texts == ("new", "other")
     kind = type(hold(rows)).__name__
     with pytest.raises(DataError, match=f"^the {kind}: there is no column 'body'"):
-        load_unlabelled(hold(rows), splits, text_column="body")
+        load_unlabelled(hold(rows), splits, columns=NamedColumns("body"))
 
 
 def test_unlabelled_lines() -> None:

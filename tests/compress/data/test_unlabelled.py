@@ -8,6 +8,7 @@ import pytest
 from benchmarks.examples import Examples
 from benchmarks.labels import ClassLabels
 from compress.data import Splits, load_unlabelled
+from compress.data.columns import NamedColumns
 from compress.errors import DataError
 
 
@@ -31,9 +32,13 @@ def test_a_column_of_a_table(tmp_path: Path) -> None:
     file = tmp_path / "more.csv"
     file.write_text("id,Text,body\n1,one,uno\n2,,dos\n3,two,tres\n", "utf-8")
     assert load_unlabelled(file, SPLITS).texts == ("one", "two")
-    assert load_unlabelled(file, SPLITS, text_column="body").texts == ("uno", "dos", "tres")
+    assert load_unlabelled(file, SPLITS, columns=NamedColumns("body")).texts == (
+        "uno",
+        "dos",
+        "tres",
+    )
     with pytest.raises(DataError, match="no column 'bodi'"):
-        load_unlabelled(file, SPLITS, text_column="bodi")
+        load_unlabelled(file, SPLITS, columns=NamedColumns("bodi"))
 
 
 def test_pairs(tmp_path: Path) -> None:

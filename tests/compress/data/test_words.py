@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.labels import WordLabels
 from compress.data import load_splits
+from compress.data.columns import NamedColumns
 from compress.errors import DataError
 
 TASK = "token-classification"
@@ -86,7 +87,6 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
         write(tmp_path / "other.jsonl", [{"x": r["tokens"], "y": r["tags"]} for r in rows(40)]),
         label_names=None,
         task=TASK,
-        text_column="x",
-        label_column="y",
+        columns=NamedColumns("x", label="y"),
     )
     assert named.notes[0] == "Words from column 'x', tags from 'y'."

@@ -29,7 +29,7 @@ import compress
     "lean encoder before any Auto class": """
 import sys
 from compress.encoder.heads.text_classification import LeanEncoderForSequenceClassification
-from compress.encoder.importers.registry import import_checkpoint
+from compress.encoder.importers.registry import import_encoder
 from transformers import AutoModelForSequenceClassification
 """,
 }

@@ -12,7 +12,7 @@ from transformers import AutoModel, RemBertConfig
 
 from compress.encoder.checkpoint import read_config
 from compress.encoder.folding import UnsupportedArchitectureError
-from compress.encoder.importers.registry import import_checkpoint
+from compress.encoder.importers.registry import import_encoder
 from compress.errors import ModelError
 
 Save = Callable[..., Path]
@@ -31,36 +31,37 @@ def test_sound_checkpoint_is_read(folder: Path) -> None:
 
 def test_misspelt_folder_gets_a_suggestion(folder: Path) -> None:
     with pytest.raises(ModelError, match="no such folder") as error:
-        import_checkpoint(folder.with_name("good-bret"))
+        import_encoder(folder.with_name("good-bret"))
     assert error.value.hint == f"Did you mean {folder}?"
 
 
 @pytest.mark.parametrize("source", ["./nothing-here", "/nothing/here", "a/b/c"])
 def test_path_that_cannot_be_a_hub_id_is_not_looked_up(source: str) -> None:
     with pytest.raises(ModelError, match="no such folder"):
-        import_checkpoint(source)
+        import_encoder(source)
 
 
 def test_hub_id_that_the_hub_does_not_give(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(name: str) -> None:
+    def refuse(name: str, *, trust_remote_code: bool) -> None:
         assert name == "someone/some-model"
+        assert not trust_remote_code
         raise OSError("someone/some-model is not a valid model identifier\nmore lines")
 
     monkeypatch.setattr("transformers.AutoConfig.from_pretrained", refuse)
     with pytest.raises(ModelError, match="neither a folder here nor a model") as error:
-        import_checkpoint("someone/some-model")
+        import_encoder("someone/some-model")
     assert "more lines" not in str(error.value)
 
 
 def test_file_instead_of_a_folder(folder: Path) -> None:
     with pytest.raises(ModelError, match="is a file"):
-        import_checkpoint(folder / "config.json")
+        import_encoder(folder / "config.json")
 
 
 def test_folder_without_config(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(ModelError, match=r"no config\.json \(it holds notes\.txt\)"):
-        import_checkpoint(tmp_path)
+        import_encoder(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -70,20 +71,61 @@ def test_folder_without_config(tmp_path: Path) -> None:
 def test_damaged_config(folder: Path, text: str, message: str) -> None:
     (folder / "config.json").write_text(text)
     with pytest.raises(ModelError, match=message):
-        import_checkpoint(folder)
+        import_encoder(folder)
 
 
 def test_unknown_model_type(folder: Path) -> None:
     _edit_config(folder, model_type="does-not-exist")
     with pytest.raises(ModelError, match=r"config\.json"):
-        import_checkpoint(folder)
+        import_encoder(folder)
+
+
+def _bring_code(folder: Path, run: Path) -> None:
+    """Put code into a checkpoint that touches the file `run` when it is imported."""
+    (folder / "own.py").write_text(
+        "from pathlib import Path\n"
+        "from transformers import PreTrainedConfig, PreTrainedTokenizerFast\n"
+        f"Path({str(run)!r}).touch()\n"
+        "class Own(PreTrainedConfig):\n"
+        "    model_type = 'own'\n"
+        "class OwnTokenizer(PreTrainedTokenizerFast):\n"
+        "    pass\n"
+    )
+
+
+@pytest.mark.parametrize("model_type", ["own", "bert"])
+def test_code_of_a_checkpoint_is_never_run(folder: Path, model_type: str) -> None:
+    run = folder.with_name("was-run")
+    _bring_code(folder, run)
+    _edit_config(folder, model_type=model_type, auto_map={"AutoConfig": "own.Own"})
+    for opened in (import_encoder, _train):
+        with pytest.raises(ModelError, match="code of the checkpoint's own, which is not run"):
+            opened(folder)
+    assert not run.exists()
+
+
+def test_code_of_a_model_on_the_hub_is_never_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, *, trust_remote_code: bool) -> None:
+        assert not trust_remote_code
+        raise ValueError(f"{name}: please pass `trust_remote_code=True` to allow custom code")
+
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", refuse)
+    with pytest.raises(ModelError, match="code of the checkpoint's own, which is not run"):
+        import_encoder("someone/some-model")
+
+
+def _train(base: Path) -> None:
+    from compress import train
+
+    rows = {"text": [f"text {i}" for i in range(40)], "label": ["a", "b"] * 20}
+    train(base, rows, out=base.with_name("trained"), progress=False)
 
 
 def test_pickled_weights_are_refused_unread(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(b"never opened")
     with pytest.raises(ModelError, match=r"pickled weights \(pytorch_model\.bin\)") as error:
-        import_checkpoint(folder)
+        import_encoder(folder)
     assert error.value.hint is not None
     assert f"from_pretrained('{folder}').save_pretrained('{folder}')" in error.value.hint
 
@@ -91,25 +133,25 @@ def test_pickled_weights_are_refused_unread(folder: Path) -> None:
 def test_folder_without_weights(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"no weights \(model\.safetensors\)"):
-        import_checkpoint(folder)
+        import_encoder(folder)
 
 
 def test_damaged_weights(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"\x00" * 100)
     with pytest.raises(ModelError, match="cannot be loaded"):
-        import_checkpoint(folder)
+        import_encoder(folder)
 
 
 def test_folder_without_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
     with pytest.raises(ModelError, match=r"no tokenizer\.json"):
-        import_checkpoint(folder)
+        import_encoder(folder)
 
 
 def test_checkpoint_that_was_never_fine_tuned(tiny: Any, save_checkpoint: Save) -> None:
     folder = save_checkpoint(AutoModel.from_config(tiny.configs["bert"]))
     with pytest.raises(ModelError, match=r"it is a BertModel and lacks .*classifier") as error:
-        import_checkpoint(folder)
+        import_encoder(folder)
     assert "Fine-tune it" in str(error.value)
 
 
@@ -119,7 +161,7 @@ def test_weights_of_other_sizes_than_the_config(folder: Path) -> None:
     weights[name] = torch.zeros(24, 32)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"disagree about the size of .*query\.weight"):
-        import_checkpoint(folder)
+        import_encoder(folder)
 
 
 def test_architecture_without_importer_is_told_what_it_misses(
@@ -128,7 +170,7 @@ def test_architecture_without_importer_is_told_what_it_misses(
     config = RemBertConfig(**tiny.bert)
     folder = save_checkpoint(tiny.original(config))
     with pytest.raises(UnsupportedArchitectureError, match="'rembert'") as error:
-        import_checkpoint(folder)
+        import_encoder(folder)
     assert "albert, bert, camembert" in error.value.message
     assert "exported" in str(error.value.hint)
 

@@ -27,7 +27,7 @@ from compress.encoder.heads.text_classification import LeanEncoderForSequenceCla
 from compress.encoder.heads.token_classification import LeanEncoderForTokenClassification
 from compress.encoder.importers.registry import (
     TOLERANCE,
-    import_checkpoint,
+    import_encoder,
     supported_model_types,
 )
 from compress.encoder.masks import EncoderMasks
@@ -46,7 +46,7 @@ def test_every_importer_is_in_the_table_of_this_test(tiny: Any) -> None:
 
 def test_import_is_lossless(family: Any, tiny: Any, save_checkpoint: Save) -> None:
     original = tiny.original(family)
-    imported = import_checkpoint(save_checkpoint(original))
+    imported = import_encoder(save_checkpoint(original))
     # Texts that the importer's own check, which refuses what differs, does not see.
     takes_types = getattr(original.config, "type_vocab_size", 0) > 1
     for columns in ((tiny.texts,), tuple(zip(*tiny.pairs, strict=True))):
@@ -66,7 +66,7 @@ def test_a_classifier_of_tokens_is_imported_without_loss(
     family: Any, tiny: Any, save_checkpoint: Save
 ) -> None:
     original = tiny.original(family, head="token")
-    imported = import_checkpoint(save_checkpoint(original))
+    imported = import_encoder(save_checkpoint(original))
     assert type(imported.model) is LeanEncoderForTokenClassification
     assert not imported.model.config.first_token_last_layer
     inputs = imported.tokenizer(tiny.texts, padding=True, return_tensors="pt")
@@ -88,7 +88,7 @@ def test_a_model_of_choices_is_imported_without_loss(
     family: Any, tiny: Any, save_checkpoint: Save
 ) -> None:
     original = tiny.original(family, head="choice")
-    imported = import_checkpoint(save_checkpoint(original))
+    imported = import_encoder(save_checkpoint(original))
     assert type(imported.model) is LeanEncoderForMultipleChoice
     prompts, choices = zip(*tiny.pairs, strict=True)
     rows = imported.tokenizer(list(prompts), list(choices), padding=True, return_tensors="pt")
@@ -112,7 +112,7 @@ def test_a_masked_language_model_is_imported_without_loss(
     family: Any, tiny: Any, save_checkpoint: Save
 ) -> None:
     original = tiny.original(family, head="mask")
-    imported = import_checkpoint(save_checkpoint(original))
+    imported = import_encoder(save_checkpoint(original))
     assert type(imported.model) is LeanEncoderForMaskedLM
     inputs = imported.tokenizer(tiny.texts, padding=True, return_tensors="pt")
     if getattr(original.config, "type_vocab_size", 0) < 2:
@@ -145,7 +145,7 @@ def test_sentence_vectors_are_imported_without_loss(
     ]
     (folder / "modules.json").write_text(json.dumps(modules))
     assert read_pooling(folder) == pooling
-    imported = import_checkpoint(folder)
+    imported = import_encoder(folder)
     assert type(imported.model) is LeanEncoderForSentenceEmbedding
     assert imported.model.config.first_token_last_layer == (pooling.mode == "cls")
     inputs = imported.tokenizer(tiny.texts, padding=True, return_tensors="pt")
@@ -156,7 +156,7 @@ def test_sentence_vectors_are_imported_without_loss(
     expected = pooled(hidden.numpy(), inputs["attention_mask"].numpy(), pooling)
     assert np.std(expected) > 0.05
     np.testing.assert_allclose(actual, expected, atol=TOLERANCE)
-    again = import_checkpoint(save_checkpoint(imported.model, "again"))
+    again = import_encoder(save_checkpoint(imported.model, "again"))
     with torch.no_grad():
         torch.testing.assert_close(again.model(**inputs).logits, actual)
 
@@ -200,7 +200,7 @@ def test_labels_and_task_are_carried_over(tiny: Any, save_checkpoint: Save) -> N
         problem_type="multi_label_classification",
         hidden_dropout_prob=0.2,
     )
-    model = import_checkpoint(save_checkpoint(tiny.original(config))).model
+    model = import_encoder(save_checkpoint(tiny.original(config))).model
     assert model.config.id2label == {0: "no", 1: "yes"}
     assert model.config.label2id == {"no": 0, "yes": 1}
     assert model.config.problem_type == "multi_label_classification"
@@ -212,12 +212,12 @@ def test_labels_and_task_are_carried_over(tiny: Any, save_checkpoint: Save) -> N
 
 def test_half_precision_checkpoint_is_imported_in_float32(tiny: Any, save_checkpoint: Save) -> None:
     original = tiny.original(tiny.configs["bert"]).to(torch.float16)
-    model = import_checkpoint(save_checkpoint(original)).model
+    model = import_encoder(save_checkpoint(original)).model
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
 def test_roberta_positions_start_at_the_first_token(tiny: Any, save_checkpoint: Save) -> None:
-    imported = import_checkpoint(save_checkpoint(tiny.original(tiny.configs["roberta"])))
+    imported = import_encoder(save_checkpoint(tiny.original(tiny.configs["roberta"])))
     assert imported.model.config.max_position_embeddings == 64
     assert imported.model.config.type_vocab_size == 0
     assert any("66 to its 64" in note for note in imported.notes)
@@ -226,7 +226,7 @@ def test_roberta_positions_start_at_the_first_token(tiny: Any, save_checkpoint: 
 def test_lean_checkpoint_is_imported_as_it_is(
     lean: LeanEncoderForSequenceClassification, save_checkpoint: Save
 ) -> None:
-    imported = import_checkpoint(save_checkpoint(lean))
+    imported = import_encoder(save_checkpoint(lean))
     assert imported.model.config.layers == lean.config.layers
     own, other = lean.state_dict(), imported.model.state_dict()
     assert own.keys() == other.keys()
@@ -263,7 +263,7 @@ def test_import_that_differs_is_refused(
         "compress.encoder.importers.registry.max_logit_delta", lambda *_: float("nan")
     )
     with pytest.raises(ModelError, match="differ from the original's"):
-        import_checkpoint(folder)
+        import_encoder(folder)
 
 
 @pytest.mark.parametrize("option", ["is_decoder", "add_cross_attention"])
@@ -293,7 +293,7 @@ def test_options_of_deberta_that_cannot_be_folded_are_named(
     folder = save_checkpoint(tiny.original(DebertaV2Config(**tiny.bert, **option), head=head))
     (name,) = option
     with pytest.raises(UnsupportedArchitectureError, match=f"deberta-v2 with {name}"):
-        import_checkpoint(folder)
+        import_encoder(folder)
 
 
 @pytest.mark.shared
@@ -301,7 +301,7 @@ def test_real_checkpoint_is_imported_without_loss() -> None:
     folder = Path(os.environ.get("EDGEPRESS_SHARED", "../shared")) / "models" / "minilm-sst2"
     if not folder.is_dir():
         pytest.skip(f"{folder} is missing (set EDGEPRESS_SHARED)")
-    imported = import_checkpoint(folder)
+    imported = import_encoder(folder)
     assert len(imported.model.config.layers) == 6
     original = AutoModelForSequenceClassification.from_pretrained(folder)
     inputs = imported.tokenizer(

@@ -15,7 +15,7 @@ from compress.latency import measurement as latency_measurement
 from compress.latency.measurement import (
     cached_latency_table,
     default_cache_folder,
-    measure_latency_table,
+    measured_table,
 )
 from compress.latency.probe import Conditions, measure_shapes
 from compress.latency.table import LatencyTable
@@ -59,7 +59,7 @@ class Stopwatch:
 @pytest.mark.parametrize("layers", [1, 2, 3, 6, 12])
 def test_the_table_predicts_models_that_were_not_measured(layers: int) -> None:
     stopwatch, model = Stopwatch(), config(layers)
-    table = measure_latency_table(model, CONDITIONS, SILENT, measure=stopwatch)
+    table = measured_table(model, CONDITIONS, SILENT, measure=stopwatch)
     rng = np.random.default_rng(1)
     for _ in range(20):
         depth = rng.integers(1, layers + 1)
@@ -81,7 +81,7 @@ def test_models_of_several_head_sizes_are_refused() -> None:
     model = config(2)
     model.layers = [*model.layers[:1], {"heads": 2, "head_size": 4, "intermediate_size": 8}]
     with pytest.raises(ValueError, match="one head size"):
-        measure_latency_table(model, CONDITIONS, SILENT, measure=Stopwatch())
+        measured_table(model, CONDITIONS, SILENT, measure=Stopwatch())
 
 
 def test_a_cached_table_is_measured_once(tmp_path: Path) -> None:

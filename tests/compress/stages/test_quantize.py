@@ -16,7 +16,7 @@ from compress.errors import RecipeError
 from compress.quantization.fake_quantization import linear_layers
 from compress.quantization.mixed_precision import safe_plan
 from compress.stages.base import Encoder
-from compress.stages.quantize import STAGE, quantization_plan
+from compress.stages.quantize import STAGE, planned
 from compress.system.progress import SilentProgress
 from export.onnx import build_onnx
 from export.quantization import QuantizationPlan
@@ -84,7 +84,7 @@ def test_static_ranges_are_measured_on_training_texts(
 
 def test_before_ranges_are_measured_dynamic_ones_stand_in() -> None:
     recipe = load_recipe(None, ["quantize.onnxruntime=static", "quantize.openvino=float"])
-    assert quantization_plan(recipe.quantize) == here(QuantizationPlan({"openvino": "float"}))
+    assert planned(recipe.quantize) == here(QuantizationPlan({"openvino": "float"}))
 
 
 def test_unknown_words_are_refused(encoder: Encoder) -> None:
