@@ -30,7 +30,7 @@ def test_the_notebook_example(tmp_path: Path) -> None:
     table = result.table()
     assert isinstance(table, pd.DataFrame)
     assert list(table["id"]) == [row.id for row in result.report.rows]
-    assert {"pytorch", "onnxruntime", "openvino"} <= set(table["runtime"])
+    assert {"pytorch", "onnxruntime"} <= set(table["runtime"])
     html = result._repr_html_()
     assert html.startswith("<iframe")
     assert 'title="minilm-sst2 on the DatasetDict"' in html
