@@ -115,25 +115,25 @@ def pretrain(
     from compress.training.trainer import Pretrainer, evaluate_untrained
 
     train, held_out = _features(documents, tokenizer, length, objective, settings.seed)
-    scratch = session.make_scratch()
-    torch.manual_seed(settings.seed)
-    masking = _Masking(tokenizer, settings.seed)
-    fixed = [masking.masked(feature) for feature in held_out]
-    trainer = Pretrainer(
-        *(model, tokenizer, train, fixed, scratch, settings, progress), data_collator=masking
-    )
-    before = math.exp(evaluate_untrained(trainer)["eval_masked_loss"])
-    session.run(trainer)
-    after = math.exp(trainer.evaluate()["eval_masked_loss"])
-    if main_process:
-        session.save(trainer.model, tokenizer, length)
-        session.record(
-            trainer,
-            settings,
-            notes,
-            about={"objective": objective, "texts": len(train)},
-            results={"perplexity": {"before": before, "after": after}},
+    with session.at_work() as scratch:
+        torch.manual_seed(settings.seed)
+        masking = _Masking(tokenizer, settings.seed)
+        fixed = [masking.masked(feature) for feature in held_out]
+        trainer = Pretrainer(
+            *(model, tokenizer, train, fixed, scratch, settings, progress), data_collator=masking
         )
+        before = math.exp(evaluate_untrained(trainer)["eval_masked_loss"])
+        session.run(trainer)
+        after = math.exp(trainer.evaluate()["eval_masked_loss"])
+        if main_process:
+            session.save(trainer.model, tokenizer, length)
+            session.record(
+                trainer,
+                settings,
+                notes,
+                about={"objective": objective, "texts": len(train)},
+                results={"perplexity": {"before": before, "after": after}},
+            )
     return Pretrained(out, (before, after), len(train), main_process, tuple(notes))
 
 

@@ -126,36 +126,36 @@ def train(
         training_task.features(part, tokenizer, length)
         for part in (examples, splits.selection, splits.report)
     )
-    scratch = session.make_scratch()
-    trainer = TextTrainer(
-        *(model, tokenizer, learnt, watched, scratch, settings, progress),
-        metric=settings.metric or training_task.FIGURES[0],
-        data_collator=training_task.collator(tokenizer),
-        compute_loss_func=Loss(weights, settings.label_smoothing, model.config.problem_type),
-        compute_metrics=figures,
-    )
-    session.run(trainer)
-    parts = {"selection": watched, "report": reported}
-    found = {name: figures(trainer.predict(part)) for name, part in parts.items()}
-    metric = None
-    if main_process:
-        session.save(trainer.model, tokenizer, length)
-        # As its user opens it, from text to answer.
-        with open_checkpoint(out) as opened:
-            metric = get_measure(splits.report).metric(
-                opened.logits(splits.report.inputs()), splits.report
-            )
-        session.record(
-            trainer,
-            settings,
-            [*splits.notes, *notes],
-            about={
-                "task": task,
-                "problem_type": problem_type,
-                "fingerprint": splits.fingerprint,
-            },
-            results={"metrics": found, "metric": asdict(metric)},
+    with session.at_work() as scratch:
+        trainer = TextTrainer(
+            *(model, tokenizer, learnt, watched, scratch, settings, progress),
+            metric=settings.metric or training_task.FIGURES[0],
+            data_collator=training_task.collator(tokenizer),
+            compute_loss_func=Loss(weights, settings.label_smoothing, model.config.problem_type),
+            compute_metrics=figures,
         )
+        session.run(trainer)
+        parts = {"selection": watched, "report": reported}
+        found = {name: figures(trainer.predict(part)) for name, part in parts.items()}
+        metric = None
+        if main_process:
+            session.save(trainer.model, tokenizer, length)
+            # As its user opens it, from text to answer.
+            with open_checkpoint(out) as opened:
+                metric = get_measure(splits.report).metric(
+                    opened.logits(splits.report.inputs()), splits.report
+                )
+            session.record(
+                trainer,
+                settings,
+                [*splits.notes, *notes],
+                about={
+                    "task": task,
+                    "problem_type": problem_type,
+                    "fingerprint": splits.fingerprint,
+                },
+                results={"metrics": found, "metric": asdict(metric)},
+            )
     return Trained(out, found, metric, (*splits.notes, *notes), main_process)
 
 

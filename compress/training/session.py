@@ -2,11 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from compress.errors import UsageError
 from compress.system.fingerprint import checkpoint_files, digest
@@ -107,21 +110,40 @@ class Session:
             raise UsageError(f"freeze_layers={settings.freeze_layers}: {error}") from error
         return settings
 
-    def make_scratch(self) -> Path:
-        """Make the folder for checkpoints and logs, and mark it as this training's.
+    @contextmanager
+    def at_work(self) -> Iterator[Path]:
+        """Lock `out` for this training; give the folder for its checkpoints and logs.
+
+        Every process has to get here; the first one holds the lock.
 
         Raises:
-            UsageError: It cannot be written to.
+            UsageError: `out` cannot be written to, or another process trains into it.
         """
+        from compress.system.distributed import on_main
+
+        lock = FileLock(self._scratch / "lock")
+        key = self.key  # of all processes: within `on_main` the first one counts as the only one
+        on_main(lambda: self._claim(lock, key))
+        try:
+            yield self._scratch
+        finally:
+            lock.release()  # of a lock that this process does not hold: nothing happens
+
+    def _claim(self, lock: FileLock, key: str) -> None:
         try:
             self._scratch.mkdir(parents=True, exist_ok=True)
-            (self._scratch / "key").write_text(self.key, encoding="utf-8")
+            lock.acquire(blocking=False)
+            (self._scratch / "key").write_text(key, encoding="utf-8")
+        except Timeout:
+            raise UsageError(
+                f"another training works on --out {self.out}; nothing was touched",
+                hint="wait for its end, or name another folder with --out",
+            ) from None
         except OSError as error:
             raise UsageError(
                 f"--out {self.out} cannot be written to: {error.strerror or error}",
                 hint="name a folder that can be",
             ) from error
-        return self._scratch
 
     def run(self, trainer: "Trainer") -> None:
         """Train to the best weights, from the last checkpoint if there is one."""
