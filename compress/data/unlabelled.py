@@ -146,7 +146,8 @@ def _rows(data: Data, wanted: Sequence[tuple[str, str]]) -> list[tuple[str, ...]
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        # Not `splitlines`: U+2028 and other characters inside a text are no line ends.
+        return path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

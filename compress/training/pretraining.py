@@ -161,7 +161,8 @@ def read_documents(data: str, text_column: str | None = None) -> list[list[str]]
     path = Path(data).expanduser()
     if path.suffix.lower() == ".txt" and path.is_file():
         try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            # Not `splitlines`: U+2028 and other characters inside a text are no line ends.
+            lines = path.read_text(encoding="utf-8-sig").split("\n")
         except UnicodeDecodeError as error:
             raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from error
         stripped = [line.strip() for line in lines]

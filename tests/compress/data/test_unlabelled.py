@@ -28,6 +28,13 @@ def test_lines_of_a_text_file(tmp_path: Path) -> None:
     assert load_unlabelled(file, SPLITS).texts == ("one", "two", "三")
 
 
+def test_characters_inside_a_text_end_no_line(tmp_path: Path) -> None:
+    file = tmp_path / "more.txt"
+    texts = tuple(f"one{end}two" for end in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+    file.write_bytes("\r\n".join(texts).encode())
+    assert load_unlabelled(file, SPLITS).texts == texts
+
+
 def test_a_column_of_a_table(tmp_path: Path) -> None:
     file = tmp_path / "more.csv"
     file.write_text("id,Text,body\n1,one,uno\n2,,dos\n3,two,tres\n", "utf-8")

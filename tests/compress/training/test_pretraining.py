@@ -317,6 +317,9 @@ def test_documents_are_read(text: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("text,other\n" + "".join(f"line {i},x\n" for i in range(30)))
     assert read_documents(str(table))[0] == ["line 0"]
+    odd = tmp_path / "odd.txt"
+    odd.write_text("a\u2028b\x85c\n" * 30, "utf-8")  # ends of lines to `str.splitlines`, not here
+    assert read_documents(str(odd)) == [["a\u2028b\x85c"] * 30]
     short = tmp_path / "short.txt"
     short.write_text("one\ntwo\n")
     with pytest.raises(DataError, match="too few"):
