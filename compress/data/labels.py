@@ -22,15 +22,29 @@ __all__ = [
 ]
 
 DEFAULT_NAME = re.compile(r"LABEL_\d+")
+INDICES = ("id", "idx", "index", "guid", "column 1")  # columns that number rows
 INTEGER = re.compile(r"[+-]?\d+")
 
 
-def without_hidden(tables: Mapping[str, Table], column: str) -> tuple[dict[str, Table], list[str]]:
-    """The tables but for those that hide their labels, as the test splits of GLUE, and notes."""
+def without_hidden(
+    tables: Mapping[str, Table], column: str, texts: Sequence[str]
+) -> tuple[dict[str, Table], list[str]]:
+    """Return the tables but for those that hide their labels, as GLUE's test splits, and notes.
+
+    Args:
+        tables: By split.
+        column: Column of the labels.
+        texts: Columns of the texts.
+
+    Raises:
+        DataError: A split lacks the label column and is not plainly unlabelled: a text column is
+            missing as well, or there is a column that may hold the labels under another name.
+    """
+    first = next(iter(tables.values()))
     hidden = [
         name
         for name, table in tables.items()
-        if len(tables) > 1 and name != "train" and _is_unlabelled(table, column)
+        if len(tables) > 1 and name != "train" and _is_unlabelled(table, column, texts, first)
     ]
     return (
         {name: table for name, table in tables.items() if name not in hidden},
@@ -38,12 +52,33 @@ def without_hidden(tables: Mapping[str, Table], column: str) -> tuple[dict[str, 
     )
 
 
-def _is_unlabelled(table: Table, column: str) -> bool:
-    """Whether there is no such column, or nothing in it but -1."""
+def _is_unlabelled(table: Table, column: str, texts: Sequence[str], first: Table) -> bool:
+    """Return whether there is no such column, or nothing in it but -1.
+
+    Raises:
+        DataError: As `without_hidden`.
+    """
     name = first_column(table, (column,))
-    return name is None or all(
-        is_missing(value) or (isinstance(value, str | int | float) and value in (-1, "-1"))
-        for value in table.columns[name]
+    if name is not None:
+        return all(
+            is_missing(value) or (isinstance(value, str | int | float) and value in (-1, "-1"))
+            for value in table.columns[name]
+        )
+    headless = any(first_column(table, (text,)) is None for text in texts)
+    others = [
+        other
+        for other in table.columns
+        if first_column(first, (other,)) is None and other.strip().lower() not in INDICES
+    ]
+    if not headless and not others:
+        return True
+    raise DataError(
+        f"{table.where}: there is no label column '{column}', which {first.where} has. "
+        f"Its columns: {listed(list(table.columns))}.",
+        hint=f"Its first line has to be the header: {listed(list(first.columns))}."
+        if headless
+        else f"If the labels are in '{others[0]}', call it '{column}'. A split without labels is "
+        f"left out where it has no column that {first.where} lacks.",
     )
 
 

@@ -35,10 +35,12 @@ def read(
     its place from 0, its letter, or its text."""
     if missing != "refuse":
         raise DataError(f"missing={missing}: a question without a choice cannot be used")
-    column = named.label or first_column(next(iter(tables.values())), _LABELS)
+    first = next(iter(tables.values()))
+    column, prompts = named.label or first_column(first, _LABELS), first_column(first, _PROMPTS)
     notes = list[str]()
     if column is not None:
-        tables, notes = without_hidden(tables, column)
+        texts = [text for text in (named.text or prompts,) if text is not None]
+        tables, notes = without_hidden(tables, column, texts)
     return {name: _examples(table, named) for name, table in tables.items()}, notes
 
 

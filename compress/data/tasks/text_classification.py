@@ -36,9 +36,9 @@ def read(
     second = "" if pair is None else f" and '{pair}'"
     notes = [f"Text from column '{text}'{second}, labels from '{label}'."]
     tables = {name: _spelled_like((text, pair, label), table) for name, table in tables.items()}
-    tables, hidden = without_hidden(tables, label)
-    notes += hidden
     cells = [text] if pair is None else [text, pair]
+    tables, hidden = without_hidden(tables, label, cells)
+    notes += hidden
     tables, gaps = without_missing(tables, cells, label, missing)
     notes += gaps
 

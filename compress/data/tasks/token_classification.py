@@ -35,7 +35,7 @@ def read(
     tags_in = _column(first, named.label, TAGS, "tags", "--label-column")
     if missing == "fill":
         raise DataError("missing=fill: words and their tags cannot be made up", hint="missing=drop")
-    tables, hidden = without_hidden(tables, tags_in)
+    tables, hidden = without_hidden(tables, tags_in, [words_in])
     tables, gaps = without_missing(tables, [words_in], tags_in, missing)
     notes = [*hidden, *gaps, f"Words from column '{words_in}', tags from '{tags_in}'."]
     texts: dict[str, tuple[str, ...]] = {}

@@ -135,6 +135,38 @@ def test_unlabelled_test_is_left_out(tmp_path: Path) -> None:
     assert any("has no labels" in note for note in splits.notes)
 
 
+@pytest.mark.parametrize("index", ["index", "id", ""])
+def test_an_index_is_no_label(tmp_path: Path, index: str) -> None:
+    source = write(tmp_path, train=range(100), validation=range(100, 140))
+    (tmp_path / "test.csv").write_text(f"{index},text\n0,something\n", encoding="utf-8")
+    assert sizes(load_splits(source, label_names=None)) == (100, 20, 20)
+
+
+@pytest.mark.parametrize("name", ["validation", "test"])
+@pytest.mark.parametrize(
+    ("header", "hint"),
+    [
+        ("text,gold", "If the labels are in 'gold', call it 'label'"),
+        ("text,source,gold", "If the labels are in 'source', call it 'label'"),
+        ("", "Its first line has to be the header: text, label."),
+    ],
+)
+def test_a_split_whose_labels_are_not_found_is_refused(
+    tmp_path: Path, name: str, header: str, hint: str
+) -> None:
+    source = write(tmp_path, train=range(100), validation=range(100, 140), test=range(140, 180))
+    cells = header.count(",") + 1 if header else 2
+    lines = [header] * bool(header) + [
+        ",".join([f"text {i}", *"ab"][:cells]) for i in range(200, 240)
+    ]
+    (tmp_path / f"{name}.csv").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(
+        DataError, match=rf"{name}\.csv: there is no label column 'label'"
+    ) as caught:
+        load_splits(source, label_names=None)
+    assert hint in str(caught.value.hint)
+
+
 def test_pairs_and_spelling_of_columns_may_differ_between_files(tmp_path: Path) -> None:
     rows = "\n".join(f"p{i},h{i},{i % 2}" for i in range(30))
     for name, header in (

@@ -30,7 +30,7 @@ def test_lines_of_a_text_file(tmp_path: Path) -> None:
 
 def test_characters_inside_a_text_end_no_line(tmp_path: Path) -> None:
     file = tmp_path / "more.txt"
-    texts = tuple(f"one{end}two" for end in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+    texts = tuple(f"{i}{end}two" for i, end in enumerate("\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"))
     file.write_bytes("\r\n".join(texts).encode())
     assert load_unlabelled(file, SPLITS).texts == texts
 
