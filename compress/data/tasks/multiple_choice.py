@@ -10,6 +10,7 @@ from benchmarks.examples import Examples
 from benchmarks.labels import Choices
 from compress.data.columns import NamedColumns, cells, first_column
 from compress.data.labels import without_hidden
+from compress.data.lists import with_lists
 from compress.data.missing import Missing
 from compress.data.table import Table, is_missing
 from compress.errors import DataError
@@ -41,6 +42,8 @@ def read(
     if column is not None:
         texts = [text for text in (named.text or prompts,) if text is not None]
         tables, notes = without_hidden(tables, column, texts)
+    if (choices := named.pair or first_column(first, _CHOICES)) is not None:
+        tables = with_lists(tables, choices)
     return {name: _examples(table, named) for name, table in tables.items()}, notes
 
 

@@ -16,6 +16,7 @@ from compress.data.labels import (
     read_scores,
     without_hidden,
 )
+from compress.data.lists import with_lists
 from compress.data.missing import Missing, without_missing
 from compress.data.table import Table, require_present
 from compress.errors import DataError
@@ -36,6 +37,8 @@ def read(
     second = "" if pair is None else f" and '{pair}'"
     notes = [f"Text from column '{text}'{second}, labels from '{label}'."]
     tables = {name: _spelled_like((text, pair, label), table) for name, table in tables.items()}
+    if problem_type != "regression":
+        tables = with_lists(tables, label, label_names or ())
     cells = [text] if pair is None else [text, pair]
     tables, hidden = without_hidden(tables, label, cells)
     notes += hidden

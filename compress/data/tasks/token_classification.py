@@ -9,6 +9,7 @@ from benchmarks.examples import Examples
 from benchmarks.labels import WordLabels
 from compress.data.columns import NamedColumns, column_in, first_column
 from compress.data.labels import match_labels, without_hidden
+from compress.data.lists import with_lists
 from compress.data.missing import Missing, without_missing
 from compress.data.table import Table, listed
 from compress.errors import DataError
@@ -27,7 +28,8 @@ def read(
     problem_type: str | None = None,  # noqa: ARG001 - the same for all tasks
     missing: Missing = "refuse",
 ) -> tuple[dict[str, Examples], list[str]]:
-    """See `compress.data.tasks`; words and tags are lists, or strings split at white space."""
+    """See `compress.data.tasks`; words and tags are lists, also such as a CSV
+    file holds, or strings split at white space."""
     if named.pair is not None:
         raise DataError("--pair-column: tags are of words of one text, there are no pairs of texts")
     first = next(iter(tables.values()))
@@ -35,6 +37,8 @@ def read(
     tags_in = _column(first, named.label, TAGS, "tags", "--label-column")
     if missing == "fill":
         raise DataError("missing=fill: words and their tags cannot be made up", hint="missing=drop")
+    for column in (words_in, tags_in):
+        tables = with_lists(tables, column)
     tables, hidden = without_hidden(tables, tags_in, [words_in])
     tables, gaps = without_missing(tables, [words_in], tags_in, missing)
     notes = [*hidden, *gaps, f"Words from column '{words_in}', tags from '{tags_in}'."]
