@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks import latency
 from benchmarks.accuracy import Evaluation, align_logits, predict, write_inputs
+from benchmarks.chance import chance_notes
 from benchmarks.client import SubjectError, Worker
 from benchmarks.environment import describe_environment
 from benchmarks.examples import Examples
@@ -117,6 +118,7 @@ def benchmark(
             "median_tokens": bench.median_tokens,
             "peaks": [asdict(peaks) for peaks in bench.peaks.values()],
         },
+        notes=tuple(bench.notes),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         samples={
             name: {**_plain(samples), "characters": bench.characters[name]}
@@ -167,6 +169,7 @@ class _Bench:
         self.lengths = examples.characters()
         self.samples: dict[str, Samples] = {}
         self.characters: dict[str, list[list[int]]] = {}  # of the inputs, round by round
+        self.notes: list[str] = []  # of the reference's answers
         self.rounds_measured = 0
         self.groups = 0
         # The reference is opened first: every group needs it.
@@ -290,6 +293,8 @@ class _Bench:
         except SubjectError as error:
             self._fail(worker, error)
             return None
+        if subject.id == self._reference:
+            self.notes = chance_notes(evaluation.logits, self.examples)
         self._evaluations[subject.id] = evaluation
         self._labels[subject.id] = opened.labels
         self._kept[subject.id] = opened.max_length

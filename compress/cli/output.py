@@ -95,17 +95,19 @@ def wide_console() -> Any:
 
 
 def show_report(report: "Report", *, as_json: bool) -> None:
-    """Print a report as a table, or as JSON."""
+    """Print a report as a table, or as JSON, and what to know of its data and of itself."""
     if as_json:
         write_json(report.to_json())
-        return
-    from benchmarks.render.terminal import print_report
+    else:
+        from benchmarks.render.terminal import print_report
 
-    print_report(report, wide_console())
+        print_report(report, wide_console())
+    for note in (*report.data.get("notes", ()), *report.notes):
+        sys.stderr.write(f"note: {note}\n")
 
 
 def finish(result: "Result", out: Path, *, as_json: bool) -> None:
-    """Print a run's table, what to know of it, and where things are.
+    """Print a run's table, and where things are.
 
     Raises:
         BudgetError: No model met the budget.
@@ -115,8 +117,6 @@ def finish(result: "Result", out: Path, *, as_json: bool) -> None:
     show_report(result.report, as_json=as_json)
     from export.examples import example_command
 
-    for note in result.report.notes:
-        sys.stderr.write(f"note: {note}\n")
     artifact = result.artifact
     sys.stderr.write(
         f"\nartifact  {artifact}\nreport    {out / 'report.html'}\n"

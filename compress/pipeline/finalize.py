@@ -116,6 +116,8 @@ def _report(
 ) -> Report:
     """Measure on the reported split, and say beside it what was done and decided."""
     report = _measured(job, family, reference, decision)
+    for note in report.notes:
+        _log.warning("%s", note)
     return replace(
         report,
         recommended=None if decision.chosen is None else decision.chosen.row_id,
