@@ -6,12 +6,13 @@ from importlib import import_module
 import numpy as np
 
 from compress.data.columns import NamedColumns
+from compress.data.coverage import coverage_notes
 from compress.data.memory import Data, describe
 from compress.data.missing import Missing
 from compress.data.reading import read_tables
 from compress.data.splitting import Splits, carve, fingerprint, without_leaks
 from compress.errors import DataError
-from runtimes.tasks import DEFAULT_TASK
+from runtimes.tasks import DEFAULT_TASK, get_task
 
 __all__ = ["load_splits"]
 
@@ -73,6 +74,8 @@ def load_splits(
             hint="Shuffle the data before splitting it, or pass one file to have it split.",
         )
     notes += carved + leaks
+    if not get_task(task).SPEC.of_vocabulary:  # whose classes are tokens
+        notes += coverage_notes(train, selection, report)
     if len(report) < SMALL_REPORT:
         notes.append(
             f"The report split has {len(report)} examples: one of them is "

@@ -232,6 +232,40 @@ def test_the_fingerprint_sees_every_part() -> None:
     assert len({fingerprint([part]) for part in [base, *changed]}) == 7
 
 
+def test_classes_that_a_split_lacks_are_named(tmp_path: Path) -> None:
+    source = write(tmp_path, train=range(100), validation=range(100, 140), test=range(140, 180))
+    rare = "\nonce,c\ntwice,c\n"
+    with (tmp_path / "train.csv").open("a", encoding="utf-8") as file:
+        file.write(rare)
+    notes = load_splits(source, label_names=None).notes
+    for name in ("selection", "report"):
+        assert any(
+            note.startswith(
+                f"The {name} split holds no example of 1 of the 3 classes in the data: c;"
+            )
+            for note in notes
+        )
+    assert not any("train split holds no" in note for note in notes)
+    (tmp_path / "train.csv").write_text(
+        "text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(100)), encoding="utf-8"
+    )
+    with (tmp_path / "test.csv").open("a", encoding="utf-8") as file:
+        file.write(rare)
+    notes = load_splits(source, label_names=None).notes
+    assert any("The train split holds no example of 1 of the 3" in note for note in notes)
+
+
+def test_texts_with_different_labels_are_counted(tmp_path: Path) -> None:
+    source = write(tmp_path, train=range(100), validation=range(100, 140), test=range(140, 180))
+    assert not any(
+        "different labels" in note for note in load_splits(source, label_names=None).notes
+    )
+    with (tmp_path / "train.csv").open("a", encoding="utf-8") as file:
+        file.write("\nTEXT  0,b\ntext 1,a\ntext 2,a\n")
+    notes = load_splits(source, label_names=None).notes
+    assert any(note.startswith("2 texts of the train split occur with different") for note in notes)
+
+
 @pytest.mark.shared
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} (EDGEPRESS_SHARED) is not there")
 @pytest.mark.parametrize(("name", "rows", "classes"), [("sst2", 872, 2), ("snips-intent", 700, 7)])
