@@ -22,6 +22,8 @@ __all__ = ["Checkpoint", "load_checkpoint", "open_pretrained", "open_weights", "
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _SAFE = ("model.safetensors", "model.safetensors.index.json")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+# More than any encoder has: transformers would build them for minutes.
+_LIMITS = {"num_labels": 1_000_000, "num_hidden_layers": 1_000, "n_layers": 1_000}
 
 
 @dataclass(frozen=True)
@@ -212,14 +214,7 @@ def _check_folder(path: Path) -> None:
             f"{path} is not a checkpoint: it has no config.json (it holds {contents})",
             hint="Pass the folder that save_pretrained wrote.",
         )
-    try:
-        model_type = json.loads((path / "config.json").read_text("utf-8")).get("model_type")
-    except (ValueError, AttributeError) as error:
-        raise ModelError(f"{path / 'config.json'} is not valid JSON: {error}") from error
-    if not model_type:
-        raise ModelError(
-            f"{path / 'config.json'} has no model_type, so its architecture is unknown"
-        )
+    _check_config(path / "config.json")
     if not names.intersection(_SAFE):
         _refuse_weights(path, names)
     if "tokenizer.json" not in names:
@@ -228,6 +223,34 @@ def _check_folder(path: Path) -> None:
             hint='Write it: python -c "from transformers import AutoTokenizer as T; '
             f"T.from_pretrained('{path}').save_pretrained('{path}')\"",
         )
+
+
+def _check_config(path: Path) -> None:
+    """Refuse a config.json that transformers fails on in ways of its own, or takes minutes over."""
+    try:
+        config = json.loads(path.read_text("utf-8"))
+        model_type = config.get("model_type")
+    except (ValueError, AttributeError, RecursionError, OSError) as error:
+        raise ModelError(f"{path} is not valid JSON: {error}") from error
+    if not model_type:
+        raise ModelError(f"{path} has no model_type, so its architecture is unknown")
+    for key, most in _LIMITS.items():
+        value = config.get(key)
+        if value is not None and not (isinstance(value, int) and 0 < value <= most):
+            raise ModelError(
+                f"{path}: {key} is {value!r:.40}, not a whole number from 1 to {most:,}"
+            )
+    names = config.get("id2label")
+    if names is None:
+        return
+    expected = None if not isinstance(names, dict) else {str(i) for i in range(len(names))}
+    if expected is None or set(names) != expected:
+        raise ModelError(
+            f"{path}: id2label is {names!r:.80}, not a name for each class from 0 on",
+            hint='Write it as {"0": "first class", "1": "second class"}, without gaps.',
+        )
+    if wrong := next((i for i, name in names.items() if not isinstance(name, str)), None):
+        raise ModelError(f"{path}: id2label names class {wrong} {names[wrong]!r:.40}, not by text")
 
 
 def _refuse_weights(path: Path, names: set[str]) -> None:

@@ -74,6 +74,31 @@ def test_damaged_config(folder: Path, text: str, message: str) -> None:
         import_encoder(folder)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"id2label": {"0": "a", "2": "b"}}, "not a name for each class from 0 on"),
+        ({"id2label": {"1": "a", "2": "b"}}, "not a name for each class from 0 on"),
+        ({"id2label": ["a", "b"]}, "not a name for each class from 0 on"),
+        ({"id2label": {"0": None, "1": "b"}}, "names class 0 None, not by text"),
+        ({"id2label": {"0": "a", "1": 5}}, "names class 1 5, not by text"),
+        ({"num_labels": 10**9}, "num_labels is 1000000000, not a whole number from 1 to 1,000,000"),
+        ({"num_hidden_layers": 100_000}, "num_hidden_layers is 100000"),
+        ({"num_hidden_layers": "x"}, "num_hidden_layers is 'x'"),
+    ],
+)
+def test_config_with_impossible_values(folder: Path, changes: dict[str, Any], message: str) -> None:
+    _edit_config(folder, **changes)
+    with pytest.raises(ModelError, match=message):
+        read_config(folder)
+
+
+def test_nested_config(folder: Path) -> None:
+    (folder / "config.json").write_text("[" * 100_000)
+    with pytest.raises(ModelError, match="not valid JSON"):
+        read_config(folder)
+
+
 def test_unknown_model_type(folder: Path) -> None:
     _edit_config(folder, model_type="does-not-exist")
     with pytest.raises(ModelError, match=r"config\.json"):
