@@ -1,6 +1,7 @@
 """Settings from a YAML file, options and `key=value` strings, with errors that name the key."""
 
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,10 @@ from compress.errors import RecipeError
 from runtimes.errors import nearest
 
 __all__ = ["Settings", "merged", "read_settings", "validated"]
+
+
+_MOST_BYTES = 100_000  # no recipe is longer,
+_MOST_LEVELS = 20  # or deeper
 
 
 class Settings(BaseModel):
@@ -89,17 +94,56 @@ def validated(model: type[Model], content: Mapping[str, Any], what: str) -> Mode
         name = max((k for k in known if f"{key}.".startswith(f"{k}.")), key=len, default=key)
         raise RecipeError(
             f"{what} key {name!r}: {first['msg'][0].lower()}{first['msg'][1:]} "
-            f"(got {first['input']!r})",
+            f"(got {reprlib.repr(first['input'])})",
             hint=_nearest_choice(first),
         ) from error
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads YAML that stays as small as it looks: no aliases, no deep nesting."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Return the next node.
+
+        Raises:
+            ComposerError: It is an alias, a few lines of which stand for gigabytes, or too deep.
+        """
+        mark = self.peek_event().start_mark
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "aliases are not read", mark)
+        if self.depth == _MOST_LEVELS:
+            raise yaml.composer.ComposerError(None, None, "it is nested too deeply", mark)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def _parse(text: str) -> Any:
+    """Return what YAML says.
+
+    Raises:
+        ValueError: It is not valid, or too deep.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, LookupError, AttributeError, TypeError) as error:
+        # Values that their tag does not fit raise all of these: "!!int ''", "!!bool x".
+        raise ValueError(str(error)) from error
+
+
 def _read(what: str, path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file():
+            raise RecipeError(f"the {what} {path} is no regular file")
+        if path.exists() and path.stat().st_size > _MOST_BYTES:
+            raise RecipeError(f"the {what} {path} is too long: more than {_MOST_BYTES:,} bytes")
+        content = _parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"the {what} {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise RecipeError(f"the {what} {path} is no valid YAML: {error}") from error
     if content is None:
         return {}
@@ -113,9 +157,9 @@ def _set(target: dict[str, Any], override: str) -> None:
     if not separator or not key:
         raise RecipeError(f"{override!r} is no override", hint="write it as key=value")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"the value of {override!r} is no valid YAML") from error
+        value = _parse(text)
+    except ValueError as error:
+        raise RecipeError(f"the value of {override!r:.80} is no valid YAML") from error
     *parents, leaf = key.split(".")
     for parent in parents:
         target = target.setdefault(parent, {})
