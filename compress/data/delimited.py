@@ -17,6 +17,8 @@ _QUOTED = re.compile(r'^"(?:[^"]|"")*"$')
 
 _END = "\0"  # a last line of our own: one that an open quote swallows does not come back
 
+_STATED = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)  # a first line for Excel
+
 _MANY_LINES = 10  # so many lines of one cell do not have the header's separators by chance
 
 
@@ -49,11 +51,7 @@ def read_delimited(path: Path, text: str) -> Table:
             never closed or swallows rows.
     """
     lines = list(io.StringIO(text, newline=""))  # ends: \n, \r and \r\n, as for csv
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    header_line = next(line for line in lines if line.strip("\r\n"))
-    if separator not in header_line:
-        # Spreadsheets write ";" or a tab under .csv where the comma is the decimal sign.
-        separator = next((other for other in (";", "\t") if other in header_line), separator)
+    separator = _separator(path, lines)
     rows = _rows(lines, separator, literal=separator == "\t" and _quotes_are_literal(lines))
     names = unique_names(next(rows).cells)
     found, long = list[_Row](), list[_Row]()
@@ -90,6 +88,24 @@ def read_delimited(path: Path, text: str) -> Table:
             if _holds_rows(lines[row.first - 1 : row.last], separator, known):
                 raise _swallowed(path, row)
     return Table(where=str(path), columns=columns, length=len(found))
+
+
+def _separator(path: Path, lines: list[str]) -> str:
+    """Return what separates cells; blank a first line of `lines` that only says so.
+
+    Raises:
+        DataError: There is no header.
+    """
+    if stated := _STATED.fullmatch(lines[0]):
+        lines[0] = "\n"  # no row; the others keep their numbers
+    header = next((line for line in lines if line.strip("\r\n")), None)
+    if header is None:
+        raise no_rows(path)
+    if stated:
+        return stated[1]
+    usual = "\t" if path.suffix.lower() == ".tsv" else ","
+    # Spreadsheets write ";" or a tab under .csv where the comma is the decimal sign.
+    return next((each for each in (usual, ";", "\t") if each in header), usual)
 
 
 def _rows(lines: Sequence[str], separator: str, *, literal: bool) -> Iterator[_Row]:

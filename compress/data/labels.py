@@ -23,6 +23,8 @@ __all__ = [
 
 DEFAULT_NAME = re.compile(r"LABEL_\d+")
 INDICES = ("id", "idx", "index", "guid", "column 1")  # columns that number rows
+_WHOLE = re.compile(r"([+-]?\d+)\.0+")  # how pandas writes integers of a column with a gap
+_COMMA = re.compile(r"[+-]?\d+,\d+")
 INTEGER = re.compile(r"[+-]?\d+")
 
 
@@ -137,7 +139,7 @@ def read_scores(tables: Sequence[Table], column: str) -> list[NDArray[np.float64
                 raise DataError(
                     f"{table.where}: data row {row}, column '{column}': "
                     f"{table.columns[column][row - 1]!r} is no number, and the model gives scores.",
-                    hint="Name a column of numbers with --label-column.",
+                    hint="Name a column of numbers with --label-column; a decimal sign is a point.",
                 )
         found.append(np.array(scores, dtype=np.float64))
     return found
@@ -160,6 +162,7 @@ def match_labels(
             two classes, or labels that the model does not have (both sets are shown).
     """
     values = [_clean(table, column) for table in tables]
+    values = _without_points(values, label_names or ())
     present = list(dict.fromkeys(value for part in values for value in part))
     declared = tables[0].class_names.get(column)
     if len(present) < 2:
@@ -168,9 +171,10 @@ def match_labels(
             hint="Classification needs two; name another column with --label-column.",
         )
     if label_names is None:
+        _refuse_decimal_commas(present, f"{tables[0].where}: column '{column}'")
         names = _names_from_data(present, declared)
         index = {name: i for i, name in enumerate(names)}
-        notes: list[str] = []
+        notes = _case_notes(names)
     else:
         names = tuple(label_names)
         index, notes = _index_into(names, present, declared, f"{tables[0].where}, '{column}'")
@@ -182,6 +186,41 @@ def match_labels(
         )
     arrays = [np.array([index[value] for value in part], dtype=np.int64) for part in values]
     return arrays, names, notes
+
+
+def _without_points(values: list[list[str]], names: Sequence[str]) -> list[list[str]]:
+    """Return "1.0" as "1" where all labels are whole numbers and none is a name as it stands."""
+    present = {value for part in values for value in part}
+    whole = {value: _WHOLE.sub(r"\1", value) for value in present if _WHOLE.fullmatch(value)}
+    if not whole or not whole.keys().isdisjoint(names):
+        return values
+    if not all(value in whole or INTEGER.fullmatch(value) for value in present):
+        return values
+    return [[whole.get(value, value) for value in part] for part in values]
+
+
+def _refuse_decimal_commas(present: Sequence[str], place: str) -> None:
+    """Raises DataError where labels are numbers with a comma, each of which would be a class."""
+    commas = [value for value in present if _COMMA.fullmatch(value)]
+    if commas and all(value in commas or INTEGER.fullmatch(value) for value in present):
+        raise DataError(
+            f"{place} holds numbers with a decimal comma, such as {commas[0]}.",
+            hint=f"Write them with a point ({commas[0].replace(',', '.')}); or, if they are "
+            "several classes a row, as a list: [0, 1].",
+        )
+
+
+def _case_notes(names: Sequence[str]) -> list[str]:
+    """Return a note on classes whose names differ in letter case alone."""
+    folded: dict[str, list[str]] = {}
+    for name in names:
+        folded.setdefault(name.casefold(), []).append(name)
+    alike = [f"{' and '.join(own)}" for own in folded.values() if len(own) > 1]
+    if not alike:
+        return []
+    return [
+        f"Classes that differ in letter case alone: {listed(alike, limit=8)}. Are they the same?"
+    ]
 
 
 def _number(value: Any) -> float | None:

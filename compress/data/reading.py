@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from compress.data.decoding import read_text
 from compress.data.delimited import read_delimited
 from compress.data.memory import Data, describe, named_splits, splits_of, table_of, tables_in_memory
 from compress.data.sources import locate
-from compress.data.table import Table, no_rows, table_of_records
+from compress.data.table import Table, no_rows, require_whole_characters, table_of_records
 from compress.errors import DataError
 from compress.system.hub import hub_if_reachable
 from runtimes.quiet import quiet
@@ -36,7 +37,10 @@ def read_tables(data: Data) -> dict[str, Table]:
     else:
         tables = _read_hub(str(source.hub))
     order = ["all", "train", "validation", "test"]
-    return {name: tables[name] for name in order if name in tables}
+    tables = {name: tables[name] for name in order if name in tables}
+    for table in tables.values():
+        require_whole_characters(table)
+    return tables
 
 
 def every_table(data: Data) -> list[Table]:
@@ -45,13 +49,16 @@ def every_table(data: Data) -> list[Table]:
     Raises:
         DataError: As `read_tables`.
     """
-    if isinstance(data, str | os.PathLike):
-        return [read_file(Path(data))]
     where = describe(data)
-    splits = splits_of(data)
-    if splits is None:
-        return [table_of(data, where)]
-    return [table_of(part, f"{where} ({split})") for split, part in splits.items()]
+    if isinstance(data, str | os.PathLike):
+        tables = [read_file(Path(data))]
+    elif (splits := splits_of(data)) is None:
+        tables = [table_of(data, where)]
+    else:
+        tables = [table_of(part, f"{where} ({split})") for split, part in splits.items()]
+    for table in tables:
+        require_whole_characters(table)
+    return tables
 
 
 def read_file(path: Path) -> Table:
@@ -62,29 +69,12 @@ def read_file(path: Path) -> Table:
     if suffix == ".parquet":
         table = _read_parquet(path)
     else:
-        text = _decoded(path)
+        text = read_text(path)
         reader = read_delimited if suffix in {".csv", ".tsv"} else _read_json
         table = reader(path, text)
     if len(table) == 0:
         raise no_rows(path)
     return table
-
-
-def _decoded(path: Path) -> str:
-    raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # "utf-8-sig" counts from after the byte order mark.
-        offset = error.start + (3 if raw.startswith(b"\xef\xbb\xbf") else 0)
-        line = raw.count(b"\n", 0, offset) + 1
-        raise DataError(
-            f"{path}: not UTF-8: byte 0x{raw[offset]:02x} at offset {offset} (line {line}).",
-            hint=f"Convert it: iconv -f WINDOWS-1252 -t UTF-8 '{path}' > utf8{path.suffix}",
-        ) from None
-    if not text.strip():
-        raise DataError(f"{path}: the file is empty.", hint="Check how the file was written.")
-    return text
 
 
 def _read_json(path: Path, text: str) -> Table:
@@ -100,6 +90,8 @@ def _json_records(path: Path, text: str) -> list[Any]:
             # "Extra data" after a first object: one object a line, which the hub names .json too.
             if error.msg != "Extra data":
                 raise _json_error(path, error, error.lineno) from None
+        except (RecursionError, ValueError) as error:
+            raise _json_limit(str(path), error) from None
     records = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
@@ -107,6 +99,8 @@ def _json_records(path: Path, text: str) -> list[Any]:
                 records.append(json.loads(line))
             except json.JSONDecodeError as error:
                 raise _json_error(path, error, number) from None
+            except (RecursionError, ValueError) as error:
+                raise _json_limit(f"{path}: line {number}", error) from None
     return records
 
 
@@ -115,6 +109,11 @@ def _json_error(path: Path, error: json.JSONDecodeError, line: int) -> DataError
         f"{path}: line {line}, column {error.colno}: not valid JSON ({error.msg}).",
         hint="Use .jsonl for one object a line, .json for a list of objects.",
     )
+
+
+def _json_limit(place: str, error: Exception) -> DataError:
+    what = "nested too deeply" if isinstance(error, RecursionError) else "has a number too long"
+    return DataError(f"{place}: the JSON {what}.", hint="Write records of text, numbers and lists.")
 
 
 def _records_of(path: Path, value: Any) -> list[Any]:
@@ -137,8 +136,14 @@ def _read_parquet(path: Path) -> Table:
     try:
         # No partitions: a folder named "a=1" says nothing about the rows.
         rows = pyarrow.parquet.read_table(path, partitioning=None)
+        for place, field in enumerate(rows.schema):
+            try:
+                datasets.Features.from_arrow_schema(pyarrow.schema([field]))
+            except ValueError:  # such as a map: neither text nor label
+                empty = pyarrow.nulls(len(rows))
+                rows = rows.set_column(place, pyarrow.field(field.name, empty.type), empty)
         return table_of(datasets.Dataset(rows), str(path))
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(
             f"{path}: not a readable Parquet file ({type(error).__name__}: {error}).",
             hint="Check that the file is complete and that its extension is right.",

@@ -58,6 +58,12 @@ def locate(source: str) -> Source:
         return Source(files={"all": [path]})
     if path.is_dir():
         return _locate_in_folder(path)
+    if path.exists():
+        raise DataError(
+            f"{source}: neither a regular file nor a folder, but a device, pipe or socket."
+        )
+    if path.is_symlink():
+        raise DataError(f"{source}: a link that leads to no file.", hint=f"Look: ls -l {source}")
     if not _looks_like_a_path(source) and HUB_ID.match(source):
         return Source(hub=source)
     raise DataError(f"No such file or folder: {source}", hint=_suggestion(path))

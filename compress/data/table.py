@@ -14,6 +14,7 @@ __all__ = [
     "listed",
     "no_rows",
     "require_present",
+    "require_whole_characters",
     "table_of_records",
     "unique_names",
 ]
@@ -92,6 +93,36 @@ def require_present(table: Table, column: str) -> None:
             f"data row {listed([str(row) for row in rows], limit=8)}.",
             hint="Fill in or remove these rows (data rows are counted from 1, after any header).",
         )
+
+
+def require_whole_characters(table: Table) -> None:
+    """Raises DataError, naming the rows, where text holds half of a character.
+
+    JSON's "\\ud83d" is the first half of an emoji; no tokenizer and no file takes it.
+    """
+    for column, cells in table.columns.items():
+        rows = [row for row, cell in enumerate((column, *cells)) if not _is_whole(cell)]
+        if rows:
+            place = "its name" if rows[0] == 0 else f"data row {listed(list(map(str, rows)), 8)}"
+            raise DataError(
+                f"{table.where}: column {column!a}: {place}: text holds half of a character "
+                "(a lone surrogate).",
+                hint="Write such text anew, in Python: "
+                "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')",
+            )
+
+
+def _is_whole(value: object) -> bool:
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return False
+    elif isinstance(value, Mapping):
+        return all(map(_is_whole, value.values()))
+    elif isinstance(value, list | tuple):
+        return all(map(_is_whole, value))
+    return True
 
 
 def listed(names: Sequence[str], limit: int = 20) -> str:

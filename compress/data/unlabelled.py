@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.examples import Examples
 from benchmarks.labels import ClassLabels
 from compress.data.columns import NamedColumns, column_in
+from compress.data.decoding import read_lines
 from compress.data.memory import Data, describe
 from compress.data.reading import every_table
 from compress.data.splitting import Splits, keys
@@ -125,7 +126,7 @@ def _rows(data: Data, wanted: Sequence[tuple[str, str]]) -> list[tuple[str, ...]
     elif not Path(data).is_file():
         raise DataError(f"--unlabelled {data}: there is no such file")
     elif Path(data).suffix.lower() == ".txt":
-        lines = _lines(Path(data))
+        lines = read_lines(Path(data))
     if lines is not None:
         if len(wanted) > 1:
             raise DataError(
@@ -142,13 +143,3 @@ def _rows(data: Data, wanted: Sequence[tuple[str, str]]) -> list[tuple[str, ...]
             if not any(is_missing(cell) for cell in row)
         ]
     return rows
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        # Not `splitlines`: U+2028 and other characters inside a text are no line ends.
-        return path.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from error

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import torch
 
+from compress.data.decoding import read_lines
 from compress.data.reading import read_tables
 from compress.data.table import is_missing
 from compress.data.tokenized import kept_length
@@ -160,12 +161,7 @@ def read_documents(data: str, text_column: str | None = None) -> list[list[str]]
     """
     path = Path(data).expanduser()
     if path.suffix.lower() == ".txt" and path.is_file():
-        try:
-            # Not `splitlines`: U+2028 and other characters inside a text are no line ends.
-            lines = path.read_text(encoding="utf-8-sig").split("\n")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from error
-        stripped = [line.strip() for line in lines]
+        stripped = [line.strip() for line in read_lines(path)]
         found = [list(document) for full, document in groupby(stripped, bool) if full]
     else:
         from compress.data.columns import TEXTS, column_in, first_column

@@ -89,7 +89,8 @@ def test_names_that_differ_only_in_case_match_exactly() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [[1, 0, 1], ["1", "0", "1"], [1.0, 0.0, 1.0], [True, False, True]]
+    "values",
+    [[1, 0, 1], ["1", "0", "1"], [1.0, 0.0, 1.0], [True, False, True], ["1.0", "0.0", "1"]],
 )
 def test_numbers_are_indices(values: list[Any]) -> None:
     indices, _, notes = labels(values, ["LABEL_0", "LABEL_1"])
@@ -101,6 +102,20 @@ def test_numbers_are_indices(values: list[Any]) -> None:
 
 def test_numbers_that_are_names_are_names() -> None:
     assert labels([1, 5, 3], ["1", "2", "3", "4", "5"])[0] == [0, 4, 2]
+    assert labels(["1.0", "2.0"], ["1.0", "2.0"])[0] == [0, 1]
+    assert labels(["1.0", "2"], None)[1] == ("1", "2")
+    assert labels(["1.0", "beta"], None)[1] == ("1.0", "beta")
+
+
+def test_classes_that_differ_in_case_alone_are_noted() -> None:
+    assert "Better and better" in labels(["better", "Better", "worse"], None)[2][0]
+
+
+def test_decimal_commas_are_refused() -> None:
+    with pytest.raises(DataError, match="decimal comma, such as 0,5") as caught:
+        labels(["0,5", "1", "2,25"], None)
+    assert "0.5" in str(caught.value.hint)
+    assert labels(["a,b", "1,5"], None)[1] == ("1,5", "a,b")
 
 
 def test_declared_names_are_matched_by_name() -> None:
@@ -147,8 +162,8 @@ def test_hidden_labels_are_recognised() -> None:
         "test": table("text", Label=["-1", ""]),
         "more": table("text"),
     }
-    left, notes = without_hidden(tables, "label")
+    left, notes = without_hidden(tables, "label", ["text"])
     assert list(left) == ["train", "validation"]
     assert "test split" in notes[0]
     assert "no labels: left out" in notes[1]
-    assert list(without_hidden({"all": table("text")}, "label")[0]) == ["all"]
+    assert list(without_hidden({"all": table("text")}, "label", ["text"])[0]) == ["all"]

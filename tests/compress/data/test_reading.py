@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,54 @@ def test_byte_order_mark_semicolons_and_windows_line_ends(tmp_path: Path) -> Non
     assert table.columns == {"text": ["hello, you", "bye"], "label": ["a", "b"]}
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_text_with_a_byte_order_mark_is_read(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "unicode.csv"
+    path.write_bytes("text\tlabel\r\n映画, good\ta\r\nbye\tb\r\n".encode(encoding))
+    assert read_file(path).columns == {"text": ["映画, good", "bye"], "label": ["a", "b"]}
+
+
+def test_a_first_line_may_name_the_separator(tmp_path: Path) -> None:
+    path = write(tmp_path / "excel.csv", "sep=|\r\ntext|label\r\na,b|x\r\nc|y|z\r\n")
+    with pytest.raises(DataError, match="line 4 has 3 cells"):
+        read_file(path)
+    path = write(path, "sep=;\ntext;label\na,b;x\n")
+    assert read_file(path).columns == {"text": ["a,b"], "label": ["x"]}
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+@pytest.mark.parametrize("row", ['{"text": "so \\ud83d", "label": "a"}', '{"x": ["b\\udc00"]}'])
+def test_half_characters_are_refused_with_their_rows(tmp_path: Path, name: str, row: str) -> None:
+    rows = ['{"text": "ok \\ud83d\\ude00", "label": "a"}', row, row]
+    content = f"[{','.join(rows)}]" if name == "a.json" else "\n".join(rows)
+    with pytest.raises(DataError, match=r"data row 2, 3: text holds half of a character"):
+        read_tables(write(tmp_path / name, content))
+    assert len(read_tables(write(tmp_path / name, rows[0]))["all"]) == 1
+
+
+def test_columns_that_are_not_used_may_be_of_any_type(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    extra = pa.array([[("a", 1)], []], pa.map_(pa.string(), pa.int64()))
+    table = pa.table({"text": ["a", "b"], "extra": extra, "label": [0, 1]})
+    pq.write_table(table, tmp_path / "map.parquet")
+    columns = read_file(tmp_path / "map.parquet").columns
+    assert columns == {"text": ["a", "b"], "extra": [None, None], "label": [0, 1]}
+
+
+def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
+    (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere.csv")
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name in ("loop.csv", "gone.csv"):
+        with pytest.raises(DataError, match=rf"{name}: a link that leads to no file"):
+            locate(str(tmp_path / name))
+    for path in (str(tmp_path / "pipe.csv"), "/dev/null"):
+        with pytest.raises(DataError, match="a device, pipe or socket"):
+            locate(path)
+
+
 def test_lone_quotes_in_tsv_are_text(tmp_path: Path) -> None:
     path = write(tmp_path / "glue.tsv", 'sentence\tlabel\n"hello there\t0\nbye "\t1\n"a" b\t0\n')
     assert read_file(path).columns["sentence"] == ['"hello there', 'bye "', '"a" b']
@@ -129,6 +178,16 @@ def test_empty_cells_short_rows_and_blank_lines(tmp_path: Path) -> None:
         ("broken.json", b'[{"text": "a"},\n{"text" "b"}]', ["broken.json", "line 2", "column 9"]),
         ("scalar.json", b'[{"text": "a"}, "b"]', ["scalar.json", "record 2", "not an object"]),
         ("squad.json", b'{"text": ["a", "b"]}', ["squad.json", "'data'"]),
+        ("deep.json", b"[" * 100_000, ["deep.json", "nested too deeply"]),
+        ("deep.jsonl", b'{"text": "a"}\n' + b"[" * 100_000, ["line 2", "nested too deeply"]),
+        ("long.json", b"[" + b"9" * 5000 + b"]", ["long.json", "a number too long"]),
+        ("long.jsonl", b'{"label": ' + b"9" * 5000 + b"}", ["line 1", "a number too long"]),
+        ("packed.csv", b"\x1f\x8b\x08\x00", ["packed.csv", "gzip"]),
+        ("sheet.csv", b"PK\x03\x04rest", ["sheet.csv", "Excel workbook"]),
+        ("mark.csv", b"\xff\xfea", ["mark.csv", "UTF-16"]),
+        ("wide.csv", "text,label\na,b\n".encode("utf-16-le"), ["wide.csv", "looks like UTF-16"]),
+        ("sep.csv", b"sep=;\n", ["sep.csv", "no data rows"]),
+        ("kana.csv", "text,label\n映画,b\n".encode("shift-jis"), ["not UTF-8", "line 2"]),
         ("fake.parquet", b"text,label\na,b\n", ["fake.parquet", "Parquet"]),
     ],
 )
