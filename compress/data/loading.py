@@ -12,7 +12,8 @@ from compress.data.missing import Missing
 from compress.data.reading import read_tables
 from compress.data.splitting import Splits, carve, fingerprint, without_leaks
 from compress.errors import DataError
-from runtimes.tasks import DEFAULT_TASK, get_task
+from runtimes.registry import get_task
+from runtimes.tasks import DEFAULT_TASK
 
 __all__ = ["load_splits"]
 

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from compress.data.decoding import read_text
-from compress.data.delimited import read_delimited
+from compress.data.formats.decoding import read_text
+from compress.data.formats.delimited import read_delimited
 from compress.data.memory import Data, describe, named_splits, splits_of, table_of, tables_in_memory
 from compress.data.sources import locate
 from compress.data.table import Table, no_rows, require_whole_characters, table_of_records

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.examples import Examples
 from benchmarks.labels import ClassLabels
 from compress.data.columns import NamedColumns, column_in
-from compress.data.decoding import read_lines
+from compress.data.formats.decoding import read_lines
 from compress.data.memory import Data, describe
 from compress.data.reading import every_table
 from compress.data.splitting import Splits, keys

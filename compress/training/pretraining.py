@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 
-from compress.data.decoding import read_lines
+from compress.data.formats.decoding import read_lines
 from compress.data.reading import read_tables
 from compress.data.table import is_missing
 from compress.data.tokenized import kept_length

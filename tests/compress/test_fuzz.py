@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from compress.config.loading import read_settings
 from compress.config.recipe import load_recipe
-from compress.data.delimited import read_delimited
+from compress.data.formats.delimited import read_delimited
 from compress.data.reading import read_file
 from compress.data.table import require_whole_characters
 from compress.errors import EdgepressError, RecipeError
