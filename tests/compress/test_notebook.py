@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.slow
+@pytest.mark.minutes
 @pytest.mark.shared
 def test_the_notebook_example(tmp_path: Path) -> None:
     shared = Path(os.environ.get("EDGEPRESS_SHARED", "../shared"))

@@ -23,15 +23,6 @@ FILLERS = ("a", "the", "film", "plot", "was", "very", "and", "its")
 GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "awful", "poor", "dull")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes minutes runs only where it is asked for."""
-    if "minutes" in config.option.markexpr:
-        return
-    for item in items:
-        if "minutes" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="takes minutes; run it with -m minutes"))
-
-
 @pytest.fixture(scope="session")
 def toys(tmp_path_factory: pytest.TempPathFactory, task: Any) -> Callable[[str], Path]:
     """`toys(kind)` is a folder with models and data of a kind, made once."""
