@@ -7,14 +7,15 @@ a readable manifest is therefore never half an artifact: it is none.
 
 import dataclasses
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from runtimes.errors import ArtifactError
+from runtimes.files import OpenFile, read_file
 from runtimes.folders import locked, partial_folder, remove
+from runtimes.json_files import MOST_BYTES, parse_json
 from runtimes.manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,
@@ -30,6 +31,7 @@ __all__ = [
     "FORMAT_VERSION",
     "MANIFEST_NAME",
     "TUNING_NAME",
+    "ArtifactFile",
     "Manifest",
     "ModelEntry",
     "read_manifest",
@@ -54,19 +56,23 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
     """
     path = Path(folder) / MANIFEST_NAME
     try:
-        content = path.read_bytes()
+        content = read_file(path, MOST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         nested = Path(folder) / "artifact"
         hint = f"Did you mean {nested}?" if (nested / MANIFEST_NAME).is_file() else None
         missing = "does not exist" if not Path(folder).exists() else f"has no {MANIFEST_NAME}"
         raise ArtifactError(f"Not an artifact: {folder} {missing}.", hint=hint) from None
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise ArtifactError(f"{path} {error}.") from error
     try:
-        raw = json.loads(content)
+        raw = parse_json(content)
     except ValueError as error:
         raise ArtifactError(f"{path} is damaged: not readable as JSON ({error}).") from error
     # The version comes first: a newer format may digest its manifest in another way.
     version = raw.get("format") if isinstance(raw, dict) else None
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    if type(version) is int and version > FORMAT_VERSION:
         raise ArtifactError(
             f"{path} has artifact format {version}; this build reads up to {FORMAT_VERSION}.",
             hint="Update: pip install --upgrade edgepress",
@@ -78,8 +84,8 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
         )
     try:
         return parse(raw)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path} is incomplete: {error!r}.") from error
+    except ValueError as error:
+        raise ArtifactError(f"{path} cannot be right: {error}.") from error
 
 
 def verify(
@@ -96,21 +102,75 @@ def verify(
         ArtifactError: A file is missing, truncated or changed; the message names it.
     """
     for name in manifest.files if only is None else only:
-        path = Path(folder) / name
+        file = ArtifactFile(folder, manifest, name)
+        try:
+            file.read()
+        finally:
+            file.close()
+
+
+class ArtifactFile:
+    """A file of an artifact that is held open, and compared with the manifest at each reading.
+
+    Args:
+        folder: The artifact.
+        manifest: What `read_manifest(folder)` returned.
+        name: Path of the file relative to the artifact.
+        checked: Whether its SHA-256 is compared. Otherwise only what is written to it later is
+            found, by its time stamp.
+
+    Raises:
+        ArtifactError: It is not listed, or missing, truncated or changed; the message names it.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        manifest: Manifest,
+        name: str,
+        *,
+        checked: bool = True,
+    ) -> None:
+        self.path = Path(folder) / name
         if name not in manifest.files:
-            raise ArtifactError(f"{path} is not listed in {Path(folder) / MANIFEST_NAME}.")
+            raise ArtifactError(f"{self.path} is not listed in {Path(folder) / MANIFEST_NAME}.")
         expected = manifest.files[name]
-        if not path.is_file():
-            problem = "is missing"
-        elif (size := path.stat().st_size) != expected["size_bytes"]:
-            problem = f"has {size} bytes instead of {expected['size_bytes']}"
-        elif _sha256(path) != expected["sha256"]:
-            problem = "was changed: its SHA-256 does not match the manifest"
-        else:
-            continue
-        raise ArtifactError(
-            f"{path} {problem}.", hint="Copy the artifact again, or export it anew."
-        )
+        self._sha256 = expected["sha256"] if checked else None
+        try:
+            self._file = OpenFile(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise _damaged(self.path, "is missing") from None
+        except OSError as error:
+            raise _damaged(self.path, f"cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise _damaged(self.path, str(error)) from error
+        if checked and self._file.size != expected["size_bytes"]:
+            size = self._file.size
+            self._file.close()
+            raise _damaged(self.path, f"has {size} bytes instead of {expected['size_bytes']}")
+
+    def read(self) -> bytes:
+        """Return its bytes.
+
+        Raises:
+            ArtifactError: They are not those that the manifest vouches for, or were overwritten
+                since the file was opened.
+        """
+        content = self._file.read()
+        if self._sha256 is None:
+            if self._file.was_written():
+                raise _damaged(self.path, "was overwritten after it was loaded")
+        elif hashlib.sha256(content).hexdigest() != self._sha256:
+            raise _damaged(self.path, "was changed: its SHA-256 does not match the manifest")
+        return content
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def _damaged(path: Path, problem: str) -> ArtifactError:
+    return ArtifactError(f"{path} {problem}.", hint="Copy the artifact again, or export it anew.")
 
 
 def write_artifact(

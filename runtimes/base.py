@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from runtimes.errors import UsageError
 
-__all__ = ["MASKED", "Array", "DeviceInfo", "Runtime", "Session", "TextInput", "known_options"]
+__all__ = [
+    "CLOSED",
+    "MASKED",
+    "Array",
+    "DeviceInfo",
+    "Runtime",
+    "Session",
+    "TextInput",
+    "known_options",
+]
 
 Array = NDArray[Any]
 TextInput = str | tuple[str, str]
@@ -25,6 +34,20 @@ MASKED = -30000.0
 Large enough that exp() underflows to exactly zero in every precision, small enough that float16 and
 bfloat16 hold it and a row of nothing but padding gives no NaN.
 """
+
+
+class _Closed:
+    """Takes the place of a library's object that was freed: any use of it is an error in words."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise UsageError("This model was closed.", hint="Open it again: load(FOLDER)")
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        return self.called
+
+
+CLOSED: Any = _Closed()
+"""Stands where a session had its model, once the session is closed."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +134,7 @@ class Runtime(Protocol):
         threads: int | None = None,
         precision: str,
         options: Mapping[str, Any] | None = None,
+        contents: Mapping[Path, bytes] | None = None,
     ) -> Session:
         """Open the model file (or checkpoint folder) at `path`.
 
@@ -120,6 +144,9 @@ class Runtime(Protocol):
             threads: Intra-op threads; None lets the library use all cores.
             precision: What the file holds; the session reports what really executes.
             options: Settings of the runtime's own; one that it does not know is an error.
+            contents: The model file and those that it needs, read already; None reads them from
+                the disk. What is given is not needed once the model is open, and what then becomes
+                of the files does not matter.
 
         Raises:
             UsageError: An option does not exist.

@@ -28,6 +28,7 @@ __all__ = [
     "UsageError",
     "did_you_mean",
     "nearest",
+    "not_finite",
 ]
 
 
@@ -83,6 +84,14 @@ class DataError(EdgepressError):
 
 class ArtifactError(EdgepressError):
     """An artifact that is incomplete, damaged, or of a format version this build cannot read."""
+
+
+def not_finite() -> ArtifactError:
+    """Return the error for an answer of a model that is no finite number."""
+    return ArtifactError(
+        "The model's answer is no finite number.",
+        hint="Its weights are not, or are damaged: compare it with its files (compress inspect).",
+    )
 
 
 class MissingDependencyError(EdgepressError):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runtimes.errors import ModelError
-from runtimes.json_files import read_json
+from runtimes.json_files import Contents, read_json
 from runtimes.pooling import SENTENCE_LIMIT, Pooling, pooling_of
 from runtimes.registry import get_task, task_names
 from runtimes.tasks import DEFAULT_TASK
@@ -67,14 +67,18 @@ class HfConfig:
     tokenizer: dict[str, Any]
 
 
-def read_hf_config(folder: str | os.PathLike[str]) -> HfConfig:
+def read_hf_config(folder: str | os.PathLike[str], contents: Contents | None = None) -> HfConfig:
     """Read the configuration files of `folder`; absent files give defaults.
+
+    Args:
+        folder: A checkpoint, export or artifact.
+        contents: Where its files are looked up; None: on the disk.
 
     Raises:
         ModelError: A file is there but is not JSON.
     """
-    config = read_json(Path(folder) / "config.json")
-    tokenizer = read_json(Path(folder) / "tokenizer_config.json")
+    config = read_json(Path(folder) / "config.json", contents)
+    tokenizer = read_json(Path(folder) / "tokenizer_config.json", contents)
     model_type = str(config.get("model_type") or "")
     pad = config.get("pad_token_id")
     limits = [_DEFAULT_MAX_LENGTH] if not config else []
@@ -84,9 +88,9 @@ def read_hf_config(folder: str | os.PathLike[str]) -> HfConfig:
     length = tokenizer.get("model_max_length")
     if isinstance(length, int | float) and 0 < length < _NO_LIMIT:
         limits.append(int(length))
-    pooling = pooling_of(Path(folder), config)
+    pooling = pooling_of(Path(folder), config, contents)
     if pooling is not None:
-        length = read_json(Path(folder) / SENTENCE_LIMIT).get("max_seq_length")
+        length = read_json(Path(folder) / SENTENCE_LIMIT, contents).get("max_seq_length")
         limits += [length] if isinstance(length, int) else []
     task = task_of(config.get("architectures"), pooling)
     return HfConfig(

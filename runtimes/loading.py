@@ -3,10 +3,17 @@
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from runtimes.artifact import TUNING_NAME, Manifest, ModelEntry, read_manifest
+from runtimes.artifact import (
+    MANIFEST_NAME,
+    TUNING_NAME,
+    ArtifactFile,
+    Manifest,
+    ModelEntry,
+    read_manifest,
+)
 from runtimes.artifact import verify as verify_files
 from runtimes.base import Session, TextInput
 from runtimes.errors import (
@@ -18,6 +25,7 @@ from runtimes.errors import (
 )
 from runtimes.fingerprint import usable_cores
 from runtimes.hf_config import read_hf_config
+from runtimes.json_files import read_json
 from runtimes.pipeline import Predictor
 from runtimes.pool import SessionPool
 from runtimes.pooling import read_pooling
@@ -32,6 +40,10 @@ __all__ = ["load", "open_checkpoint", "open_model_folder"]
 
 # What an artifact answers before its first caller does: libraries allocate in the first run.
 _WARMING = "The first answer takes longer than those that follow it."
+
+
+# Ends of names of files that hold no weights.
+_NO_WEIGHTS = (".json", ".md", ".txt", ".onnx", ".xml")
 
 
 def load(
@@ -62,7 +74,8 @@ def load(
         sessions: More than one opens the model so many times: lists of inputs are then answered by
             all of them at once, which is the way to most inputs a second. Unless `threads` says
             otherwise, they share the cores.
-        verify: Compare every file with its SHA-256 first.
+        verify: Compare every file with its SHA-256 first. A runtime whose files were all removed
+            is passed over, and `README.md` is for people.
         tune: Texts of the kind that will be asked: if this device was not measured yet, that is
             done now, once, in about a minute, and kept beside the artifact if that can be written.
 
@@ -78,9 +91,7 @@ def load(
     folder = Path(folder)
     manifest = read_manifest(folder)
     task = get_task(manifest.task)
-    entries = _select(folder, manifest, runtime, precision)
-    if verify:
-        verify_files(folder, manifest)
+    entries = _present(folder, manifest, _select(folder, manifest, runtime, precision))
     tuned = None
     if sessions < 1:
         raise UsageError(f"sessions is {sessions}; there must be at least 1")
@@ -93,22 +104,33 @@ def load(
             tuned = _measured(folder, tune)
     elif tune:
         raise UsageError("tune finds the settings: it cannot be asked for together with some")
+    if verify:
+        verify_files(folder, manifest, only=_beside(folder, manifest, entries[0]))
+    configuration = _configuration(folder, manifest, checked=verify)
     tokenizer = Tokenizer.from_folder(
         folder,
         max_length=manifest.max_length,
         pad_token_id=manifest.pad_token_id,
         windows=task.SPEC.windows,
+        contents=configuration,
     )
+    _check_sizes(folder, manifest, tokenizer, configuration)
     failures: list[EdgepressError] = []
     for entry, entry_threads, entry_options in [
         *((e, tuned.threads, tuned.options) for e in entries if tuned and _is_for(tuned, e)),
         *((entry, threads, options) for entry in entries),
     ]:
         try:
-            opened = [
-                _open(folder, manifest, entry, device, entry_threads, entry_options)
-                for _ in range(sessions)
-            ]
+            opened = _open(
+                folder,
+                manifest,
+                entry,
+                device=device,
+                threads=entry_threads,
+                options=entry_options,
+                sessions=sessions,
+                checked=verify,
+            )
         except (MissingDependencyError, DeviceUnavailableError) as error:
             failures.append(error)
             continue
@@ -118,7 +140,7 @@ def load(
             task,
             labels=manifest.labels,
             problem_type=manifest.problem_type,
-            pooling=read_pooling(Path(folder)) if task.SPEC.pooled else None,
+            pooling=read_pooling(folder, configuration) if task.SPEC.pooled else None,
         )
         if device == "cpu" and saturates(entry.instruction_sets, processor_flags()):
             warnings.warn(
@@ -128,9 +150,12 @@ def load(
                 RuntimeWarning,
                 stacklevel=2,
             )
-        arrays = predictor.encode([_WARMING])
-        for session in opened:
-            session.run(arrays)
+        try:
+            for _ in opened:  # a pool lends them in turn
+                predictor.warm(_WARMING)
+        except BaseException:
+            predictor.close()
+            raise
         return predictor
     raise _none_usable(folder, device, entries, failures)
 
@@ -154,30 +179,107 @@ def _is_for(setting: Setting, entry: ModelEntry) -> bool:
     return (setting.runtime, setting.precision) == (entry.runtime, entry.precision)
 
 
+def _configuration(folder: Path, manifest: Manifest, *, checked: bool) -> dict[Path, bytes]:
+    """Return tokenizer and configuration as the manifest lists them: no other file is read."""
+    contents = {}
+    for name in manifest.files:
+        if name.endswith(".json"):
+            file = ArtifactFile(folder, manifest, name, checked=checked)
+            contents[file.path] = file.read()
+            file.close()
+    return contents
+
+
+def _check_sizes(
+    folder: Path, manifest: Manifest, tokenizer: Tokenizer, configuration: Mapping[Path, bytes]
+) -> None:
+    """Refuse a manifest that does not fit the tokenizer and the model's configuration.
+
+    Raises:
+        ArtifactError: Texts would have no token, or more than the model has positions for, or the
+            padding is no token.
+    """
+    config = read_json(folder / "config.json", configuration)
+    least = tokenizer.backend.num_special_tokens_to_add(manifest.pairs) + 1
+    positions = config.get("max_position_embeddings")
+    most = positions if type(positions) is int and positions > 0 else manifest.max_length
+    if not least <= manifest.max_length <= most:
+        raise ArtifactError(
+            f"{folder / MANIFEST_NAME} cannot be right: max_length is {manifest.max_length}; with "
+            f"this tokenizer and model it must be from {least} to {most}."
+        )
+    rows = config.get("vocab_size")
+    if type(rows) is not int or rows <= 0:
+        added = tokenizer.backend.get_added_tokens_decoder()
+        rows = max(tokenizer.backend.get_vocab_size(with_added_tokens=False), *added, 0) + 1
+    if manifest.pad_token_id >= rows:
+        raise ArtifactError(
+            f"{folder / MANIFEST_NAME} cannot be right: pad_token_id is {manifest.pad_token_id}, "
+            f"and the model knows {rows} tokens."
+        )
+
+
+def _files_of(manifest: Manifest, entry: ModelEntry) -> list[str]:
+    """Return the files that a model is read from: itself, and weights beside it."""
+    models = {model.path for model in manifest.models}
+    place = PurePosixPath(entry.path).parent
+    return [entry.path] + [
+        name
+        for name in manifest.files
+        if PurePosixPath(name).parent == place
+        and name not in models
+        and not name.endswith(_NO_WEIGHTS)
+    ]
+
+
 def _open(
     folder: Path,
     manifest: Manifest,
     entry: ModelEntry,
+    *,
     device: str,
     threads: int | None,
     options: Mapping[str, Any] | None,
-) -> Session:
-    """Return the model of an entry, together with its other variant if there is one."""
+    sessions: int,
+    checked: bool,
+) -> list[Session]:
+    """Return the model of an entry, so many times, each with its other variant if there is one.
 
-    def opened(one: ModelEntry) -> Session:
+    What is opened is what was checked: the bytes that were hashed. The other variant, which may be
+    opened much later, is read from files that are held open, and checked again.
+    """
+
+    def files_of(one: ModelEntry) -> list[ArtifactFile]:
+        names = _files_of(manifest, one)
+        return [ArtifactFile(folder, manifest, name, checked=checked) for name in names]
+
+    def opened(one: ModelEntry, contents: Mapping[Path, bytes]) -> Session:
         return get_runtime(one.runtime).open_model(
             folder / one.path,
             device=device,
             threads=threads,
             precision=one.precision,
             options=options,
+            contents=contents,
         )
 
     variants = manifest.variants(entry.runtime, entry.precision)
-    if variants.keys() == {"padded", "unpadded"}:
-        padded = variants["padded"]
-        return TwoVariants(opened(variants["unpadded"]), lambda: opened(padded), padded.inputs)
-    return opened(entry)
+    both = variants.keys() == {"padded", "unpadded"}
+    first = variants["unpadded"] if both else entry
+    contents = {file.path: file.read() for file in files_of(first)}
+    models = [opened(first, contents) for _ in range(sessions)]
+    if not both:
+        return models
+    padded = variants["padded"]
+    files = files_of(padded)
+    for file in files:
+        if file.path not in contents:  # weights are shared, and were checked above
+            file.read()
+
+    def open_padded() -> Session:
+        return opened(padded, {file.path: file.read() for file in files})
+
+    return [TwoVariants(model, open_padded, padded.inputs) for model in models]
 
 
 def open_model_folder(
@@ -299,6 +401,29 @@ def _select(
         offered = ", ".join(f"{e.precision} {e.runtime}" for e in manifest.models) or "none"
         raise ArtifactError(f"{folder} holds no {wanted} model; it holds: {offered}.")
     return entries
+
+
+def _present(folder: Path, manifest: Manifest, entries: list[ModelEntry]) -> list[ModelEntry]:
+    """Leave out the models of a runtime whose files were all removed, if there is another one."""
+    removed = _removed(folder, manifest)
+    return [entry for entry in entries if entry.path not in removed] or entries
+
+
+def _removed(folder: Path, manifest: Manifest) -> set[str]:
+    """Return the files of runtimes of which there is no file any more."""
+    of_runtime: dict[str, set[str]] = {}
+    for entry in manifest.models:
+        of_runtime.setdefault(entry.runtime, set()).update(_files_of(manifest, entry))
+    left = [names for names in of_runtime.values() if any((folder / n).exists() for n in names)]
+    return set[str]().union(*of_runtime.values()).difference(*left)
+
+
+def _beside(folder: Path, manifest: Manifest, entry: ModelEntry) -> list[str]:
+    """Return the files that are not read for `entry`, as those that are get checked then."""
+    variants = manifest.variants(entry.runtime, entry.precision).values()
+    read = {name for one in (entry, *variants) for name in _files_of(manifest, one)}
+    left_out = {*read, *_removed(folder, manifest), "README.md"}
+    return [n for n in manifest.files if n not in left_out and not n.endswith(".json")]
 
 
 def _none_usable(

@@ -6,13 +6,17 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from runtimes.errors import ArtifactError
+from runtimes.registry import get_task, task_names
 
 __all__ = [
     "FORMAT_VERSION",
     "MANIFEST_NAME",
+    "PRECISIONS",
+    "PROBLEM_TYPES",
+    "VARIANTS",
     "Manifest",
     "ModelEntry",
     "is_intact",
@@ -22,6 +26,21 @@ __all__ = [
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
+
+PRECISIONS = ("fp32", "bf16", "fp16", "int8", "auto")
+PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
+VARIANTS = ("padded", "unpadded")
+
+# What no model of this kind comes near to.
+_LONGEST = 1_000_000  # tokens
+_LARGEST_ID = 2**31 - 1
+_LARGEST_FILE = 2**50
+_LONGEST_PATH = 1000
+
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_KINDS = {str: "text", int: "whole number", bool: "true or false", list: "list", dict: "object"}
+_Value = TypeVar("_Value", str, int, bool, list[Any], dict[str, Any])
 
 # The digest covers the manifest's own bytes with this field blanked, so that a changed byte
 # anywhere in the file is found, even where JSON would not care (spaces, number spellings).
@@ -97,47 +116,42 @@ class Manifest:
         return {m.variant: m for m in self.models if (m.runtime, m.precision) == wanted}
 
 
-def parse(raw: dict[str, Any]) -> Manifest:
+def parse(raw: Any) -> Manifest:
     """Return the manifest in parsed JSON.
 
     Raises:
-        KeyError, TypeError, ValueError: A field is missing, has another type, or a path leaves the
-            artifact.
+        ValueError: A field is missing, or has a value that no model could have, or a path leaves
+            the artifact; the message names the field.
     """
-    models = tuple(
-        ModelEntry(
-            runtime=str(model["runtime"]),
-            format=str(model["format"]),
-            path=_safe_path(model["path"]),
-            precision=str(model["precision"]),
-            variant=str(model["variant"]),
-            inputs=tuple(model["inputs"]),
-            instruction_sets=tuple(model["instruction_sets"]),
-        )
-        for model in raw["models"]
-    )
+    raw = _object(raw, "it")
+    task = _text(raw, "task")
+    if task not in task_names():
+        raise ValueError(f"there is no task {task!r:.60}")
     files = {
-        _safe_path(name): {"sha256": str(e["sha256"]), "size_bytes": int(e["size_bytes"])}
-        for name, e in raw["files"].items()
+        _safe_path(name): _file(entry, name) for name, entry in _field(raw, "files", dict).items()
     }
+    models = tuple(_model(_object(each, "a model")) for each in _field(raw, "models", list))
     for model in models:
         if model.path not in files:
             raise ValueError(f"model {model.path} is not among the files")
+    labels = _texts(raw, "labels")
+    if not labels and get_task(task).SPEC.labels is None:
+        raise ValueError("labels is empty")
     return Manifest(
-        task=str(raw["task"]),
-        labels=tuple(str(label) for label in raw["labels"]),
-        problem_type=str(raw["problem_type"]),
-        max_length=int(raw["max_length"]),
-        pad_token_id=int(raw["pad_token_id"]),
-        type_ids=bool(raw["type_ids"]),
+        task=task,
+        labels=labels,
+        problem_type=_one_of(raw, "problem_type", PROBLEM_TYPES),
+        max_length=_whole(raw, "max_length", 1, _LONGEST),
+        pad_token_id=_whole(raw, "pad_token_id", 0, _LARGEST_ID),
+        type_ids=_field(raw, "type_ids", bool),
         models=models,
-        lineage=tuple(raw["lineage"]),
-        metrics=dict(raw["metrics"]),
-        quantization=dict(raw["quantization"]),
+        lineage=tuple(_object(step, "a step of lineage") for step in _field(raw, "lineage", list)),
+        metrics=_field(raw, "metrics", dict),
+        quantization=_field(raw, "quantization", dict),
         files=files,
-        created_by=str(raw["created_by"]),
-        pairs=bool(raw.get("pairs", False)),
-        format=int(raw["format"]),
+        created_by=_text(raw, "created_by"),
+        pairs=_field({"pairs": False, **raw}, "pairs", bool),
+        format=_whole(raw, "format", 1, FORMAT_VERSION),
     )
 
 
@@ -167,9 +181,74 @@ def _digest(content: bytes) -> bytes:
     return hashlib.sha256(_DIGEST.sub(rb"\g<1>\g<3>", content)).hexdigest().encode()
 
 
+def _model(raw: dict[str, Any]) -> ModelEntry:
+    inputs = _texts(raw, "inputs")
+    if "input_ids" not in inputs or len(set(inputs)) < len(inputs) or set(inputs) - set(_INPUTS):
+        raise ValueError(f"a model has the inputs {list(inputs)!r:.80}")
+    return ModelEntry(
+        runtime=_text(raw, "runtime"),
+        format=_text(raw, "format"),
+        path=_safe_path(_text(raw, "path")),
+        precision=_one_of(raw, "precision", PRECISIONS),
+        variant=_one_of(raw, "variant", VARIANTS),
+        inputs=inputs,
+        instruction_sets=_texts(raw, "instruction_sets"),
+    )
+
+
+def _file(raw: Any, name: str) -> dict[str, Any]:
+    entry = _object(raw, f"the file {name:.60}")
+    digest = _text(entry, "sha256")
+    if not _SHA256.fullmatch(digest):
+        raise ValueError(f"sha256 of {name:.60} is {digest!r:.80}")
+    return {"sha256": digest, "size_bytes": _whole(entry, "size_bytes", 0, _LARGEST_FILE)}
+
+
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} is no object but {value!r:.60}")
+    return value
+
+
+def _field(raw: dict[str, Any], name: str, kind: type[_Value]) -> _Value:
+    """Return a field that is exactly of a type: True is no number here."""
+    if name not in raw:
+        raise ValueError(f"{name} is missing")
+    value = raw[name]
+    if type(value) is not kind:
+        raise ValueError(f"{name} is {value!r:.60}, which is no {_KINDS[kind]}")
+    return value
+
+
+def _text(raw: dict[str, Any], name: str) -> str:
+    return _field(raw, name, str)
+
+
+def _texts(raw: dict[str, Any], name: str) -> tuple[str, ...]:
+    values = _field(raw, name, list)
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{name} is {values!r:.60}, which are not all texts")
+    return tuple(values)
+
+
+def _whole(raw: dict[str, Any], name: str, least: int, most: int) -> int:
+    value = _field(raw, name, int)
+    if not least <= value <= most:
+        raise ValueError(f"{name} is {value:d}"[:60] + f"; it must be from {least} to {most}")
+    return value
+
+
+def _one_of(raw: dict[str, Any], name: str, known: tuple[str, ...]) -> str:
+    value = _text(raw, name)
+    if value not in known:
+        raise ValueError(f"{name} is {value!r:.60}; there are: {', '.join(known)}")
+    return value
+
+
 def _safe_path(name: str) -> str:
     """Refuse paths that leave the artifact: a manifest may come from a stranger."""
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
-        raise ValueError(f"unsafe path {name!r}")
+    unsafe = path.is_absolute() or ".." in path.parts or not path.parts
+    if unsafe or "\\" in name or "\0" in name or ":" in path.parts[0] or len(name) > _LONGEST_PATH:
+        raise ValueError(f"unsafe path {name!r:.80}")
     return name

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtimes.base import Array, Session, TextInput
-from runtimes.errors import ArtifactError
+from runtimes.errors import ArtifactError, not_finite
 from runtimes.pool import SessionPool
 from runtimes.pooling import Pooling, pooled
 from runtimes.tasks.base import Outputs, Task
@@ -85,7 +85,8 @@ class Predictor:
 
         Raises:
             TypeError: `inputs` has another form, or there is no such option.
-            UsageError: An option has a value that does not exist.
+            UsageError: An option has a value that does not exist, or the predictor was closed.
+            ArtifactError: The model's answer is no finite number.
         """
         if type(inputs) is str and not options and self._answer_one is not None:
             return [self._answer_one(inputs)]
@@ -118,6 +119,7 @@ class Predictor:
                 if result.shape[1] != logits.shape[1]:  # of vectors the model says how long
                     result = np.empty((len(inputs), logits.shape[1]), dtype=np.float32)
                 result[[start + index for index in batch]] = logits
+        _check_finite(result)
         return Outputs(inputs, result)
 
     def _of_tokens(self, inputs: Sequence[TextInput], batch_size: int) -> Outputs:
@@ -133,6 +135,7 @@ class Predictor:
             for batch, answer in zip(batches, self._map(self._rows_of(rows), batches), strict=True):
                 for index, row in zip(batch, answer, strict=True):
                     own = row[: lengths[index]]
+                    _check_finite(own)
                     # A copy, or a few rows would keep all of a batch's answers in memory.
                     found[index] = own if places is None else own[places(rows.encodings[index])]
             encodings += rows.encodings
@@ -190,9 +193,18 @@ class Predictor:
         names = self._single_names if len(inputs) == 1 else self.session.input_names
         return self.tokenizer.encode(inputs, names)
 
+    def warm(self, text: str) -> None:
+        """Run the model once: libraries allocate in the first run.
+
+        Raises:
+            ArtifactError: Its answer does not fit the labels, or is no finite number.
+        """
+        _check_finite(self._run(self.encode([text])))
+
     def close(self) -> None:
-        """Free the model's memory; the predictor cannot be used afterwards."""
+        """Free the model's memory; any use of the predictor is an error afterwards."""
         self.session.close()
+        self._answer_one = None  # it may hold the model, too
 
     def __enter__(self) -> Self:
         return self
@@ -250,3 +262,8 @@ class Predictor:
             else:
                 last.append(index)
         return batches
+
+
+def _check_finite(logits: Array) -> None:
+    if not np.isfinite(logits).all():
+        raise not_finite()

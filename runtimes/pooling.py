@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from runtimes.base import Array
 from runtimes.errors import ModelError
-from runtimes.json_files import read_json, read_json_list
+from runtimes.json_files import Contents, read_json, read_json_list
 from runtimes.registry import spec_of_head
 
 __all__ = ["MODULES", "SENTENCE_LIMIT", "Pooling", "pooled", "pooling_of", "read_pooling"]
@@ -37,26 +37,32 @@ class Pooling:
     normalized: bool
 
 
-def read_pooling(folder: Path) -> Pooling | None:
+def read_pooling(folder: Path, contents: Contents | None = None) -> Pooling | None:
     """Return what a checkpoint folder says of its sentence vectors; None: it makes none.
+
+    Args:
+        folder: The checkpoint.
+        contents: Where its files are looked up; None: on the disk.
 
     Raises:
         ModelError: The vectors are made in a way that is not known here; names it.
     """
-    return pooling_of(folder, read_json(folder / "config.json"))
+    return pooling_of(folder, read_json(folder / "config.json", contents), contents)
 
 
-def pooling_of(folder: Path, config: Mapping[str, Any]) -> Pooling | None:
+def pooling_of(
+    folder: Path, config: Mapping[str, Any], contents: Contents | None = None
+) -> Pooling | None:
     """Return the same, where the folder's `config.json` has been read already."""
     own = spec_of_head(config.get("head"))
     if own is not None and own.pooled:  # a lean encoder
         return Pooling(str(config["pooling"]), bool(config["normalized"]))
     pooling, normalized = None, False
-    for module in read_json_list(folder / MODULES):
+    for module in read_json_list(folder / MODULES, contents):
         kind = str(module.get("type", "")).rsplit(".", 1)[-1]
         if kind == "Pooling":
             path = folder / str(module.get("path", "")) / "config.json"
-            pooling = _mode(read_json(path), path)
+            pooling = _mode(read_json(path, contents), path)
         elif kind == "Normalize":
             normalized = True
         elif kind != "Transformer":

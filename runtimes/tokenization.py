@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from runtimes.base import TextInput
 from runtimes.errors import ArtifactError, DataError, MissingDependencyError
 from runtimes.hf_config import HfConfig, read_hf_config
+from runtimes.json_files import Contents
 from runtimes.word_cache import WordCache
 
 if TYPE_CHECKING:
@@ -167,8 +168,16 @@ class Tokenizer:
         max_length: int | None = None,
         pad_token_id: int | None = None,
         windows: bool = False,
+        contents: Contents | None = None,
     ) -> "Tokenizer":
         """Read `tokenizer.json`, and what is not given from the configuration files beside it.
+
+        Args:
+            folder: Holds them.
+            max_length: As of the class; so are `pad_token_id` and `windows`.
+            pad_token_id: Fills `input_ids` of shorter rows.
+            windows: Whether to cut long pairs into windows.
+            contents: Where the files are looked up; None: on the disk.
 
         Raises:
             ArtifactError: There is no readable `tokenizer.json`.
@@ -182,17 +191,20 @@ class Tokenizer:
                 hint="Install it: pip install tokenizers",
             ) from error
         path = Path(folder) / "tokenizer.json"
-        if not path.is_file():
+        if not path.is_file() if contents is None else path not in contents:
             raise ArtifactError(
                 f"{folder} has no tokenizer.json.",
                 hint="Write one from the original tokenizer: "
                 "AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER)",
             )
         try:
-            backend = Backend.from_file(str(path))
+            if contents is None:
+                backend = Backend.from_file(str(path))
+            else:
+                backend = Backend.from_buffer(contents[path])
         except Exception as error:
             raise ArtifactError(f"{path} is not a readable tokenizer: {error}.") from error
-        config = read_hf_config(folder)
+        config = read_hf_config(folder, contents)
         padding = backend.padding or {}
         truncation = backend.truncation or {}
         return cls(

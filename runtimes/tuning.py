@@ -21,10 +21,12 @@ from runtimes.errors import (
     ArtifactError,
     EdgepressError,
     MissingDependencyError,
+    ModelError,
     UsageError,
 )
 from runtimes.fingerprint import describe_device, device_key, usable_cores
 from runtimes.folders import write_text
+from runtimes.json_files import read_json
 from runtimes.manifest import Manifest
 from runtimes.registry import get_runtime
 
@@ -246,7 +248,8 @@ def read_tuning(folder: str | os.PathLike[str]) -> Setting | None:
         known = get_runtime(setting.runtime).TUNABLE
     except (KeyError, TypeError, EdgepressError):
         return None
-    sound = isinstance(setting.threads, int) and setting.threads >= 1
+    # None that was measured here has more threads than cores.
+    sound = type(setting.threads) is int and 1 <= setting.threads <= usable_cores()
     return setting if sound and setting.options in known else None
 
 
@@ -272,10 +275,10 @@ def _opener(
 
 def _devices(folder: Path) -> dict[str, Any]:
     try:
-        content = json.loads((folder / TUNING_NAME).read_text(encoding="utf-8"))
-        devices = content["devices"] if content["format"] == _FORMAT else {}
-    except (OSError, ValueError, KeyError, TypeError):
+        content = read_json(folder / TUNING_NAME)
+    except ModelError:
         return {}
+    devices = content.get("devices") if content.get("format") == _FORMAT else None
     return devices if isinstance(devices, dict) else {}
 
 

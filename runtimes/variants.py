@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.base import Array, Session
+from runtimes.base import CLOSED, Array, Session
 
 __all__ = ["TwoVariants"]
 
@@ -14,8 +14,8 @@ __all__ = ["TwoVariants"]
 class TwoVariants:
     """Runs the file without a mask wherever nothing is padded; satisfies `runtimes.base.Session`.
 
-    The other file is opened when the first padded batch comes: single requests never need it.
-    Several threads may call it.
+    The other file is opened when the first padded batch comes: single requests never need it. What
+    opens it has to answer for its being the same model still. Several threads may call it.
 
     Attributes:
         unpadded_names: Inputs of the file without a mask: what a batch without padding needs.
@@ -35,7 +35,7 @@ class TwoVariants:
         self.input_names = input_names
         self.unpadded_names = unpadded.input_names
         self._unpadded = unpadded
-        self._open_padded = open_padded
+        self._open_padded: Callable[[], Session] = open_padded
         self._padded: Session | None = None
         self._opening = threading.Lock()
 
@@ -50,12 +50,15 @@ class TwoVariants:
     def close(self) -> None:
         """Free the memory of both."""
         self._unpadded.close()
-        if self._padded is not None:
-            self._padded.close()
+        with self._opening:
+            if self._padded is not None and self._padded is not CLOSED:
+                self._padded.close()
+            self._padded = self._open_padded = CLOSED
 
     def _with_mask(self) -> Session:
         if self._padded is None:
             with self._opening:
                 if self._padded is None:  # no other thread was faster
                     self._padded = self._open_padded()
+                    self._open_padded = CLOSED  # lets go of the files
         return self._padded

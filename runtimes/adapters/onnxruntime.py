@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.base import Array, DeviceInfo, Session, known_options
+from runtimes.base import CLOSED, Array, DeviceInfo, Session, known_options
 from runtimes.errors import ArtifactError, DeviceUnavailableError, MissingDependencyError
 from runtimes.versions import installed_version
 
@@ -99,7 +99,7 @@ class OnnxRuntimeSession:
 
     def close(self) -> None:
         """Free the model's memory."""
-        self._session = self._run = None
+        self._session = self._run = CLOSED
 
 
 def devices() -> list[DeviceInfo]:
@@ -123,6 +123,7 @@ def open_model(
     threads: int | None = None,
     precision: str,
     options: Mapping[str, Any] | None = None,
+    contents: Mapping[Path, bytes] | None = None,
 ) -> Session:
     """Open an `.onnx` file; see `runtimes.base.Runtime.open_model`.
 
@@ -154,10 +155,15 @@ def open_model(
     if device != "cpu":
         settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
-        session = library.InferenceSession(str(path), settings, providers=providers)
+        session = library.InferenceSession(
+            str(path) if contents is None else _in_memory(path, contents, settings),
+            settings,
+            providers=providers,
+        )
     except Exception as error:
-        reason = "there is no such file" if not path.exists() else str(error).strip()
-        if path.exists() and _version(library) < _OLDEST:
+        there = path.exists() if contents is None else path in contents
+        reason = str(error).strip() if there else "there is no such file"
+        if there and _version(library) < _OLDEST:
             oldest = ".".join(map(str, _OLDEST))
             raise MissingDependencyError(
                 f"ONNX Runtime {library.__version__} cannot open {path}, and is older than "
@@ -181,7 +187,27 @@ def open_model(
             RuntimeWarning,
             stacklevel=2,
         )
-    return OnnxRuntimeSession(session, actual, _held(path) if precision == "auto" else precision)
+    if precision == "auto":
+        precision = _held(path) if contents is None else _held_by(contents[path])
+    return OnnxRuntimeSession(session, actual, precision)
+
+
+def _in_memory(path: Path, contents: Mapping[Path, bytes], settings: Any) -> bytes:
+    """Return the graph at `path`, and give the library the weights beside it, by their names.
+
+    It copies what it needs of them while the session is made.
+    """
+    beside = {
+        file.relative_to(path.parent).as_posix(): content
+        for file, content in contents.items()
+        if file != path and file.is_relative_to(path.parent)
+    }
+    if beside:
+        lengths = [len(content) for content in beside.values()]
+        settings.add_external_initializers_from_files_in_memory(
+            list(beside), list(beside.values()), lengths
+        )
+    return contents[path]
 
 
 def _mostly_elsewhere(session: Any, provider: str) -> bool:
@@ -201,7 +227,11 @@ def _mostly_elsewhere(session: Any, provider: str) -> bool:
 def _held(path: Path) -> str:
     """Return the precision of a file that nobody vouches for, by its operators' names."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return "int8" if any(data.find(name) >= 0 for name in _INTEGER_OPERATORS) else "fp32"
+        return _held_by(data)
+
+
+def _held_by(data: bytes | mmap.mmap) -> str:
+    return "int8" if any(data.find(name) >= 0 for name in _INTEGER_OPERATORS) else "fp32"
 
 
 def _version(library: ModuleType) -> tuple[int, ...]:

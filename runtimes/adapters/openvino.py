@@ -1,5 +1,6 @@
 """OpenVINO: `.xml` (and `.onnx`) files on Intel CPUs, GPUs and NPUs, or wherever AUTO puts them."""
 
+import io
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.base import Array, DeviceInfo, Session, known_options
+from runtimes.base import CLOSED, Array, DeviceInfo, Session, known_options
 from runtimes.buckets import bucket_of, filled
 from runtimes.errors import ArtifactError, DeviceUnavailableError, MissingDependencyError
 
@@ -93,7 +94,7 @@ class OpenVinoSession:
 
     def close(self) -> None:
         """Free the model's memory."""
-        self._request = None
+        self._request = CLOSED
 
 
 class BucketedSession:
@@ -167,6 +168,7 @@ def open_model(
     threads: int | None = None,
     precision: str,
     options: Mapping[str, Any] | None = None,
+    contents: Mapping[Path, bytes] | None = None,
 ) -> Session:
     """Open an OpenVINO `.xml` (or an `.onnx`) file; see `runtimes.base.Runtime.open_model`.
 
@@ -181,6 +183,8 @@ def open_model(
         options: `pinning`: whether each thread stays on a core of its own (CPU only). `buckets`:
             whether models of a few fixed lengths are compiled instead of one for all; None for
             where the device needs it (NPU).
+        contents: As in `runtimes.base.Runtime.open_model`: an `.xml` with the `.bin` beside it, or
+            an `.onnx` that holds its weights itself.
 
     Raises:
         MissingDependencyError: OpenVINO is not installed.
@@ -203,10 +207,17 @@ def open_model(
     if precision in _HINTS:
         config["INFERENCE_PRECISION_HINT"] = _HINTS[precision]
 
+    try:
+        whole = core.read_model(str(path)) if contents is None else _in_memory(core, path, contents)
+    except Exception as error:
+        there = path.exists() if contents is None else path in contents
+        problem = str(error).strip() if there else "there is no such file"
+        raise ArtifactError(f"OpenVINO cannot open {path}: {problem}") from error
+
     def compiled(length: int | None) -> OpenVinoSession:
         """Return the model for any shape, or for one row of `length` tokens."""
         try:
-            model = core.read_model(str(path))
+            model = whole if length is None else whole.clone()
             if length is not None:
                 model.reshape({port.any_name: [1, length] for port in model.inputs})
             # As in the file: compiling gives an output the names of what it merges into it, too.
@@ -216,8 +227,7 @@ def open_model(
             ]
             result = core.compile_model(model, name, {**config, **_exact(model, device)})
         except Exception as error:
-            problem = "there is no such file" if not path.exists() else str(error).strip()
-            raise ArtifactError(f"OpenVINO cannot open {path}: {problem}") from error
+            raise ArtifactError(f"OpenVINO cannot open {path}: {str(error).strip()}") from error
         return OpenVinoSession(
             result,
             outputs,
@@ -227,6 +237,16 @@ def open_model(
 
     buckets = device == "npu" if wanted["buckets"] is None else wanted["buckets"]
     return BucketedSession(compiled) if buckets else compiled(None)
+
+
+def _in_memory(core: Any, path: Path, contents: Mapping[Path, bytes]) -> Any:
+    """Return the model at `path`; its weights are in memory of the library's own."""
+    if path.suffix != ".xml":
+        return core.read_model(io.BytesIO(contents[path]))
+    weights = np.frombuffer(contents[path.with_suffix(".bin")], dtype=np.uint8)
+    tensor = import_openvino().Tensor(np.dtype(np.uint8), [weights.size])
+    tensor.data[:] = weights
+    return core.read_model(contents[path].decode(), tensor)
 
 
 def import_openvino() -> ModuleType:

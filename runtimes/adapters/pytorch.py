@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.base import Array, DeviceInfo, Session, TextInput, known_options
+from runtimes.base import CLOSED, Array, DeviceInfo, Session, TextInput, known_options
 from runtimes.buckets import bucket_of, filled
 from runtimes.errors import DeviceUnavailableError, MissingDependencyError, ModelError
 from runtimes.hf_config import labels_of, read_hf_config, refuse_own_code
@@ -110,7 +110,7 @@ class PyTorchSession:
 
     def close(self) -> None:
         """Free the model's memory."""
-        self.model = None
+        self.model = CLOSED
 
 
 def _logits_of(output: Any) -> Any:
@@ -324,6 +324,7 @@ def open_model(
     threads: int | None = None,
     precision: str,
     options: Mapping[str, Any] | None = None,
+    contents: Mapping[Path, bytes] | None = None,  # noqa: ARG001 - checkpoints are read from disk
 ) -> Session:
     """Open a Hugging Face checkpoint folder; see `runtimes.base.Runtime.open_model`.
 
@@ -334,6 +335,7 @@ def open_model(
         precision: `"fp32"`, `"bf16"` or `"fp16"`: the weights are converted to it. `"int8"`:
             linear layers are quantized, their inputs as they come (CPU only).
         options: `graphs`: whether to run captured CUDA graphs (CUDA only).
+        contents: Not looked at: artifacts hold no checkpoints.
 
     Raises:
         ModelError: The folder is no checkpoint, holds only pickled weights or code of its own, or

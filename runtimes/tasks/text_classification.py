@@ -1,13 +1,13 @@
 """Text classification: one text or a pair of texts to a label with a score."""
 
 from collections.abc import Sequence
-from math import exp
+from math import exp, isfinite
 from typing import Any
 
 import numpy as np
 
 from runtimes.base import Array, TextInput
-from runtimes.errors import UsageError
+from runtimes.errors import UsageError, not_finite
 from runtimes.tasks.base import Outputs, Parsed, TaskSpec
 
 __all__ = [
@@ -119,6 +119,9 @@ def postprocess_one(logits: Array, labels: Sequence[str], problem_type: str) -> 
         logits: float (C,).
         labels: C class names.
         problem_type: See `postprocess`.
+
+    Raises:
+        ArtifactError: A logit is no number, or infinite.
     """
     values = logits.tolist()
     top = max(values)
@@ -130,8 +133,13 @@ def postprocess_one(logits: Array, labels: Sequence[str], problem_type: str) -> 
         total = 0.0
         for value in values:
             total += exp(value - top)
+        if total != total:  # noqa: PLR0124 - not a number: neither is one of the logits, or the top
+            raise not_finite()
         return {"label": label, "score": 1.0 / total}
-    return {"label": label, "score": float(scores(logits, function).max())}
+    score = float(scores(logits, function).max())
+    if not isfinite(score):
+        raise not_finite()
+    return {"label": label, "score": score}
 
 
 def scores(logits: Array, function: str) -> Array:

@@ -59,9 +59,11 @@ RUNTIME = """
     def devices():
         return [DeviceInfo(NAME, "cpu", True, "made of wood")]
 
-    def open_model(path, *, device="cpu", threads=None, precision, options=None):
+    def open_model(path, *, device="cpu", threads=None, precision, options=None, contents=None):
         known_options(NAME, options)
-        session = onnxruntime.open_model(path, threads=threads, precision=precision)
+        session = onnxruntime.open_model(
+            path, threads=threads, precision=precision, contents=contents
+        )
         session.runtime = NAME
         return session
 """
