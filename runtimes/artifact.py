@@ -104,7 +104,7 @@ def verify(
     for name in manifest.files if only is None else only:
         file = ArtifactFile(folder, manifest, name)
         try:
-            file.read()
+            file.check()
         finally:
             file.close()
 
@@ -157,20 +157,57 @@ class ArtifactFile:
                 since the file was opened.
         """
         content = self._file.read()
-        if self._sha256 is None:
-            if self._file.was_written():
-                raise _damaged(self.path, "was overwritten after it was loaded")
-        elif hashlib.sha256(content).hexdigest() != self._sha256:
-            raise _damaged(self.path, "was changed: its SHA-256 does not match the manifest")
+        self._check([content])
         return content
+
+    def check(self) -> None:
+        """Read it piece by piece, and keep nothing of it.
+
+        Raises:
+            ArtifactError: As `read`.
+        """
+        self._check(self._file.pieces())
+
+    def check_place(self) -> None:
+        """Make sure that its name still leads to it, and that nobody wrote to it: it is mapped.
+
+        Raises:
+            ArtifactError: Otherwise.
+        """
+        self.check_unwritten()
+        if not self._file.is_at(self.path):
+            raise _damaged(
+                self.path, "is not the file that was loaded any more", hint="Load it again."
+            )
+
+    def check_unwritten(self) -> None:
+        """Make sure that nobody wrote to it since it was opened.
+
+        Raises:
+            ArtifactError: Somebody did.
+        """
+        if self._file.was_written():
+            raise _damaged(self.path, "was overwritten after it was loaded", hint="Load it again.")
+
+    def _check(self, content: Iterable[bytes]) -> None:
+        if self._sha256 is None:
+            self.check_unwritten()
+            return
+        digest = hashlib.sha256()
+        for piece in content:
+            digest.update(piece)
+        if digest.hexdigest() != self._sha256:
+            raise _damaged(self.path, "was changed: its SHA-256 does not match the manifest")
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
 
 
-def _damaged(path: Path, problem: str) -> ArtifactError:
-    return ArtifactError(f"{path} {problem}.", hint="Copy the artifact again, or export it anew.")
+def _damaged(
+    path: Path, problem: str, hint: str = "Copy the artifact again, or export it anew."
+) -> ArtifactError:
+    return ArtifactError(f"{path} {problem}.", hint=hint)
 
 
 def write_artifact(

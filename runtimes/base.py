@@ -109,6 +109,8 @@ class Runtime(Protocol):
             of which one can be installed.
         REQUIREMENT: What `pip install` needs to run an artifact of today; empty for a runtime that
             opens checkpoints only.
+        READS_CONTENTS: Whether `open_model` takes the bytes of files. One that does not maps them,
+            so that the caller makes sure that they stay what they were.
         TUNABLE: Sets of `options` that may be faster than none, on one device or another; the
             first is empty.
     """
@@ -120,6 +122,7 @@ class Runtime(Protocol):
     MODEL_FILES: Sequence[str]
     DISTRIBUTIONS: Sequence[str]
     REQUIREMENT: str
+    READS_CONTENTS: bool
     TUNABLE: Sequence[Mapping[str, Any]]
 
     def devices(self) -> list[DeviceInfo]:
@@ -144,9 +147,9 @@ class Runtime(Protocol):
             threads: Intra-op threads; None lets the library use all cores.
             precision: What the file holds; the session reports what really executes.
             options: Settings of the runtime's own; one that it does not know is an error.
-            contents: The model file and those that it needs, read already; None reads them from
-                the disk. What is given is not needed once the model is open, and what then becomes
-                of the files does not matter.
+            contents: The model file and those that it needs, read already, for a runtime with
+                `READS_CONTENTS`; None reads them from the disk. What is given is not needed once
+                the model is open, and what then becomes of the files does not matter.
 
         Raises:
             UsageError: An option does not exist.

@@ -3,6 +3,7 @@
 import os
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["OpenFile", "read_file"]
@@ -12,7 +13,7 @@ _FLAGS = (
     | getattr(os, "O_BINARY", 0)  # Windows would change ends of lines
     | getattr(os, "O_NONBLOCK", 0)  # a pipe that nobody writes to would be waited for
 )
-_PIECE = 1 << 24
+_PIECE = 1 << 20
 
 
 class OpenFile:
@@ -41,16 +42,25 @@ class OpenFile:
         self._written = found.st_mtime_ns
         self._reading = threading.Lock()  # threads share the place in the file
 
-    def read(self) -> bytes:
-        """Return its bytes, from the first on; fewer or more if others write to it meanwhile."""
-        pieces = []
+    def pieces(self) -> Iterator[bytes]:
+        """Yield its bytes, from the first on; fewer or more if others write to it meanwhile."""
         left = self.size + 1  # one more shows that it has grown
         with self._reading:
             os.lseek(self._descriptor, 0, os.SEEK_SET)
             while left > 0 and (piece := os.read(self._descriptor, min(left, _PIECE))):
-                pieces.append(piece)
+                yield piece
                 left -= len(piece)
-        return b"".join(pieces)
+
+    def read(self) -> bytes:
+        """Return its bytes, as `pieces` yields them."""
+        return b"".join(self.pieces())
+
+    def is_at(self, path: Path) -> bool:
+        """Return whether `path` is this file, and not another one that took its name."""
+        try:
+            return os.path.samestat(path.stat(), os.fstat(self._descriptor))
+        except OSError:
+            return False
 
     def was_written(self) -> bool:
         """Return whether somebody wrote to the file since it was opened."""

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,6 +36,7 @@ from runtimes.tokenization import INPUT_NAMES, Tokenizer
 from runtimes.tuning import Setting, install_hint, keep_tuning, read_tuning
 from runtimes.tuning import tune as measure_settings
 from runtimes.variants import TwoVariants
+from runtimes.watched import WatchedSession
 
 __all__ = ["load", "open_checkpoint", "open_model_folder"]
 
@@ -245,41 +247,48 @@ def _open(
 ) -> list[Session]:
     """Return the model of an entry, so many times, each with its other variant if there is one.
 
-    What is opened is what was checked: the bytes that were hashed. The other variant, which may be
-    opened much later, is read from files that are held open, and checked again.
+    What is opened is what was checked: the bytes that were hashed, or, where the library maps
+    files, files that are held open and still are where they were. The other variant, which may be
+    opened much later, is checked again.
     """
+    folder = folder.absolute()  # whatever becomes of the current one
 
     def files_of(one: ModelEntry) -> list[ArtifactFile]:
         names = _files_of(manifest, one)
         return [ArtifactFile(folder, manifest, name, checked=checked) for name in names]
 
-    def opened(one: ModelEntry, contents: Mapping[Path, bytes]) -> Session:
-        return get_runtime(one.runtime).open_model(
+    def opened(one: ModelEntry, files: Sequence[ArtifactFile]) -> Session:
+        runtime = get_runtime(one.runtime)
+        open_model = partial(
+            runtime.open_model,
             folder / one.path,
             device=device,
             threads=threads,
             precision=one.precision,
             options=options,
-            contents=contents,
         )
+        if runtime.READS_CONTENTS:
+            return open_model(contents={file.path: file.read() for file in files})
+        for file in files:
+            file.check()
+            file.check_place()
+        session = open_model()
+        for file in files:  # nothing took its name meanwhile
+            file.check_place()
+        return WatchedSession(session, [f for f in files if f.path != folder / one.path])
 
     variants = manifest.variants(entry.runtime, entry.precision)
     both = variants.keys() == {"padded", "unpadded"}
     first = variants["unpadded"] if both else entry
-    contents = {file.path: file.read() for file in files_of(first)}
-    models = [opened(first, contents) for _ in range(sessions)]
+    files = files_of(first)
+    models = [opened(first, files) for _ in range(sessions)]
     if not both:
         return models
     padded = variants["padded"]
     files = files_of(padded)
     for file in files:
-        if file.path not in contents:  # weights are shared, and were checked above
-            file.read()
-
-    def open_padded() -> Session:
-        return opened(padded, {file.path: file.read() for file in files})
-
-    return [TwoVariants(model, open_padded, padded.inputs) for model in models]
+        file.check()
+    return [TwoVariants(model, lambda: opened(padded, files), padded.inputs) for model in models]
 
 
 def open_model_folder(

@@ -38,6 +38,7 @@ FORMATS = ("openvino", "onnx")
 MODEL_FILES = ("openvino_model.xml", "model.xml", "openvino/model.xml")
 DISTRIBUTIONS = ("openvino",)
 REQUIREMENT = "openvino"
+READS_CONTENTS = True
 TUNABLE: tuple[Mapping[str, Any], ...] = ({}, {"pinning": False}, {"buckets": True})
 
 _DEVICES = {

@@ -59,6 +59,7 @@ FORMATS = ("huggingface",)
 MODEL_FILES: tuple[str, ...] = ()
 DISTRIBUTIONS = ("torch", "transformers")
 REQUIREMENT = ""
+READS_CONTENTS = False
 TUNABLE: tuple[Mapping[str, Any], ...] = ({},)
 
 _DTYPES = {

@@ -54,6 +54,7 @@ RUNTIME = """
     MODEL_FILES = ("model.beads",)
     DISTRIBUTIONS = ("abacus-runtime",)
     REQUIREMENT = "abacus-runtime"
+    READS_CONTENTS = False
     TUNABLE = ({},)
 
     def devices():
@@ -62,7 +63,7 @@ RUNTIME = """
     def open_model(path, *, device="cpu", threads=None, precision, options=None, contents=None):
         known_options(NAME, options)
         session = onnxruntime.open_model(
-            path, threads=threads, precision=precision, contents=contents
+            path, threads=threads, precision=precision
         )
         session.runtime = NAME
         return session
