@@ -44,7 +44,7 @@ def test_rows_are_measured_together_and_failures_do_not_stop_them(
         "broken",
     ]  # the table's order is the caller's
     assert "nowhere" in rows["missing"].error
-    assert "not finite" in rows["broken"].error
+    assert "no finite number" in rows["broken"].error
     assert rows["broken"].size_bytes > 0  # what was found out before stays
     full, other = rows["full"], rows["export"]
     assert (full.error, other.error) == (None, None)

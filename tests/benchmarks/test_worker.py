@@ -170,7 +170,7 @@ def test_outputs_that_are_no_numbers_are_an_error(artifact, start):
     worker = start(artifact("broken", {"good": (float("nan"), 0.0)}))
     worker.open()
 
-    with pytest.raises(SubjectError, match="not finite"):
+    with pytest.raises(SubjectError, match="no finite number"):
         worker.predict(count=4)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from compress.config.loading import read_settings
@@ -17,7 +17,7 @@ from compress.data.reading import read_file
 from compress.data.table import require_whole_characters
 from compress.errors import EdgepressError, RecipeError
 
-_BOUNDED = settings(max_examples=60, deadline=10_000)
+_BOUNDED = settings(max_examples=60, deadline=10_000, derandomize=True)
 
 _CELLS = st.text(st.sampled_from('ab ,;\t"\n\r\0\x0b\x85\u2028=é'), max_size=8)
 _NAMES = ["a.csv", "a.tsv", "a.json", "a.jsonl", "a.parquet"]
@@ -58,16 +58,19 @@ def test_rows_that_csv_writes_are_read_or_refused(
         table = read_delimited(path, written.getvalue())
     except EdgepressError:
         return
-    if separator != "\t" or '"' not in written.getvalue():  # in TSV, quotes may be text
+    literal = separator == "\t" and '"' in written.getvalue()  # in TSV, quotes may be text
+    if not literal:
         assert list(table.columns["text"]) == [text or None for text, _ in rows]
         assert list(table.columns["label"]) == [label or None for _, label in rows]
-    assert len(table) == len(rows)
+    if not (literal and any(end in cell for row in rows for cell in row for end in "\r\n")):
+        assert len(table) == len(rows)
 
 
 @_BOUNDED
 @given(st.lists(_CELLS.map(lambda cell: cell.replace("\n", " ").replace("\r", " ")), min_size=1))
 def test_lines_of_two_cells_are_rows_or_refused(cells: list[str]) -> None:
     lines = [f"{cell.replace(',', '')},x{i}" for i, cell in enumerate(cells)]
+    assume(not any('",' in line for line in lines))  # it may close a quote of a line above
     try:
         table = read_delimited(Path("a.csv"), "\n".join(["text,label", *lines]))
     except EdgepressError:

@@ -24,12 +24,16 @@ def test_a_command_says_which_signal_stopped_it(
             time.sleep(5)
 
     monkeypatch.setattr(app, "app", work)
-    assert app.main(["train", "base"]) == 128 + number
+    before = signal.signal(number, signal.SIG_DFL)  # nohup, for one, has it ignored
+    try:
+        assert app.main(["train", "base"]) == 128 + number
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
     assert capsys.readouterr().err == (
         f"\nstopped by {number.name}; the same command goes on from the last finished stage\n"
     )
     assert f"stopped: {number.name}" in (tmp_path / "run.log").read_text()
-    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 def test_what_is_ignored_stays_ignored() -> None:

@@ -23,7 +23,8 @@ def test_precisions_are_of_checkpoints() -> None:
 
 
 def test_the_data_is_cut_as_when_the_artifact_was_chosen(tmp_path: Path) -> None:
-    manifest = Manifest("text-classification", ("a", "b"), "", 8, 0, type_ids=False, models=())
+    kind = "single_label_classification"
+    manifest = Manifest("text-classification", ("a", "b"), kind, 8, 0, type_ids=False, models=())
     for name, metrics in (("older", {}), ("made", {"seed": 3})):
         write_artifact(tmp_path / name, replace(manifest, metrics=metrics), lambda _: None)
     assert _seed_of([tmp_path]) == _seed_of([tmp_path, tmp_path / "older"]) == 0

@@ -164,6 +164,7 @@ def test_the_table_has_the_original_the_rival_the_family_and_all_runtimes(done: 
     assert report["budget"] == {
         "max_drop": 9.0,
         "target_latency_ms": None,
+        "confidence": 0.7,
         "effort": "balanced",
     }
     assert report["data"]["seed"] == 1
