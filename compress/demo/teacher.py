@@ -1,7 +1,7 @@
 """Trains the demo's teacher from nothing by `compress.training`, as a user would train one.
 
-Measured with the settings as they are (seed 0, FP32): 96.3% on the test split, where a bag of words
-reaches 83.4%, after 1,625 steps.
+Measured with the settings as they are (seed 0, FP32): 96.3% on the test split with one
+thread and 95.3% with two, where a bag of words reaches 83.4%, after 1,625 steps.
 """
 
 from pathlib import Path
