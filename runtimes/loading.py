@@ -257,7 +257,7 @@ def _open(
         names = _files_of(manifest, one)
         return [ArtifactFile(folder, manifest, name, checked=checked) for name in names]
 
-    def opened(one: ModelEntry, files: Sequence[ArtifactFile]) -> Session:
+    def opened(one: ModelEntry, files: Sequence[ArtifactFile], count: int) -> list[Session]:
         runtime = get_runtime(one.runtime)
         open_model = partial(
             runtime.open_model,
@@ -268,27 +268,32 @@ def _open(
             options=options,
         )
         if runtime.READS_CONTENTS:
-            return open_model(contents={file.path: file.read() for file in files})
+            contents = {file.path: file.read() for file in files}
+            return [open_model(contents=contents) for _ in range(count)]
         for file in files:
             file.check()
             file.check_place()
-        session = open_model()
+        models = [open_model() for _ in range(count)]
         for file in files:  # nothing took its name meanwhile
             file.check_place()
-        return WatchedSession(session, [f for f in files if f.path != folder / one.path])
+        mapped = [file for file in files if file.path != folder / one.path]
+        return [WatchedSession(model, mapped) for model in models]
 
     variants = manifest.variants(entry.runtime, entry.precision)
     both = variants.keys() == {"padded", "unpadded"}
     first = variants["unpadded"] if both else entry
     files = files_of(first)
-    models = [opened(first, files) for _ in range(sessions)]
+    models = opened(first, files, sessions)
     if not both:
         return models
     padded = variants["padded"]
-    files = files_of(padded)
+    known, files = {file.path for file in files}, files_of(padded)
     for file in files:
-        file.check()
-    return [TwoVariants(model, lambda: opened(padded, files), padded.inputs) for model in models]
+        if file.path not in known:  # the weights are shared, and were checked above
+            file.check()
+    return [
+        TwoVariants(model, lambda: opened(padded, files, 1)[0], padded.inputs) for model in models
+    ]
 
 
 def open_model_folder(
