@@ -1,5 +1,6 @@
 """A classifier of a few kilobytes, built in process: its logits are the mean of token vectors."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,3 +166,26 @@ def expected_logits(
         return np.stack([token_vectors[row].mean(axis=0) for row in rows])
 
     return logits
+
+
+@pytest.fixture
+def both_runtimes(
+    tmp_path: Path,
+    manifest: Manifest,
+    wordpiece: Tokenizer,
+    write_onnx: Callable[..., Path],
+    write_openvino: Callable[..., Path],
+) -> Path:
+    """An artifact with a model for ONNX Runtime and one for OpenVINO."""
+
+    def populate(folder: Path) -> None:
+        wordpiece.save(str(folder / "tokenizer.json"))
+        write_onnx(folder / "onnx" / "model.onnx")
+        write_openvino(folder / "openvino" / "model.xml")
+
+    models = (
+        ModelEntry("onnxruntime", "onnx", "onnx/model.onnx", "fp32"),
+        ModelEntry("openvino", "openvino", "openvino/model.xml", "fp32"),
+    )
+    write_artifact(tmp_path / "both", dataclasses.replace(manifest, models=models), populate)
+    return tmp_path / "both"

@@ -1,17 +1,13 @@
 """What goes to a device: numpy, tokenizers and one runtime library, and nothing else."""
 
-import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer as Backend
 
 import runtimes
-from runtimes.artifact import Manifest, ModelEntry, write_artifact
 
 # Everything of the full tool that a device lacks; the other runtime is added by each test.
 ABSENT = [
@@ -49,29 +45,15 @@ def _python(program: str) -> str:
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_an_artifact_runs_where_only_its_runtime_is_installed(
-    tmp_path: Path,
-    manifest: Manifest,
-    wordpiece: Backend,
-    write_onnx: Callable[..., Path],
-    write_openvino: Callable[..., Path],
+    both_runtimes: Path,
     runtime: str,
 ) -> None:
-    def populate(folder: Path) -> None:
-        wordpiece.save(str(folder / "tokenizer.json"))
-        write_onnx(folder / "onnx" / "model.onnx")
-        write_openvino(folder / "openvino" / "model.xml")
-
-    models = (
-        ModelEntry("onnxruntime", "onnx", "onnx/model.onnx", "fp32"),
-        ModelEntry("openvino", "openvino", "openvino/model.xml", "fp32"),
-    )
-    write_artifact(tmp_path / "out", dataclasses.replace(manifest, models=models), populate)
     other = {"onnxruntime": "openvino", "openvino": "onnxruntime"}[runtime]
-    program = PROGRAM.format(absent=[*ABSENT, other], artifact=str(tmp_path / "out"))
+    program = PROGRAM.format(absent=[*ABSENT, other], artifact=str(both_runtimes))
     answer = json.loads(_python(program))
     assert answer["runtime"] == runtime
     assert set(answer["available"]) == {runtime}
-    with runtimes.load(tmp_path / "out", threads=1) as here:
+    with runtimes.load(both_runtimes, threads=1) as here:
         [expected] = here("a gorgeous , witty film")
     assert answer["one"][0]["label"] == expected["label"]
     assert answer["one"][0]["score"] == pytest.approx(expected["score"], abs=1e-5)

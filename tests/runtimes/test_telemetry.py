@@ -1,16 +1,12 @@
 """Nothing is sent, and nothing is prepared to be sent."""
 
 import ast
-import dataclasses
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer as Backend
-
-from runtimes.artifact import Manifest, ModelEntry, write_artifact
 
 PROGRAM = """
 import runtimes
@@ -22,25 +18,11 @@ print([device.detail for device in runtimes.devices()])
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_answers_leave_no_trace_in_the_home_folder_and_on_the_network(
-    tmp_path: Path,
-    manifest: Manifest,
-    wordpiece: Backend,
-    write_onnx: Callable[..., Path],
-    write_openvino: Callable[..., Path],
+    both_runtimes: Path,
     watch: Callable[..., Any],
     runtime: str,
 ) -> None:
-    def populate(folder: Path) -> None:
-        wordpiece.save(str(folder / "tokenizer.json"))
-        write_onnx(folder / "onnx" / "model.onnx")
-        write_openvino(folder / "openvino" / "model.xml")
-
-    models = (
-        ModelEntry("onnxruntime", "onnx", "onnx/model.onnx", "fp32"),
-        ModelEntry("openvino", "openvino", "openvino/model.xml", "fp32"),
-    )
-    write_artifact(tmp_path / "out", dataclasses.replace(manifest, models=models), populate)
-    done = watch("-c", PROGRAM.format(artifact=str(tmp_path / "out"), runtime=runtime))
+    done = watch("-c", PROGRAM.format(artifact=str(both_runtimes), runtime=runtime))
     assert "score" in done.output
     assert (done.calls, done.home) == ([], [])
 
