@@ -24,7 +24,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from compress.errors import UsageError
-from runtimes.folders import partial_folder, remove
+from runtimes.folders import partial_folder, remove, write_text
 
 __all__ = ["Identity", "Owner", "Workspace"]
 
@@ -109,7 +109,7 @@ class Workspace:
             record = {"format": 1, "process": os.getpid()} | (
                 {} if owner is None else asdict(owner)
             )
-            self._mark.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            write_text(self._mark, json.dumps(record, indent=2) + "\n")
             self._sweep()
         except OSError as error:
             self._lock.release()
