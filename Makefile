@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-fast check format docs clean
+.PHONY: demo test test-fast attack check format docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/compress demo
@@ -14,6 +14,11 @@ test: $(INSTALLED)
 # The inner loop: without what takes more than ten seconds.
 test-fast: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not slow"
+
+# Damaged files, forged manifests, hostile data, kills: of each, all that the tests know of. A sample
+# of it is part of `make test`.
+attack: $(INSTALLED)
+	$(BIN)/python -m pytest -m attack tests/attack
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -30,16 +30,21 @@ if "PYTEST_XDIST_WORKER" in os.environ:
             os.sched_setaffinity(0, share)
 
 
+# Markers of tests that run only where they are asked for.
+ON_REQUEST = ("attack", "minutes")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put files with slow tests first: with the quick ones last, no process ends long before.
 
     What takes minutes runs only where it is asked for.
     """
-    if "minutes" not in config.option.markexpr:
-        skip = pytest.mark.skip(reason="takes minutes; run it with -m minutes")
-        for item in items:
-            if "minutes" in item.keywords:
-                item.add_marker(skip)
+    for name in ON_REQUEST:
+        if name not in config.option.markexpr:
+            skip = pytest.mark.skip(reason=f"takes minutes; run it with -m {name}")
+            for item in items:
+                if item.get_closest_marker(name):
+                    item.add_marker(skip)
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
 
