@@ -3,14 +3,18 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
+from runtimes import load
+from runtimes.artifact import read_manifest
 from runtimes.errors import EdgepressError
 
 _Case = TypeVar("_Case")
-_COUNTS = ("tried", "refused", "same", "failed")
+_COUNTS = ("tried", "refused", "answered", "failed")
 _LONGEST = 10.0  # seconds; what takes longer counts as hanging
 _found: dict[str, list[int]] = {}
 
@@ -21,12 +25,12 @@ class Tally:
 
     Attributes:
         refused: So many were refused by a named error.
-        same: So many made no difference.
+        answered: So many were answered as they should be.
         faults: What became of all others.
     """
 
     refused: int = 0
-    same: int = 0
+    answered: int = 0
     faults: list[str] = field(default_factory=list)
 
     def judge(self, case: str, act: Callable[[], Any], expected: Any) -> None:
@@ -59,7 +63,7 @@ class Tally:
         elif refused:
             self.refused += 1
         else:
-            self.same += 1
+            self.answered += 1
 
 
 @pytest.fixture
@@ -68,9 +72,9 @@ def tally(request: pytest.FixtureRequest, record_property: Callable[..., None]) 
     made = Tally()
     yield made
     failed = len(made.faults)
-    tried = made.refused + made.same + failed
+    tried = made.refused + made.answered + failed
     kind = request.node.originalname.removeprefix("test_").replace("_", " ")
-    record_property("attack", [kind, tried, made.refused, made.same, failed])
+    record_property("attack", [kind, tried, made.refused, made.answered, failed])
     if made.faults:
         pytest.fail("\n".join([f"{failed} of {tried}:", *made.faults[:50]]), pytrace=False)
 
@@ -110,3 +114,86 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(" " * width + "".join(f"{name:>9}" for name in _COUNTS))
     for kind, numbers in sorted(_found.items()):
         terminalreporter.write_line(f"{kind:<{width}}" + "".join(f"{n:>9,}" for n in numbers))
+
+
+TEXTS = ["a lovely film", "the plot was dull and the cast is poor ."]  # of two lengths
+
+
+@pytest.fixture(scope="session")
+def published(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact of both runtimes, in float, with a card."""
+    return publish(task, tmp_path_factory.mktemp("published") / "artifact")
+
+
+@pytest.fixture(scope="session")
+def another(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, whose model says the opposite."""
+    return publish(task, tmp_path_factory.mktemp("another") / "artifact", sign=-1.0)
+
+
+def publish(task: Any, target: Path, sign: float = 1.0) -> Path:
+    """Write an artifact whose scores are those of the task's model times `sign`."""
+    import torch
+
+    from compress.encoder.importers.registry import import_encoder
+    from export.package import export_artifact, republish
+
+    imported = import_encoder(task.model)
+    with torch.no_grad():
+        for parameter in imported.model.classifier.parameters():
+            parameter.mul_(sign)
+    made = target.with_name("made")
+    exported = export_artifact(
+        made,
+        module=imported.model,
+        tokenizer=imported.tokenizer,
+        max_length=32,
+        checks=[text for text, _ in task.make_rows(4, seed=3)],
+    )
+    republish(made, target, exported.manifest, {"seed": 1}, "a card\n")
+    return target
+
+
+@dataclass(frozen=True)
+class Doors:
+    """The ways into an artifact, and what they say of the one that nobody touched."""
+
+    expected: dict[str, Any]
+
+    def judge_all(self, tally: Tally, case: str, folder: Path, *, same: bool = True) -> None:
+        """Open `folder` on every runtime, and on the one that is chosen where none is named.
+
+        Args:
+            tally: Counts what becomes of it.
+            case: What was done to it.
+            folder: The artifact.
+            same: Whether it may answer as before only. Otherwise it is another artifact, which may
+                say what it likes, as long as it says something.
+        """
+        for runtime in (*self.expected, None):
+            known = [self.expected[runtime]] if runtime else list(self.expected.values())
+            tally.judge(
+                f"{case}, {runtime}",
+                partial(ask, folder, runtime),
+                known.__contains__ if same else is_answer,
+            )
+
+
+def is_answer(answers: Any) -> bool:
+    """Return whether there is a label and a score for each text."""
+    first, second, both = answers
+    each = [*first, *second, *both]
+    return len(each) == 4 and all(0 <= one["score"] <= 1 for one in each)
+
+
+def ask(folder: Path, runtime: str | None = None) -> list[Any]:
+    """Return what an artifact answers to texts alone and in a list."""
+    with load(folder, runtime=runtime, threads=None if runtime is None else 1) as predict:
+        return [*map(predict, TEXTS), predict(TEXTS)]
+
+
+@pytest.fixture(scope="session")
+def doors(published: Path) -> Doors:
+    """What the published artifact says, by runtime."""
+    runtimes = dict.fromkeys(model.runtime for model in read_manifest(published).models)
+    return Doors({runtime: ask(published, runtime) for runtime in runtimes})
