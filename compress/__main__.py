@@ -2,6 +2,6 @@
 
 import sys
 
-from compress.cli.app import main
+from compress.cli.entry import main
 
 sys.exit(main())

@@ -1,5 +1,6 @@
 """What the configuration files of a Hugging Face folder say about inputs and labels."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +9,14 @@ from typing import Any
 
 from runtimes.errors import ModelError
 from runtimes.json_files import Contents, read_json
+from runtimes.manifest import PROBLEM_TYPES
 from runtimes.pooling import SENTENCE_LIMIT, Pooling, pooling_of
 from runtimes.registry import get_task, task_names
 from runtimes.tasks import DEFAULT_TASK
 
 __all__ = [
     "HfConfig",
+    "check_config",
     "labels_of",
     "problem_type_of",
     "read_hf_config",
@@ -37,6 +40,25 @@ _OFFSET_POSITIONS = {
 # Tokenizers without a limit carry a huge number instead of none.
 _NO_LIMIT = 1_000_000
 _DEFAULT_MAX_LENGTH = 512
+# More than any encoder has: Transformers would build for minutes, or take all memory.
+_RANGES = {
+    "num_labels": (1, 1_000_000),
+    "num_hidden_layers": (1, 1_000),
+    "n_layers": (1, 1_000),
+    "num_attention_heads": (1, 10_000),
+    "n_heads": (1, 10_000),
+    "hidden_size": (1, 20_000),
+    "embedding_size": (1, 20_000),
+    "dim": (1, 20_000),
+    "intermediate_size": (1, 200_000),
+    "hidden_dim": (1, 200_000),
+    "vocab_size": (1, 10_000_000),
+    "type_vocab_size": (0, 1_000),
+    "max_position_embeddings": (-1, 1_000_000),
+    "pad_token_id": (-1, 2**31 - 1),
+}
+_TEXTS = ("model_type", "hidden_act", "activation", "head", "pooling", "dtype", "torch_dtype")
+_NUMBERS = ("layer_norm_eps", "layer_norm_epsilon", "initializer_range")
 
 
 @dataclass(frozen=True)
@@ -75,15 +97,16 @@ def read_hf_config(folder: str | os.PathLike[str], contents: Contents | None = N
         contents: Where its files are looked up; None: on the disk.
 
     Raises:
-        ModelError: A file is there but is not JSON.
+        ModelError: A file is there but is not JSON, or has a value that no model could have.
     """
     config = read_json(Path(folder) / "config.json", contents)
+    check_config(Path(folder) / "config.json", config)
     tokenizer = read_json(Path(folder) / "tokenizer_config.json", contents)
     model_type = str(config.get("model_type") or "")
     pad = config.get("pad_token_id")
     limits = [_DEFAULT_MAX_LENGTH] if not config else []
     if isinstance(positions := config.get("max_position_embeddings"), int) and positions > 0:
-        offset = int(pad or 0) + 1 if model_type in _OFFSET_POSITIONS else 0
+        offset = (pad or 0) + 1 if model_type in _OFFSET_POSITIONS else 0
         limits.append(positions - offset)
     length = tokenizer.get("model_max_length")
     if isinstance(length, int | float) and 0 < length < _NO_LIMIT:
@@ -101,9 +124,55 @@ def read_hf_config(folder: str | os.PathLike[str], contents: Contents | None = N
         problem_type=str(config.get("problem_type") or "single_label_classification"),
         max_length=min(limits, default=_DEFAULT_MAX_LENGTH),
         pad_token_id=pad if isinstance(pad, int) else None,
-        type_vocab_size=int(config.get("type_vocab_size") or 0),
+        type_vocab_size=config.get("type_vocab_size") or 0,
         tokenizer=tokenizer,
     )
+
+
+def check_config(path: Path, config: dict[str, Any]) -> None:
+    """Refuse a `config.json` with values that no encoder could have.
+
+    Libraries fail on them in ways of their own, build for minutes, or shift the classes' names.
+
+    Args:
+        path: Names it in errors.
+        config: What it holds.
+
+    Raises:
+        ModelError: Names the field.
+    """
+
+    def refuse(name: str, what: str) -> ModelError:
+        return ModelError(f"{path}: {name} is {config[name]!r:.60}, not {what}")
+
+    given = {name: value for name, value in config.items() if value is not None}
+    for name in given.keys() & _RANGES.keys():
+        least, most = _RANGES[name]
+        if type(given[name]) is not int or not least <= given[name] <= most:
+            raise refuse(name, f"a whole number from {least} to {most:,}")
+    for name in given.keys() & set(_NUMBERS):
+        value = given[name]
+        if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
+            raise refuse(name, "a number from 0 on")
+    for name in given.keys() & set(_TEXTS):
+        if not isinstance(given[name], str):
+            raise refuse(name, "text")
+    classes = given.get("architectures", [])
+    if not isinstance(classes, list) or not all(isinstance(each, str) for each in classes):
+        raise refuse("architectures", "a list of names")
+    if given.get("problem_type") not in (None, *PROBLEM_TYPES):
+        raise refuse("problem_type", f"one of {', '.join(PROBLEM_TYPES)}")
+    names = given.get("id2label")
+    if names is None:
+        return
+    if not isinstance(names, dict) or set(names) != {str(index) for index in range(len(names))}:
+        raise ModelError(
+            f"{path}: id2label is {names!r:.80}, not a name for each class from 0 on",
+            hint='Write it as {"0": "first class", "1": "second class"}, without gaps.',
+        )
+    for index, name in names.items():
+        if not isinstance(name, str):
+            raise ModelError(f"{path}: id2label names class {index} {name!r:.40}, not by text")
 
 
 def refuse_own_code(folder: str | os.PathLike[str]) -> None:
@@ -164,7 +233,7 @@ def _named_task(architectures: Sequence[str] | None) -> str | None:
 def _labels(config: dict[str, Any]) -> tuple[str, ...]:
     names = config.get("id2label")
     if isinstance(names, dict) and names:
-        return tuple(str(names[key]) for key in sorted(names, key=int))
+        return tuple(names[str(index)] for index in range(len(names)))
     count = config.get("num_labels")
     task = _named_task(config.get("architectures"))
     if count is None and task is not None:

@@ -211,9 +211,15 @@ def _check_sizes(
             f"this tokenizer and model it must be from {least} to {most}."
         )
     rows = config.get("vocab_size")
+    added = tokenizer.backend.get_added_tokens_decoder()
+    tokens = max(tokenizer.backend.get_vocab_size() - 1, *added, 0) + 1
     if type(rows) is not int or rows <= 0:
-        added = tokenizer.backend.get_added_tokens_decoder()
-        rows = max(tokenizer.backend.get_vocab_size(with_added_tokens=False), *added, 0) + 1
+        rows = tokens
+    if tokens > rows:
+        raise ArtifactError(
+            f"{folder / 'tokenizer.json'} cannot be right: it has {tokens} tokens, and the model "
+            f"knows {rows}."
+        )
     if manifest.pad_token_id >= rows:
         raise ArtifactError(
             f"{folder / MANIFEST_NAME} cannot be right: pad_token_id is {manifest.pad_token_id}, "

@@ -75,8 +75,8 @@ def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     points.read_string(wheel.read(f"{folder}/entry_points.txt").decode())
     assert {group: dict(points[group]) for group in points.sections()} == {
         "console_scripts": {
-            "compress": "compress.cli.app:main",
-            "edgepress": "compress.cli.app:main",
+            "compress": "compress.cli.entry:main",
+            "edgepress": "compress.cli.entry:main",
         },
         "edgepress.checkpoints": {"lean-encoder": "compress.encoder.auto_classes:register"},
     }

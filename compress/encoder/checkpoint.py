@@ -1,6 +1,5 @@
 """Reads Hugging Face checkpoints: what may be wrong with a folder is said before torch says it."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +9,26 @@ from compress.encoder.task import note_pooling, task_of_checkpoint
 from compress.errors import ModelError
 from compress.system.hub import hub_if_reachable
 from runtimes.errors import nearest
-from runtimes.hf_config import refuse_own_code
-from runtimes.json_files import read_json_list
+from runtimes.hf_config import check_config, refuse_own_code
+from runtimes.json_files import read_json, read_json_list
 from runtimes.pooling import MODULES, read_pooling
 from runtimes.quiet import quiet
 from runtimes.registry import get_task
 from runtimes.tasks.base import TaskSpec
 
-__all__ = ["Checkpoint", "load_checkpoint", "open_pretrained", "open_weights", "read_config"]
+__all__ = [
+    "Checkpoint",
+    "check_tokens",
+    "first_line",
+    "load_checkpoint",
+    "open_pretrained",
+    "open_weights",
+    "read_config",
+]
 
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _SAFE = ("model.safetensors", "model.safetensors.index.json")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-# More than any encoder has: transformers would build them for minutes.
-_LIMITS = {"num_labels": 1_000_000, "num_hidden_layers": 1_000, "n_layers": 1_000}
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,13 @@ def open_pretrained(opener: Any, source: str | Path, **options: Any) -> Any:
         options: More arguments of `from_pretrained`.
 
     Raises:
-        ModelError: It brings code of its own.
+        ModelError: It brings code of its own, or its config has a value that no model could have.
         Exception: Whatever else transformers raises.
     """
     if Path(source).is_dir():
         refuse_own_code(source)
+        path = Path(source) / "config.json"
+        check_config(path, read_json(path))
     try:
         return opener.from_pretrained(str(source), trust_remote_code=False, **options)
     except ValueError as error:
@@ -108,15 +115,17 @@ def read_config(source: str | Path) -> Any:
             return _noted(open_pretrained(AutoConfig, path), path)
         with hub_if_reachable():
             return _noted(open_pretrained(AutoConfig, source), _pooling_files(str(source)))
-    except (OSError, ValueError, KeyError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # transformers raises of every kind
         if path.exists():
             raise ModelError(
-                f"{path / 'config.json'}: transformers cannot read it: {_first_line(error)}",
+                f"{path / 'config.json'}: transformers cannot read it: {first_line(error)}",
                 hint="Is it a checkpoint of a newer transformers? Try pip install -U transformers",
             ) from error
         raise ModelError(
             f"{source}: neither a folder here nor a model that the Hugging Face hub would give: "
-            f"{_first_line(error)}",
+            f"{first_line(error)}",
             hint="Check the spelling and the network, or pass a checkpoint folder.",
         ) from error
 
@@ -144,7 +153,7 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
     except ModelError:
         raise
     except Exception as error:  # transformers and safetensors raise of every kind
-        raise ModelError(f"{source}: cannot be loaded: {_first_line(error)}") from error
+        raise ModelError(f"{source}: cannot be loaded: {first_line(error)}") from error
     missing = sorted(info["missing_keys"])
     if task.pooled:  # its vectors do not go through a pooler of the model's own
         missing = [key for key in missing if not key.startswith("pooler.")]
@@ -168,7 +177,30 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
             "needs",
             hint="Convert the tokenizer to the `tokenizers` format and save it beside the model.",
         )
+    check_tokens(source, tokenizer, model)
     return Checkpoint(model=model.eval(), tokenizer=tokenizer)
+
+
+def check_tokens(source: str | Path, tokenizer: Any, model: Any) -> None:
+    """Refuse a tokenizer with tokens that the model has no vector for: a text may hold one.
+
+    Args:
+        source: Names the checkpoint in errors.
+        tokenizer: Of transformers.
+        model: Of transformers.
+
+    Raises:
+        ModelError: Names them.
+    """
+    rows = model.get_input_embeddings().weight.shape[0]
+    lost = [token for token, index in tokenizer.get_vocab().items() if index >= rows]
+    if lost:
+        raise ModelError(
+            f"{source}: its tokenizer has {len(lost)} tokens more than the {rows} rows of its word "
+            f"table: {', '.join(sorted(lost)[:4])}",
+            hint="In Python: model.resize_token_embeddings(len(tokenizer)); then fine-tune it, so "
+            "that the new rows mean something, and save both.",
+        )
 
 
 def _opener(task: TaskSpec, config: Any) -> Any:
@@ -227,30 +259,10 @@ def _check_folder(path: Path) -> None:
 
 def _check_config(path: Path) -> None:
     """Refuse a config.json that transformers fails on in ways of its own, or takes minutes over."""
-    try:
-        config = json.loads(path.read_text("utf-8"))
-        model_type = config.get("model_type")
-    except (ValueError, AttributeError, RecursionError, OSError) as error:
-        raise ModelError(f"{path} is not valid JSON: {error}") from error
-    if not model_type:
+    config = read_json(path)
+    if not config.get("model_type"):
         raise ModelError(f"{path} has no model_type, so its architecture is unknown")
-    for key, most in _LIMITS.items():
-        value = config.get(key)
-        if value is not None and not (isinstance(value, int) and 0 < value <= most):
-            raise ModelError(
-                f"{path}: {key} is {value!r:.40}, not a whole number from 1 to {most:,}"
-            )
-    names = config.get("id2label")
-    if names is None:
-        return
-    expected = None if not isinstance(names, dict) else {str(i) for i in range(len(names))}
-    if expected is None or set(names) != expected:
-        raise ModelError(
-            f"{path}: id2label is {names!r:.80}, not a name for each class from 0 on",
-            hint='Write it as {"0": "first class", "1": "second class"}, without gaps.',
-        )
-    if wrong := next((i for i, name in names.items() if not isinstance(name, str)), None):
-        raise ModelError(f"{path}: id2label names class {wrong} {names[wrong]!r:.40}, not by text")
+    check_config(path, config)
 
 
 def _refuse_weights(path: Path, names: set[str]) -> None:
@@ -278,5 +290,6 @@ def _check_hub_id(source: str, path: Path) -> None:
         raise ModelError(f"{source}: no such folder", hint=hint)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what an error of a library says first, in one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

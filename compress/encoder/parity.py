@@ -26,24 +26,31 @@ _PAIRS = (
 )
 
 
-def max_logit_delta(original: Any, lean: LeanEncoderWithHead, tokenizer: Any) -> float:
-    """Return the largest absolute difference of logits over `probe_batches`, in evaluation mode.
+def max_logit_delta(
+    original: Any, lean: LeanEncoderWithHead, tokenizer: Any
+) -> tuple[float, float]:
+    """Compare logits over `probe_batches`, in evaluation mode.
 
     Args:
         original: transformers classifier of texts, or of tokens (but not of padding).
         lean: Its import.
         tokenizer: Their tokenizer.
+
+    Returns:
+        The largest absolute difference, and the largest absolute logit of the original; NaN where
+        a logit is.
     """
     takes_types = "token_type_ids" in inspect.signature(original.forward).parameters
     types = getattr(original.config, "type_vocab_size", 0) if takes_types else 0
-    delta = torch.zeros(())
+    delta = largest = torch.zeros(())
     with torch.inference_mode():
         for batch in probe_batches(lean, tokenizer, types=types):
             mask = batch.get("attention_mask")
             expected = lean.answers(lean.original_logits(original, batch), mask)
             difference = expected - lean.answers(lean(**batch).logits, mask)
             delta = torch.maximum(delta, difference.abs().max())  # keeps NaN
-    return float(delta)
+            largest = torch.maximum(largest, expected.abs().max())
+    return float(delta), float(largest)
 
 
 def probe_batches(

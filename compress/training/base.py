@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from compress.encoder.checkpoint import open_pretrained, open_weights
+from compress.encoder.checkpoint import (
+    check_tokens,
+    first_line,
+    open_pretrained,
+    open_weights,
+)
 from compress.errors import ModelError
 from compress.system.hub import hub_if_reachable
 from compress.training.scratch import is_size, new_config, train_tokenizer
@@ -51,9 +56,11 @@ def load_base(
         with hub_if_reachable():
             tokenizer = open_pretrained(transformers.AutoTokenizer, base)
             model, new = open_base(opener, base, **config)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise ModelError(f"{base} cannot be loaded {purpose}: {first}") from error
+    except ModelError:
+        raise
+    except Exception as error:  # transformers raises of every kind
+        raise ModelError(f"{base} cannot be loaded {purpose}: {first_line(error)}") from error
+    check_tokens(base, tokenizer, model)
     return model, tokenizer, new
 
 

@@ -1,5 +1,6 @@
 """Imports a fine-tuned checkpoint into the lean encoder and proves that nothing was lost."""
 
+import math
 import pkgutil
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,7 +18,8 @@ from compress.errors import ModelError
 __all__ = ["TOLERANCE", "Imported", "import_encoder", "supported_model_types"]
 
 TOLERANCE = 1e-4
-"""Largest difference between a logit of the original and of the import that counts as equal."""
+"""Largest difference between a logit of the original and of the import that counts as equal; as a
+share of the largest logit, where that is more than 1."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,14 @@ def import_encoder(source: str | Path) -> Imported:
         )
     checkpoint = load_checkpoint(source, config)
     model = importer.convert(checkpoint.model).eval()
-    delta = max_logit_delta(checkpoint.model, model, checkpoint.tokenizer)
-    if not delta <= TOLERANCE:  # also true when it is NaN
+    delta, largest = max_logit_delta(checkpoint.model, model, checkpoint.tokenizer)
+    if not math.isfinite(largest):
+        raise _not_finite(source, checkpoint.model)
+    allowed = TOLERANCE * max(1.0, largest)
+    if not delta <= allowed:  # also true when it is NaN
         raise ModelError(
             f"{source}: after importing, logits differ from the original's by {delta:.2e}, more "
-            f"than {TOLERANCE:.0e}; refusing to go on with a model that is not yours",
+            f"than {allowed:.0e}; refusing to go on with a model that is not yours",
             hint="Please report this checkpoint: the importer misses one of its options.",
         )
     return Imported(
@@ -81,6 +86,18 @@ def import_encoder(source: str | Path) -> Imported:
         tokenizer=checkpoint.tokenizer,
         max_abs_delta=delta,
         notes=_notes(config, model),
+    )
+
+
+def _not_finite(source: str | Path, model: Any) -> ModelError:
+    """Return the error for a model whose answers are no numbers, with the weight that is to blame
+    if it is one."""
+    broken = next((n for n, p in model.named_parameters() if not p.isfinite().all()), None)
+    cause = "" if broken is None else f": {broken} holds NaN or infinity"
+    return ModelError(
+        f"{source}: its answers are no finite numbers{cause}",
+        hint="Did its training diverge, or was it stored in half precision? Train it again, with a "
+        "lower learning rate or in float32.",
     )
 
 

@@ -116,8 +116,8 @@ RUNS: dict[str, tuple[Case, int, list[str]]] = {
         lambda t, f, o: run(t, o, model=t.data),
         1, ["is not a checkpoint: it has no config.json", "save_pretrained"],
     ),
-    "a config that is no JSON": (config_only("{nope"), 1, ["config.json is not valid JSON"]),
-    "a config that is a list": (config_only("[]"), 1, ["config.json is not valid JSON"]),
+    "a config that is no JSON": (config_only("{nope"), 1, ["config.json is not readable as JSON"]),
+    "a config that is a list": (config_only("[]"), 1, ["config.json holds no JSON object"]),
     "a config without a family": (config_only("{}"), 1, ["has no model_type"]),
     "no weights": (config_only('{"model_type": "bert"}'), 1, ["no weights (model.safetensors)"]),
     "a pickle-only checkpoint": (

@@ -66,7 +66,7 @@ def test_folder_without_config(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "not valid JSON"), ("{}", "no model_type"), ("[1]", "not valid JSON")],
+    [("{", "not readable as JSON"), ("{}", "no model_type"), ("[1]", "no JSON object")],
 )
 def test_damaged_config(folder: Path, text: str, message: str) -> None:
     (folder / "config.json").write_text(text)
@@ -85,6 +85,16 @@ def test_damaged_config(folder: Path, text: str, message: str) -> None:
         ({"num_labels": 10**9}, "num_labels is 1000000000, not a whole number from 1 to 1,000,000"),
         ({"num_hidden_layers": 100_000}, "num_hidden_layers is 100000"),
         ({"num_hidden_layers": "x"}, "num_hidden_layers is 'x'"),
+        ({"vocab_size": True}, "vocab_size is True, not a whole number"),
+        ({"hidden_act": {}}, "hidden_act is {}, not text"),
+        ({"layer_norm_eps": "x"}, "layer_norm_eps is 'x', not a number from 0 on"),
+        ({"layer_norm_eps": float("nan")}, "layer_norm_eps is nan"),
+        ({"dtype": "evil"}, r"config\.json"),
+        ({"dtype": 5}, "dtype is 5, not text"),
+        ({"model_type": ["bert"]}, r"model_type is \['bert'\], not text"),
+        ({"architectures": [5]}, r"architectures is \[5\], not a list of names"),
+        ({"architectures": "BertModel"}, "architectures is 'BertModel', not a list"),
+        ({"problem_type": "any"}, "problem_type is 'any', not one of single_label"),
     ],
 )
 def test_config_with_impossible_values(folder: Path, changes: dict[str, Any], message: str) -> None:
@@ -95,7 +105,7 @@ def test_config_with_impossible_values(folder: Path, changes: dict[str, Any], me
 
 def test_nested_config(folder: Path) -> None:
     (folder / "config.json").write_text("[" * 100_000)
-    with pytest.raises(ModelError, match="not valid JSON"):
+    with pytest.raises(ModelError, match="not readable as JSON"):
         read_config(folder)
 
 
