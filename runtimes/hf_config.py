@@ -20,6 +20,7 @@ __all__ = [
     "labels_of",
     "problem_type_of",
     "read_hf_config",
+    "refuse_adapter",
     "refuse_own_code",
     "task_of",
 ]
@@ -198,6 +199,21 @@ def refuse_own_code(folder: str | os.PathLike[str]) -> None:
         f"{', '.join(map(str, names)):.200}",
         hint="If it is an ordinary model of its model_type after all, remove auto_map.",
     )
+
+
+def refuse_adapter(folder: str | os.PathLike[str]) -> None:
+    """Refuse a checkpoint with a PEFT adapter, which would be left out or put in unasked.
+
+    Raises:
+        ModelError: There is one; says how to merge it.
+    """
+    if (Path(folder) / "adapter_config.json").exists():
+        raise ModelError(
+            f"{folder} holds an adapter of PEFT (adapter_config.json), which is not read",
+            hint="Merge it into the model, in Python: AutoPeftModelForSequenceClassification"
+            ".from_pretrained(FOLDER).merge_and_unload().save_pretrained(NEW_FOLDER); or, if the "
+            "weights beside it are whole without it, remove adapter_config.json.",
+        )
 
 
 def task_of(architectures: Sequence[str] | None, pooling: Pooling | None) -> str:

@@ -1,6 +1,8 @@
 """Reads Hugging Face checkpoints: what may be wrong with a folder is said before torch says it."""
 
+import json
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from compress.encoder.task import note_pooling, task_of_checkpoint
 from compress.errors import ModelError
 from compress.system.hub import hub_if_reachable
 from runtimes.errors import nearest
-from runtimes.hf_config import check_config, refuse_own_code
+from runtimes.hf_config import check_config, refuse_adapter, refuse_own_code
 from runtimes.json_files import read_json, read_json_list
 from runtimes.pooling import MODULES, read_pooling
 from runtimes.quiet import quiet
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+_SUFFIX = ".safetensors"
 _SAFE = ("model.safetensors", "model.safetensors.index.json")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
@@ -53,6 +56,7 @@ def open_pretrained(opener: Any, source: str | Path, **options: Any) -> Any:
     """
     if Path(source).is_dir():
         refuse_own_code(source)
+        refuse_adapter(source)
         path = Path(source) / "config.json"
         check_config(path, read_json(path))
     try:
@@ -239,6 +243,7 @@ def _pooling_files(source: str) -> Path:
 def _check_folder(path: Path) -> None:
     if not path.is_dir():
         raise ModelError(f"{path} is a file; a model is a checkpoint folder or a hub id")
+    refuse_adapter(path)
     names = {entry.name for entry in path.iterdir()}
     if "config.json" not in names:
         contents = ", ".join(sorted(names)[:6]) or "nothing"
@@ -252,9 +257,9 @@ def _check_folder(path: Path) -> None:
     if "tokenizer.json" not in names:
         raise ModelError(
             f"{path} has no tokenizer.json",
-            hint='Write it: python -c "from transformers import AutoTokenizer as T; '
-            f"T.from_pretrained('{path}').save_pretrained('{path}')\"",
+            hint=f"Write it: {_saving_again('AutoTokenizer', path)}",
         )
+    _check_shards(path / "model.safetensors.index.json")
 
 
 def _check_config(path: Path) -> None:
@@ -270,11 +275,30 @@ def _refuse_weights(path: Path, names: set[str]) -> None:
     if pickles:
         raise ModelError(
             f"{path} has only pickled weights ({pickles[0]}), which can run code when loaded",
-            hint='If you trust its author, convert it: python -c "from transformers import '
-            f"AutoModelForSequenceClassification as M; M.from_pretrained('{path}')"
-            f".save_pretrained('{path}')\"",
+            hint="If you trust its author, convert it: "
+            f"{_saving_again('AutoModelForSequenceClassification', path)}",
         )
     raise ModelError(f"{path} has no weights (model.safetensors)")
+
+
+def _check_shards(path: Path) -> None:
+    """Refuse an index whose weights lie elsewhere than beside it."""
+    places = read_json(path).get("weight_map", {})
+    if not isinstance(places, dict):
+        raise ModelError(f"{path}: weight_map is {places!r:.40}, not an object")
+    for name in places.values():
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(_SUFFIX):
+            raise ModelError(f"{path}: {name!r:.60} is no file of weights beside it")
+
+
+def _saving_again(opener: str, path: Path) -> str:
+    """Return a command that opens a checkpoint and writes it anew."""
+    place = json.dumps(str(path))
+    code = (
+        f"from transformers import {opener} as A; "
+        f"A.from_pretrained({place}).save_pretrained({place})"
+    )
+    return f"python -c {shlex.quote(code)}"
 
 
 def _check_hub_id(source: str, path: Path) -> None:

@@ -6,6 +6,8 @@ it.
 
 import importlib.util
 import inspect
+import json
+import shlex
 import threading
 import tomllib
 import warnings
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 from runtimes.base import CLOSED, Array, DeviceInfo, Session, TextInput, known_options
 from runtimes.buckets import bucket_of, filled
 from runtimes.errors import DeviceUnavailableError, MissingDependencyError, ModelError
-from runtimes.hf_config import labels_of, read_hf_config, refuse_own_code
+from runtimes.hf_config import labels_of, read_hf_config, refuse_adapter, refuse_own_code
 from runtimes.pooling import Pooling
 from runtimes.quiet import without_bars
 from runtimes.registry import get_task, task_names
@@ -467,15 +469,18 @@ def _check_checkpoint(path: Path) -> None:
     if not any(path.glob("*.safetensors")):
         pickled = sorted(file.name for file in path.glob("*.bin"))
         if pickled:
+            place = json.dumps(str(path))
+            code = (
+                "from transformers import AutoModelForSequenceClassification as M; "
+                f"M.from_pretrained({place}, use_safetensors=False).save_pretrained({place})"
+            )
             raise ModelError(
                 f"{path} has only pickled weights ({pickled[0]}), which can run code when read.",
-                hint='If you trust them, convert once: python -c "from transformers import '
-                "AutoModelForSequenceClassification as M; "
-                f"M.from_pretrained('{path}', use_safetensors=False)"
-                f".save_pretrained('{path}')\"",
+                hint=f"If you trust them, convert once: python -c {shlex.quote(code)}",
             )
         raise ModelError(f"{path} has no weights (*.safetensors).")
     refuse_own_code(path)
+    refuse_adapter(path)
     _register(read_hf_config(path).model_type, path)
 
 

@@ -174,6 +174,9 @@ def test_a_bare_export_opens_with_the_configuration_beside_it(
         assert predict.session.runtime == runtime
         assert predict.labels == ("sad", "fine", "glad")
         np.testing.assert_allclose(predict.logits(TEXTS), expected_logits(TEXTS), atol=1e-5)
+    (folder / "config.json").write_text(json.dumps({"id2label": {"0": "sad", "2": "glad"}}))
+    with pytest.raises(ModelError, match="not a name for each class from 0 on"):
+        open_model_folder(folder)
     (folder / "config.json").unlink()
     with pytest.raises(ArtifactError, match="id2label"):
         open_model_folder(folder)

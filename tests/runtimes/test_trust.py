@@ -179,6 +179,27 @@ def test_unlisted_files_are_not_read(publish: Callable[..., Path], answers: dict
         assert [*map(predict, TEXTS), predict(TEXTS)] == answers["onnxruntime"]
 
 
+@pytest.mark.parametrize("index", [20, 10**6])
+def test_a_tokenizer_with_more_tokens_than_the_model_knows_is_refused(
+    tmp_path: Path,
+    manifest: Manifest,
+    wordpiece: Backend,
+    write_onnx: Callable[..., Path],
+    index: int,
+) -> None:
+    def populate(folder: Path) -> None:
+        raw = json.loads(wordpiece.to_str())
+        flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+        raw["added_tokens"] = [{**flags, "id": index, "content": "film"}]
+        (folder / "tokenizer.json").write_text(json.dumps(raw))
+        (folder / "config.json").write_text(json.dumps({"vocab_size": 13}))
+        write_onnx(folder / "onnx" / "model.onnx")
+
+    write_artifact(tmp_path / "made", manifest, populate)
+    with pytest.raises(ArtifactError, match="and the model knows 13"):
+        load(tmp_path / "made")
+
+
 def forge(folder: Path, **changes: Any) -> None:
     """Change fields of the manifest, its checksum recomputed, as whoever can write a file can."""
     made = dataclasses.replace(read_manifest(folder), **changes)

@@ -1,6 +1,8 @@
 """What may be wrong with a checkpoint is said in words, before anything is loaded."""
 
+import ast
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,12 +10,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, RemBertConfig
+from transformers import AutoModel, AutoTokenizer, RemBertConfig
 
 from compress.encoder.checkpoint import read_config
 from compress.encoder.folding import UnsupportedArchitectureError
 from compress.encoder.importers.registry import import_encoder
 from compress.errors import ModelError
+from runtimes import open_checkpoint
 
 Save = Callable[..., Path]
 
@@ -162,7 +165,51 @@ def test_pickled_weights_are_refused_unread(folder: Path) -> None:
     with pytest.raises(ModelError, match=r"pickled weights \(pytorch_model\.bin\)") as error:
         import_encoder(folder)
     assert error.value.hint is not None
-    assert f"from_pretrained('{folder}').save_pretrained('{folder}')" in error.value.hint
+    assert f'from_pretrained("{folder}").save_pretrained("{folder}")' in error.value.hint
+
+
+@pytest.mark.parametrize("name", ["a b", "$HOME", "it's", 'say "x"', "`id`", "модель"])
+def test_a_command_that_is_proposed_can_be_pasted(folder: Path, name: str) -> None:
+    place = folder.with_name(name)
+    folder.rename(place)
+    (place / "tokenizer.json").unlink()
+    with pytest.raises(ModelError) as error:
+        import_encoder(place)
+    assert error.value.hint is not None
+    words = shlex.split(error.value.hint.removeprefix("Write it: "))
+    assert words[:2] == ["python", "-c"]
+    call = ast.parse(words[2]).body[-1].value  # type: ignore[attr-defined]
+    assert call.args[0].value == str(place)
+
+
+def test_adapters_are_refused_with_the_way_to_merge_them(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    for opened in (import_encoder, _train, open_checkpoint):
+        with pytest.raises(ModelError, match=r"holds an adapter of PEFT") as error:
+            opened(folder)
+        assert "merge_and_unload" in str(error.value.hint)
+    (folder / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"holds an adapter of PEFT"):
+        import_encoder(folder)
+
+
+@pytest.mark.parametrize("place", ["../good-bert.safetensors", "/etc/passwd", "x/y.safetensors", 5])
+def test_weights_elsewhere_are_refused(folder: Path, place: Any) -> None:
+    (folder / "model.safetensors").rename(folder.with_name("good-bert.safetensors"))
+    index = {"metadata": {}, "weight_map": {"classifier.weight": place}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match="is no file of weights beside it"):
+        import_encoder(folder)
+
+
+def test_tokens_without_a_row_are_named(folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens([f"new{i}" for i in range(500)])
+    tokenizer.save_pretrained(folder)
+    for opened in (import_encoder, _train):
+        with pytest.raises(ModelError, match=r"tokens more than the .* rows .*: new") as error:
+            opened(folder)
+        assert "resize_token_embeddings" in str(error.value.hint)
 
 
 def test_folder_without_weights(folder: Path) -> None:
