@@ -1,5 +1,6 @@
 """An input to try an artifact with, in the form that its task takes."""
 
+import shlex
 from pathlib import Path
 
 from runtimes.artifact import read_manifest
@@ -17,10 +18,11 @@ def example_code(artifact: Path) -> str:
 
 def example_command(artifact: Path) -> str:
     """Return a command for a POSIX shell that predicts it."""
-    line = _line(artifact)
+    line, place = _line(artifact), shlex.quote(str(artifact))
     if "\t" not in line:
-        return f'compress predict {artifact} "{line}"'
-    return f"printf '{line}\\n' | compress predict {artifact}".replace("\t", "\\t")
+        return f'compress predict {place} "{line}"'
+    shown = line.replace("\t", "\\t")
+    return f"printf '{shown}\\n' | compress predict {place}"
 
 
 def _line(artifact: Path) -> str:

@@ -1,5 +1,6 @@
 """`compress train`."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -115,7 +116,8 @@ def _show_trained(trained: "Trained", data: str, *, as_json: bool) -> None:
         f"{metric.n:,} validation texts that took no part in stopping; {others}\n"
     )
     sys.stderr.write(
-        f"\ncheckpoint  {trained.folder}\ncompress it  compress {trained.folder} --data {data}\n"
+        f"\ncheckpoint  {trained.folder}\n"
+        f"compress it  {shlex.join(['compress', str(trained.folder), '--data', data])}\n"
     )
 
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -363,6 +364,8 @@ def test_predict_pairs(task: Any, tmp_path: Path, capfd: Any) -> None:
     assert "put a tab between" in capfd.readouterr().err
     assert example_code(folder) == "('some text', 'another text')"
     assert example_command(folder).startswith("printf 'some text\\tanother text\\n' | compress")
+    quoted = folder.rename(tmp_path / "an $artifact")
+    assert shlex.split(example_command(quoted))[-1] == str(quoted)
 
 
 def test_predict_from_bytes_that_are_no_text(artifact: Path) -> None:
