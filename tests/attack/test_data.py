@@ -33,6 +33,7 @@ class Case:
         meant: Rows of text and label; None where nothing can be meant but an error or a note.
         note: Words one of which a note has, if the data is read all the same.
         names: The labels that the model has; None where they come from the data.
+        task: What the labels are for.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Case:
     meant: Rows | None
     note: tuple[str, ...] = ()
     names: tuple[str, ...] | None = LABELS
+    task: str = "text-classification"
 
     def write(self, folder: Path) -> Path:
         """Write the data; return what a user would name."""
@@ -65,14 +67,15 @@ class Read:
     notes: str = field(repr=False)
 
 
-def read(path: Path, names: tuple[str, ...] | None) -> Read:
-    splits = load_splits(str(path), label_names=names)
-    parts = (splits.train, splits.selection, splits.report)
-    found = [
-        (text, part.label_names[int(label)])
-        for part in parts
-        for text, label in zip(part.texts, part.labels, strict=True)
-    ]
+def read(path: Path, names: tuple[str, ...] | None, task: str) -> Read:
+    splits = load_splits(str(path), label_names=names, task=task)
+    found = []
+    for part in (splits.train, splits.selection, splits.report):
+        for row, text in enumerate(part.texts):
+            labels = part.targets.of(row)
+            if part.problem_type == "multi_label_classification":
+                labels = np.flatnonzero(labels)
+            found.append((text, " ".join(part.label_names[i] for i in np.atleast_1d(labels))))
     return Read(sorted(found), " ".join(splits.notes))
 
 
@@ -475,7 +478,72 @@ def no_data() -> Iterator[Case]:
     yield Case("saved, nested", {**saved, "state.json": b"[" * 100_000}, None)
 
 
-KINDS = (encodings, ends, separators, characters, quotes, shapes, labels, columns, no_data)
+def spans() -> Iterator[Case]:
+    """Words with tags, and lists, as annotation tools and pandas write them."""
+    words = [[*f"this is film {i} of".split(), ("paris", "john")[i % 2]] for i in range(60)]
+    kinds = [("LOC", "PER")[i % 2] for i in range(60)]
+    texts = [" ".join(own) for own in words]
+    starts = [text.rindex(" ") + 1 for text in texts]
+    tags = [[*["O"] * 5, f"B-{kind}"] for kind in kinds]
+    meant = [(text, " ".join(own)) for text, own in zip(texts, tags, strict=True)]
+    whole = list(zip(texts, starts, kinds, strict=True))
+
+    def lines(records: Any) -> bytes:
+        return "".join(json.dumps(record) + "\n" for record in records).encode()
+
+    def case(name: str, file: str, content: bytes, meant: Rows | None = None) -> Case:
+        return Case(name, {file: content}, meant, names=None, task="token-classification")
+
+    old = lines({"text": t, "labels": [[s, len(t), k]]} for t, s, k in whole)
+    yield case("doccano, old", "a.jsonl", old)
+    new = [[{"label": k, "start_offset": s, "end_offset": len(t)}] for t, s, k in whole]
+    records = [{"text": t, "entities": e} for t, e in zip(texts, new, strict=True)]
+    yield case("doccano", "a.jsonl", lines(records))
+    found = [{"start": s, "end": len(t), "label": k} for t, s, k in whole]
+    records = [{"text": t, "spans": [f]} for t, f in zip(texts, found, strict=True)]
+    yield case("spaCy", "a.jsonl", lines(records))
+    studio = [
+        {"id": i, "data": {"text": t}, "annotations": [{"result": [{"value": f}]}]}
+        for i, (t, f) in enumerate(zip(texts, found, strict=True))
+    ]
+    yield case("Label Studio", "a.json", json.dumps(studio).encode())
+    for between in (" ", "\t"):
+        for columns in (2, 4):
+            rows = [
+                "\n".join(
+                    between.join((w, *["-X-"] * (columns - 2), t)) for w, t in zip(*o, strict=True)
+                )
+                for o in zip(words, tags, strict=True)
+            ]
+            content = "-DOCSTART- -X- O O\n\n" * (columns == 4) + "\n\n".join(rows)
+            for file in ("a.conll", "a.iob", "a.txt", "a.tsv", "a.csv"):
+                yield case(f"CoNLL of {columns} by {between!r}, {file}", file, content.encode())
+    spelt = [
+        (name, [spell(own) for own in words], [spell(own) for own in tags])
+        for name, spell in (("pandas", str), ("JSON", json.dumps), ("strings", " ".join))
+    ]
+    for name, first, second in spelt:
+        text = delimited(list(zip(first, second, strict=True))).replace("text,label", "tokens,tags")
+        yield case(f"lists as {name} writes them", "a.csv", text.encode(), meant)
+    arrays = [str(np.array(own)) for own in tags]
+    text = delimited(list(zip(map(str, words), arrays, strict=True)))
+    yield case("arrays", "a.csv", text.replace("text,label", "tokens,tags").encode())
+    inner = [[tag.replace("B-", "I-") for tag in own] for own in tags]
+    records = [{"tokens": w, "tags": t} for w, t in zip(words, inner, strict=True)]
+    right = [(t, " ".join(own)) for t, own in zip(texts, inner, strict=True)]
+    yield case("IOB1", "a.jsonl", lines(records), right)
+    records[7]["tags"] = records[7]["tags"][:-1]
+    yield case("a tag too few", "a.jsonl", lines(records))
+    several = [(["film", "praise"], ["praise"], [])[i % 3] for i in range(60)]
+    right = [(text, " ".join(own)) for text, own in zip(texts, several, strict=True)]
+    for name, spell in (("pandas", str), ("JSON", json.dumps)):
+        text = delimited(list(zip(texts, map(spell, several), strict=True)))
+        yield Case(
+            f"several labels as {name} writes them", {"a.csv": text.encode()}, right, names=None
+        )
+
+
+KINDS = (spans, encodings, ends, separators, characters, quotes, shapes, labels, columns, no_data)
 
 
 def test_data_files(tally: Any, chosen: Any, tmp_path: Path) -> None:
@@ -484,6 +552,6 @@ def test_data_files(tally: Any, chosen: Any, tmp_path: Path) -> None:
             path = case.write(tmp_path / f"{kind.__name__}-{number}")
             tally.judge(
                 f"{kind.__name__}: {case.name}",
-                lambda p=path, c=case: read(p, c.names),
+                lambda p=path, c=case: read(p, c.names, c.task),
                 lambda found, c=case: is_meant(c, found),
             )
