@@ -49,6 +49,11 @@ def read_text(path: Path) -> str:
             f"{path}: not UTF-8: it looks like UTF-16 without a byte order mark.",
             hint=f"Convert it: iconv -f UTF-16LE -t UTF-8 '{path}' > utf8{path.suffix}",
         )
+    if "\x1b$" in text and "\x1b(B" in text:  # seven bits, which are valid UTF-8
+        raise DataError(
+            f"{path}: not UTF-8: it looks like ISO-2022-JP (Japanese).",
+            hint=f"Convert it: iconv -f ISO-2022-JP -t UTF-8 '{path}' > utf8{path.suffix}",
+        )
     if not text.strip():
         raise DataError(f"{path}: the file is empty.", hint="Check how the file was written.")
     return text
