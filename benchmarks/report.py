@@ -1,7 +1,9 @@
 """Holds what was measured: rows, their report, and `report.json` (format 1)."""
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,11 @@ from benchmarks.expected import ExpectedDrop
 from benchmarks.metrics import ClassDrop, Drop, Metric
 from benchmarks.roofline import Floor
 from benchmarks.stats import Interval
+from benchmarks.typed import built
 from runtimes.errors import ArtifactError
+from runtimes.files import read_file
 from runtimes.folders import write_text
+from runtimes.json_files import MOST_BYTES, parse_json
 
 __all__ = [
     "PARTS",
@@ -23,6 +28,7 @@ __all__ = [
     "Percentiles",
     "Report",
     "Row",
+    "damage_named",
     "load_report",
     "paired_medians",
     "save_report",
@@ -215,12 +221,14 @@ class Report:
             known["rows"] = tuple(_row(row) for row in values["rows"])
             for name in ("decisions", "family", "notes"):
                 known[name] = tuple(known.get(name, ()))
-            report = Report(**known)
+            report = built(Report, known)
+            for row, timings in report.samples.items():
+                _check_timings(row, timings)
             report.row(report.reference)
             if report.recommended is not None:
                 report.row(report.recommended)
         except (KeyError, TypeError, AttributeError) as error:
-            raise ArtifactError(f"the report is incomplete or damaged: {error}") from error
+            raise ArtifactError(f"the report is incomplete or damaged: {error!s:.200}") from error
         return report
 
 
@@ -262,15 +270,31 @@ def load_report(path: Path) -> Report:
         ArtifactError: There is no such file, it is no report, or one of another format.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(read_file(path, MOST_BYTES))
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: there is no such report") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read as JSON: {error}") from error
     try:
         return Report.from_json(values)
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+@contextmanager
+def damage_named(*paths: Path) -> Iterator[None]:
+    """Say of reports that others wrote what showing them fails on: much of them has no fixed form.
+
+    Raises:
+        ArtifactError: Anything in this block failed as on values of the wrong kind.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        which = " or ".join(map(str, paths))
+        raise ArtifactError(
+            f"{which}: the report is incomplete or damaged: {type(error).__name__}: {error!s:.200}"
+        ) from error
 
 
 PARTS: dict[str, Any] = {
@@ -290,12 +314,23 @@ def _row(values: Mapping[str, Any]) -> Row:
     known = {f.name: values[f.name] for f in fields(Row) if f.name in values}
     for name, part in PARTS.items():
         if known.get(name) is not None:
-            known[name] = _part(part, known[name])
+            known[name] = built(part, known[name])
     for name, part in _LISTS.items():
-        known[name] = tuple(_part(part, values) for values in known.get(name, ()))
-    return Row(**known)
+        known[name] = tuple(built(part, values) for values in known.get(name, ()))
+    return built(Row, known)
 
 
-def _part(kind: Any, values: Mapping[str, Any]) -> Any:
-    wanted = {f.name for f in fields(kind)}
-    return kind(**{name: value for name, value in values.items() if name in wanted})
+def _check_timings(row: str, timings: Any) -> None:
+    """Make sure that a row's raw samples are numbers of rounds, and as many lists of numbers.
+
+    Raises:
+        TypeError: They are not.
+    """
+    rounds = timings["rounds"]
+    lists = [timings[name] for name in ("end_to_end_ms", "model_ms") if name in timings]
+    whole = all(type(number) is int for number in rounds)
+    if not whole or any(len(each) != len(rounds) for each in lists):
+        raise TypeError(f"the samples of {row!r:.60} are not a list a round")
+    for value in (value for each in lists for values in each for value in values):
+        if type(value) not in (int, float) or not 0 < value < math.inf:
+            raise TypeError(f"the samples of {row!r:.60} hold {value!r:.60}")

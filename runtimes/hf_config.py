@@ -57,6 +57,7 @@ _RANGES = {
     "type_vocab_size": (0, 1_000),
     "max_position_embeddings": (-1, 1_000_000),
     "pad_token_id": (-1, 2**31 - 1),
+    "chunk_size_feed_forward": (0, 1_000_000),
 }
 _TEXTS = ("model_type", "hidden_act", "activation", "head", "pooling", "dtype", "torch_dtype")
 _NUMBERS = ("layer_norm_eps", "layer_norm_epsilon", "initializer_range")

@@ -22,13 +22,19 @@ def parse_json(content: bytes | str) -> Any:
     """Return the value that JSON text stands for.
 
     Raises:
-        ValueError: It is no JSON, names a key twice, is nested too deeply, or has a number that
-            is too large; the message says which, and where as far as that is known.
+        ValueError: It is no JSON, names a key twice, is nested too deeply, has a number that is
+            too large, or half of a character; the message says which, and where as far as that is
+            known.
     """
     try:
-        return json.loads(content, object_pairs_hook=_unique, parse_float=_finite)
+        value = json.loads(content, object_pairs_hook=_unique, parse_float=_finite)
+        if (b"\\u" if isinstance(content, bytes) else "\\u") in content:  # type: ignore[operator]
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except UnicodeEncodeError:
+        raise ValueError("text holds half of a character (a lone surrogate)") from None
+    return value
 
 
 def read_json(path: Path, contents: Contents | None = None) -> dict[str, Any]:

@@ -126,10 +126,11 @@ def _compare(paths: list[Path], *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from benchmarks.compare import compare_reports
-    from benchmarks.report import load_report
+    from benchmarks.report import damage_named, load_report
 
     before, after = (load_report(_report_file(path)) for path in paths)
-    changes = compare_reports(before, after)
+    with damage_named(*paths):
+        changes = compare_reports(before, after)
     if as_json:
         write_json([asdict(change) for change in changes])
     else:

@@ -89,7 +89,7 @@ def _row_line(row: dict[str, Any]) -> str:
 
 
 def _report(path: Path, *, as_json: bool) -> str:
-    from benchmarks.report import load_report
+    from benchmarks.report import damage_named, load_report
 
     report = load_report(path)
     if as_json:
@@ -99,7 +99,8 @@ def _report(path: Path, *, as_json: bool) -> str:
     from benchmarks.render.terminal import print_report
 
     text = io.StringIO()
-    print_report(report, Console(file=text, width=120))
+    with damage_named(path):
+        print_report(report, Console(file=text, width=120))
     return text.getvalue()
 
 

@@ -20,7 +20,7 @@ from runtimes.tasks.base import TaskSpec
 
 __all__ = [
     "Checkpoint",
-    "check_tokens",
+    "check_sound",
     "first_line",
     "load_checkpoint",
     "open_pretrained",
@@ -181,12 +181,13 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
             "needs",
             hint="Convert the tokenizer to the `tokenizers` format and save it beside the model.",
         )
-    check_tokens(source, tokenizer, model)
+    check_sound(source, tokenizer, model)
     return Checkpoint(model=model.eval(), tokenizer=tokenizer)
 
 
-def check_tokens(source: str | Path, tokenizer: Any, model: Any) -> None:
-    """Refuse a tokenizer with tokens that the model has no vector for: a text may hold one.
+def check_sound(source: str | Path, tokenizer: Any, model: Any) -> None:
+    """Refuse weights that are no numbers, and tokens that a text may hold and the model has no
+    vector for.
 
     Args:
         source: Names the checkpoint in errors.
@@ -196,6 +197,13 @@ def check_tokens(source: str | Path, tokenizer: Any, model: Any) -> None:
     Raises:
         ModelError: Names them.
     """
+    broken = next((n for n, p in model.named_parameters() if not p.isfinite().all()), None)
+    if broken is not None:
+        raise ModelError(
+            f"{source}: {broken} holds NaN or infinity",
+            hint="Did its training diverge, or was it stored in half precision? Train it again, "
+            "with a lower learning rate, and save it in float32.",
+        )
     rows = model.get_input_embeddings().weight.shape[0]
     lost = [token for token, index in tokenizer.get_vocab().items() if index >= rows]
     if lost:

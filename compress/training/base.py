@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from compress.encoder.checkpoint import (
-    check_tokens,
+    check_sound,
     first_line,
     open_pretrained,
     open_weights,
@@ -43,7 +43,8 @@ def load_base(
         The model, its tokenizer, and the weights that start anew (`open_base`).
 
     Raises:
-        ModelError: The base cannot be loaded, or lacks weights of its encoder.
+        ModelError: The base cannot be loaded, lacks weights of its encoder, has some that are no
+            numbers, or tokens without a vector.
     """
     import transformers
 
@@ -60,7 +61,7 @@ def load_base(
         raise
     except Exception as error:  # transformers raises of every kind
         raise ModelError(f"{base} cannot be loaded {purpose}: {first_line(error)}") from error
-    check_tokens(base, tokenizer, model)
+    check_sound(base, tokenizer, model)
     return model, tokenizer, new
 
 

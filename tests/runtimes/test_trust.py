@@ -190,7 +190,7 @@ def test_a_tokenizer_with_more_tokens_than_the_model_knows_is_refused(
     def populate(folder: Path) -> None:
         raw = json.loads(wordpiece.to_str())
         flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
-        raw["added_tokens"] = [{**flags, "id": index, "content": "film"}]
+        raw["added_tokens"] = [{**flags, "id": index, "content": "new"}]
         (folder / "tokenizer.json").write_text(json.dumps(raw))
         (folder / "config.json").write_text(json.dumps({"vocab_size": 13}))
         write_onnx(folder / "onnx" / "model.onnx")

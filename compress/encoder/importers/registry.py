@@ -73,7 +73,10 @@ def import_encoder(source: str | Path) -> Imported:
     model = importer.convert(checkpoint.model).eval()
     delta, largest = max_logit_delta(checkpoint.model, model, checkpoint.tokenizer)
     if not math.isfinite(largest):
-        raise _not_finite(source, checkpoint.model)
+        raise ModelError(
+            f"{source}: its answers are no finite numbers",
+            hint="Did its training diverge? Train it again, with a lower learning rate.",
+        )
     allowed = TOLERANCE * max(1.0, largest)
     if not delta <= allowed:  # also true when it is NaN
         raise ModelError(
@@ -86,18 +89,6 @@ def import_encoder(source: str | Path) -> Imported:
         tokenizer=checkpoint.tokenizer,
         max_abs_delta=delta,
         notes=_notes(config, model),
-    )
-
-
-def _not_finite(source: str | Path, model: Any) -> ModelError:
-    """Return the error for a model whose answers are no numbers, with the weight that is to blame
-    if it is one."""
-    broken = next((n for n, p in model.named_parameters() if not p.isfinite().all()), None)
-    cause = "" if broken is None else f": {broken} holds NaN or infinity"
-    return ModelError(
-        f"{source}: its answers are no finite numbers{cause}",
-        hint="Did its training diverge, or was it stored in half precision? Train it again, with a "
-        "lower learning rate or in float32.",
     )
 
 
