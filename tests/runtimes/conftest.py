@@ -24,7 +24,7 @@ def build_checkpoint(folder: Path, **config: Any) -> Path:
     torch.manual_seed(0)
     model = BertForSequenceClassification(
         BertConfig(
-            vocab_size=len(VOCABULARY),
+            vocab_size=len(VOCABULARY) + 1,  # and [MASK], which the tokenizer adds
             hidden_size=16,
             num_hidden_layers=2,
             num_attention_heads=2,
