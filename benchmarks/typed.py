@@ -1,6 +1,6 @@
 """Values that others wrote, compared with the types that a dataclass declares."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -11,7 +11,7 @@ _Kind = TypeVar("_Kind")
 _LARGEST = 1e300
 
 
-def built(kind: type[_Kind], values: Mapping[str, Any]) -> _Kind:
+def built(kind: Callable[..., _Kind], values: Mapping[str, Any]) -> _Kind:
     """Return an instance of a dataclass with the values that it has fields for.
 
     Raises:
