@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-fast attack check format docs clean
+.PHONY: demo test test-fast attack check format docs dist sbom audit lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/compress demo
@@ -35,14 +35,47 @@ docs: $(INSTALLED)
 	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean
 
+# Wheel and source distribution, by the pinned setuptools.
+dist: $(INSTALLED)
+	rm -rf dist build
+	$(BIN)/python -m build --no-isolation
+
+# CycloneDX bill of materials of what is installed.
+sbom: $(INSTALLED)
+	mkdir -p dist
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application \
+	  --output-reproducible --output-file dist/edgepress.cdx.json $(BIN)/python
+
+# Known vulnerabilities of the pinned set.
+audit: $(INSTALLED)
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.txt
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements-cuda.txt
+
+# Pins anew what pyproject.toml asks for, for every platform (CONTRIBUTING.md, "Dependencies").
+UPGRADE ?=
+lock:
+	cat requirements.txt requirements-cuda.txt > .lock.txt
+	uv pip compile --universal --python-version 3.11.5 --generate-hashes --only-binary :all: \
+	  --no-emit-package pip --no-annotate --no-config --quiet --custom-compile-command "make lock" \
+	  $(UPGRADE) --extra dev pyproject.toml -o .lock.txt > /dev/null
+	awk '/^[a-z]/ {cuda = /^(cuda|nvidia|triton)/} \
+	  {print > (cuda ? "requirements-cuda.txt" : "requirements.txt")}' .lock.txt
+	rm .lock.txt
+
 clean:
 	rm -rf .venv build dist demo-out site *.egg-info .mypy_cache .ruff_cache .pytest_cache \
 	  .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# constraints.txt pins the tested set; torch==2.13.0 there keeps pip from the newest torch, which
-# would bring several gigabytes of CUDA libraries along on Linux.
-$(INSTALLED): pyproject.toml constraints.txt
+# requirements.txt is the tested set, with the SHA-256 of every file that may be installed. PyPI's
+# PyTorch for Linux lacks its CUDA libraries then: they are in a file of their own, as the CPU build
+# needs none of them.
+$(INSTALLED): pyproject.toml requirements.txt requirements-cuda.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: \
+	  -r requirements.txt
+	$(BIN)/python -m pip check > /dev/null || $(BIN)/python -m pip install --quiet --no-deps \
+	  --require-hashes --only-binary :all: -r requirements-cuda.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip check
 	touch $@

@@ -64,7 +64,7 @@ def render_card(
 ## Run it
 
     pip install numpy tokenizers "{first}"    # or {" or ".join(others)} instead
-    pip install --no-deps edgepress
+    pip install --no-deps edgepress-*.whl    # `make dist` in the repository of edgepress builds it
 
 ```python
 from runtimes import load

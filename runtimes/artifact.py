@@ -75,7 +75,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
     if type(version) is int and version > FORMAT_VERSION:
         raise ArtifactError(
             f"{path} has artifact format {version}; this build reads up to {FORMAT_VERSION}.",
-            hint="Update: pip install --upgrade edgepress",
+            hint="Install a newer edgepress: `make dist` in its repository builds the wheel.",
         )
     if not is_intact(content):
         raise ArtifactError(

@@ -505,7 +505,7 @@ def _register(model_type: str, path: Path) -> None:
         except ImportError as error:
             raise MissingDependencyError(
                 f"{path} is a {model_type} checkpoint, which needs the full tool: {error}.",
-                hint="Install it: pip install edgepress",
+                hint="Install all of edgepress, in a clone of its repository: pip install .",
             ) from error
         return
 

@@ -91,7 +91,7 @@ def test_a_newer_format_is_refused_with_the_way_out(artifact: Path) -> None:
     path.write_text(json.dumps({**raw, "format": 2}))
     with pytest.raises(ArtifactError, match=r"manifest\.json has artifact format 2") as caught:
         read_manifest(artifact)
-    assert "pip install --upgrade" in str(caught.value)
+    assert "`make dist` in its repository" in str(caught.value)
 
 
 def test_what_is_no_artifact_is_said_to_be_none(tmp_path: Path, artifact: Path) -> None:
