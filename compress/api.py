@@ -481,10 +481,11 @@ def _quiet(progress: bool | Progress, out: str | Path) -> Iterator[Progress]:
     """Leave the caller's process as it was; give where to report progress to."""
     from compress.system.caller import unchanged_process
     from compress.system.disk import naming_full_disks
+    from compress.system.memory import naming_exhausted_memory
 
     if isinstance(progress, bool):
         progress = fitting_progress() if progress else SilentProgress()
-    with unchanged_process(), naming_full_disks(Path(out)):
+    with naming_exhausted_memory(), unchanged_process(), naming_full_disks(Path(out)):
         yield progress
 
 

@@ -5,15 +5,13 @@ import math
 import os
 import platform
 from functools import cache
-from pathlib import Path
 
+from runtimes.cgroups import cpu_quota
 from runtimes.processor import processor_info
 from runtimes.registry import artifact_runtimes, get_runtime
 from runtimes.versions import installed_versions
 
 __all__ = ["describe_device", "device_key", "usable_cores"]
-
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def device_key() -> str:
@@ -36,11 +34,8 @@ def usable_cores() -> int:
         count = len(os.sched_getaffinity(0))
     else:
         count = os.cpu_count() or 1
-    try:
-        quota, period = _QUOTA.read_text(encoding="ascii").split()
-        return min(count, max(1, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such file, or "max": no quota
-        return count
+    quota = cpu_quota()
+    return count if quota is None else min(count, max(1, math.ceil(quota)))
 
 
 def _processor() -> str:

@@ -155,40 +155,61 @@ class Watched:
     """A command that ended.
 
     Attributes:
+        code: Its exit code.
         output: What it wrote to stdout.
-        calls: Names that it looked up, and addresses that it connected to.
+        errors: What it wrote to stderr.
+        calls: Names that it, or a process that it started, looked up, and addresses that it
+            connected to.
         home: Files that it left in a home folder that was empty, relative to it.
     """
 
+    code: int
     output: str
+    errors: str
     calls: list[str]
     home: list[str]
 
 
-@pytest.fixture
-def watch(tmp_path: Path) -> Callable[..., Watched]:
-    """`watch(*arguments)` runs Python with these arguments, and watches what leaves the process."""
+@pytest.fixture(scope="session")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Watched]:
+    """`watched(*arguments)` runs Python with these, and watches what leaves its processes."""
 
     def run(*arguments: str) -> Watched:
-        home, log = tmp_path / "home", tmp_path / "calls"
-        for folder in (home, tmp_path / "watcher"):
-            folder.mkdir()
-        (tmp_path / "watcher" / "sitecustomize.py").write_text(WATCHER.format(log=str(log)))
-        kept = {name: os.environ[name] for name in ("PATH", "HF_HUB_OFFLINE")}
-        places = {"HOME": str(home), "PYTHONPATH": str(tmp_path / "watcher")}
+        folder = tmp_path_factory.mktemp("watched")
+        home, log, watcher = (folder / name for name in ("home", "calls", "watcher"))
+        for place in (home, watcher):
+            place.mkdir()
+        (watcher / "sitecustomize.py").write_text(WATCHER.format(log=str(log)))
+        # Nothing of this environment but where programs are, and how threads wait: not even that
+        # the hub is off.
+        kept = {name: value for name, value in os.environ.items() if name.startswith("OMP_")}
+        kept["PATH"] = os.environ["PATH"]
         done = subprocess.run(
             [sys.executable, *arguments],
-            env={**kept, **places},
+            env={**kept, "HOME": str(home), "PYTHONPATH": str(watcher)},
             capture_output=True,
             text=True,
             timeout=500,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
         return Watched(
+            done.returncode,
             done.stdout,
+            done.stderr,
             log.read_text().splitlines() if log.exists() else [],
             sorted(str(p.relative_to(home)) for p in home.rglob("*") if p.is_file()),
         )
+
+    return run
+
+
+@pytest.fixture
+def watch(watched: Callable[..., Watched]) -> Callable[..., Watched]:
+    """`watched`, of a command that has to succeed."""
+
+    def run(*arguments: str) -> Watched:
+        done = watched(*arguments)
+        assert done.code == 0, done.errors
+        return done
 
     return run

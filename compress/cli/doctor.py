@@ -1,7 +1,9 @@
 """`compress doctor`: what this machine has, what it lacks, and the command that brings it."""
 
+import shutil
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from compress.cli.output import Json, write_json
@@ -21,10 +23,13 @@ def doctor(as_json: Json = False) -> None:
 def diagnose() -> dict[str, Any]:
     """Return environment, devices of every runtime, and problems, JSON-able."""
     from benchmarks.environment import describe_environment
+    from compress.system.memory import memory_limits
     from runtimes.registry import devices
 
     return {
         "environment": describe_environment(),
+        "memory": [asdict(limit) for limit in memory_limits()],
+        "disk": {"folder": str(Path.cwd()), "free_bytes": shutil.disk_usage(Path.cwd()).free},
         "devices": [asdict(device) for device in devices()],
         "problems": _problems(),
     }
@@ -33,6 +38,8 @@ def diagnose() -> dict[str, Any]:
 def render_diagnosis(diagnosis: dict[str, Any]) -> str:
     """Return the diagnosis as text."""
     from benchmarks.render.figures import describe_cpu
+    from compress.system.disk import shown_bytes
+    from compress.system.memory import Limit
 
     environment = diagnosis["environment"]
     lines = [f"cpu     {describe_cpu(environment)}"]
@@ -41,7 +48,14 @@ def render_diagnosis(diagnosis: dict[str, Any]) -> str:
             "        no VNNI: INT8 weights get 7 bits where they are quantized here, as sums of 8 "
             "may saturate"
         )
-    lines.append("")
+    memory = ", ".join(str(Limit(**limit)) for limit in diagnosis["memory"])
+    disk = diagnosis["disk"]
+    lines += [
+        f"memory  {memory}",
+        f"disk    {shown_bytes(disk['free_bytes'])} free in {disk['folder']}",
+        "        what a run takes is at the top of its run.log",
+        "",
+    ]
     for device in diagnosis["devices"]:
         mark = "yes" if device["available"] else "no "
         lines.append(f"{mark}     {device['runtime']:<12} {device['device']:<5} {device['detail']}")

@@ -125,9 +125,8 @@ class Material:
         Returns:
             The teacher's outputs, which serve all draws' texts, and the indices of this one's.
         """
-        if copies is None:
-            # Of several processes the first one says: all cut the same texts into batches.
-            copies = from_main(_COPIES_BFLOAT16 if has_bfloat16(self.device) else _COPIES)
+        # Of several processes the first one says: all cut the same texts into batches.
+        copies = from_main(self.copies(copies))
         wanted = (most_texts, copies)
         if self._outputs is None or self._outputs_of != wanted:
             if self._outputs is not None:
@@ -145,6 +144,12 @@ class Material:
             generated = augment(given, self._vocabulary, copies, rng, self._max_length)
             self._draws[draw] = self._outputs.extend(generated)
         return self._outputs, np.concatenate([given_indices, self._draws[draw]])
+
+    def copies(self, wanted: int | None) -> int:
+        """Return how many texts are generated for each; None: what this device has time for."""
+        if wanted is not None:
+            return wanted
+        return _COPIES_BFLOAT16 if has_bfloat16(self.device) else _COPIES
 
     @cached_property
     def _given(self) -> TokenizedTexts:

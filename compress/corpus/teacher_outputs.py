@@ -1,6 +1,7 @@
 """Computes the teacher's outputs for each training text once, kept in a file while they fit."""
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,10 @@ from compress.data.tokenized import TokenizedTexts, collate
 from compress.encoder.modules import LeanEncoderWithHead, LeanOutput
 from compress.predictions.losses import QKV
 
-__all__ = ["TeacherBatch", "TeacherOutputs"]
+__all__ = ["MOST_BYTES", "TeacherBatch", "TeacherOutputs"]
+
+MOST_BYTES = 4_000_000_000
+"""Size that the file with the teacher's outputs never exceeds."""
 
 Column = tuple[Literal["hidden", "qkv", "logits"], int]
 """Kind of output that is kept of a text's tokens, and its layer."""
@@ -51,7 +55,7 @@ class TeacherOutputs:
         teacher: On the device where batches are wanted; not modified.
         texts: What indices count.
         folder: Where the file goes; `close` removes it.
-        limit_bytes: Largest size of the file.
+        limit_bytes: Largest size of the file; None leaves others half of the disk's room.
     """
 
     def __init__(
@@ -60,11 +64,13 @@ class TeacherOutputs:
         texts: TokenizedTexts,
         *,
         folder: Path,
-        limit_bytes: int = 4_000_000_000,
+        limit_bytes: int | None = None,
     ) -> None:
         self.texts = texts
         self.teacher = teacher
         self._device = next(teacher.parameters()).device
+        if limit_bytes is None:
+            limit_bytes = min(MOST_BYTES, shutil.disk_usage(folder).free // 2)
         self._limit_bytes = limit_bytes
         # Answers for every token are as much as a layer's output: they go to the file.
         self._of_tokens = teacher.config.reads_tokens

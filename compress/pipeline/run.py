@@ -22,6 +22,7 @@ from compress.pipeline.prepare import (
     read_data,
     scratch_of,
 )
+from compress.pipeline.room import Room, check_room, estimate_room, outputs_bytes, sizes_of
 from compress.search.checkpoints import import_key, machine
 from compress.search.family import run_stages
 from compress.search.members import Member, Staged, export_member, fallback_member
@@ -104,6 +105,7 @@ def run(
         (out / "recipe.yaml").write_text(
             render_recipe(recipe, command or f"compress {model} --data {name}"), encoding="utf-8"
         )
+        check_room(_room(job, start), out, progress.say)
         for note in splits.notes:
             _log.info("data: %s", note)
         if more is not None:
@@ -113,6 +115,12 @@ def run(
         report = conclude(job, _family(job, start, deadline), start.remarks)
         _log.info("done")
     return report
+
+
+def _room(job: Job, start: Start) -> Room:
+    sizes = sizes_of(job.checkpoint, start.encoder)
+    outputs = 0.0 if start.context is None else outputs_bytes(start.context)
+    return estimate_room(sizes, job.recipe, outputs=outputs)
 
 
 def _owner(job: Job) -> Owner:

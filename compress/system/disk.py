@@ -9,11 +9,19 @@ from pathlib import Path
 
 from compress.errors import EdgepressError
 
-__all__ = ["naming_full_disks"]
+__all__ = ["naming_full_disks", "shown_bytes"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 # Libraries written in Rust have errors of their own, with the system's number in their text.
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
+
+
+def shown_bytes(size: float) -> str:
+    """Return a size for people, such as `1.2 GB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size / 1e3:.0f} kB"
 
 
 @contextmanager
@@ -33,9 +41,9 @@ def naming_full_disks(out: Path) -> Iterator[None]:
             raise
         place = Path(getattr(error, "filename", None) or out)
         folder = next(each for each in (place, *place.absolute().parents) if each.is_dir())
-        free = shutil.disk_usage(folder).free / 1e6
+        free = shown_bytes(shutil.disk_usage(folder).free)
         raise EdgepressError(
-            f"no space left on the disk, or in the quota, of {place} ({free:,.0f} MB are free)",
+            f"no space left on the disk, or in the quota, of {place} ({free} are free)",
             hint="make room and run the same command again: it goes on from what is finished",
         ) from error
 

@@ -36,6 +36,10 @@ class Progress(Protocol):
         """A context manager around `total` steps of work; gives the `Task` to advance."""
         ...
 
+    def say(self, text: str) -> None:
+        """Tell what cannot wait until the report; also the log."""
+        ...
+
 
 def fitting_progress() -> Progress:
     """Return what fits where the process writes to: a notebook, a terminal, or a file."""
@@ -99,8 +103,19 @@ class SilentProgress:
         yield work
         work.log()
 
+    def say(self, text: str) -> None:
+        _log.warning("%s", text)
 
-class LineProgress:
+
+class _Loud:
+    """What is said stands on stderr."""
+
+    def say(self, text: str) -> None:
+        _log.warning("%s", text)
+        sys.stderr.write(f"note: {text}\n")
+
+
+class LineProgress(_Loud):
     """A line on stderr every half minute, and when work ends: for log files."""
 
     every_s = 30.0
@@ -121,7 +136,7 @@ class LineProgress:
             )
 
 
-class NotebookProgress:
+class NotebookProgress(_Loud):
     """Show a bar with time left below a notebook's cell, one for all work, and nothing at the end.
 
     It needs IPython alone, which every kernel has, and no widgets.
@@ -158,7 +173,7 @@ class NotebookProgress:
             self._handle.update(HTML(html))
 
 
-class TerminalProgress:
+class TerminalProgress(_Loud):
     """Bars with time left on stderr, when it is a terminal."""
 
     def __init__(self) -> None:

@@ -1,13 +1,13 @@
 """The whole job on a model of a few kilobytes: what it writes, and that it can be stopped."""
 
-import contextlib
-import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,8 @@ class Done:
     code: int
     stdout: str
     stderr: str
+    calls: list[str]
+    home: list[str]
 
     def again(self, out: Path, *more: str) -> list[str]:
         """The same command for a copy of the output folder."""
@@ -75,18 +77,13 @@ class Done:
 
 
 @pytest.fixture(scope="module")
-def done(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """All stages, both runtimes, the command as it is typed."""
+def done(task: Any, watched: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """All stages, both runtimes, the command as it is typed, in a home folder of its own."""
     out = tmp_path_factory.mktemp("run") / "out"
     arguments = [str(task.model), "--data", str(task.data), "--out", str(out), "--max-drop", "9"]
     arguments += [*QUICK, "benchmark.baselines=[onnx-fp32]", "--seed", "1"]
-    streams = io.StringIO(), io.StringIO()
-    with (
-        contextlib.redirect_stdout(streams[0]),
-        contextlib.redirect_stderr(streams[1]),
-    ):
-        code = main(arguments)
-    return Done(out, arguments, code, streams[0].getvalue(), streams[1].getvalue())
+    ran = watched("-m", "compress", *arguments)
+    return Done(out, arguments, ran.code, ran.output, ran.errors, ran.calls, ran.home)
 
 
 @pytest.fixture
@@ -126,6 +123,20 @@ def test_it_succeeds_and_says_where_things_are(done: Done) -> None:
         "run.log",
     ]
     assert not (done.out / ".edgepress" / "scratch").exists()
+
+
+def test_it_sends_nothing_and_leaves_nothing_behind(done: Done) -> None:
+    """The run, its benchmark's processes and that of the stock exports, in an empty home folder."""
+    assert done.calls == []
+    # The list of this machine's fonts, which matplotlib makes once.
+    assert [path for path in done.home if not path.startswith(".cache/matplotlib/")] == []
+
+
+def test_the_room_that_was_said_beforehand_is_what_it_took(done: Done) -> None:
+    """To a factor of 1.5, as promised."""
+    [said] = re.findall(r"room: the run takes about ([\d.]+) ([kM])B in the output", log(done.out))
+    taken = sum(path.stat().st_size for path in done.out.rglob("*") if path.is_file())
+    assert 1 / 1.5 < float(said[0]) * {"k": 1e3, "M": 1e6}[said[1]] / taken < 1.5
 
 
 def test_the_report_is_format_1(done: Done) -> None:
