@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from export.targets.registry import target_names
+from runtimes.escaping import escape_markdown
 from runtimes.registry import get_runtime, get_task
 
 __all__ = ["render_card"]
@@ -55,11 +56,11 @@ def render_card(
 {yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip()}
 ---
 
-# {name}, compressed
+# {escape_markdown(name)}, compressed
 
-{summary}
+{escape_markdown(summary)}
 
-{f"Labels: {', '.join(labels)}." if labels else ""}
+{f"Labels: {', '.join(map(escape_markdown, labels))}." if labels else ""}
 
 ## Run it
 
@@ -88,4 +89,4 @@ Neither PyTorch nor Transformers is needed. Every file is checked against its SH
 
 def _step(step: Mapping[str, Any]) -> str:
     details = ", ".join(f"{key} {value}" for key, value in step.items() if key != "stage")
-    return f"- **{step.get('stage', '?')}**: {details}"
+    return f"- **{escape_markdown(str(step.get('stage', '?')))}**: {escape_markdown(details)}"

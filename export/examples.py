@@ -18,11 +18,12 @@ def example_code(artifact: Path) -> str:
 
 def example_command(artifact: Path) -> str:
     """Return a command for a POSIX shell that predicts it."""
-    line, place = _line(artifact), shlex.quote(str(artifact))
+    line = _line(artifact)
+    typed = shlex.join(["compress", "predict", str(artifact)])
     if "\t" not in line:
-        return f'compress predict {place} "{line}"'
-    shown = line.replace("\t", "\\t")
-    return f"printf '{shown}\\n' | compress predict {place}"
+        return f"{typed} {shlex.quote(line)}"
+    written = line.replace("\t", "\\t") + "\\n"
+    return f"printf {shlex.quote(written)} | {typed}"
 
 
 def _line(artifact: Path) -> str:

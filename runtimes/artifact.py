@@ -19,6 +19,7 @@ from runtimes.json_files import MOST_BYTES, parse_json
 from runtimes.manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,
+    SIGNATURE_NAME,
     Manifest,
     ModelEntry,
     is_intact,
@@ -30,11 +31,16 @@ from runtimes.versions import installed_version
 __all__ = [
     "FORMAT_VERSION",
     "MANIFEST_NAME",
+    "SIGNATURE_NAME",
     "TUNING_NAME",
     "ArtifactFile",
     "Manifest",
     "ModelEntry",
+    "parse_manifest",
+    "previous_of",
+    "read_content",
     "read_manifest",
+    "removed_files",
     "verify",
     "write_artifact",
 ]
@@ -42,7 +48,6 @@ __all__ = [
 TUNING_NAME = "tuning.json"
 """What `runtimes.tuning` found, beside the manifest. The manifest does not vouch for it: it belongs
 to the device, not to the artifact, and losing it costs a little speed."""
-
 
 # What looking at a folder leaves in it.
 _OF_THE_DESKTOP = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -54,18 +59,45 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
     Raises:
         ArtifactError: `folder` is no artifact, the manifest is damaged, or its format is newer.
     """
+    return parse_manifest(folder, read_content(folder))
+
+
+def read_content(folder: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of `manifest.json`, whatever they say.
+
+    Raises:
+        ArtifactError: There is none, or it is not a regular file of ordinary size.
+    """
     path = Path(folder) / MANIFEST_NAME
     try:
-        content = read_file(path, MOST_BYTES)
+        return read_file(path, MOST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
-        nested = Path(folder) / "artifact"
-        hint = f"Did you mean {nested}?" if (nested / MANIFEST_NAME).is_file() else None
         missing = "does not exist" if not Path(folder).exists() else f"has no {MANIFEST_NAME}"
-        raise ArtifactError(f"Not an artifact: {folder} {missing}.", hint=hint) from None
+        raise ArtifactError(
+            f"Not an artifact: {folder} {missing}.", hint=_looked_for(Path(folder))
+        ) from None
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise ArtifactError(f"{path} {error}.") from error
+
+
+def _looked_for(folder: Path) -> str | None:
+    nested, previous = folder / "artifact", previous_of(folder)
+    if (nested / MANIFEST_NAME).is_file():
+        return f"Did you mean {nested}?"
+    if not folder.exists() and previous.is_dir():
+        return f"Whoever replaced it was stopped in between; what it held is in {previous}"
+    return None
+
+
+def parse_manifest(folder: str | os.PathLike[str], content: bytes) -> Manifest:
+    """Check what `read_content(folder)` returned.
+
+    Raises:
+        ArtifactError: The manifest is damaged, or its format is newer.
+    """
+    path = Path(folder) / MANIFEST_NAME
     try:
         raw = parse_json(content)
     except ValueError as error:
@@ -86,6 +118,30 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
         return parse(raw)
     except ValueError as error:
         raise ArtifactError(f"{path} cannot be right: {error}.") from error
+
+
+def removed_files(folder: str | os.PathLike[str], manifest: Manifest) -> dict[str, set[str]]:
+    """Return, by runtime, the files of runtimes that were taken out: none is there any more.
+
+    Where that holds for all of them, nothing was taken out: the artifact is damaged.
+    """
+    of_runtime: dict[str, set[str]] = {}
+    for entry in manifest.models:
+        of_runtime.setdefault(entry.runtime, set()).update(manifest.files_of(entry))
+    there = {
+        runtime: any((Path(folder) / name).exists() for name in names)
+        for runtime, names in of_runtime.items()
+    }
+    if not any(there.values()):
+        return {}
+    kept = set[str]().union(*(of_runtime[runtime] for runtime, found in there.items() if found))
+    return {runtime: of_runtime[runtime] - kept for runtime, found in there.items() if not found}
+
+
+def previous_of(target: Path) -> Path:
+    """Return where `write_artifact` puts the artifact that it replaces, for a moment."""
+    target = Path(os.path.realpath(target))
+    return target.with_name(f".{target.name}.previous")
 
 
 def verify(
@@ -228,7 +284,7 @@ def write_artifact(
             was not written.
     """
     target = Path(target).resolve()  # a link goes on pointing at what it names
-    previous = target.with_name(f".{target.name}.previous")
+    previous = previous_of(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target.parent):
         if previous.exists() and not target.exists():
@@ -264,7 +320,7 @@ def _check_replaceable(target: Path) -> None:
         raise ArtifactError(
             f"{target} exists and is not an artifact; it was not touched.", hint=hint
         )
-    known = {*read_manifest(target).files, MANIFEST_NAME, TUNING_NAME}
+    known = {*read_manifest(target).files, MANIFEST_NAME, SIGNATURE_NAME, TUNING_NAME}
     for path in sorted(target.rglob("*")):
         if path.name in _OF_THE_DESKTOP or path.match(f".{TUNING_NAME}.*.partial"):
             continue

@@ -1,10 +1,12 @@
 """Opening artifacts, checkpoints and bare model folders as a `Predictor`."""
 
+import hashlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from runtimes.artifact import (
@@ -13,7 +15,9 @@ from runtimes.artifact import (
     ArtifactFile,
     Manifest,
     ModelEntry,
-    read_manifest,
+    parse_manifest,
+    read_content,
+    removed_files,
 )
 from runtimes.artifact import verify as verify_files
 from runtimes.base import Session, TextInput
@@ -25,6 +29,7 @@ from runtimes.errors import (
     UsageError,
 )
 from runtimes.fingerprint import usable_cores
+from runtimes.forks import guard
 from runtimes.hf_config import read_hf_config
 from runtimes.json_files import read_json
 from runtimes.pipeline import Predictor
@@ -32,6 +37,8 @@ from runtimes.pool import SessionPool
 from runtimes.pooling import read_pooling
 from runtimes.processor import processor_flags, saturates
 from runtimes.registry import artifact_runtimes, get_runtime, get_task
+from runtimes.replaced import open_settled
+from runtimes.signatures import check_signed, read_public_keys
 from runtimes.tokenization import INPUT_NAMES, Tokenizer
 from runtimes.tuning import Setting, install_hint, keep_tuning, read_tuning
 from runtimes.tuning import tune as measure_settings
@@ -44,8 +51,17 @@ __all__ = ["load", "open_checkpoint", "open_model_folder"]
 _WARMING = "The first answer takes longer than those that follow it."
 
 
-# Ends of names of files that hold no weights.
-_NO_WEIGHTS = (".json", ".md", ".txt", ".onnx", ".xml")
+@dataclass(frozen=True)
+class _Asked:
+    """What `load` was asked for; see there."""
+
+    runtime: str | None
+    device: str
+    threads: int | None
+    precision: str | None
+    options: Mapping[str, Any] | None
+    sessions: int
+    verify: bool
 
 
 def load(
@@ -58,12 +74,17 @@ def load(
     options: Mapping[str, Any] | None = None,
     sessions: int = 1,
     verify: bool = True,
+    trusted: str | os.PathLike[str] | None = None,
     tune: Sequence[TextInput] | None = None,
 ) -> Predictor:
     """Open an artifact.
 
     Where nothing else is asked for, it is opened as `runtimes.tuning` found to be fastest on this
-    device, if that was measured.
+    device, if that was measured. If another process is replacing the artifact, that is waited for.
+
+    A predictor can be pickled and copied: that opens the same artifact again where it lies, and is
+    an error if another one is there by then. A process that is forked after `load` cannot use the
+    predictor, which says so: load in each process.
 
     Args:
         folder: Folder with a `manifest.json`.
@@ -78,6 +99,8 @@ def load(
             otherwise, they share the cores.
         verify: Compare every file with its SHA-256 first. A runtime whose files were all removed
             is passed over, and `README.md` is for people.
+        trusted: Open only what the owner of a key signed (`compress sign`): a `.pub` file of
+            `ssh-keygen`, with one key or several, or the line in it. It needs `cryptography`.
         tune: Texts of the kind that will be asked: if this device was not measured yet, that is
             done now, once, in about a minute, and kept beside the artifact if that can be written.
 
@@ -85,30 +108,83 @@ def load(
         A callable that takes a text or a list and answers like `transformers.pipeline`.
 
     Raises:
-        ArtifactError: The folder is no artifact, is damaged, or holds no such model.
+        ArtifactError: The folder is no artifact, is damaged, holds no such model, or was signed by
+            nobody who is trusted.
         MissingDependencyError: No runtime of the artifact is installed.
         DeviceUnavailableError: No installed runtime has the device.
-        UsageError: There is no such runtime or option.
+        UsageError: There is no such runtime, option or key.
     """
+    if trusted is not None and not verify:
+        raise UsageError("trusted names who vouches for the files: verify=False leaves them unread")
+    keys = None if trusted is None else read_public_keys(trusted)
+    given = None if options is None else dict(options)
+    asked = _Asked(runtime, device, threads, precision, given, sessions, verify)
     folder = Path(folder)
-    manifest = read_manifest(folder)
+    return open_settled(folder, lambda: _load(folder, asked, keys=keys, tune=tune), verified=verify)
+
+
+def _reopen(folder: Path, asked: _Asked, digest: str) -> Predictor:
+    """Open an artifact again, as a predictor did that was pickled; see `load` and `_manifest`."""
+    return open_settled(folder, lambda: _load(folder, asked, digest=digest), verified=asked.verify)
+
+
+def _manifest(
+    folder: Path, keys: Sequence[bytes] | None, digest: str | None
+) -> tuple[Manifest, str]:
+    """Return the manifest and its SHA-256.
+
+    Args:
+        folder: The artifact.
+        keys: Public keys, one of whose owners must have signed it; None: nobody need have.
+        digest: The SHA-256 that it must have; None: any.
+
+    Raises:
+        ArtifactError: It is another one, nobody who is trusted signed it, or it is damaged.
+    """
+    content = read_content(folder)
+    found = hashlib.sha256(content).hexdigest()
+    if digest not in (None, found):
+        raise ArtifactError(
+            f"{folder} is not the artifact any more that was pickled or copied.",
+            hint="Load the new one: load(FOLDER)",
+        )
+    if keys is not None:
+        check_signed(folder, content, keys)
+    return parse_manifest(folder, content), found
+
+
+def _load(
+    folder: Path,
+    asked: _Asked,
+    *,
+    keys: Sequence[bytes] | None = None,
+    digest: str | None = None,
+    tune: Sequence[TextInput] | None = None,
+) -> Predictor:
+    """Open an artifact once; see `load` and `_manifest`."""
+    device, threads, options, sessions = asked.device, asked.threads, asked.options, asked.sessions
+    manifest, digest = _manifest(folder, keys, digest)
     task = get_task(manifest.task)
-    entries = _present(folder, manifest, _select(folder, manifest, runtime, precision))
+    selected = _select(folder, manifest, asked.runtime, asked.precision)
+    entries = _present(folder, manifest, selected)
     tuned = None
     if sessions < 1:
         raise UsageError(f"sessions is {sessions}; there must be at least 1")
     if sessions > 1 and threads is None:
         threads = max(1, usable_cores() // sessions)
-    asked = (runtime, precision, threads, options)
-    if device == "cpu" and sessions == 1 and all(value is None for value in asked):
+    chosen = (asked.runtime, asked.precision, threads, options)
+    if device == "cpu" and sessions == 1 and all(value is None for value in chosen):
         tuned = read_tuning(folder)
         if tuned is None and tune:
+            if asked.verify:
+                needed = {name for entry in entries for name in manifest.files_of(entry)}
+                verify_files(folder, manifest, only=sorted(needed))
             tuned = _measured(folder, tune)
     elif tune:
         raise UsageError("tune finds the settings: it cannot be asked for together with some")
-    if verify:
+    if asked.verify:
         verify_files(folder, manifest, only=_beside(folder, manifest, entries[0]))
-    configuration = _configuration(folder, manifest, checked=verify)
+    configuration = _configuration(folder, manifest, checked=asked.verify)
     tokenizer = Tokenizer.from_folder(
         folder,
         max_length=manifest.max_length,
@@ -131,7 +207,7 @@ def load(
                 threads=entry_threads,
                 options=entry_options,
                 sessions=sessions,
-                checked=verify,
+                checked=asked.verify,
             )
         except (MissingDependencyError, DeviceUnavailableError) as error:
             failures.append(error)
@@ -150,7 +226,7 @@ def load(
                 f"{', '.join(entry.instruction_sets)}: answers can differ from those in its "
                 "report. For such processors: compress ... quantize.reduce_range=true",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=5,
             )
         try:
             for _ in opened:  # a pool lends them in turn
@@ -158,6 +234,8 @@ def load(
         except BaseException:
             predictor.close()
             raise
+        predictor.source = _reopen, (folder.absolute(), asked, digest)
+        guard(predictor)
         return predictor
     raise _none_usable(folder, device, entries, failures)
 
@@ -172,7 +250,7 @@ def _measured(folder: Path, texts: Sequence[TextInput]) -> Setting:
             f"{folder / TUNING_NAME} cannot be written ({error.strerror}): what was measured is "
             "lost with this process.",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=6,
         )
     return found.best
 
@@ -227,19 +305,6 @@ def _check_sizes(
         )
 
 
-def _files_of(manifest: Manifest, entry: ModelEntry) -> list[str]:
-    """Return the files that a model is read from: itself, and weights beside it."""
-    models = {model.path for model in manifest.models}
-    place = PurePosixPath(entry.path).parent
-    return [entry.path] + [
-        name
-        for name in manifest.files
-        if PurePosixPath(name).parent == place
-        and name not in models
-        and not name.endswith(_NO_WEIGHTS)
-    ]
-
-
 def _open(
     folder: Path,
     manifest: Manifest,
@@ -260,7 +325,7 @@ def _open(
     folder = folder.absolute()  # whatever becomes of the current one
 
     def files_of(one: ModelEntry) -> list[ArtifactFile]:
-        names = _files_of(manifest, one)
+        names = manifest.files_of(one)
         return [ArtifactFile(folder, manifest, name, checked=checked) for name in names]
 
     def opened(one: ModelEntry, files: Sequence[ArtifactFile], count: int) -> list[Session]:
@@ -354,7 +419,7 @@ def open_model_folder(
             f"{path} wants {', '.join(unknown)}, which no tokenizer gives.",
             hint=f"Export it with no inputs but {', '.join(INPUT_NAMES)}.",
         )
-    return Predictor(
+    predictor = Predictor(
         session,
         tokenizer,
         found_task,
@@ -362,6 +427,8 @@ def open_model_folder(
         problem_type=config.problem_type,
         pooling=config.pooling,
     )
+    guard(predictor)
+    return predictor
 
 
 def open_checkpoint(
@@ -430,18 +497,13 @@ def _present(folder: Path, manifest: Manifest, entries: list[ModelEntry]) -> lis
 
 
 def _removed(folder: Path, manifest: Manifest) -> set[str]:
-    """Return the files of runtimes of which there is no file any more."""
-    of_runtime: dict[str, set[str]] = {}
-    for entry in manifest.models:
-        of_runtime.setdefault(entry.runtime, set()).update(_files_of(manifest, entry))
-    left = [names for names in of_runtime.values() if any((folder / n).exists() for n in names)]
-    return set[str]().union(*of_runtime.values()).difference(*left)
+    return set[str]().union(*removed_files(folder, manifest).values())
 
 
 def _beside(folder: Path, manifest: Manifest, entry: ModelEntry) -> list[str]:
     """Return the files that are not read for `entry`, as those that are get checked then."""
     variants = manifest.variants(entry.runtime, entry.precision).values()
-    read = {name for one in (entry, *variants) for name in _files_of(manifest, one)}
+    read = {name for one in (entry, *variants) for name in manifest.files_of(one)}
     left_out = {*read, *_removed(folder, manifest), "README.md"}
     return [n for n in manifest.files if n not in left_out and not n.endswith(".json")]
 

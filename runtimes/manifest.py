@@ -16,6 +16,7 @@ __all__ = [
     "MANIFEST_NAME",
     "PRECISIONS",
     "PROBLEM_TYPES",
+    "SIGNATURE_NAME",
     "VARIANTS",
     "Manifest",
     "ModelEntry",
@@ -26,6 +27,8 @@ __all__ = [
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
+SIGNATURE_NAME = f"{MANIFEST_NAME}.sig"
+"""What `runtimes.signatures` makes, beside the manifest, which does not list it."""
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8", "auto")
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
@@ -36,6 +39,9 @@ _LONGEST = 1_000_000  # tokens
 _LARGEST_ID = 2**31 - 1
 _LARGEST_FILE = 2**50
 _LONGEST_PATH = 1000
+
+# Ends of names of files that hold no weights.
+_NO_WEIGHTS = (".json", ".md", ".txt", ".onnx", ".xml")
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -114,6 +120,18 @@ class Manifest:
         """Return the files of one model, by variant."""
         wanted = (runtime, precision)
         return {m.variant: m for m in self.models if (m.runtime, m.precision) == wanted}
+
+    def files_of(self, entry: ModelEntry) -> list[str]:
+        """Return the files that a model is read from: itself, and weights beside it."""
+        models = {model.path for model in self.models}
+        place = PurePosixPath(entry.path).parent
+        return [entry.path] + [
+            name
+            for name in self.files
+            if PurePosixPath(name).parent == place
+            and name not in models
+            and not name.endswith(_NO_WEIGHTS)
+        ]
 
 
 def parse(raw: Any) -> Manifest:

@@ -63,6 +63,8 @@ class Predictor:
         self.labels = tuple(labels)
         self.problem_type = problem_type
         self._pooling = pooling
+        # What makes such a predictor again: a function and its arguments (`runtimes.loading`).
+        self.source: tuple[Callable[..., Predictor], tuple[Any, ...]] | None = None
         self._answer_one = answer_one or self._shortest_way()
         # A single input is not padded, and needs no mask where the session has a file without one.
         lean = session.unpadded_names if isinstance(session, TwoVariants) else None
@@ -205,6 +207,17 @@ class Predictor:
         """Free the model's memory; any use of the predictor is an error afterwards."""
         self.session.close()
         self._answer_one = None  # it may hold the model, too
+        self.source = None
+
+    def __reduce__(self) -> tuple[Callable[..., "Predictor"], tuple[Any, ...]]:
+        """Pickle, or copy, where it was loaded from: who unpickles it loads it there.
+
+        Raises:
+            TypeError: It was not opened by `load`, or was closed.
+        """
+        if self.source is None:
+            raise TypeError("Only an open predictor of runtimes.load can be pickled or copied.")
+        return self.source
 
     def __enter__(self) -> Self:
         return self

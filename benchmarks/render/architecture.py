@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Self
 
+from runtimes.escaping import escape_line
+
 __all__ = ["Kept", "describe_kept", "kept_of", "render_kept"]
 
 _CELL, _GAP, _ROW, _LEFT, _TOP, _BAR = 18, 4, 28, 74, 58, 180
@@ -133,7 +135,7 @@ def render_kept(kept: Kept) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
         f'width="{width:g}" height="{height:g}" role="img" '
-        f'aria-label="{escape(describe_kept(kept))}">'
+        f'aria-label="{escape(escape_line(describe_kept(kept)))}">'
         f"<style>{_STYLE}</style>{''.join(parts)}</svg>\n"
     )
 
@@ -150,4 +152,4 @@ def _box(x: float, y: float, width: float, kept: bool, strength: float) -> str:
 
 
 def _text(x: float, y: float, text: str, look: str) -> str:
-    return f'<text x="{x:g}" y="{y:g}" class="{look}">{escape(text)}</text>'
+    return f'<text x="{x:g}" y="{y:g}" class="{look}">{escape(escape_line(text))}</text>'

@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.render.figures import runtime_name
 from benchmarks.report import Report, Row
+from runtimes.escaping import escape_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -170,7 +171,9 @@ def class_chart(report: Report) -> str | None:
     )
     axes.axvline(0, color=_QUIET, linewidth=1)
     axes.set_yticks(
-        list(places), [f"{part.label} ({part.n})" for part in classes], parse_math=False
+        list(places),
+        [f"{escape_line(part.label)} ({part.n})" for part in classes],
+        parse_math=False,
     )
     axes.set_xlabel("points lost in the class (its examples in brackets)")
     return _svg(figure, "Points lost by class")
@@ -251,9 +254,9 @@ def _names(report: Report) -> dict[str, str]:
     """Name rows: `x2.1` for `x2.1: 6 layers, 30 heads`, `stock int8` for a stock export; with the
     runtime where several rows but this one were to be called the same."""
     names = {
-        row.id: f"stock {row.precision}"
-        if row.id.startswith("stock-")
-        else row.model.partition(":")[0]
+        row.id: escape_line(
+            f"stock {row.precision}" if row.id.startswith("stock-") else row.model.partition(":")[0]
+        )
         for row in report.rows
     }
     counts = Counter(names.values())

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.compare import Change
 from benchmarks.render.figures import MISSING, full_name, megabytes
+from runtimes.escaping import escape_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +30,9 @@ def print_changes(changes: Sequence[Change], console: "Console") -> None:
         name = full_name(change.row)
         verdict = "worse" if change.regression else ""
         cells = [name if name != previous else "", change.quantity, *_figures(change), verdict]
-        table.add_row(*map(Text, cells), style="red" if change.regression else "")
+        table.add_row(
+            *(Text(escape_line(cell)) for cell in cells), style="red" if change.regression else ""
+        )
         previous = name
     console.print(table)
 

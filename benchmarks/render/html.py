@@ -15,6 +15,7 @@ from benchmarks.render.figures import (
     summary,
 )
 from benchmarks.report import Report, Row
+from runtimes.escaping import escape_lines
 
 __all__ = ["render_html"]
 
@@ -38,10 +39,13 @@ def render_html(report: Report, *, title: str = "Benchmark") -> str:
 
     def code(text: str) -> Markup:
         """Mark words between backticks as code."""
-        return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+        return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(escape_lines(text)))))
 
     environment = Environment(
-        loader=PackageLoader("benchmarks.render", "."), autoescape=True, trim_blocks=True
+        loader=PackageLoader("benchmarks.render", "."),
+        autoescape=True,
+        trim_blocks=True,
+        finalize=_written,
     )
     environment.filters["code"] = code
     charts = [
@@ -78,6 +82,11 @@ def render_html(report: Report, *, title: str = "Benchmark") -> str:
         command=report.command,
         footer=f"{created}{seed}",
     )
+
+
+def _written(value: Any) -> Any:
+    """Return what stands in the page for a value: text without control characters."""
+    return escape_lines(value) if type(value) is str else value
 
 
 def _facts(report: Report) -> list[dict[str, Any]]:

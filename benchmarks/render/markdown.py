@@ -1,11 +1,13 @@
 """Renders a report as Markdown: what was found, on what, how, and how to do it again."""
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from benchmarks.render import sections
 from benchmarks.render.architecture import describe_kept, kept_of
 from benchmarks.render.figures import budget_line, summary
 from benchmarks.report import Report, Row
+from runtimes.escaping import escape_line, escape_markdown
 
 __all__ = ["PICTURES", "render_markdown", "render_table"]
 
@@ -20,10 +22,10 @@ def render_markdown(report: Report, *, title: str = "Benchmark") -> str:
         title: Its first heading.
     """
     parts = [
-        f"# {title}",
-        summary(report),
+        f"# {escape_markdown(title)}",
+        escape_markdown(summary(report)),
         render_table(report),
-        budget_line(report),
+        escape_markdown(budget_line(report)),
         _section("What could not be measured", _bullets(sections.failures(report))),
         _section("Remarks", _bullets(sections.remarks(report))),
         _section("What was kept", _kept(report)),
@@ -38,7 +40,7 @@ def render_markdown(report: Report, *, title: str = "Benchmark") -> str:
 
 def render_table(report: Report) -> str:
     """Render the table alone, for a model card or a README."""
-    columns = sections.table_columns(report)
+    columns = [escape_markdown(column) for column in sections.table_columns(report)]
     lines = [
         _line(columns),
         _line(["---"] * sections.TEXT_COLUMNS + ["--:"] * (len(columns) - sections.TEXT_COLUMNS)),
@@ -48,14 +50,15 @@ def render_table(report: Report) -> str:
 
 
 def _cells(report: Report, row: Row) -> list[str]:
-    mark, *cells = (_escape(cell) for cell in sections.table_cells(report, row))
+    mark, *cells = (escape_markdown(cell) for cell in sections.table_cells(report, row))
     return [f"**{mark}**" if row.id == report.recommended else mark, *cells]
 
 
 def _kept(report: Report) -> str:
     """Return a picture and a sentence for each pruned member."""
     return "\n\n".join(
-        f"{describe_kept(kept)}\n\n![{kept.name}]({PICTURES}/{kept.name}.svg)"
+        f"{escape_markdown(describe_kept(kept))}\n\n"
+        f"![{escape_markdown(kept.name)}]({PICTURES}/{quote(kept.name)}.svg)"
         for kept in kept_of(report.family)
     )
 
@@ -63,7 +66,8 @@ def _kept(report: Report) -> str:
 def _reproduce(report: Report) -> str:
     lines = []
     if report.command:
-        lines.append(f"```sh\n{report.command}\n```")
+        # One line, behind blanks: a fence could be closed by what stands in it.
+        lines.append(f"    {escape_line(report.command)}")
     details = [f"Seed {report.method['seed']}." if "seed" in report.method else ""]
     details.append(f"Measured {report.created}." if report.created else "")
     lines.append(" ".join(detail for detail in details if detail))
@@ -75,13 +79,8 @@ def _section(title: str, body: str) -> str:
 
 
 def _bullets(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {_escape(line)}" for line in lines)
+    return "\n".join(f"- {escape_markdown(line)}" for line in lines)
 
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _escape(text: str) -> str:
-    """Keep a name or message from breaking its cell or line."""
-    return " ".join(text.replace("|", "\\|").split())

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.report import PARTS, Report, Row
+from runtimes.escaping import escape_cell
 
 __all__ = ["render_csv"]
 
@@ -14,7 +15,8 @@ __all__ = ["render_csv"]
 def render_csv(report: Report) -> str:
     """Render one line a row of the report; parts of a figure are columns such as `drop.low`.
 
-    Empty is what was not measured. What falls on a class or a length is in `report.json` alone.
+    Empty is what was not measured. Text that a spreadsheet would take for a formula begins with
+    `'`. What falls on a class or a length is in `report.json` alone.
     """
     lines = [_flat(row) for row in report.rows]
     names = list(dict.fromkeys(name for line in lines for name in line))
@@ -34,4 +36,4 @@ def _flat(row: Row) -> dict[str, Any]:
             flat |= {f"{name}.{part}": figure for part, figure in value.items()}
         elif value is not None or name not in PARTS:  # of a figure with parts, these are missing
             flat[name] = value
-    return flat
+    return {n: escape_cell(of) if isinstance(of, str) else of for n, of in flat.items()}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from benchmarks.render import figures
 from benchmarks.report import Report, Row
+from runtimes.escaping import escape_line, escape_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +46,9 @@ _COLUMNS = (
 
 
 def _header(column: _Column, report: Report) -> str:
-    name = figures.metric_name(report)
+    from rich.markup import escape
+
+    name = escape(escape_line(figures.metric_name(report)))
     return column.header.format(metric="acc." if name == "accuracy" else name)
 
 
@@ -66,10 +69,11 @@ def print_report(report: Report, console: "Console") -> None:
     console.print()
     for row in report.rows:
         if row.error is not None:
-            failure = f"{figures.full_name(row)}: {row.error}"
+            failure = escape_lines(f"{figures.full_name(row)}: {row.error}", " " * len("failed  "))
             console.print(f"[red]failed[/]  {escape(failure)}", highlight=False)
-    console.print(Padding(f"[dim]{escape(_legend(report))}[/]", (0, 0, 1, 0)), highlight=False)
-    console.print(f"[bold]{escape(figures.summary(report))}[/]", highlight=False)
+    legend, summary = escape_lines(_legend(report)), escape_line(figures.summary(report))
+    console.print(Padding(f"[dim]{escape(legend)}[/]", (0, 0, 1, 0)), highlight=False)
+    console.print(f"[bold]{escape(summary)}[/]", highlight=False)
 
 
 def build_table(report: Report, width: int = 100) -> "Table":
@@ -85,9 +89,8 @@ def build_table(report: Report, width: int = 100) -> "Table":
     for column in columns:
         table.add_column(_header(column, report), justify=column.justify, no_wrap=True)
     for row in report.rows:
-        cells = [Text(_mark(report, row)), Text(row.model)]
-        cells += [Text(column.cell(row)) for column in columns]
-        table.add_row(*cells, style=_style(report, row))
+        cells = [_mark(report, row), row.model, *(column.cell(row) for column in columns)]
+        table.add_row(*(Text(escape_line(cell)) for cell in cells), style=_style(report, row))
     return table
 
 

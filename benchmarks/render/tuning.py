@@ -4,6 +4,7 @@ from pathlib import Path
 
 from benchmarks.render.figures import MISSING, milliseconds
 from runtimes.artifact import TUNING_NAME
+from runtimes.escaping import escape_line
 from runtimes.registry import runtime_title
 from runtimes.tuning import Tuning
 
@@ -35,13 +36,16 @@ def print_tuning(tuning: Tuning, folder: Path) -> None:
             one.error or "",
         ]
         best = setting == tuning.best
-        table.add_row(*map(Text, cells), style="bold green" if best else "")
+        table.add_row(
+            *(Text(escape_line(cell)) for cell in cells), style="bold green" if best else ""
+        )
+    kept = escape_line(str(folder / TUNING_NAME))
     console = Console()
     console = console if console.is_terminal else Console(width=120)
     console.print(table)
     console.print(
         f"\nMeasured on {tuning.texts:,} texts, one at a time; more rounds where it was close.\n"
-        f"{tuning.device}\nKept in {folder / TUNING_NAME}: runtimes.load goes by it here.",
+        f"{tuning.device}\nKept in {kept}: runtimes.load goes by it here.",
         highlight=False,
         markup=False,
     )

@@ -19,10 +19,13 @@ from compress.cli.bench import bench
 from compress.cli.doctor import doctor
 from compress.cli.inspect import inspect
 from compress.cli.launch import missing_processes
+from compress.cli.output import tell
 from compress.cli.predict import predict
 from compress.cli.recipe import recipe
 from compress.cli.run import demo, run
 from compress.cli.signals import stopping_signals
+from compress.cli.signing import sign, verify
+from compress.cli.streams import open_streams
 from compress.cli.train import train
 from compress.errors import EdgepressError, UsageError
 from runtimes.errors import nearest
@@ -32,7 +35,7 @@ __all__ = ["app", "main"]
 # Failures of the machine, not of the program: worth a sentence, not a traceback.
 _SYSTEM_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}
 
-_COMMANDS = (run, train, demo, bench, predict, inspect, recipe, doctor)
+_COMMANDS = (run, train, demo, bench, predict, inspect, sign, verify, recipe, doctor)
 _NAMES = tuple(command.__name__ for command in _COMMANDS)
 _RESUMABLE = ("run", "demo", "train")
 # What may stand before any command.
@@ -83,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     Known errors are printed with what to do next; a traceback appears only with EDGEPRESS_DEBUG=1.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    with stopping_signals() as received:
+    with open_streams(), stopping_signals() as received:
         return _run(arguments, received)
 
 
@@ -91,12 +94,15 @@ def _run(arguments: list[str], received: list[signal.Signals]) -> int:
     command = ""
     try:
         command = _with_command(arguments)[0]
+        if command in (*_RESUMABLE, "bench"):
+            _check_names(arguments)
         if command in _RESUMABLE and (warning := missing_processes(arguments)):
-            sys.stderr.write(f"warning: {warning}\n")
+            tell(warning, kind="warning")
         typed = shlex.join(["compress", *arguments])
         # Typer turns Ctrl-C into the result 130; commands themselves return nothing.
         if app(args=arguments, prog_name=_program(), standalone_mode=False, obj=typed) == 130:
             raise KeyboardInterrupt
+        sys.stdout.flush()  # here, where a full disk is answered
     except EdgepressError as error:
         if os.environ.get("EDGEPRESS_DEBUG") == "1":
             raise
@@ -109,20 +115,47 @@ def _run(arguments: list[str], received: list[signal.Signals]) -> int:
         return 128 + (received[-1] if received else signal.SIGINT)
     except typer.Exit as stop:
         return stop.exit_code
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        if os.environ.get("EDGEPRESS_DEBUG") == "1" or error.errno not in _SYSTEM_ERRORS:
+    except (BrokenPipeError, SystemExit) as stop:  # Typer makes the second of the first
+        if not any(isinstance(each, BrokenPipeError) for each in (stop, stop.__context__)):
             raise
-        return _failed(f"{error.filename or 'writing'}: {error.strerror}", None, 1)
+        return 0  # the reader of a pipe has seen enough
     except Exception as error:
-        # click's own errors carry a message and an exit code; anything else is a bug: let it show
-        if not hasattr(error, "format_message"):
+        # what is neither the machine's nor the command line's fault is a bug: let it show
+        if (known := _known(error, command)) is None:
             raise
-        known = f" {command}" if command in _NAMES else ""
-        hint = f"try: compress{known} --help"
-        return _failed(error.format_message(), hint, int(getattr(error, "exit_code", 2)))
+        return _failed(*known)
     return 0
+
+
+def _known(error: Exception, command: str) -> tuple[str, str | None, int] | None:
+    """Return message, hint and exit code of an error of the machine or of click; None of others."""
+    if isinstance(error, OSError | MemoryError) and os.environ.get("EDGEPRESS_DEBUG") == "1":
+        return None
+    if isinstance(error, MemoryError):
+        return "there is not enough memory", None, 1
+    if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
+        return f"{error.filename or 'writing'}: {error.strerror}", None, 1
+    if not hasattr(error, "format_message"):
+        return None
+    known = f" {command}" if command in _NAMES else ""
+    code = int(getattr(error, "exit_code", 2))
+    return error.format_message(), f"try: compress{known} --help", code
+
+
+def _check_names(arguments: list[str]) -> None:
+    """Refuse names that could not be written into a report.
+
+    Raises:
+        UsageError: One is not UTF-8.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"{argument} is not UTF-8, as reports are",
+                hint="rename it, or set PYTHONUTF8=1 where the locale is not UTF-8",
+            ) from None
 
 
 def _program() -> str:
@@ -132,9 +165,7 @@ def _program() -> str:
 
 
 def _failed(message: str, hint: str | None, code: int) -> int:
-    sys.stderr.write(f"error: {message}\n")
-    if hint:
-        sys.stderr.write(f"       {hint}\n")
+    tell(message if hint is None else f"{message}\n{hint}", kind="error")
     return code
 
 

@@ -1,15 +1,20 @@
 """`compress inspect`: what a folder or report is, in words."""
 
 import io
-import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from compress.cli.output import Json
 from compress.errors import ArtifactError, ModelError
+from runtimes.escaping import dump_json, escape_line
+
+if TYPE_CHECKING:
+    from runtimes.inventory import Inventory
+    from runtimes.manifest import Manifest
 
 __all__ = ["inspect", "inspect_path"]
 
@@ -18,23 +23,36 @@ def inspect(
     path: Annotated[Path, typer.Argument(help="Artifact, checkpoint, output folder or report.")],
     as_json: Json = False,
 ) -> None:
-    """Show what a folder is: task, labels, sizes, what was done to it, whether it is intact."""
-    sys.stdout.write(inspect_path(path, as_json=as_json))
+    """Show what a folder is: task, labels, sizes, what was done to it, whether it is intact.
 
-
-def inspect_path(path: Path, *, as_json: bool = False) -> str:
-    """Describe an artifact, a checkpoint, a run's output folder or a `report.json`.
-
-    Raises:
-        ArtifactError: An artifact or report that is damaged; the message names the file.
-        ModelError: It is none of these.
+    Of an artifact every file is listed, with its state. Where one is not as it should be, the exit
+    code is 1.
     """
     from runtimes.artifact import MANIFEST_NAME
 
+    if not (path / MANIFEST_NAME).exists():
+        sys.stdout.write(inspect_path(path, as_json=as_json))
+        return
+    from runtimes.inventory import take_inventory
+
+    found = take_inventory(path)
+    sys.stdout.write(_artifact(path, found, as_json=as_json))
+    if found.problems:
+        sys.stdout.flush()  # before what is said on stderr
+        raise ArtifactError(
+            "\n".join(found.problems), hint="Copy the artifact again, or export it anew."
+        )
+
+
+def inspect_path(path: Path, *, as_json: bool = False) -> str:
+    """Describe a checkpoint, a run's output folder or a `report.json`.
+
+    Raises:
+        ArtifactError: A report that is damaged, or a checkpoint without weights.
+        ModelError: It is none of these.
+    """
     if path.is_file() and path.suffix == ".json":
         return _report(path, as_json=as_json)
-    if (path / MANIFEST_NAME).is_file():
-        return _artifact(path, as_json=as_json)
     if (path / "report.json").is_file():
         return _report(path / "report.json", as_json=as_json)
     if (path / "config.json").is_file():
@@ -46,33 +64,71 @@ def inspect_path(path: Path, *, as_json: bool = False) -> str:
     )
 
 
-def _artifact(path: Path, *, as_json: bool) -> str:
-    from runtimes.artifact import MANIFEST_NAME, read_manifest, verify
-
-    manifest = read_manifest(path)
-    verify(path, manifest)
+def _artifact(path: Path, found: "Inventory", *, as_json: bool) -> str:
     if as_json:
-        return (path / MANIFEST_NAME).read_text(encoding="utf-8")
-    lines = [
-        f"artifact    {path} (format {manifest.format}, {manifest.created_by})",
-        f"task        {manifest.task}, {manifest.problem_type}",
-        f"labels      {', '.join(manifest.labels)}",
-        f"max length  {manifest.max_length} tokens",
-        "files       all match their SHA-256",
+        return dump_json(_facts(path, found), indent=2) + "\n"
+    lines = [f"artifact    {path}"]
+    if found.manifest is not None:
+        lines += _described(found.manifest)
+    lines += [
+        f"signature   {found.signature}",
+        *(f"removed     {runtime}: none of its files is left" for runtime in found.removed),
+        *_listed(found),
     ]
+    return "".join(f"{escape_line(line)}\n" for line in lines)
+
+
+def _facts(path: Path, found: "Inventory") -> dict[str, Any]:
+    """Return what the manifest says, with the state of every file."""
+    from dataclasses import asdict
+
+    manifest = {} if found.manifest is None else asdict(found.manifest)
+    listed = manifest.get("files", {})
+    files = {name: {**listed.get(name, {}), **asdict(of)} for name, of in found.files.items()}
+    return {
+        **manifest,
+        "artifact": str(path),
+        "files": files,
+        "removed": list(found.removed),
+        "signature": found.signature,
+        "problems": found.problems,
+    }
+
+
+def _described(manifest: "Manifest") -> Iterator[str]:
+    yield f"written by  {manifest.created_by}, format {manifest.format}"
+    yield f"task        {manifest.task}, {manifest.problem_type}"
+    yield f"labels      {', '.join(manifest.labels)}"
+    yield f"max length  {manifest.max_length} tokens"
     for model in manifest.models:
         size = sum(
             entry["size_bytes"]
             for name, entry in manifest.files.items()
             if Path(name).parent == Path(model.path).parent
         )
-        lines.append(f"model       {model.path}: {model.precision}, {size / 1e6:.1f} MB")
+        yield f"model       {model.path}: {model.precision}, {size / 1e6:.1f} MB"
     for step in manifest.lineage:
         details = ", ".join(f"{key} {value}" for key, value in step.items() if key != "stage")
-        lines.append(f"stage       {step.get('stage')}: {details}")
-    for row in manifest.metrics.get("rows", ()):
-        lines.append(f"measured    {_row_line(row)}")
-    return "\n".join(lines) + "\n"
+        yield f"stage       {step.get('stage')}: {details}"
+    rows = manifest.metrics.get("rows")
+    for row in rows if isinstance(rows, list) else ():
+        try:
+            yield f"measured    {_row_line(row)}"
+        except (AttributeError, LookupError, TypeError, ValueError):  # it may say anything
+            yield f"measured    {row!r:.60}"
+
+
+def _listed(found: "Inventory") -> Iterator[str]:
+    """Yield a line a file, and before them what they come to."""
+    states = [file.state for file in found.files.values()]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
+    if not {"changed", "missing"} & set(states):
+        counts = f"all match their SHA-256 ({counts})"
+    yield f"files       {counts}"
+    width = max(map(len, found.files))
+    for name, file in found.files.items():
+        size = "" if file.size_bytes is None else f"{file.size_bytes:,}"
+        yield f"  {file.state:<10}  {name:<{width}}  {size:>13}  {file.what}".rstrip()
 
 
 def _row_line(row: dict[str, Any]) -> str:
@@ -93,7 +149,7 @@ def _report(path: Path, *, as_json: bool) -> str:
 
     report = load_report(path)
     if as_json:
-        return json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
+        return dump_json(report.to_json(), indent=2) + "\n"
     from rich.console import Console
 
     from benchmarks.render.terminal import print_report
@@ -124,6 +180,6 @@ def _checkpoint(path: Path, *, as_json: bool) -> str:
         "weights": f"{', '.join(weights)}, {size / 1e6:.1f} MB",
     }
     if as_json:
-        return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+        return dump_json(facts, indent=2) + "\n"
     shown = {**facts, "labels": ", ".join(config.labels)}
-    return "".join(f"{name:<11} {value}\n" for name, value in shown.items())
+    return "".join(f"{escape_line(f'{name:<11} {value}')}\n" for name, value in shown.items())

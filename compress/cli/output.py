@@ -1,6 +1,5 @@
 """What the subcommands share: their common options, progress, and JSON on stdout."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compress.errors import UsageError
+from runtimes.escaping import dump_json, escape_lines
 
 if TYPE_CHECKING:
     from benchmarks.report import Report
@@ -28,6 +28,7 @@ __all__ = [
     "finish",
     "require_data",
     "show_report",
+    "tell",
     "wide_console",
     "write_json",
 ]
@@ -83,7 +84,18 @@ def require_data(data: str | None, why: str, command: str) -> str:
 
 def write_json(value: Any) -> None:
     """Print a value on stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(dump_json(value, indent=2) + "\n")
+
+
+def tell(message: str, *, kind: str = "") -> None:
+    """Print a message on stderr.
+
+    Args:
+        message: What others wrote in it is made harmless; lines after the first are indented.
+        kind: What stands before it, such as `note`.
+    """
+    before = f"{kind}: " if kind else ""
+    sys.stderr.write(f"{before}{escape_lines(message, ' ' * len(before))}\n")
 
 
 def wide_console() -> Any:
@@ -103,7 +115,7 @@ def show_report(report: "Report", *, as_json: bool) -> None:
 
         print_report(report, wide_console())
     for note in (*report.data.get("notes", ()), *report.notes):
-        sys.stderr.write(f"note: {note}\n")
+        tell(note, kind="note")
 
 
 def finish(result: "Result", out: Path, *, as_json: bool) -> None:
@@ -118,7 +130,7 @@ def finish(result: "Result", out: Path, *, as_json: bool) -> None:
     from export.examples import example_command
 
     artifact = result.artifact
-    sys.stderr.write(
-        f"\nartifact  {artifact}\nreport    {out / 'report.html'}\n"
-        f"try it    {example_command(artifact)}\n"
-    )
+    tell("")
+    tell(f"artifact  {artifact}")
+    tell(f"report    {out / 'report.html'}")
+    tell(f"try it    {example_command(artifact)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compress.cli.output import EFFORTS, efforts
+from runtimes.escaping import escape_line
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -42,7 +43,7 @@ def recipe(
     if preset is not None and "=" in preset:  # no preset was named
         changes, effort = [preset, *changes], None
     resolved = load_recipe(overrides=changes, options={"effort": effort})
-    sys.stdout.write(f"# {context.obj}\n")
+    sys.stdout.write(f"# {escape_line(context.obj)}\n")
     sys.stdout.writelines(f"{line}\n" for line in _lines(resolved, ""))
 
 

@@ -1,6 +1,5 @@
 """`compress run` and `compress demo`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from compress.cli.output import (
     Threads,
     finish,
     require_data,
+    tell,
 )
 
 __all__ = ["demo", "run"]
@@ -125,10 +125,10 @@ def demo(
     recipe = load_recipe(overrides=_DEMO_RECIPE, options={"effort": effort, "seed": seed})
     paths = prepare(seed=seed, progress=progress)
     if not quiet:
-        sys.stderr.write(
-            f"model  {paths.model}\ndata   {paths.data}\nteacher {paths.teacher_accuracy:.1f}%, "
-            f"bag of words {paths.bag_of_words_accuracy:.1f}%\n"
-        )
+        tell(f"model  {paths.model}")
+        tell(f"data   {paths.data}")
+        words = f"bag of words {paths.bag_of_words_accuracy:.1f}%"
+        tell(f"teacher {paths.teacher_accuracy:.1f}%, {words}")
     result = compress(
         paths.model,
         str(paths.data),

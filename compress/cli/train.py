@@ -15,6 +15,7 @@ from compress.cli.output import (
     Quiet,
     TextColumn,
     require_data,
+    tell,
     write_json,
 )
 from compress.errors import UsageError
@@ -103,7 +104,7 @@ def _show_trained(trained: "Trained", data: str, *, as_json: bool) -> None:
         write_json({"folder": str(trained.folder), "metrics": trained.metrics})
         return
     for note in trained.notes:
-        sys.stderr.write(f"note: {note}\n")
+        tell(note, kind="note")
     metric = trained.metric
     assert metric is not None  # of the main process
     others = ", ".join(
@@ -115,10 +116,10 @@ def _show_trained(trained: "Trained", data: str, *, as_json: bool) -> None:
         f"{metric.name} {metric.value:.1f} ({metric.low:.1f} to {metric.high:.1f}) on "
         f"{metric.n:,} validation texts that took no part in stopping; {others}\n"
     )
-    sys.stderr.write(
-        f"\ncheckpoint  {trained.folder}\n"
-        f"compress it  {shlex.join(['compress', str(trained.folder), '--data', data])}\n"
-    )
+    typed = shlex.join(["compress", str(trained.folder), "--data", data])
+    tell("")
+    tell(f"checkpoint  {trained.folder}")
+    tell(f"compress it  {typed}")
 
 
 def _show_pretrained(done: "Pretrained", out: Path, *, as_json: bool) -> None:
@@ -129,7 +130,7 @@ def _show_pretrained(done: "Pretrained", out: Path, *, as_json: bool) -> None:
         write_json({"folder": str(out), "perplexity": {"before": before, "after": after}})
         return
     for note in done.notes:
-        sys.stderr.write(f"note: {note}\n")
+        tell(note, kind="note")
     sys.stdout.write(
         f"perplexity of masked tokens {after:.1f}, {before:.1f} before; {done.texts:,} texts\n"
     )

@@ -149,8 +149,8 @@ class Task(Protocol):
         """
         ...
 
-    def lines(self, text: str, result: Any) -> list[str]:
-        """Return a result as lines of columns between tabs."""
+    def lines(self, text: str, result: Any) -> list[list[str]]:
+        """Return a result as lines of columns; `text` is what `from_line` got."""
         ...
 
     def record(self, text: str, result: Any) -> dict[str, Any]:

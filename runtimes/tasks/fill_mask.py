@@ -90,11 +90,11 @@ def decisions(outputs: Outputs) -> Array:
     return np.concatenate(rows) if rows else np.zeros((0, 0), dtype=np.float32)
 
 
-def lines(text: str, result: Any) -> list[str]:
+def lines(text: str, result: Any) -> list[list[str]]:
     """Return a line a mask: the best tokens with their scores, and the text."""
     several = result if result and isinstance(result[0], list) else [result]
     return [
-        " ".join(f"{each['token_str']} {each['score']:.4f}" for each in found) + f"\t{text}"
+        [" ".join(f"{each['token_str']} {each['score']:.4f}" for each in found), text]
         for found in several
     ]
 

@@ -92,9 +92,9 @@ def from_line(line: str) -> Any:
     return prompt, choices
 
 
-def lines(text: str, result: Any) -> list[str]:
+def lines(text: str, result: Any) -> list[list[str]]:
     """Return answer, score and prompt."""
-    return [f"{result['answer']}\t{result['score']:.4f}\t{text.split(chr(9), maxsplit=1)[0]}"]
+    return [[result["answer"], f"{result['score']:.4f}", text.partition("\t")[0]]]
 
 
 def record(text: str, result: Any) -> dict[str, Any]:

@@ -124,9 +124,9 @@ def from_line(line: str) -> tuple[str, str]:
     return question, context
 
 
-def lines(text: str, result: Any) -> list[str]:
+def lines(text: str, result: Any) -> list[list[str]]:
     """Return answer, score, question and context."""
-    return [f"{result['answer']}\t{result['score']:.4f}\t{text}"]
+    return [[result["answer"], f"{result['score']:.4f}", *text.split("\t", 1)]]
 
 
 def record(text: str, result: Any) -> dict[str, Any]:

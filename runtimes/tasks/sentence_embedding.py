@@ -60,9 +60,9 @@ def postprocess(
     return list(np.asarray(outputs.logits))
 
 
-def lines(text: str, result: Any) -> list[str]:
+def lines(text: str, result: Any) -> list[list[str]]:
     """Return the vector's numbers between blanks, and the text."""
-    return [f"{' '.join(f'{value:.5f}' for value in result.tolist())}\t{text}"]
+    return [[" ".join(f"{value:.5f}" for value in result.tolist()), text]]
 
 
 def record(text: str, result: Any) -> dict[str, Any]:

@@ -61,9 +61,9 @@ def from_line(line: str) -> TextInput:
     return (first, second) if tab else line
 
 
-def lines(text: str, result: Any) -> list[str]:
+def lines(text: str, result: Any) -> list[list[str]]:
     """Return label, score and text."""
-    return [f"{result['label']}\t{result['score']:.4f}\t{text}"]
+    return [[result["label"], f"{result['score']:.4f}", *text.split("\t", 1)]]
 
 
 def record(text: str, result: Any) -> dict[str, Any]:

@@ -98,15 +98,20 @@ def postprocess(
     return results
 
 
-def lines(text: str, result: Any) -> list[str]:
+def lines(text: str, result: Any) -> list[list[str]]:
     """Return a line an entity (kind, score, first and last character, words), and an empty one
     after them, as in CoNLL files."""
     found = [
-        f"{entity['entity_group']}\t{entity['score']:.4f}\t{entity['start']}\t{entity['end']}\t"
-        f"{text[entity['start'] : entity['end']]}"
+        [
+            entity["entity_group"],
+            f"{entity['score']:.4f}",
+            str(entity["start"]),
+            str(entity["end"]),
+            text[entity["start"] : entity["end"]],
+        ]
         for entity in result
     ]
-    return [*found, ""]
+    return [*found, []]
 
 
 def record(text: str, result: Any) -> dict[str, Any]:

@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tiny_artifact import (
+    LABELS,
+    VOCABULARY,
+    describe_tiny,
+    make_tokenizer,
+    make_vectors,
+    save_onnx,
+)
+from tokenizers import Tokenizer
 
 from runtimes.artifact import Manifest, ModelEntry, write_artifact
-
-LABELS = ("sad", "fine", "glad")
-WORDS = ("a", "film", "gorgeous", "dull", "witty", "not", "##ly", ",", ".")
-VOCABULARY = {w: i for i, w in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS))}
 
 
 def build_checkpoint(folder: Path, **config: Any) -> Path:
@@ -59,55 +63,19 @@ def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def wordpiece() -> Tokenizer:
     """A BERT-like tokenizer of 13 tokens."""
-    tokenizer = Tokenizer(models.WordPiece(VOCABULARY, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS]:0 $A:0 [SEP]:0",
-        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
-    return tokenizer
+    return make_tokenizer()
 
 
 @pytest.fixture
 def token_vectors() -> np.ndarray:
     """(V, C) float32: what each token says of each class."""
-    return np.random.default_rng(0).normal(size=(len(VOCABULARY), len(LABELS))).astype(np.float32)
+    return make_vectors()
 
 
 @pytest.fixture
 def write_onnx(token_vectors: np.ndarray) -> Callable[..., Path]:
     """`write_onnx(path, padded=True)` writes the classifier as an ONNX file."""
-    from onnx import TensorProto, helper, numpy_helper, save
-
-    def write(path: Path, *, padded: bool = True) -> Path:
-        table = numpy_helper.from_array(token_vectors, "table")
-        last = numpy_helper.from_array(np.array([2], dtype=np.int64), "last")
-        middle = numpy_helper.from_array(np.array([1], dtype=np.int64), "middle")
-        ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["B", "T"])
-        mask = helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["B", "T"])
-        logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["B", len(LABELS)])
-        nodes = [helper.make_node("Gather", ["table", "input_ids"], ["vectors"])]
-        if padded:
-            nodes += [
-                helper.make_node("Cast", ["attention_mask"], ["weights"], to=TensorProto.FLOAT),
-                helper.make_node("Unsqueeze", ["weights", "last"], ["column"]),
-                helper.make_node("Mul", ["vectors", "column"], ["kept"]),
-                helper.make_node("ReduceSum", ["kept", "middle"], ["sum"], keepdims=0),
-                helper.make_node("ReduceSum", ["column", "middle"], ["count"], keepdims=0),
-                helper.make_node("Div", ["sum", "count"], ["logits"]),
-            ]
-        else:
-            nodes += [helper.make_node("ReduceMean", ["vectors", "middle"], ["logits"], keepdims=0)]
-        inputs = [ids, mask] if padded else [ids]
-        graph = helper.make_graph(nodes, "tiny", inputs, [logits], [table, last, middle])
-        opset = [helper.make_opsetid("", 18)]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save(helper.make_model(graph, opset_imports=opset, ir_version=8), str(path))
-        return path
-
-    return write
+    return lambda path, *, padded=True: save_onnx(path, token_vectors, padded=padded)
 
 
 @pytest.fixture
@@ -129,15 +97,7 @@ def write_openvino(write_onnx: Callable[..., Path], tmp_path: Path) -> Callable[
 @pytest.fixture
 def manifest() -> Manifest:
     """The manifest of an artifact with the one ONNX model."""
-    return Manifest(
-        task="text-classification",
-        labels=LABELS,
-        problem_type="single_label_classification",
-        max_length=16,
-        pad_token_id=0,
-        type_ids=False,
-        models=(ModelEntry("onnxruntime", "onnx", "onnx/model.onnx", "fp32"),),
-    )
+    return describe_tiny()
 
 
 @pytest.fixture

@@ -62,6 +62,6 @@ def test_decisions_are_those_of_masked_tokens(guesser: Path) -> None:
 
 def test_lines() -> None:
     best = [{"score": 0.5, "token": 3, "token_str": "sun", "sequence": "the sun"}]
-    assert fill_mask.lines("the [MASK]", best) == ["sun 0.5000\tthe [MASK]"]
+    assert fill_mask.lines("the [MASK]", best) == [["sun 0.5000", "the [MASK]"]]
     assert len(fill_mask.lines("[MASK] [MASK]", [best, best])) == 2
     assert fill_mask.record("the [MASK]", best)["predictions"] == best

@@ -58,5 +58,5 @@ def test_lines() -> None:
     with pytest.raises(UsageError, match="no choices"):
         multiple_choice.from_line("a\tb")
     result = {"index": 1, "answer": "c", "score": 0.75, "scores": [0.25, 0.75]}
-    assert multiple_choice.lines("a\tb\tc", result) == ["c\t0.7500\ta"]
+    assert multiple_choice.lines("a\tb\tc", result) == [["c", "0.7500", "a"]]
     assert multiple_choice.record("a\tb\tc", result)["prompt"] == "a"

@@ -111,5 +111,5 @@ def test_a_folder_of_sentence_transformers_is_opened(tmp_path: Path) -> None:
 
 def test_lines() -> None:
     vector = np.array([0.5, -0.25], dtype=np.float32)
-    assert sentence_embedding.lines("text", vector) == ["0.50000 -0.25000\ttext"]
+    assert sentence_embedding.lines("text", vector) == [["0.50000 -0.25000", "text"]]
     assert sentence_embedding.record("text", vector)["embedding"] == [0.5, -0.25]

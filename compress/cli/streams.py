@@ -1,0 +1,55 @@
+"""The standard streams, whatever they are: closed, full, a pipe that nobody reads any more."""
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+__all__ = ["open_streams", "read_lines"]
+
+_STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+
+
+@contextmanager
+def open_streams() -> Iterator[None]:
+    """Let a command write in this block without looking at where to.
+
+    A stream that is closed becomes one that is empty, or swallows all: otherwise the next file that
+    is opened would take its place. What stdout's encoding does not have is written as an escape.
+    What is left in its buffer afterwards, and can no longer be written, is dropped.
+    """
+    for name, mode in _STREAMS:
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest free number: the stream's own
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        _drop_unwritable()
+
+
+def _drop_unwritable() -> None:
+    """Let the interpreter's own last flush find nothing that would fail."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def read_lines() -> list[str]:
+    """Return the lines of stdin in UTF-8, without their ends (LF or CRLF) and a byte order mark.
+
+    Raises:
+        UnicodeDecodeError: They are not UTF-8.
+    """
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")  # whatever the locale says
+    lines = [line.rstrip("\r\n") for line in sys.stdin]
+    if lines:
+        lines[0] = lines[0].removeprefix("\ufeff")
+    return lines

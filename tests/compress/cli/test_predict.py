@@ -1,0 +1,122 @@
+"""`compress predict` in a pipeline: a line out for each line in, whatever stands in it."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_artifact import write_tiny
+
+from compress.cli.app import main
+from runtimes import load
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("predict") / "artifact")
+
+
+def predicted(artifact: Path, text: str, monkeypatch: Any, capfd: Any) -> list[str]:
+    """The lines that stdin with `text` gives."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode()), newline="\n"))
+    assert main(["predict", str(artifact)]) == 0
+    return capfd.readouterr().out.split("\n")[:-1]
+
+
+def test_ends_of_lines_and_marks_of_files_are_no_text(
+    artifact: Path, monkeypatch: Any, capfd: Any
+) -> None:
+    plain = predicted(artifact, "dull\ngorgeous\n", monkeypatch, capfd)
+    assert predicted(artifact, "\ufeffdull\r\ngorgeous\r\n", monkeypatch, capfd) == plain
+    assert predicted(artifact, "dull\ngorgeous", monkeypatch, capfd) == plain
+    with load(artifact) as predict:
+        assert [line.split("\t")[0] for line in plain] == [
+            predict(text)[0]["label"] for text in ("dull", "gorgeous")
+        ]
+
+
+def test_a_line_for_each_line(artifact: Path, monkeypatch: Any, capfd: Any) -> None:
+    text = "\ndull\n\n  \t\r\na\x0bb\x85c\u2028d\x1ce\n\n"
+    lines = predicted(artifact, text, monkeypatch, capfd)
+    assert [bool(line) for line in lines] == [False, True, False, False, True, False]
+    assert lines[4].endswith(r"a\x0bb\x85c\u2028d\x1ce")
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert main(["predict", str(artifact), "--json"]) == 0
+    answers = [json.loads(line) for line in capfd.readouterr().out.split("\n")[:-1]]
+    assert [answer and answer["text"] for answer in answers] == [
+        None, "dull", None, None, "a\x0bb\x85c\u2028d\x1ce", None,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", "\n", " \r\n\n", "\ufeff"])
+def test_nothing_to_label_is_said(artifact: Path, text: str, monkeypatch: Any, capfd: Any) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert main(["predict", str(artifact)]) == 2
+    assert "there is no text" in capfd.readouterr().err
+
+
+def test_labels_and_texts_forge_no_line_and_move_no_cursor(tmp_path: Path, capfd: Any) -> None:
+    labels = ("\x1b[2J\nglad\t1.0000", "a\tb", "\x9b31m")
+    artifact = write_tiny(tmp_path / "artifact", labels)
+    assert main(["predict", str(artifact), "dull\x1b[1A\x07", "gorgeous\tfilm"]) == 0
+    lines = capfd.readouterr().out.split("\n")[:-1]
+    assert [line.count("\t") for line in lines] == [2, 2]
+    assert all(character.isprintable() or character == "\t" for line in lines for character in line)
+    assert {line.split("\t")[0] for line in lines} <= {
+        r"\x1b[2J\nglad\t1.0000", r"a\tb", r"\x9b31m",
+    }  # fmt: skip
+    assert [line.split("\t")[2] for line in lines] == [r"dull\x1b[1A\x07", "gorgeous film"]
+
+
+def test_of_pairs_both_texts_are_columns(tmp_path: Path, capfd: Any) -> None:
+    artifact = write_tiny(tmp_path / "artifact", pairs=True)
+    assert main(["predict", str(artifact), "dull\tfilm\tx"]) == 0
+    assert capfd.readouterr().out.split("\t")[2:] == ["dull", "film\\tx\n"]
+
+
+COMMAND = (sys.executable, "-m", "compress")
+NO_UTF8 = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def test_texts_are_utf8_whatever_the_locale_says(artifact: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "predict", str(artifact), "gorgeous é 猫", "--json"],
+        env={**os.environ, **NO_UTF8},
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["text"] == "gorgeous é 猫"
+    assert done.stderr == b""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell's redirections")
+@pytest.mark.parametrize(
+    ("command", "code", "out", "err"),
+    [
+        ("predict artifact < big | head -n 1", 0, True, ""),
+        ("predict artifact <&-", 2, False, "there is no text"),
+        ("recipe >&-", 0, False, ""),
+        ("recipe nonsense <&- >&- 2>&-", 2, False, ""),
+        ("recipe > /dev/full", 1, False, "No space left on device"),
+    ],
+)
+def test_streams_may_be_closed_full_or_left(
+    artifact: Path, command: str, code: int, out: bool, err: str
+) -> None:
+    (artifact.parent / "big").write_text("a gorgeous , witty film\n" * 3000)
+    script = f'"$0" -m compress {command}; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(
+        ["bash", "-c", script, sys.executable],
+        cwd=artifact.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, bool(done.stdout)) == (code, out)
+    assert "Traceback" not in done.stderr
+    assert err in done.stderr
+    assert bool(err) == bool(done.stderr)
