@@ -1,11 +1,25 @@
 """Starts processes of this project from another one."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["module_command", "start_module"]
+__all__ = ["inherited_environment", "module_command", "set_for_this_process", "start_module"]
+
+_own: set[str] = set()  # environment variables that processes started from here do without
+
+
+def set_for_this_process(name: str, value: str) -> None:
+    """Set an environment variable for libraries of this process, and not for those it starts."""
+    os.environ[name] = value
+    _own.add(name)
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return the environment of processes that are started from here."""
+    return {name: value for name, value in os.environ.items() if name not in _own}
 
 
 def module_command(module: str) -> list[str]:
@@ -27,7 +41,7 @@ def start_module(
     Args:
         module: Its full name.
         stderr: File for what the process says beside them.
-        environment: Its environment; None is this process's.
+        environment: Its environment; None is `inherited_environment()`.
     """
     with stderr.open("wb") as errors:
         return subprocess.Popen(
@@ -37,5 +51,5 @@ def start_module(
             stderr=errors,
             text=True,
             encoding="utf-8",
-            env=environment,
+            env=inherited_environment() if environment is None else environment,
         )

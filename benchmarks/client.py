@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.child import start_module
+from benchmarks.child import inherited_environment, start_module
 from benchmarks.memory import current_rss_bytes
 from benchmarks.subjects import Subject
 from runtimes.errors import EdgepressError
@@ -219,4 +219,5 @@ class Worker:
 
 def _environment(threads: int | None) -> dict[str, str]:
     # Read by OpenMP when it is loaded: later is too late for some libraries.
-    return {**os.environ, **({} if threads is None else {"OMP_NUM_THREADS": str(threads)})}
+    asked = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    return inherited_environment() | asked

@@ -89,6 +89,11 @@ def compare_reports(before: Report, after: Report) -> list[Change]:
             continue
         changes += [*_speed(before, after, old, new), *_drop(old, new), *_size(old, new)]
     if not any(change.quantity in ("speed-up", "measured") for change in changes):
+        if any(row.doubt for report in (before, after) for row in report.rows):
+            raise DataError(
+                "the reports cannot be compared: the machine was busy while one was made",
+                hint="run the benchmark again when the machine is quiet",
+            )
         raise DataError("the reports have no timings in common that could be compared")
     return changes
 
@@ -105,7 +110,7 @@ _CONDITIONS: dict[str, Callable[[Report], object]] = {
 
 
 def _speed(before: Report, after: Report, old: Row, new: Row) -> list[Change]:
-    if old.id == before.reference:
+    if old.id == before.reference or old.doubt or new.doubt:
         return []
     logs = [_log_speedups(before, old), _log_speedups(after, new)]
     if any(len(values) == 0 for values in logs):

@@ -2,24 +2,36 @@
 
 A machine drifts (heat, neighbours, clock): measured one model after another, drift looks like
 a difference. Measured in turns it hits all alike, and ratios taken within a round are free of it.
+Other processes hit some models more than others: rounds that they disturb are timed again.
 """
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.disturbance import Disturbance, Watch
 from benchmarks.report import Percentiles, paired_medians
-from benchmarks.stats import Interval, paired_ratio_interval, percentile_interval
+from benchmarks.stats import (
+    Interval,
+    paired_ratio_interval,
+    percentile_bounds,
+    percentile_interval,
+)
 
 __all__ = [
+    "FACTOR",
+    "UNLIKE",
     "LatencySettings",
     "Samples",
     "Timeable",
+    "doubt",
     "measure_latency",
+    "outlying",
     "sample_rounds",
     "speedup",
     "summarize",
@@ -29,6 +41,13 @@ __all__ = [
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+_Timed = tuple[FloatArray, FloatArray]  # end to end, model only
+
+FACTOR = 1.5
+"""Times that the ends of a ratio's interval may be apart, and a round's median from the others'."""
+UNLIKE = 0.25
+"""Share of a model's rounds that may be further off than that."""
+_REPEATS = 2  # of rounds that are
 
 
 @dataclass(frozen=True)
@@ -82,11 +101,13 @@ class Samples:
         rounds: Numbers of the R rounds it took part in.
         end_to_end_ms: (R, S) milliseconds, text in, label out.
         model_ms: (R, S) milliseconds, the model alone.
+        disturbed: Those of the rounds that other processes disturbed.
     """
 
     rounds: tuple[int, ...]
     end_to_end_ms: FloatArray
     model_ms: FloatArray
+    disturbed: tuple[int, ...] = ()
 
 
 class Timeable(Protocol):
@@ -162,11 +183,16 @@ def measure_latency(
     *,
     first_round: int = 0,
     seconds: float | None = None,
+    watch: Watch,
     on_failure: Callable[[Timeable, Exception], None],
     failures: tuple[type[Exception], ...],
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Samples]:
     """Let all models take turns over the sentences; one is busy at any time.
+
+    A round that others disturbed is timed again, and so is at last one in which a model's median is
+    far from that of its other rounds, as long as the watch is patient. Rounds that stay disturbed
+    are left out where enough others are there, and marked where not.
 
     Args:
         models: M models, opened.
@@ -174,7 +200,9 @@ def measure_latency(
         warmup: Examples that each model runs before the first round.
         settings: `settle`, `pause_s` and `min_rounds` are read here.
         first_round: Number of the first round, where rounds are measured in several calls.
-        seconds: No new round starts after this long (None: no limit).
+        seconds: No new round starts after this long (None: no limit), waiting and what was timed
+            again not counted.
+        watch: Watches the cores.
         on_failure: Told of each model that failed; the others go on.
         failures: Exceptions of `Timeable.time` that count as the model's failure.
         progress: Told of rounds done and in all.
@@ -183,52 +211,95 @@ def measure_latency(
         Samples by model id; models that failed are not in it.
     """
     alive = list(models)
-    timings: dict[str, list[tuple[FloatArray, FloatArray]]] = {model.id: [] for model in models}
 
-    def turn(model: Timeable, indices: list[int], discard: int) -> None:
+    def turn(model: Timeable, indices: list[int], discard: int) -> _Timed | None:
         if len(indices) > discard:
             time.sleep(settings.pause_s)
         try:
-            timed = model.time(indices, discard=discard)
+            return model.time(indices, discard=discard)
         except failures as error:
             alive.remove(model)
-            timings.pop(model.id)
             on_failure(model, error)
-            return
-        if len(indices) > discard:
-            timings[model.id].append(timed)
+            return None
+
+    def play(number: int) -> dict[str, _Timed]:
+        sentences = rounds[number].tolist()
+        settle = (sentences * settings.settle)[-settings.settle :] if settings.settle else []
+        taking_turns = list(alive)
+        timed = {
+            taking_turns[place].id: turn(taking_turns[place], settle + sentences, len(settle))
+            for place in turn_order(len(taking_turns), number)
+        }
+        return {name: timings for name, timings in timed.items() if timings is not None}
 
     for model in models if len(warmup) > 0 else ():
         turn(model, list(warmup), len(warmup))
-    started = time.monotonic()
-    done = 0
-    for number, sentences in enumerate(rounds.tolist()):
-        late = seconds is not None and time.monotonic() - started > seconds
+    started, before = time.monotonic(), watch.spent_s
+    played: dict[int, dict[str, _Timed]] = {}
+    disturbed: set[int] = set()
+    for number in range(len(rounds)):
+        late = (
+            seconds is not None and time.monotonic() - started - (watch.spent_s - before) > seconds
+        )
         if not alive or (late and number >= settings.min_rounds):
             break
-        settle = (sentences * settings.settle)[-settings.settle :] if settings.settle else []
-        taking_turns = list(alive)
-        for place in turn_order(len(taking_turns), number):
-            turn(taking_turns[place], settle + sentences, len(settle))
-        done += 1
+        again = True
+        while again:
+            watch.begin()
+            played[number] = play(number)
+            again = watch.again()
+        if watch.disturbed:
+            disturbed.add(number)
         if progress is not None:
-            progress(done, len(rounds))
-    numbers = tuple(range(first_round, first_round + done))
+            progress(number + 1, len(rounds))
+    for _ in range(_REPEATS):
+        for number in _outlying(played, [model.id for model in alive]):
+            if watch.patient:
+                watch.begin()
+                timed = play(number)
+                if watch.over():
+                    played[number] = timed
+                    watch.discard(number in disturbed)
+                    disturbed.discard(number)
+    quiet = [number for number in played if number not in disturbed]
+    if disturbed and len(quiet) >= min(settings.min_rounds, len(rounds)):
+        watch.discard(len(disturbed))
+        played, disturbed = {number: played[number] for number in quiet}, set()
     return {
-        name: Samples(
-            rounds=numbers,
-            end_to_end_ms=np.stack([end_to_end for end_to_end, _ in timed]),
-            model_ms=np.stack([model_only for _, model_only in timed]),
+        model.id: Samples(
+            rounds=tuple(first_round + number for number in played),
+            end_to_end_ms=np.stack([timed[model.id][0] for timed in played.values()]),
+            model_ms=np.stack([timed[model.id][1] for timed in played.values()]),
+            disturbed=tuple(first_round + number for number in sorted(disturbed)),
         )
-        for name, timed in timings.items()
-        if timed
+        for model in alive
+        if played
     }
+
+
+def _outlying(played: Mapping[int, Mapping[str, _Timed]], names: Sequence[str]) -> list[int]:
+    """Return the rounds in which a model's median is far from its median round."""
+    numbers = list(played)
+    found = np.zeros(len(numbers), dtype=bool)
+    for name in names:
+        found |= outlying([float(np.median(played[number][name][0])) for number in numbers])
+    return [number for number, far in zip(numbers, found, strict=True) if far]
+
+
+def outlying(medians: Sequence[float] | FloatArray) -> NDArray[np.bool_]:
+    """Return which of the (R,) medians of rounds are more than 1.5 times off their median."""
+    values = np.asarray(medians, dtype=np.float64)
+    if not len(values):
+        return np.zeros(0, dtype=bool)
+    far = np.abs(np.log(values) - np.log(np.median(values))) > math.log(FACTOR)
+    return np.asarray(far)
 
 
 def summarize(timings_ms: FloatArray, *, seed: int = 0) -> Percentiles:
     """Return percentiles of (R, S) timings; the median's interval resamples rounds."""
     median = percentile_interval(timings_ms, 50.0, seed=seed)
     p90, p99 = np.percentile(timings_ms, [90, 99])
+    low, high = percentile_bounds(timings_ms, 99.0) or (None, None)
     return Percentiles(
         p50=median.value,
         p90=float(p90),
@@ -236,6 +307,8 @@ def summarize(timings_ms: FloatArray, *, seed: int = 0) -> Percentiles:
         n=int(timings_ms.size),
         p50_low=median.low,
         p50_high=median.high,
+        p99_low=low,
+        p99_high=high,
     )
 
 
@@ -247,3 +320,32 @@ def speedup(reference: Samples, model: Samples, *, seed: int = 0) -> Interval | 
     """
     slow, fast = paired_medians(*((of.rounds, of.end_to_end_ms) for of in (reference, model)))
     return paired_ratio_interval(slow, fast, seed=seed) if len(slow) else None
+
+
+def doubt(reference: Samples, model: Samples, ratio: Interval, disturbance: Disturbance) -> str:
+    """Return why the ratio of two models is not to be named; "" where it may be.
+
+    Args:
+        reference: What the model is compared with.
+        model: The model.
+        ratio: Their `speedup`.
+        disturbance: Of the rounds.
+    """
+    shared = set(reference.rounds) & set(model.rounds)
+    disturbed = shared & {*reference.disturbed, *model.disturbed}
+    if disturbed:
+        stayed = f" and did not stop within {disturbance.patience_s:.0f} s"
+        return (
+            f"{disturbance.describe()} in {len(disturbed)} of {len(shared)} rounds"
+            f"{stayed if disturbance.patience_s else ''}"
+        )
+    if ratio.high > FACTOR * ratio.low:
+        return f"the ends of its 95% interval are {ratio.high / ratio.low:.1f} times apart"
+    for name, samples in (("the reference", reference), ("the model", model)):
+        far = outlying(np.median(samples.end_to_end_ms, axis=1))
+        if far.mean() > UNLIKE:
+            return (
+                f"the rounds disagree: in {far.sum()} of {len(far)} {name}'s time was more than "
+                f"{FACTOR:g} times off its median"
+            )
+    return ""

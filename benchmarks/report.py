@@ -44,10 +44,13 @@ class Percentiles:
     Attributes:
         p50: Median.
         p90: 90th percentile.
-        p99: 99th percentile.
+        p99: 99th percentile; noise where its interval is wide or there is none.
         n: Timings, warm-up excluded.
         p50_low: Lower end of the median's 95% interval.
         p50_high: Upper end of the median's 95% interval.
+        p99_low: Lower end of the 99th percentile's 95% interval; None where the timings are too few
+            for one.
+        p99_high: Its upper end.
     """
 
     p50: float
@@ -56,6 +59,8 @@ class Percentiles:
     n: int
     p50_low: float
     p50_high: float
+    p99_low: float | None = None
+    p99_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,8 @@ class Row:
         expected_drop: The same with less noise from the labels, for choosing.
         by_class: Where the drop falls.
         speedup: Paired end-to-end ratio to the reference (6.0: six times as fast; 1 of itself).
+        doubt: Why that ratio is not to be relied on, and is named in files of figures alone; empty
+            where it is.
         size_bytes: Bytes of the model files that this runtime reads: weights and graph, without
             tokenizer, configuration, or what is there for other runtimes.
         load_ms: A fresh process's time from asking for the model to having it open, the import of
@@ -122,6 +129,7 @@ class Row:
     expected_drop: ExpectedDrop | None = None
     by_class: tuple[ClassDrop, ...] = ()
     speedup: Interval | None = None
+    doubt: str = ""
     size_bytes: int | None = None
     load_ms: float | None = None
     cold_start_ms: float | None = None
@@ -135,6 +143,11 @@ class Row:
     batch_label_changes: float | None = None
     note: str = ""
     error: str | None = None
+
+    @property
+    def sure_speedup(self) -> Interval | None:
+        """The ratio to the reference; None where it was not measured, or is in doubt."""
+        return None if self.doubt else self.speedup
 
 
 @dataclass(frozen=True)
@@ -154,8 +167,9 @@ class Report:
         notes: Remarks for the reader.
         command: The command that makes this report again.
         created: When, ISO 8601 in UTC.
-        samples: Raw timings by row: `rounds` (their numbers), and a list a round of `characters`
-            (the inputs' lengths), `end_to_end_ms` and `model_ms`.
+        samples: Raw timings by row: `rounds` (their numbers), `disturbed` (of these, those that
+            other processes disturbed), and a list a round of `characters` (the inputs' lengths),
+            `end_to_end_ms` and `model_ms`.
     """
 
     environment: Mapping[str, Any]

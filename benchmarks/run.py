@@ -1,5 +1,6 @@
 """Runs a benchmark: opens all subjects, checks their accuracy, times them in turns."""
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from benchmarks import latency
 from benchmarks.accuracy import Evaluation, align_logits, predict, write_inputs
 from benchmarks.chance import chance_notes
 from benchmarks.client import SubjectError, Worker
+from benchmarks.disturbance import Watch
 from benchmarks.environment import describe_environment
 from benchmarks.examples import Examples
 from benchmarks.latency import LatencySettings, Samples
@@ -23,14 +25,18 @@ from benchmarks.lengths import measure_lengths, median_tokens, texts_of_lengths
 from benchmarks.memory import available_memory_bytes
 from benchmarks.report import Report, Row
 from benchmarks.roofline import Peaks, floor_of
+from benchmarks.stats import Interval
 from benchmarks.subjects import Subject
 from benchmarks.tasks import get_measure
 from runtimes.errors import DataError, EdgepressError, UsageError
 from runtimes.fingerprint import usable_cores
 
-__all__ = ["Progress", "benchmark"]
+__all__ = ["WAITING", "Progress", "benchmark"]
 
 Progress = Callable[[str, int, int], None]
+
+WAITING = "waiting for quiet"
+"""What progress is told in the midst of other steps: seconds waited, and seconds at most."""
 
 _EVALUATION_BATCH = 32
 # Single inputs that are answered before memory is read, where accuracy is from batches.
@@ -76,7 +82,7 @@ def benchmark(
             compare the rows with.
         scratch: Existing folder for what the processes print; None is the system's for temporary
             files.
-        progress: Called with a description, steps done and steps in all.
+        progress: Called with a description, steps done and steps in all; see `WAITING`.
 
     Raises:
         UsageError: Ids are not unique, or `reference`, `recommended` or one of `cold` is none of
@@ -117,6 +123,7 @@ def benchmark(
             "median_characters": float(np.median(bench.lengths)),
             "median_tokens": bench.median_tokens,
             "peaks": [asdict(peaks) for peaks in bench.peaks.values()],
+            "disturbance": asdict(bench.watch.disturbance()),
         },
         notes=tuple(bench.notes),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -170,8 +177,9 @@ class _Bench:
         self.samples: dict[str, Samples] = {}
         self.characters: dict[str, list[list[int]]] = {}  # of the inputs, round by round
         self.notes: list[str] = []  # of the reference's answers
-        self.rounds_measured = 0
+        self.rounds_measured = self.rounds_numbered = 0
         self.groups = 0
+        self.watch = Watch(threads=_most_threads(subjects), on_wait=self._waiting)
         # The reference is opened first: every group needs it.
         self._order = sorted(subjects, key=lambda subject: subject.id != reference)
         self._reference = reference
@@ -240,6 +248,8 @@ class _Bench:
         if samples is not None and self._reference in self.samples:
             faster = latency.speedup(self.samples[self._reference], samples, seed=self.seed)
             row = replace(row, speedup=faster)
+            if faster is not None and row.id != self._reference:
+                row = replace(row, doubt=self._doubt(samples, faster))
         if row.id in self._evaluations and self._reference in self._evaluations:
             reference, own = self._evaluations[self._reference], self._evaluations[row.id]
             measure = get_measure(self.examples)
@@ -253,6 +263,13 @@ class _Bench:
                 else None,
             )
         return row
+
+    def _doubt(self, samples: Samples, faster: Interval) -> str:
+        reference = self.samples[self._reference]
+        return latency.doubt(reference, samples, faster, self.watch.disturbance())
+
+    def _waiting(self, seconds: float, most: float) -> None:
+        self._progress(WAITING, round(seconds), round(most))
 
     def _open(self, subject: Subject, stack: ExitStack) -> Worker | None:
         """Start a worker, open its subject and take its predictions; None if that fails."""
@@ -317,20 +334,27 @@ class _Bench:
             seed=self.seed + self.groups,
         )
         characters = np.asarray(self.lengths)[drawn].tolist()
+        first = self.rounds_numbered
+        self.watch.pids = [os.getpid(), *(worker.pid for worker in workers)]
+        self._progress("latency", 0, len(drawn))
         measured = latency.measure_latency(
             workers,
             drawn,
             latency.warmup_sentences(self.lengths, settings.warmup),
             settings,
-            first_round=self.rounds_measured,
+            first_round=first,
             seconds=share,
+            watch=self.watch,
             on_failure=self._fail,
             failures=(SubjectError,),
             progress=lambda done, total: self._progress("latency", done, total),
         )
         for name, samples in measured.items():
             self.samples[name] = _joined(self.samples.get(name), samples)
-            self.characters.setdefault(name, []).extend(characters[: len(samples.rounds)])
+            self.characters.setdefault(name, []).extend(
+                characters[number - first] for number in samples.rounds
+            )
+            self.rounds_numbered = samples.rounds[-1] + 1
         self.rounds_measured += max((len(s.rounds) for s in measured.values()), default=0)
         alive = [worker for worker in workers if worker.id in measured]
         for worker in alive:
@@ -454,6 +478,12 @@ class _Bench:
         self._rows[row_id] = replace(self._rows[row_id], **values)
 
 
+def _most_threads(subjects: Sequence[Subject]) -> int | None:
+    """Return the CPU threads of the row that has most; None for all cores."""
+    counts = [subject.threads for subject in subjects]
+    return None if None in counts else max(count for count in counts if count)
+
+
 def _evaluation_batch(precision: str) -> int:
     """Return the inputs at once for the predictions that accuracy is from.
 
@@ -481,6 +511,7 @@ def _joined(earlier: Samples | None, later: Samples) -> Samples:
         rounds=earlier.rounds + later.rounds,
         end_to_end_ms=np.concatenate([earlier.end_to_end_ms, later.end_to_end_ms]),
         model_ms=np.concatenate([earlier.model_ms, later.model_ms]),
+        disturbed=earlier.disturbed + later.disturbed,
     )
 
 
@@ -488,6 +519,7 @@ def _plain(samples: Samples) -> dict[str, Any]:
     """Return JSON values, to a tenth of a microsecond: finer is noise and bytes."""
     return {
         "rounds": list(samples.rounds),
+        "disturbed": list(samples.disturbed),
         "end_to_end_ms": np.round(samples.end_to_end_ms, 4).tolist(),
         "model_ms": np.round(samples.model_ms, 4).tolist(),
     }

@@ -18,6 +18,7 @@ __all__ = [
     "mean_interval",
     "paired_difference_interval",
     "paired_ratio_interval",
+    "percentile_bounds",
     "percentile_interval",
     "ranks",
     "ratio_difference_interval",
@@ -69,6 +70,32 @@ def percentile_interval(
         return np.asarray(np.percentile(flat, percentile, axis=1), dtype=np.float64)
 
     return _bootstrap(values, statistic, seed=seed, resamples=resamples)
+
+
+def percentile_bounds(samples: ArrayLike, percentile: float) -> tuple[float, float] | None:
+    """Return a percentile's interval between two of the sorted samples, of any distribution.
+
+    How many of N samples lie below the true percentile is binomial, so the samples of two ranks
+    enclose it at least as often as is asked for (Hahn & Meeker 1991, Statistical Intervals, 5.2).
+
+    Args:
+        samples: Any shape.
+        percentile: Above 0 and below 100.
+
+    Returns:
+        Both ends; None where there are too few samples for one (of a 99th percentile: below 368).
+    """
+    values = np.sort(np.asarray(samples, dtype=np.float64), axis=None)
+    n, p = len(values), percentile / 100
+    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    below = np.arange(n + 1)
+    log_ways = log_factorials[-1] - log_factorials - log_factorials[::-1]
+    at_most = np.cumsum(np.exp(log_ways + below * np.log(p) + (n - below) * np.log1p(-p)))
+    tail = (1 - _CONFIDENCE) / 2
+    # The true percentile is at least the k-th sample where at least k samples lie below it.
+    low = int(np.searchsorted(at_most, tail, side="right"))
+    high = int(np.searchsorted(at_most, 1 - tail)) + 1
+    return (float(values[low - 1]), float(values[high - 1])) if low >= 1 and high <= n else None
 
 
 def mean_interval(samples: ArrayLike, *, seed: int = 0, resamples: int = 10_000) -> Interval:

@@ -69,7 +69,7 @@ class Member:
 
     def __str__(self) -> str:
         parts = [self.description.partition(", FFN ")[0]]
-        if self.row is not None and (speedup := self.row.speedup) is not None:
+        if self.row is not None and (speedup := self.row.sure_speedup) is not None:
             parts.append(f"{speedup.value:.1f}x ({speedup.low:.1f} to {speedup.high:.1f})")
         if self.row is not None and (drop := self.row.drop) is not None:
             parts.append(f"drop {drop.value:.1f} ({drop.low:.1f} to {drop.high:.1f})")
@@ -233,6 +233,7 @@ def compress(
     pair_column: str | None = None,
     label_column: str | None = None,
     overwrite: bool = False,
+    remeasure: bool = False,
     progress: bool | Progress = True,
     command: str | None = None,
 ) -> Result:
@@ -253,6 +254,7 @@ def compress(
         label_column: Column of the label, likewise.
         overwrite: Take over `out` where it was made from another model, other data or for another
             task; without it that is refused.
+        remeasure: Measure anew what sizes cost on this machine, whatever is kept of earlier runs.
         progress: Whether to show bars or lines; or where to report progress to.
         command: What the user typed, for the report.
 
@@ -275,6 +277,7 @@ def compress(
             columns=NamedColumns(text_column, pair_column, label_column),
             unlabelled=None if unlabelled is None else Path(unlabelled),
             overwrite=overwrite,
+            remeasure=remeasure,
             command=command,
         )
     return Result(Path(out), report)

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Threads that wait give up their core: at full speed they would take it from all else that runs.
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+# Measuring does not wait for the rest of the tests to end.
+os.environ["EDGEPRESS_PATIENCE"] = "0"
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Side by side, tests and what they start leave each other their cores: libraries take one
     # thread a core.
@@ -32,6 +34,18 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # Markers of tests that run only where they are asked for.
 ON_REQUEST = ("attack", "minutes")
+
+
+def _refuse(name: str) -> str:
+    raise FileNotFoundError(name)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _unwatched() -> Iterator[None]:
+    """What a test measures does not depend on what runs beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmarks.disturbance._read_proc", _refuse)
+        yield
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -180,9 +194,13 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Watched]:
         for place in (home, watcher):
             place.mkdir()
         (watcher / "sitecustomize.py").write_text(WATCHER.format(log=str(log)))
-        # Nothing of this environment but where programs are, and how threads wait: not even that
+        # Nothing of this environment but where programs are, and what is waited for: not even that
         # the hub is off.
-        kept = {name: value for name, value in os.environ.items() if name.startswith("OMP_")}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(("OMP_", "EDGEPRESS_P"))
+        }
         kept["PATH"] = os.environ["PATH"]
         done = subprocess.run(
             [sys.executable, *arguments],

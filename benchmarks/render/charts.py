@@ -39,15 +39,15 @@ _MOST_CLASSES, _LENGTH_BINS = 16, 8
 
 def front_chart(report: Report) -> str | None:
     """Draw speed-up against drop, each with its interval; None where no row has both."""
-    rows = [row for row in report.rows if row.speedup is not None and row.drop is not None]
+    rows = [row for row in report.rows if row.sure_speedup is not None and row.drop is not None]
     if len(rows) < 2:
         return None
     figure, axes = _axes(_HEIGHT)
     names = _names(report)
     # Neighbours on the axis of speed get their names above and below in turns.
-    rows.sort(key=lambda row: row.speedup.value if row.speedup is not None else 0.0)
+    rows.sort(key=lambda row: row.sure_speedup.value if row.sure_speedup is not None else 0.0)
     for place, row in enumerate(rows):
-        speed, lost = row.speedup, row.drop
+        speed, lost = row.sure_speedup, row.drop
         assert speed is not None
         assert lost is not None
         chosen = row.id == report.recommended
@@ -71,7 +71,7 @@ def front_chart(report: Report) -> str | None:
         at_right = {"xycoords": ("axes fraction", "data"), "ha": "right"}
         _annotate(axes, "budget", (1, budget), (-4, 3), _MARK, **at_right)
     axes.set_xscale("log")
-    _plain_ticks(axes, [row.speedup.value for row in rows if row.speedup is not None])
+    _plain_ticks(axes, [row.sure_speedup.value for row in rows if row.sure_speedup is not None])
     axes.set_xlabel("times as fast as the reference (logarithmic)")
     axes.set_ylabel("points lost")
     return _svg(figure, "Speed-up and drop of every row, with 95% intervals")

@@ -1,8 +1,9 @@
 """Words numbers, names and rows, the same in every rendering."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
+from benchmarks.latency import FACTOR
 from benchmarks.metrics import Drop
 from benchmarks.report import Percentiles, Report, Row
 from benchmarks.stats import Interval
@@ -14,13 +15,16 @@ __all__ = [
     "accuracy_points",
     "budget_line",
     "describe_cpu",
+    "doubts",
     "drop_points",
     "full_name",
+    "median",
     "megabytes",
     "metric_name",
     "milliseconds",
-    "percentile",
+    "rare",
     "ratio",
+    "result",
     "runtime_name",
     "summary",
     "whole",
@@ -41,9 +45,16 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.{decimals}f}"
 
 
-def percentile(latency: Percentiles | None, name: Literal["p50", "p99"]) -> str:
-    """Format a row's `p50` or `p99`."""
-    return milliseconds(None if latency is None else getattr(latency, name))
+def median(latency: Percentiles | None) -> str:
+    """Format a row's p50."""
+    return milliseconds(None if latency is None else latency.p50)
+
+
+def rare(latency: Percentiles | None) -> str:
+    """Format a row's p99; where it is noise it is not shown (`sections.method_facts` says when)."""
+    if latency is None or latency.p99_low is None or latency.p99_high is None:
+        return MISSING
+    return MISSING if latency.p99_high > FACTOR * latency.p99_low else milliseconds(latency.p99)
 
 
 def megabytes(value: int | None) -> str:
@@ -109,7 +120,36 @@ def describe_cpu(environment: Mapping[str, Any]) -> str:
 
 
 def summary(report: Report) -> str:
-    """Say in one or two sentences how fast, how accurate, how big, against what."""
+    """Say what is to be doubted, and in a sentence how fast, how accurate, how big."""
+    return " ".join(part for part in (doubts(report), result(report)) if part)
+
+
+def doubts(report: Report) -> str:
+    """Say why ratios are not named, what else a busy machine may have changed, and what to do.
+
+    "" where nothing is in doubt.
+    """
+    doubted = {row.id: row.doubt for row in report.rows if row.doubt}
+    others = [row for row in report.rows if row.speedup is not None and row.id != report.reference]
+    found = ""
+    if report.recommended in doubted:
+        found = f"The ratio could not be measured: {doubted[report.recommended]}."
+    elif report.recommended is None and doubted:
+        reasons = list(doubted.values())
+        which = "The ratio" if len(others) == 1 else "The ratios"
+        if len(doubted) < len(others):
+            which = f"The ratio of {len(doubted)} of {len(others)} rows"
+        found = f"{which} could not be measured: {max(reasons, key=reasons.count)}."
+    if busy := report.method.get("choosing"):
+        found += f" The recommendation was chosen while {busy}: another may be as good."
+    if not found:
+        return ""
+    again = f": {report.command}" if report.command else "."
+    return f"{found.strip()} Run again when the machine is quiet{again}"
+
+
+def result(report: Report) -> str:
+    """Say in a sentence how fast, how accurate, how big, against what."""
     reference = report.row(report.reference)
     if report.recommended is None:
         return f"No model is recommended. The reference is {full_name(reference)}."
@@ -119,8 +159,8 @@ def summary(report: Report) -> str:
     if row.error is not None:
         return f"{full_name(row)} was recommended but could not be measured: {row.error}."
     facts = []
-    if row.speedup is not None and row.end_to_end_ms and reference.end_to_end_ms:
-        value, interval = ratio(row.speedup)
+    if row.sure_speedup is not None and row.end_to_end_ms and reference.end_to_end_ms:
+        value, interval = ratio(row.sure_speedup)
         facts.append(
             f"is {value} as fast as {full_name(reference)} from text to label (95% interval "
             f"{interval}; median {milliseconds(row.end_to_end_ms.p50)} ms against "

@@ -95,8 +95,8 @@ def _facts(report: Report) -> list[dict[str, Any]]:
         return []
     row, reference = report.row(report.recommended), report.row(report.reference)
     facts = []
-    if row.speedup is not None and row.end_to_end_ms and reference.end_to_end_ms:
-        value, interval = ratio(row.speedup)
+    if row.sure_speedup is not None and row.end_to_end_ms and reference.end_to_end_ms:
+        value, interval = ratio(row.sure_speedup)
         facts.append(_fact(value, "as fast", f"95% interval {interval}"))
         facts.append(
             _fact(

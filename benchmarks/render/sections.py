@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.disturbance import CORES_FOR_OTHERS, Disturbance
+from benchmarks.latency import FACTOR
 from benchmarks.noise import CloseRows, close_rows
 from benchmarks.render.figures import (
     MISSING,
@@ -10,9 +12,10 @@ from benchmarks.render.figures import (
     describe_cpu,
     drop_points,
     full_name,
+    median,
     megabytes,
     metric_name,
-    percentile,
+    rare,
     ratio,
     runtime_name,
     whole,
@@ -36,7 +39,7 @@ _COLUMNS = (
     "runtime",
     "precision",
     "p50 ms",
-    "p99 ms",
+    "p99 ms{timings}",
     "model only p50 ms",
     "speed-up (95%)",
     "{metric} % (95%)",
@@ -55,7 +58,14 @@ TEXT_COLUMNS = 4
 
 def table_columns(report: Report) -> list[str]:
     """Return the table's columns."""
-    return [column.format(metric=metric_name(report)) for column in _COLUMNS]
+    counts = [row.end_to_end_ms.n for row in report.rows if row.end_to_end_ms is not None]
+    timings = f" (of {_range(counts)})" if counts else ""
+    return [column.format(metric=metric_name(report), timings=timings) for column in _COLUMNS]
+
+
+def _range(counts: Sequence[int]) -> str:
+    least, most = min(counts), max(counts)
+    return f"{least:,}" if least == most else f"{least:,}\u2013{most:,}"
 
 
 def table_cells(report: Report, row: Row) -> list[str]:
@@ -75,10 +85,10 @@ def table_cells(report: Report, row: Row) -> list[str]:
         row.model,
         runtime_name(row),
         row.precision or MISSING,
-        percentile(row.end_to_end_ms, "p50"),
-        percentile(row.end_to_end_ms, "p99"),
-        percentile(row.model_ms, "p50"),
-        _with_interval(ratio(row.speedup)),
+        median(row.end_to_end_ms),
+        rare(row.end_to_end_ms),
+        median(row.model_ms),
+        _with_interval(ratio(row.sure_speedup)),
         accuracy,
         _with_interval(drop_points(row.drop)),
         megabytes(row.size_bytes),
@@ -112,12 +122,22 @@ def remarks(report: Report) -> list[str]:
                 "label in a batch than alone (its quantization ranges depend on batch mates)."
             )
     found += [_close(pair) for pair in close_rows(report)]
-    load, cpu = report.environment.get("load_average"), report.environment.get("cpu") or {}
-    cores = cpu.get("cores_usable")
-    if load is not None and cores and load > 0.5 * cores:
+    return [*found, *_disturbance(report)]
+
+
+def _disturbance(report: Report) -> list[str]:
+    """Say what others did with the cores meanwhile, and which ratios are not named for it."""
+    found = [
+        f"{full_name(row)}: its ratio is not named: {row.doubt}."
+        for row in report.rows
+        if row.doubt
+    ]
+    seen = Disturbance.from_json(report.method.get("disturbance"))
+    if seen.disturbed:
         found.append(
-            f"The machine was busy when the benchmark began (load {load} on {cores} cores): "
-            "timings are slower than on a quiet machine; the paired ratios suffer less."
+            f"The machine was not quiet: {seen.describe()} in {seen.disturbed} of {seen.measured} "
+            f"rounds. {seen.disturbed - seen.kept} of these were left out or timed again, which "
+            f"took {seen.waited_s:.0f} s with the waiting."
         )
     return found
 
@@ -166,6 +186,10 @@ def method_facts(report: Report) -> list[str]:
     lines += [
         "Speed-up: the ratio of the end-to-end medians in each round, and of these the median. "
         "Its interval, and that of p50 in `report.json`, is a 95% bootstrap over rounds.",
+        _watching(m),
+        "`p99 ms`, with the number of timings that it is of, is left out where it is noise: where "
+        "fewer than 368 timings give it no 95% interval (between two of the sorted timings, Hahn & "
+        f"Meeker 1991), or the ends of that are more than {FACTOR:g} times apart.",
         "Drop: points lost against the reference on the same examples, with a paired 95% bootstrap "
         "interval (`same`: right on the very same examples); `report.json` has the exact McNemar "
         "p-value. Accuracy has its Wilson interval, F1 a bootstrap over texts. Rows of INT8 "
@@ -199,7 +223,26 @@ def method_facts(report: Report) -> list[str]:
             "`cold start ms`: from the start of a process to its first answer, median of "
             f"{m['cold_starts']}; the files are in the system's cache by then."
         )
-    return lines
+    return [line for line in lines if line]
+
+
+def _watching(method: Mapping[str, Any]) -> str:
+    """Say how the machine was watched, and when a ratio is not named."""
+    if "disturbance" not in method:
+        return ""
+    seen = Disturbance.from_json(method["disturbance"])
+    how = "Nothing here tells what other processes do with the cores"
+    if seen.watched:
+        how = (
+            "A round was timed again where other processes, or other virtual machines, used more "
+            f"than {CORES_FOR_OTHERS:g} cores beside those that no row uses"
+        )
+    return (
+        f"{how}. A round was also timed again where a row's median was more than {FACTOR:g} times "
+        f"off that of its other rounds. At most {seen.patience_s:.0f} s were for that and for "
+        "waiting. A ratio is not named where rounds stayed disturbed or disagree, or where the "
+        f"ends of its interval are more than {FACTOR:g} times apart."
+    )
 
 
 def environment_facts(environment: Mapping[str, Any]) -> list[str]:

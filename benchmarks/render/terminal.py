@@ -30,11 +30,11 @@ class _Column:
 _COLUMNS = (
     _Column("\nruntime", figures.runtime_name, 1, "left"),
     _Column("\nprec.", lambda row: row.precision or figures.MISSING, 2, "left"),
-    _Column("p50\nms", lambda row: figures.percentile(row.end_to_end_ms, "p50"), 0),
-    _Column("p99\nms", lambda row: figures.percentile(row.end_to_end_ms, "p99"), 6),
-    _Column("model\nms", lambda row: figures.percentile(row.model_ms, "p50"), 8),
-    _Column("speed-\nup", lambda row: figures.ratio(row.speedup)[0], 0),
-    _Column("95%\ninterval", lambda row: figures.ratio(row.speedup)[1], 4),
+    _Column("p50\nms", lambda row: figures.median(row.end_to_end_ms), 0),
+    _Column("p99\nms", lambda row: figures.rare(row.end_to_end_ms), 6),
+    _Column("model\nms", lambda row: figures.median(row.model_ms), 8),
+    _Column("speed-\nup", lambda row: figures.ratio(row.sure_speedup)[0], 0),
+    _Column("95%\ninterval", lambda row: figures.ratio(row.sure_speedup)[1], 4),
     _Column("{metric}\n%", figures.accuracy_points, 0),
     _Column("drop\npoints", lambda row: figures.drop_points(row.drop)[0], 0),
     _Column("95%\ninterval", lambda row: figures.drop_points(row.drop)[1], 3),
@@ -57,7 +57,7 @@ _GAP = 2  # the padding and the column that this box keeps for its (blank) divid
 
 
 def print_report(report: Report, console: "Console") -> None:
-    """Print the table, what its marks and units mean, what failed, and the result in a sentence.
+    """Print what is in doubt, the table, what its marks mean, what failed, and the result.
 
     The table has the columns that the console is wide enough for; at 100 they are those that
     a decision needs.
@@ -65,15 +65,17 @@ def print_report(report: Report, console: "Console") -> None:
     from rich.markup import escape
     from rich.padding import Padding
 
+    if doubts := figures.doubts(report):
+        console.print(f"[bold yellow]{escape(doubts)}[/]\n", highlight=False)
     console.print(build_table(report, console.width))
     console.print()
     for row in report.rows:
         if row.error is not None:
             failure = escape_lines(f"{figures.full_name(row)}: {row.error}", " " * len("failed  "))
             console.print(f"[red]failed[/]  {escape(failure)}", highlight=False)
-    legend, summary = escape_lines(_legend(report)), escape_line(figures.summary(report))
+    legend, result = escape_lines(_legend(report)), escape_line(figures.result(report))
     console.print(Padding(f"[dim]{escape(legend)}[/]", (0, 0, 1, 0)), highlight=False)
-    console.print(f"[bold]{escape(summary)}[/]", highlight=False)
+    console.print(f"[bold]{escape(result)}[/]", highlight=False)
 
 
 def build_table(report: Report, width: int = 100) -> "Table":
@@ -135,7 +137,11 @@ def _legend(report: Report) -> str:
     sentences = [
         f"{_RECOMMENDED} recommended, {_REFERENCE} reference.",
         "ms: one input, text to label."
-        + (f" {min(timed)} timings a row, in turns." if timed else ""),
+        + (
+            f" {min(timed)} timings a row, in turns; a p99 that is noise is left out."
+            if timed
+            else ""
+        ),
         "Speed-up and drop (points lost) are paired with the reference; intervals are 95%.",
     ]
     if tested:

@@ -28,6 +28,7 @@ from compress.cli.signing import sign, verify
 from compress.cli.streams import open_streams
 from compress.cli.train import train
 from compress.errors import EdgepressError, UsageError
+from compress.system.waiting import wait_passively
 from runtimes.errors import nearest
 
 __all__ = ["app", "main"]
@@ -96,8 +97,10 @@ def _run(arguments: list[str], received: list[signal.Signals]) -> int:
         command = _with_command(arguments)[0]
         if command in (*_RESUMABLE, "bench"):
             _check_names(arguments)
-        if command in _RESUMABLE and (warning := missing_processes(arguments)):
-            tell(warning, kind="warning")
+        if command in _RESUMABLE:
+            wait_passively()
+            if warning := missing_processes(arguments):
+                tell(warning, kind="warning")
         typed = shlex.join(["compress", *arguments])
         # Typer turns Ctrl-C into the result 130; commands themselves return nothing.
         if app(args=arguments, prog_name=_program(), standalone_mode=False, obj=typed) == 130:

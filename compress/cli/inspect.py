@@ -135,7 +135,7 @@ def _row_line(row: dict[str, Any]) -> str:
     parts = [f"{row['runtime']} {row['precision']}"]
     if row.get("end_to_end_ms"):
         parts.append(f"{row['end_to_end_ms']['p50']:.2f} ms")
-    if row.get("speedup"):
+    if row.get("speedup") and not row.get("doubt"):
         parts.append(f"{row['speedup']['value']:.1f} times as fast")
     if row.get("metric"):
         parts.append(f"{row['metric']['name']} {row['metric']['value']:.1f}")

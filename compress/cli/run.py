@@ -69,6 +69,9 @@ def run(
     pair_column: PairColumn = None,
     label_column: LabelColumn = None,
     overwrite: Overwrite = False,
+    remeasure: Annotated[
+        bool, typer.Option("--remeasure", help="Measure anew what layers cost on this machine.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -100,6 +103,7 @@ def run(
         pair_column=pair_column,
         label_column=label_column,
         overwrite=overwrite,
+        remeasure=remeasure,
         progress=not quiet,
         command=context.obj,
     )

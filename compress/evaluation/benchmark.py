@@ -10,7 +10,7 @@ from benchmarks.examples import Examples
 from benchmarks.latency import LatencySettings
 from benchmarks.report import Report
 from benchmarks.roofline import Peaks
-from benchmarks.run import benchmark
+from benchmarks.run import WAITING, benchmark
 from benchmarks.subjects import Subject
 from compress.errors import ModelError
 from compress.system.progress import Progress, Task
@@ -79,6 +79,10 @@ def _bars(stack: ExitStack, progress: Progress, title: str) -> Callable[[str, in
     current: dict[str, Any] = {"part": None, "task": None, "done": 0}
 
     def report(description: str, done: int, total: int) -> None:
+        if description == WAITING:  # in the midst of the part under way
+            waited = f"seconds waited for quiet (at most {total})"
+            current["task"].advance(0, **{waited: done})
+            return
         part = description.split(":", maxsplit=1)[0]
         if part != current["part"]:
             stack.pop_all().close()

@@ -7,6 +7,8 @@ of other sizes, as it will in pruned models.
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -100,8 +102,10 @@ def measured_table(
     """Do the work of `measure_latency_table`."""
     heads, neurons = _grids(config)
     shapes = _shapes_to_measure(config)
-    ms = measure(config, shapes, conditions, progress)
-    return fit_latency_table(shapes, ms, heads=heads, neurons=neurons)
+    times = measure(config, shapes, conditions, progress)
+    table = fit_latency_table(shapes, times.ms, heads=heads, neurons=neurons)
+    now = datetime.now(UTC).isoformat(timespec="minutes")
+    return replace(table, measured=now, doubt=times.doubt)
 
 
 def cached_latency_table(
@@ -110,28 +114,43 @@ def cached_latency_table(
     conditions: Conditions,
     progress: Progress,
     *,
+    doubtful: Path | None = None,
+    remeasure: bool = False,
     measure: MeasureShapes = measure_shapes,
 ) -> LatencyTable:
     """Measure a table, or read it: it is kept in `folder` by sizes, conditions and machine.
 
-    A table that was measured in less than the usual time is kept apart from the others.
+    A table that was measured in less than the usual time is kept apart from the others. One that is
+    not to be relied on is kept in the folder `doubtful` alone, which belongs to a run: what it
+    began with, it goes on with. With `remeasure` none is read.
 
     A file that cannot be read, or is no table, is measured and written again. A folder that
     cannot be written to costs the cache and nothing else.
     """
-    path = folder / f"{_key(config, conditions)}.json"
-    try:
-        return LatencyTable.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError) as error:
-        _log.warning("%s is no latency table (%s): measuring again", path, error)
+    name = f"{_key(config, conditions)}.json"
+    own = [] if doubtful is None else [doubtful / name]
+    for path in () if remeasure else (*own, folder / name):
+        if (kept := _read(path)) is not None:
+            return kept
     table = measured_table(config, conditions, progress, measure=measure)
     try:
-        write_text(path, json.dumps(table.to_json()))
+        for path in own:
+            path.unlink(missing_ok=True)
+        for path in own if table.doubt else [folder / name]:
+            write_text(path, json.dumps(table.to_json()))
     except OSError as error:
         _log.warning("the latency table is not kept: %s", error)
     return table
+
+
+def _read(path: Path) -> LatencyTable | None:
+    try:
+        return LatencyTable.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        _log.warning("%s is no latency table (%s): measuring again", path, error)
+        return None
 
 
 def default_cache_folder() -> Path:

@@ -10,12 +10,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.latency import sample_rounds, turn_order, warmup_sentences
+from benchmarks.disturbance import Disturbance, Watch
+from benchmarks.latency import (
+    FACTOR,
+    UNLIKE,
+    outlying,
+    sample_rounds,
+    turn_order,
+    warmup_sentences,
+)
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
 from compress.encoder.heads.registry import build
 from compress.encoder.modules import LeanEncoderWithHead
@@ -25,7 +34,14 @@ from export.onnx import build_onnx
 from export.quantization import QuantizationPlan
 from runtimes.adapters.onnxruntime import open_model
 
-__all__ = ["Conditions", "Layers", "MeasureShapes", "largest_of", "measure_shapes"]
+__all__ = [
+    "Conditions",
+    "Layers",
+    "MeasureShapes",
+    "ShapeTimes",
+    "largest_of",
+    "measure_shapes",
+]
 
 _log = logging.getLogger("edgepress")
 
@@ -62,29 +78,38 @@ class Conditions:
     scratch: Path | None = None
 
 
-MeasureShapes = Callable[
-    [LeanEncoderConfig, Sequence[Layers], Conditions, Progress], NDArray[np.float64]
-]
+@dataclass(frozen=True)
+class ShapeTimes:
+    """Times of some models.
+
+    Attributes:
+        ms: (N,) p50 milliseconds.
+        doubt: Why they are not to be relied on; "" where they are.
+    """
+
+    ms: NDArray[np.float64]
+    doubt: str = ""
+
+
+MeasureShapes = Callable[[LeanEncoderConfig, Sequence[Layers], Conditions, Progress], ShapeTimes]
 """A function that times models, such as `measure_shapes`."""
 
 
 def measure_shapes(
     config: LeanEncoderConfig, shapes: Sequence[Layers], conditions: Conditions, progress: Progress
-) -> NDArray[np.float64]:
+) -> ShapeTimes:
     """Time models with random weights at batch 1, the model alone, in ONNX Runtime.
 
     In each round every model is opened, warmed up, and times the same lengths, drawn as the
     benchmark draws its sentences. A model's figure is the median of its rounds' medians. Only one
-    is open at a time, so memory does not grow with their number.
+    is open at a time, so memory does not grow with their number. A turn that other processes
+    disturbed is taken again.
 
     Args:
         config: What the models share; its layers are not looked at.
         shapes: N models, each with at least one layer.
         conditions: Lengths, precision, threads and time.
         progress: Told of the seconds that have passed.
-
-    Returns:
-        (N,) p50 milliseconds.
 
     Raises:
         ValueError: There are no lengths, or they are not within 1 to the model's positions.
@@ -100,7 +125,13 @@ def measure_shapes(
         tempfile.TemporaryDirectory(prefix="edgepress-latency-", dir=conditions.scratch) as folder,
         progress.track("measuring what sizes cost here", max(1, round(seconds))) as task,
     ):
-        clock = _Deadline(seconds, task.advance)
+        watch = Watch(
+            threads=conditions.threads,
+            on_wait=lambda seconds, most: task.advance(
+                0, **{f"seconds waited for quiet (at most {most:.0f})": seconds}
+            ),
+        )
+        clock = _Deadline(seconds, task.advance, watch)
         paths = [Path(folder) / f"{index}.onnx" for index in range(len(shapes))]
         for path, model in zip(paths, _models(config, shapes), strict=True):
             path.write_bytes(build_onnx(model, conditions.plan, padded=False).SerializeToString())
@@ -112,12 +143,23 @@ def measure_shapes(
             for index in turn_order(len(shapes), number):
                 if number > 0 and clock.over:
                     break
-                medians[index].append(_turn(paths[index], warmup, inputs, conditions))
+                medians[index].append(_quiet_turn(watch, paths[index], warmup, inputs, conditions))
                 clock.tick()
             if clock.over:
                 break
     _log.info("timed %d models in %d rounds", len(shapes), max(map(len, medians)))
-    return np.asarray([np.median(rounds) for rounds in medians])
+    ms = np.asarray([np.median(rounds) for rounds in medians])
+    return ShapeTimes(ms, _doubt(medians, watch.disturbance()))
+
+
+def _doubt(medians: Sequence[Sequence[float]], seen: Disturbance) -> str:
+    """Return why models' medians by round are not to be relied on; "" where they are."""
+    if seen.kept:
+        return f"{seen.describe()} in {seen.kept} of {seen.measured} turns"
+    far = np.concatenate([outlying(rounds) for rounds in medians])
+    if far.mean() > UNLIKE:
+        return f"{far.sum()} of {len(far)} turns were more than {FACTOR:g} times off their model's"
+    return ""
 
 
 def _models(config: LeanEncoderConfig, shapes: Sequence[Layers]) -> Iterator[LeanEncoderWithHead]:
@@ -152,6 +194,16 @@ def _inputs(config: LeanEncoderConfig, length: int, rng: np.random.Generator) ->
     return {**inputs, "token_type_ids": np.zeros_like(ids)} if config.type_vocab_size else inputs
 
 
+def _quiet_turn(watch: Watch, *turn: Any) -> float:
+    """Take a turn, again and again while others disturb it and patience lasts."""
+    again = True
+    while again:
+        watch.begin()
+        ms = _turn(*turn)
+        again = watch.again()
+    return ms
+
+
 def _turn(
     path: Path, warmup: Sequence[Inputs], inputs: Sequence[Inputs], conditions: Conditions
 ) -> float:
@@ -172,18 +224,22 @@ def _turn(
 
 
 class _Deadline:
-    """Tells when the time is up, and meanwhile reports whole seconds."""
+    """Tells when the time is up, and meanwhile reports whole seconds; waiting does not count."""
 
-    def __init__(self, seconds: float, advance: Callable[[int], None]) -> None:
-        self._seconds, self._advance = seconds, advance
+    def __init__(self, seconds: float, advance: Callable[[int], None], watch: Watch) -> None:
+        self._seconds, self._advance, self._watch = seconds, advance, watch
         self._start, self._reported = time.monotonic(), 0
 
     @property
+    def _passed(self) -> float:
+        return time.monotonic() - self._start - self._watch.spent_s
+
+    @property
     def over(self) -> bool:
-        return time.monotonic() - self._start > self._seconds
+        return self._passed > self._seconds
 
     def tick(self) -> None:
-        passed = int(min(time.monotonic() - self._start, self._seconds))
+        passed = int(min(self._passed, self._seconds))
         if passed > self._reported:
             self._advance(passed - self._reported)
             self._reported = passed

@@ -6,7 +6,7 @@ al. 2023, https://arxiv.org/abs/2302.04089). Measuring is in `compress.latency.m
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -86,11 +86,16 @@ class LatencyTable:
             even when it is empty (every model has one, so the two cannot be told apart).
         inner: Every layer but the last.
         last: The last layer; where a classifier needs only its first token, it is much cheaper.
+        measured: When, ISO 8601 in UTC; "" where that is not known.
+        doubt: Why it is not to be relied on, such as `other processes used 48% of the cores`; ""
+            where it is.
     """
 
     base_ms: float
     inner: LayerCosts
     last: LayerCosts
+    measured: str = field(default="", compare=False)
+    doubt: str = field(default="", compare=False)
 
     def predict(self, sizes: Sequence[LayerSizes]) -> float:
         """Return the milliseconds of a model with these layers.
@@ -106,6 +111,13 @@ class LatencyTable:
         *inner, last = sizes
         total = self.base_ms + self.last.ms(last.heads, last.intermediate_size)
         return total + sum(self.inner.ms(s.heads, s.intermediate_size) for s in inner)
+
+    def describe(self) -> str:
+        """Say when it was measured, and how quiet the machine was."""
+        when = f"of {self.measured}" if self.measured else "of an unknown day"
+        if self.doubt:
+            return f"{when}, not to be relied on: {self.doubt}"
+        return f"{when}, measured while the machine was quiet" if self.measured else when
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -123,6 +135,8 @@ class LatencyTable:
                 base_ms=float(value["base_ms"]),
                 inner=_costs_from_json(value["inner"]),
                 last=_costs_from_json(value["last"]),
+                measured=str(value.get("measured", "")),
+                doubt=str(value.get("doubt", "")),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a latency table: {error!r}") from error

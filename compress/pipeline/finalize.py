@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from benchmarks.disturbance import Disturbance
 from benchmarks.labels import Spans
 from benchmarks.latency import LatencySettings
 from benchmarks.report import Report, Row
@@ -33,12 +34,14 @@ class _Decision:
         candidates: All members of the family, on each runtime that competes.
         runtimes: Those that compete.
         reasons: Sentences for the report.
+        busy: What others did with the cores while candidates were compared; "" where nothing.
     """
 
     chosen: Candidate | None
     candidates: tuple[Candidate, ...]
     runtimes: tuple[str, ...]
     reasons: tuple[str, ...]
+    busy: str = ""
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -69,12 +72,13 @@ def _select(job: Job, family: Family, reference: Subject) -> _Decision:
         progress=job.progress,
     )
     candidates = [Candidate(member, name) for member in family.members for name in runtimes]
-    choice = _choose(job, reference, candidates)
+    choice, busy = _choose(job, reference, candidates)
     return _Decision(
         _chosen(choice, candidates),
         tuple(candidates),
         tuple(runtimes),
         (*decisions, *choice.reasons),
+        busy,
     )
 
 
@@ -94,8 +98,9 @@ def _refine(job: Job, family: Family, reference: Subject, decision: _Decision) -
             tried |= {Candidate(member, name): staged for name in runtimes}
             task.advance()
     before = [] if decision.chosen is None else [decision.chosen]
-    choice = _choose(job, reference, [*before, *tried])
-    decision = replace(decision, reasons=(*decision.reasons, *choice.reasons))
+    choice, busy = _choose(job, reference, [*before, *tried])
+    reasons = (*decision.reasons, *choice.reasons)
+    decision = replace(decision, reasons=reasons, busy=decision.busy or busy)
     better = _chosen(choice, tried)
     if better is None:
         return decision
@@ -121,6 +126,7 @@ def _report(
     return replace(
         report,
         recommended=None if decision.chosen is None else decision.chosen.row_id,
+        method={**report.method, "choosing": decision.busy},
         data={
             **report.data,
             "source": job.data,
@@ -148,9 +154,20 @@ def _report(
             }
             for member in decision.members
         ),
-        notes=(*report.notes, *remarks),
+        notes=(*report.notes, *remarks, *_table_remarks(family)),
         command=job.command,
     )
+
+
+def _table_remarks(family: Family) -> list[str]:
+    """Say so where the members' sizes are from a latency table that is not to be relied on."""
+    table = None if family.context is None else family.context.latency
+    if table is None or not table.doubt:
+        return []
+    return [
+        f"What layers cost was measured on a busy machine ({table.doubt}): the members' sizes may "
+        "not be the best for it. --remeasure measures again when the machine is quiet."
+    ]
 
 
 def _alternatives(
@@ -201,7 +218,8 @@ def _exported(job: Job, family: Family, staged: Staged, *, only: str | None = No
     return export_member(staged, family.context, job.workspace, only=only)
 
 
-def _choose(job: Job, reference: Subject, candidates: Sequence[Candidate]) -> Choice:
+def _choose(job: Job, reference: Subject, candidates: Sequence[Candidate]) -> tuple[Choice, str]:
+    """Choose, and say what others did with the cores meanwhile; "" where it did not matter."""
     settings = job.recipe.benchmark
     # Enough to rank members whose speed differs by some percent; the final table takes more.
     rounds = min(6, settings.rounds)
@@ -221,13 +239,15 @@ def _choose(job: Job, reference: Subject, candidates: Sequence[Candidate]) -> Ch
         title="choosing",
     )
     rows: list[Row] = [row for row in report.rows if row.id != REFERENCE]
-    return choose(
+    seen = Disturbance.from_json(report.method["disturbance"])
+    choice = choose(
         rows,
         max_drop=job.recipe.max_drop,
         confidence=job.recipe.confidence,
         target_latency_ms=job.recipe.target_latency_ms,
         names={row.id: f"{row.model}, {row.runtime} {row.precision}" for row in rows},
     )
+    return choice, seen.describe() if seen.kept else ""
 
 
 def _measured(job: Job, family: Family, reference: Subject, decision: _Decision) -> Report:

@@ -36,6 +36,7 @@ class Job:
         workspace: The output folder.
         progress: Where to report progress.
         command: What the user typed, for the report.
+        remeasure: Measure the latency table anew, whatever is kept.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Job:
     workspace: Workspace
     progress: Progress
     command: str | None
+    remeasure: bool = False
 
     @property
     def name(self) -> str:

@@ -137,8 +137,16 @@ def _measured_table(job: Job, encoder: "Encoder", context: "Context") -> "Latenc
         scratch=job.workspace.scratch,
     )
     table = cached_latency_table(
-        default_cache_folder(), encoder.module.config, conditions, job.progress
+        default_cache_folder(),
+        encoder.module.config,
+        conditions,
+        job.progress,
+        doubtful=job.workspace.tables,
+        remeasure=job.remeasure,
     )
+    said = f"latency table {table.describe()} (--remeasure makes it anew)"
+    with job.progress.track(said, 1) as task:
+        task.advance()
     _log.info("latency table: %s", table.to_json())
     return table
 

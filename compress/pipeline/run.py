@@ -52,6 +52,7 @@ def run(
     columns: NamedColumns | None = None,
     unlabelled: Path | None = None,
     overwrite: bool = False,
+    remeasure: bool = False,
     command: str | None = None,
 ) -> "Report | None":
     """Compress `model` inside the recipe's accuracy budget.
@@ -69,6 +70,7 @@ def run(
         unlabelled: More text of the task's kind, see `compress.data.load_unlabelled`.
         overwrite: Take over `out` where it was made from another model, other data or for another
             task.
+        remeasure: Measure anew what sizes cost on this machine, whatever is kept of earlier runs.
         command: What the user typed, for the report.
 
     Raises:
@@ -93,7 +95,9 @@ def run(
     if not is_main():
         progress = SilentProgress()
     name = describe(data)
-    job = Job(model, name, checkpoint, splits, more, recipe, workspace, progress, command)
+    job = Job(
+        model, name, checkpoint, splits, more, recipe, workspace, progress, command, remeasure
+    )
     # The first process's deadline: clocks of several machines have nothing in common.
     start, deadline = prepare(job, config), on_main(lambda: _deadline(recipe, started))
     on_main(lambda: workspace.create(_owner(job), overwrite=overwrite))

@@ -134,6 +134,8 @@ class LineProgress(_Loud):
                 f"{work.description}: {work.done} of {work.total}, about {work.seconds_left:.0f} s "
                 f"left{_shown(work.figures)}\n"
             )
+        elif work.figures:
+            sys.stderr.write(f"{work.description}{_shown(work.figures)}\n")
 
 
 class NotebookProgress(_Loud):

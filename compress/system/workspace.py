@@ -8,6 +8,7 @@
         encoders/KEY/        an encoder after a stage: weights, tokenizer, lineage
         members/KEY/         an exported artifact
         stock/NAME-KEY/      a stock export
+        tables/              latency tables that were measured on a busy machine
 
 A KEY is the SHA-256 of everything that decides the content (input, settings, data, seed, version);
 a folder that exists is complete, because it is renamed into place last.
@@ -82,6 +83,7 @@ class Workspace:
         self._mark = self._private / "run.json"
         self._lock = FileLock(self._private / "lock")
         self.scratch = self._private / "scratch"
+        self.tables = self._private / "tables"
         if out.exists() and not out.is_dir():
             raise UsageError(f"--out {out} is a file", hint="name a folder")
         if out.is_dir() and any(out.iterdir()) and not self._private.is_dir():

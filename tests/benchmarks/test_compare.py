@@ -124,3 +124,13 @@ def test_a_row_that_failed_before_cannot_become_worse(report: Report) -> None:
     assert isinstance(row, Row)
     timed = measured(report, 8.0)
     assert all(change.row.id != row.id for change in compare_reports(timed, timed))
+
+
+def test_a_ratio_in_doubt_is_not_compared(report: Report) -> None:
+    before, after = measured(report, 8.0), measured(report, 2.0, seed=1)
+    unsure = replace(
+        after, rows=tuple(replace(row, doubt="others used 48% of the cores") for row in after.rows)
+    )
+    assert regressions(before, after) == [("small", "speed-up")]
+    with pytest.raises(DataError, match="the machine was busy"):
+        compare_reports(before, unsure)

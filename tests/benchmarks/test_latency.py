@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import latency
+from benchmarks.disturbance import Watch
 from benchmarks.latency import (
     LatencySettings,
     Samples,
@@ -43,6 +44,7 @@ def measure(models, settings, **keywords):
         sample_rounds(LENGTHS, rounds=settings.rounds, sentences=settings.sentences, seed=0),
         warmup_sentences(LENGTHS, settings.warmup),
         settings,
+        watch=Watch(),
         on_failure=lambda model, error: failed.append(model.id),
         failures=(ConnectionError,),
         **keywords,

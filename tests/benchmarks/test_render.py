@@ -1,13 +1,15 @@
 """What people read: nothing is cut off, nothing is hidden, nothing is markup by accident."""
 
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
+from benchmarks.disturbance import Disturbance
 from benchmarks.metrics import Drop
 from benchmarks.render.figures import (
     budget_line,
+    doubts,
     drop_points,
     megabytes,
     milliseconds,
@@ -124,14 +126,79 @@ def test_markdown_says_what_on_what_how_and_how_again(report):
 
 def test_markdown_warns_of_what_readers_would_miss(report):
     changed = replace(report.rows[1], batch_label_changes=0.025, note="Ran in one thread.")
-    busy = {**report.environment, "load_average": 3.5}
-    text = render_markdown(
-        replace(report, rows=(report.rows[0], changed), environment=busy, recommended=None)
-    )
+    text = render_markdown(replace(report, rows=(report.rows[0], changed), recommended=None))
 
     assert "2.5% of the inputs got another label in a batch" in text
     assert "Ran in one thread." in text
-    assert "load 3.5 on 2 cores" in text
+
+
+def busy(report, *doubted, why="other processes used 48% of the cores in 12 of 20 rounds"):
+    """A report of which the ratios of some rows are in doubt."""
+    seen = Disturbance(True, 40, 32, 12, 0.48, 0.0, 61.5, 60.0)
+    return replace(
+        report,
+        rows=tuple(replace(row, doubt=why) if row.id in doubted else row for row in report.rows),
+        method={**report.method, "disturbance": asdict(seen)},
+    )
+
+
+def test_a_ratio_in_doubt_is_named_nowhere_and_the_first_line_says_why(report):
+    report = busy(report, "small", "stock")
+    first = (
+        "The ratio could not be measured: other processes used 48% of the cores in 12 of 20 "
+        "rounds. Run again when the machine is quiet: compress films --out out"
+    )
+    shown = {
+        "terminal": printed(report, 200).splitlines()[0],
+        "markdown": render_markdown(report).splitlines()[2],
+        "html": re.search(r'class="summary">(.*?)<', render_html(report)).group(1),
+        "card": summary(report),
+    }
+    for text in shown.values():
+        assert text.startswith(first)
+    for text in (printed(report, 200), render_markdown(report), render_html(report)):
+        assert "8.6×" not in text  # noqa: RUF001
+        assert "3.5×" not in text  # noqa: RUF001
+        assert "as fast" not in text.split("How it was measured")[0]
+    assert "loses 0.2 points" in summary(report)
+    text = render_markdown(report)
+    assert "on ONNX Runtime INT8: its ratio is not named: other processes used 48%" in text
+    assert "48% of the cores in 32 of 40 rounds. 20 of these were left out or timed again" in text
+
+
+def test_the_first_line_says_so_of_rows_that_nothing_recommends(report):
+    report = replace(report, recommended=None, command=None)
+    both = busy(report, "small", "stock")
+    assert summary(both).startswith("The ratios could not be measured: other processes used 48% of")
+    assert "Run again when the machine is quiet. No model is recommended" in summary(both)
+    one = busy(report, "stock", why="the ends of its 95% interval are 37.3 times apart")
+    assert doubts(one).startswith(
+        "The ratio of 1 of 2 rows could not be measured: the ends of its 95% interval are 37.3 "
+    )
+    assert doubts(report) == ""
+
+
+def test_the_first_line_says_that_candidates_were_compared_on_a_busy_machine(report):
+    choosing = {**report.method, "choosing": "other processes used 30% of the cores"}
+    text = summary(replace(report, method=choosing))
+    assert text.startswith(
+        "The recommendation was chosen while other processes used 30% of the cores: another may be "
+        "as good. Run again"
+    )
+    assert "8.6×" in text  # noqa: RUF001
+
+
+def test_a_p99_stands_with_its_timings_or_not_at_all(report):
+    assert "p99 ms (of 500)" in render_markdown(report)
+    line = next(line for line in printed(report, 200).splitlines() if line.startswith("★"))
+    assert "2.45" in line
+    small = report.row("small")
+    for low, high in ((None, None), (1.0, 1.6)):
+        latency = replace(small.end_to_end_ms, p99_low=low, p99_high=high)
+        rows = (report.rows[0], replace(small, end_to_end_ms=latency, doubt=""))
+        noisy = replace(report, rows=rows)
+        assert "2.45" not in printed(noisy, 200)
+        assert "2.45" not in render_markdown(noisy)
 
 
 def test_reports_with_little_in_them_render(report):

@@ -1,5 +1,7 @@
 """Intervals contain what they should, and tests agree with scipy's."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -145,3 +147,19 @@ def test_ranks_are_those_of_scipy(values):
 
     assert np.array_equal(stats.ranks(values), scipy_stats.rankdata(values))
     assert np.isnan(stats.ranks([*values, np.nan])).all()
+
+
+def test_bounds_of_a_percentile_hold_whatever_the_distribution():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(400):
+        low, high = stats.percentile_bounds(rng.lognormal(0, 2, size=(20, 25)), 99.0)
+        covered += low <= np.exp(2 * NormalDist().inv_cdf(0.99)) <= high
+    assert covered / 400 >= 0.95 - 0.025
+    low, high = stats.percentile_bounds(np.arange(101.0), 50.0)
+    assert (low, high) == (40.0, 60.0)  # ranks 41 and 61 of 101, as tables have it
+
+
+def test_too_few_samples_bound_no_high_percentile():
+    assert stats.percentile_bounds(np.ones(367), 99.0) is None  # 0.99^367 is above 0.025
+    assert stats.percentile_bounds(np.ones(368), 99.0) == (1.0, 1.0)

@@ -28,6 +28,7 @@ from compress import (
     quantization_plan,
 )
 from compress.encoder.config import LayerSizes
+from compress.latency.probe import ShapeTimes
 from export.quantization import QuantizationPlan
 
 FOLDERS = {
@@ -49,7 +50,7 @@ def linear_cost(config: Any, shapes: Any, conditions: Any, progress: Any) -> Any
     """Milliseconds that follow from the sizes: nothing is measured."""
     assert conditions.threads is None
     cost = [[1 + 0.5 * s.heads + s.intermediate_size / 64 for s in layers] for layers in shapes]
-    return np.asarray([sum(layers) for layers in cost])
+    return ShapeTimes(np.asarray([sum(layers) for layers in cost]))
 
 
 def weights(model: Any) -> dict[str, Any]:

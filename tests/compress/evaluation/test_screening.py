@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.disturbance import Taken
 from benchmarks.examples import Examples
 from benchmarks.labels import ClassLabels
 from compress.errors import DeviceUnavailableError, UsageError
@@ -20,6 +21,7 @@ EXAMPLES = Examples(
     ClassLabels(np.zeros(40, np.int64)),
     ("a", "b"),
 )
+BUSY = Taken(others_s=1.0, stolen_s=0.0, cores_s=2.0, allowed_s=0.25)
 
 
 def looked_at(ms: dict[tuple[Path, str], float]) -> tuple[list[str], tuple[str, ...]]:
@@ -82,3 +84,13 @@ def test_a_named_runtime_that_is_absent_is_an_error(monkeypatch: pytest.MonkeyPa
     assert competing_runtimes() == ["onnxruntime"]
     with pytest.raises(DeviceUnavailableError, match="openvino"):
         competing_runtimes(["openvino"])
+
+
+def test_on_a_busy_machine_no_runtime_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.disturbance.Watch._taken", lambda watch: BUSY)
+    names, reasons = looked_at(timings((3.6, 6.0), (0.9, 2.3)))
+    assert names == NAMES
+    assert reasons == (
+        "All runtimes were looked at: other processes used 50% of the cores while they were "
+        "compared.",
+    )

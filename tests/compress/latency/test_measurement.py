@@ -1,5 +1,6 @@
 """Measuring a latency table: with a fake stopwatch, and once in earnest."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
+from benchmarks.disturbance import Taken, Watch
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
 from compress.latency import measurement as latency_measurement
 from compress.latency.measurement import (
@@ -17,7 +18,7 @@ from compress.latency.measurement import (
     default_cache_folder,
     measured_table,
 )
-from compress.latency.probe import Conditions, measure_shapes
+from compress.latency.probe import Conditions, ShapeTimes, measure_shapes
 from compress.latency.table import LatencyTable
 from compress.system.progress import SilentProgress
 from export.quantization import QuantizationPlan
@@ -48,12 +49,13 @@ def cost(shape: Sequence[LayerSizes]) -> float:
 class Stopwatch:
     """Knows what models cost without running them, and counts how often it is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, doubt: str = "") -> None:
+        self.doubt = doubt
         self.calls: list[Sequence[Sequence[LayerSizes]]] = []
 
-    def __call__(self, _: Any, shapes: Any, *conditions: Any) -> NDArray[np.float64]:
+    def __call__(self, _: Any, shapes: Any, *conditions: Any) -> ShapeTimes:
         self.calls.append(shapes)
-        return np.asarray([cost(shape) for shape in shapes])
+        return ShapeTimes(np.asarray([cost(shape) for shape in shapes]), self.doubt)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 6, 12])
@@ -162,10 +164,71 @@ def test_models_are_really_timed(plan: QuantizationPlan | None) -> None:
     expected = torch.rand(1)
     torch.manual_seed(3)
     conditions = replace(CONDITIONS, plan=plan, seconds=0.0)
-    ms = measure_shapes(config(), shapes, conditions, SILENT)
+    ms = measure_shapes(config(), shapes, conditions, SILENT).ms
     assert ms.shape == (3,)
     assert (ms > 0).all()
     assert torch.rand(1) == expected  # random weights leave the caller's seed alone
+
+
+def test_a_table_of_a_busy_machine_is_kept_for_its_run_alone(tmp_path: Path) -> None:
+    machine, own, other = (tmp_path / name for name in ("machine", "own", "other"))
+    busy, quiet = Stopwatch(doubt="other processes used 48% of the cores"), Stopwatch()
+
+    def table(stopwatch: Stopwatch, run: Path | None, **options: bool) -> LatencyTable:
+        return cached_latency_table(
+            machine, config(), CONDITIONS, SILENT, doubtful=run, measure=stopwatch, **options
+        )
+
+    first = table(busy, own)
+    assert "not to be relied on: other processes used 48% of the cores" in first.describe()
+    assert table(quiet, own).doubt == first.doubt  # the same run goes on with it
+    assert not machine.exists()
+    assert table(quiet, other).doubt == ""  # another one measures, and keeps it for all
+    assert table(busy, None).doubt == ""
+    assert (len(busy.calls), len(quiet.calls)) == (1, 1)
+    assert table(quiet, own, remeasure=True).doubt == ""
+    assert not list(own.iterdir())
+    assert table(busy, own).doubt == ""
+
+
+def test_a_table_says_when_it_was_measured(tmp_path: Path) -> None:
+    def table(**options: bool) -> LatencyTable:
+        return cached_latency_table(
+            tmp_path, config(), CONDITIONS, SILENT, measure=Stopwatch(), **options
+        )
+
+    table()
+    (path,) = tmp_path.iterdir()
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps({**kept, "measured": "2020-01-02T03:04+00:00"}))
+    said = table().describe()
+    assert said == "of 2020-01-02T03:04+00:00, measured while the machine was quiet"
+    assert not table(remeasure=True).measured.startswith("2020")
+    assert not table().measured.startswith("2020")
+    earlier = {name: kept[name] for name in ("base_ms", "inner", "last")}
+    path.write_text(json.dumps(earlier))
+    assert table().describe() == "of an unknown day"
+
+
+def test_turns_beside_others_are_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every model's first turn is disturbed, and takes ten times as long."""
+    taken = Taken(others_s=1.0, stolen_s=0.0, cores_s=2.0, allowed_s=0.25)
+    turns: list[float] = []
+
+    def turn(*_: Any) -> float:
+        turns.append(10.0 if len(turns) % 2 == 0 else 1.0)
+        return turns[-1]
+
+    monkeypatch.setattr("compress.latency.probe._turn", turn)
+    monkeypatch.setattr(Watch, "_wait_for_quiet", lambda watch: None)
+    monkeypatch.setattr(Watch, "_taken", lambda watch: taken if turns[-1] == 10 else None)
+    shapes = [(LayerSizes(1, 8, 8),), (LayerSizes(2, 8, 8),)]
+    for patience, ms, kept in (("60", [1.0, 1.0], 0), ("0", [10.0, 1.0], 1)):
+        monkeypatch.setenv("EDGEPRESS_PATIENCE", patience)
+        turns.clear()
+        times = measure_shapes(config(), shapes, replace(CONDITIONS, seconds=0.0), SILENT)
+        assert times.ms.tolist() == ms
+        assert times.doubt == ("other processes used 50% of the cores in 1 of 2 turns" * kept)
 
 
 @pytest.mark.parametrize("lengths", [[], [0, 4], [33]])
