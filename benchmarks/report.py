@@ -109,10 +109,13 @@ class Row:
             sizes that were tried.
         throughput_batch: That batch size.
         throughput_sessions: Sessions that shared the work then.
+        throughput_alone_per_s: Of an artifact, the same one by one, as lists are answered unless
+            batches are asked for (`batch_invariant=False`).
         by_length: Latency by the length of the input.
         floor: How far above what its arithmetic takes at the machine's peaks.
         batch_label_changes: Share (0 to 1) of those inputs whose label differs from the one that
             the same input got alone; None in full precision, where batch mates do not matter.
+        batch_points_lost: Points of the metric that those inputs lose in batches.
         note: A remark.
         error: Why the row is incomplete; None where everything was measured.
     """
@@ -138,9 +141,11 @@ class Row:
     throughput_per_s: float | None = None
     throughput_batch: int | None = None
     throughput_sessions: int | None = None
+    throughput_alone_per_s: float | None = None
     by_length: tuple[LengthPoint, ...] = ()
     floor: Floor | None = None
     batch_label_changes: float | None = None
+    batch_points_lost: float | None = None
     note: str = ""
     error: str | None = None
 

@@ -386,7 +386,7 @@ class _Bench:
         worker.close()  # with all sessions that it opened
 
     def _throughput(self, worker: Worker) -> None:
-        """Find the inputs a second at the best batch size, and whether batches change answers."""
+        """Find the inputs a second, in batches and one by one, and what batches change."""
         alone = self._evaluations[worker.id].logits
         count = min(self.settings.throughput_inputs, len(self.examples))
         sizes = [size for size in self.settings.throughput_batches if size < count]
@@ -409,12 +409,19 @@ class _Bench:
             throughput_batch=size,
             throughput_sessions=best["sessions"],
         )
+        if worker.subject.kind == "artifact":
+            ways = [{"batch_size": 1, "sessions": k} for k in self._sessions(worker.subject)]
+            taken = min(worker.predict(count=count, **way)[1] for way in ways)
+            self._update(worker.id, throughput_alone_per_s=count / taken)
         if size > 1 and _evaluation_batch(self._rows[worker.id].precision) == 1:
             together = logits
             if names := self.examples.output_names:
                 together = align_logits(logits, self._labels[worker.id], names)
-            changed = get_measure(self.examples).changed(together, alone[: len(together)])
-            self._update(worker.id, batch_label_changes=float(changed.mean()))
+            measure, own = get_measure(self.examples), alone[: len(together)]
+            examples = self.examples.take(range(count))
+            lost = measure.metric(own, examples).value - measure.metric(together, examples).value
+            changed = float(measure.changed(together, own).mean())
+            self._update(worker.id, batch_label_changes=changed, batch_points_lost=lost)
 
     def _sessions(self, subject: Subject) -> tuple[int, ...]:
         """Return 1, and for artifacts a session a thread, as `runtimes.load(sessions=...)` does."""

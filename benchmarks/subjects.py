@@ -73,6 +73,8 @@ def open_subject(subject: Subject, sessions: int = 1) -> "Predictor":
         "device": subject.device,
         "threads": threads,
         "options": subject.options or None,
+        # The worker says how many at once: one by one is what artifacts do of themselves.
+        "batch_invariant": False,
     }
     path, precision, runtime = subject.path, subject.precision, subject.runtime
     if subject.kind == "checkpoint":

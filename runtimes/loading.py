@@ -61,6 +61,7 @@ class _Asked:
     precision: str | None
     options: Mapping[str, Any] | None
     sessions: int
+    batch_invariant: bool
     verify: bool
 
 
@@ -73,6 +74,7 @@ def load(
     precision: str | None = None,
     options: Mapping[str, Any] | None = None,
     sessions: int = 1,
+    batch_invariant: bool = True,
     verify: bool = True,
     trusted: str | os.PathLike[str] | None = None,
     tune: Sequence[TextInput] | None = None,
@@ -97,6 +99,10 @@ def load(
         sessions: More than one opens the model so many times: lists of inputs are then answered by
             all of them at once, which is the way to most inputs a second. Unless `threads` says
             otherwise, they share the cores.
+        batch_invariant: Whether each text is answered alone, so that its answer is the same to the
+            last bit in any list. `False` answers lists in batches: faster on GPUs, and on CPUs for
+            large models in float. What shares a batch then changes the last bits of an answer, and
+            with dynamic INT8 also labels; the report says how many.
         verify: Compare every file with its SHA-256 first. A runtime whose files were all removed
             is passed over, and `README.md` is for people.
         trusted: Open only what the owner of a key signed (`compress sign`): a `.pub` file of
@@ -118,7 +124,7 @@ def load(
         raise UsageError("trusted names who vouches for the files: verify=False leaves them unread")
     keys = None if trusted is None else read_public_keys(trusted)
     given = None if options is None else dict(options)
-    asked = _Asked(runtime, device, threads, precision, given, sessions, verify)
+    asked = _Asked(runtime, device, threads, precision, given, sessions, batch_invariant, verify)
     folder = Path(folder)
     return open_settled(folder, lambda: _load(folder, asked, keys=keys, tune=tune), verified=verify)
 
@@ -219,6 +225,7 @@ def _load(
             labels=manifest.labels,
             problem_type=manifest.problem_type,
             pooling=read_pooling(folder, configuration) if task.SPEC.pooled else None,
+            batch_invariant=asked.batch_invariant,
         )
         if device == "cpu" and saturates(entry.instruction_sets, processor_flags()):
             warnings.warn(
@@ -376,6 +383,7 @@ def open_model_folder(
     precision: str = "fp32",
     options: Mapping[str, Any] | None = None,
     task: str | None = None,
+    batch_invariant: bool = True,
 ) -> Predictor:
     """Open a bare export: a model file with `tokenizer.json` and `config.json` beside it.
 
@@ -387,6 +395,7 @@ def open_model_folder(
         precision: What the file holds; `"auto"` leaves a float model's precision to the library.
         options: See `load`.
         task: Task name; None for the one that `config.json` tells.
+        batch_invariant: See `load`.
 
     Raises:
         ArtifactError: There is no model file, or the folder does not state its labels.
@@ -426,6 +435,7 @@ def open_model_folder(
         labels=config.labels,
         problem_type=config.problem_type,
         pooling=config.pooling,
+        batch_invariant=batch_invariant,
     )
     guard(predictor)
     return predictor
@@ -438,6 +448,7 @@ def open_checkpoint(
     threads: int | None = None,
     precision: str = "fp32",
     options: Mapping[str, Any] | None = None,
+    batch_invariant: bool = True,
 ) -> Predictor:
     """Open a Hugging Face checkpoint in PyTorch, eager, with the stock tokenizer: the reference.
 
@@ -450,6 +461,7 @@ def open_checkpoint(
         threads: PyTorch's threads (a setting of the whole process); None leaves it.
         precision: `"fp32"`, `"bf16"`, `"fp16"` or, on a CPU, `"int8"`.
         options: Settings of `runtimes.adapters.pytorch`.
+        batch_invariant: See `load`.
 
     Raises:
         ModelError: The folder is no checkpoint that can be read safely; one that brings code of
@@ -470,6 +482,7 @@ def open_checkpoint(
         problem_type=reference.problem_type,
         pooling=reference.pooling,
         answer_one=reference.answer_one,
+        batch_invariant=batch_invariant,
     )
 
 

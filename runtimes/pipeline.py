@@ -1,8 +1,9 @@
 """Text in, labels out: a tokenizer, an open session and a task put together."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Predictor"]
 
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
+
 # Texts that are tokenized at once: enough to sort them by length, little enough for any memory.
 _CHUNK = 4096
 
@@ -28,6 +32,8 @@ class Predictor:
     """A model that is called with text, and answers like `transformers.pipeline`.
 
     It is a context manager; `close()` frees the model's memory. Several threads may call it.
+
+    A text has one answer: alone, in a list, and in whatever order. See `batch_invariant`.
 
     Args:
         session: The open model.
@@ -39,6 +45,10 @@ class Predictor:
             model itself does that, or makes none.
         answer_one: Overrides how a single text is answered (the PyTorch reference passes the few
             lines that its users would write); None composes tokenizer, session and task.
+        batch_invariant: Whether a text's answer is the same, to the last bit, alone and in any
+            list: each goes through the model alone. Otherwise a list goes in batches. What shares
+            a batch then changes the last bits of an answer, and with quantization ranges that are
+            found at every call also labels.
 
     Example:
         >>> classify = runtimes.load("out/artifact")  # doctest: +SKIP
@@ -56,12 +66,14 @@ class Predictor:
         problem_type: str = "single_label_classification",
         pooling: Pooling | None = None,
         answer_one: Callable[[str], dict[str, Any]] | None = None,
+        batch_invariant: bool = True,
     ) -> None:
         self.session = session
         self.tokenizer = tokenizer
         self.task = task
         self.labels = tuple(labels)
         self.problem_type = problem_type
+        self.batch_invariant = batch_invariant
         self._pooling = pooling
         # What makes such a predictor again: a function and its arguments (`runtimes.loading`).
         self.source: tuple[Callable[..., Predictor], tuple[Any, ...]] | None = None
@@ -78,7 +90,8 @@ class Predictor:
         Args:
             inputs: What the task takes: a text, a `(text, text_pair)` tuple, a dict of these two,
                 or a list of such.
-            batch_size: Most inputs that go through the model at once.
+            batch_size: Most inputs that go through the model at once, where the predictor is not
+                batch-invariant; one that is takes each alone.
             options: The task's own: those of `postprocess` in its module of `runtimes.tasks`, such
                 as `top_k` of a classifier.
 
@@ -90,9 +103,13 @@ class Predictor:
             UsageError: An option has a value that does not exist, or the predictor was closed.
             ArtifactError: The model's answer is no finite number.
         """
-        if type(inputs) is str and not options and self._answer_one is not None:
-            return [self._answer_one(inputs)]
+        answer_one = None if options else self._answer_one
+        if answer_one is not None and type(inputs) is str:
+            return [answer_one(inputs)]
         parsed = self.task.parse(inputs)
+        texts = _texts(parsed.inputs)
+        if answer_one is not None and self.batch_invariant and texts is not None:
+            return parsed.shaped(list(self._map(answer_one, texts)))
         outputs = self.outputs(parsed.inputs, batch_size)
         results = self.task.postprocess(outputs, self.labels, self.problem_type, **options)
         return parsed.shaped(results)
@@ -108,10 +125,12 @@ class Predictor:
     def outputs(self, inputs: Sequence[TextInput], batch_size: int = 32) -> Outputs:
         """Return what the model says about N texts or pairs, in their order.
 
-        Inputs of similar length share a batch, so that little is computed on padding.
+        Inputs of similar length share a batch, if any do, so that little is computed on padding.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
+        if self.batch_invariant:
+            batch_size = 1
         if self.task.SPEC.reads_tokens:
             return self._of_tokens(inputs, batch_size)
         result = np.empty((len(inputs), len(self.labels)), dtype=np.float32)
@@ -124,6 +143,14 @@ class Predictor:
         _check_finite(result)
         return Outputs(inputs, result)
 
+    def truncated(self, inputs: Sequence[TextInput]) -> list[bool]:
+        """Return, for N texts or pairs, which of them are cut to the model's `max_length`.
+
+        What was cut off does not take part in the answer. No context of question answering is cut:
+        its windows are all read.
+        """
+        return self.tokenizer.truncated(inputs)
+
     def _of_tokens(self, inputs: Sequence[TextInput], batch_size: int) -> Outputs:
         places = getattr(self.task, "places", None)
         encodings: list[Encoding] = []
@@ -133,13 +160,22 @@ class Predictor:
             rows = self.tokenizer.rows(inputs[start : start + _CHUNK], offsets=True)
             lengths = rows.lengths
             batches = self._batches(lengths, batch_size)
-            found: dict[int, Array] = {}
-            for batch, answer in zip(batches, self._map(self._rows_of(rows), batches), strict=True):
-                for index, row in zip(batch, answer, strict=True):
-                    own = row[: lengths[index]]
+            answer = self._rows_of(rows)
+
+            def kept(
+                batch: list[int], rows: Rows = rows, answer: Callable[[list[int]], Array] = answer
+            ) -> list[Array]:
+                found = []
+                for index, row in zip(batch, answer(batch), strict=True):
+                    own = row[: rows.lengths[index]]
                     _check_finite(own)
                     # A copy, or a few rows would keep all of a batch's answers in memory.
-                    found[index] = own if places is None else own[places(rows.encodings[index])]
+                    found.append(own if places is None else own[places(rows.encodings[index])])
+                return found
+
+            found: dict[int, Array] = {}
+            for batch, answers in zip(batches, self._map(kept, batches), strict=True):
+                found.update(zip(batch, answers, strict=True))
             encodings += rows.encodings
             items += (start + item for item in rows.items)
             logits += (found[index] for index in range(len(lengths)))
@@ -174,17 +210,29 @@ class Predictor:
         rows = self.tokenizer.rows(chunk)
         return self._batches(rows.lengths, batch_size), self._rows_of(rows)
 
-    def _map(
-        self, answer: Callable[[list[int]], Array], batches: list[list[int]]
-    ) -> Iterable[Array]:
-        """Answer batches, in their order; several at a time where there are sessions."""
+    def _map(self, answer: Callable[[_Item], _Answer], items: Sequence[_Item]) -> Iterable[_Answer]:
+        """Answer texts or batches, in their order; several at a time where there are sessions."""
         if not isinstance(self.session, SessionPool):
-            return map(answer, batches)
+            return map(answer, items)
         from concurrent.futures import ThreadPoolExecutor  # 6 ms of every start, else for nothing
 
+        answers: dict[int, _Answer] = {}
+        # The longest batches first: they stand last, and would be waited for alone. Each thread
+        # takes the next one itself: handing over a small text costs as much as its answer.
+        left = iter(reversed(range(len(items))))
+
+        def work() -> None:
+            try:
+                for place in left:
+                    answers[place] = answer(items[place])
+            except BaseException:
+                deque(left, maxlen=0)  # the others stop, too
+                raise
+
         with ThreadPoolExecutor(self.session.size) as threads:
-            # The longest first: they stand last, and would be waited for alone.
-            return list(threads.map(answer, reversed(batches)))[::-1]
+            for done in [threads.submit(work) for _ in range(self.session.size)]:
+                done.result()
+        return [answers[place] for place in range(len(items))]
 
     def encode(self, inputs: Sequence[TextInput]) -> dict[str, NDArray[np.int64]]:
         """Return what `session.run` takes for B texts or pairs: int64 (B, T) arrays; of long texts
@@ -275,6 +323,12 @@ class Predictor:
             else:
                 last.append(index)
         return batches
+
+
+def _texts(inputs: Sequence[TextInput]) -> list[str] | None:
+    """Return the inputs where all are single texts, else None."""
+    texts = [item for item in inputs if isinstance(item, str)]
+    return texts if len(texts) == len(inputs) else None
 
 
 def _check_finite(logits: Array) -> None:

@@ -1,7 +1,7 @@
 """Text to arrays through the `tokenizers` library alone, with the ids of Transformers."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtimes.base import TextInput
+from runtimes.cutting import Beginning, Cutter, shifted
 from runtimes.errors import ArtifactError, DataError, MissingDependencyError
 from runtimes.hf_config import HfConfig, read_hf_config
 from runtimes.json_files import Contents
@@ -33,6 +34,9 @@ INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 # A row of ones is made of these: unlike np.ones, it runs no Python, which is slow when it is not in
 # the CPU's caches. (It is made anew each time because OpenVINO refuses read-only arrays.)
 _ONE = np.int64(1).tobytes()
+
+# Of each token of `max_length`, read at first: ordinary text has 3 to 6.
+_CHARACTERS = 8
 
 
 class TextTokenizer(Protocol):
@@ -69,6 +73,10 @@ class TextTokenizer(Protocol):
             inputs: N strings or pairs of strings.
             offsets: Whether to keep what says where in the text each token stands.
         """
+        ...
+
+    def truncated(self, inputs: Sequence[TextInput]) -> list[bool]:
+        """Return, for N texts or pairs, which of them are cut to `max_length`."""
         ...
 
     def decode(self, tokens: list[str]) -> str:
@@ -120,6 +128,10 @@ class Rows:
 class Tokenizer:
     """A `tokenizers` tokenizer with truncation and right padding.
 
+    Of long texts only as much is read as `max_length` tokens need, where `runtimes.cutting` knows
+    that this is exact: not of texts that are cut on the left, and not of contexts, whose windows
+    need all of it.
+
     Args:
         backend: The tokenizer; its own truncation and padding settings are overruled, and it must
             not be reconfigured afterwards.
@@ -158,7 +170,10 @@ class Tokenizer:
             )
         self.subword_prefix = getattr(backend.model, "continuing_subword_prefix", None)
         self.unknown_token = getattr(backend.model, "unk_token", None)
+        right = truncation_side == "right" and not windows
         self._words = WordCache.of(backend, max_length) if truncation_side == "right" else None
+        self._cutter = Cutter.of(backend) if right else None
+        self._enough = max(2048, _CHARACTERS * max_length)
 
     @classmethod
     def from_folder(
@@ -243,7 +258,7 @@ class Tokenizer:
     ) -> dict[str, NDArray[np.int64]]:
         """Encode one text or pair: int64 (1, T) arrays, straight from the ids."""
         arrays: dict[str, NDArray[np.int64]] = {}
-        if self._words is not None and isinstance(text, str):
+        if self._words is not None and isinstance(text, str) and len(text) <= self._enough:
             ids = self._words.ids(text)
             for name in names:
                 if name == "input_ids":
@@ -253,8 +268,7 @@ class Tokenizer:
                 else:  # all of it is the first text
                     arrays[name] = np.zeros(ids.shape, ids.dtype)
             return arrays
-        encode = self.backend.encode
-        row: Encoding = encode(text) if isinstance(text, str) else encode(*text)
+        row = self._encoding(text)
         for name in names:
             if name == "input_ids":
                 values = row.ids
@@ -277,13 +291,7 @@ class Tokenizer:
                 [pair[0] for pair in inputs if not isinstance(pair, str)],
                 self.max_length,
             )
-        if offsets and len(inputs) == 1:  # without the threads of a batch
-            text = inputs[0]
-            encode = self.backend.encode
-            rows = [encode(text) if isinstance(text, str) else encode(*text)]
-        else:
-            backend = self.backend
-            rows = (backend.encode_batch if offsets else backend.encode_batch_fast)(list(inputs))
+        rows = self._encodings(inputs, offsets=offsets)
         items: Sequence[int] = range(len(rows))
         if offsets and self._windows:
             items = [i for i, row in enumerate(rows) for _ in (row, *row.overflowing)]
@@ -303,6 +311,70 @@ class Tokenizer:
             items,
         )
 
+    def truncated(self, inputs: Sequence[TextInput]) -> list[bool]:
+        """Return, for N texts or pairs, which of them are cut to `max_length`; see
+        `TextTokenizer.truncated`."""
+        if self._windows:
+            return [False] * len(inputs)
+        return [bool(row.overflowing) for row in self._encodings(inputs, offsets=True)]
+
+    def _encodings(self, inputs: Sequence[TextInput], *, offsets: bool) -> "list[Encoding]":
+        """Encode N texts or pairs; without `offsets` the library may leave these out."""
+        short = [item for item in inputs if self._is_short(item)]
+        if len(inputs) == 1 or not short:  # without the threads of a batch
+            return [self._encoding(item) for item in inputs]
+        backend = self.backend
+        found = iter((backend.encode_batch if offsets else backend.encode_batch_fast)(short))
+        return [next(found) if self._is_short(i) else self._encoding(i) for i in inputs]
+
+    def _is_short(self, item: TextInput) -> bool:
+        texts = (item,) if isinstance(item, str) else item
+        return self._cutter is None or max(map(len, texts)) <= self._enough
+
+    def _encoding(self, item: TextInput) -> "Encoding":
+        """Return what the library makes of a text or a pair, by reading no more than is needed."""
+        encode = self.backend.encode
+        if self._cutter is None or self._is_short(item):
+            return encode(item) if isinstance(item, str) else encode(*item)
+        if isinstance(item, str):
+            for beginning in self._cutter.beginnings(item, self._enough):
+                row = encode(beginning.text)
+                if row.overflowing:  # there are more tokens than are kept
+                    break
+            return shifted(row, [beginning])
+        beginnings = [self._cutter.beginnings(text, self._enough) for text in item]
+        first, second = (_Growing(each, self._count, self.max_length) for each in beginnings)
+        while (unsettled := self._unsettled(first, second)) is not None:
+            unsettled.grow()
+        # The library makes something of all that it drops, in pairs: give it as little as will do.
+        if first.tokens > second.tokens:
+            other = second.enough()
+            one = first.enough(more_than=other[1])
+        else:
+            one = first.enough()
+            other = second.enough(more_than=one[1] - 1)
+        row = encode(one[0].text, other[0].text)
+        return shifted(row, [one[0], other[0]])
+
+    def _unsettled(self, first: "_Growing", second: "_Growing") -> "_Growing | None":
+        """Return which text of a pair has to be read further, until it is known what is kept.
+
+        That depends on which one has more tokens; of two that fill the input alone, only if what
+        they share is odd.
+        """
+        for one, other in ((first, second), (second, first)):
+            known = other.tokens if other.whole else 0
+            if not one.whole and one.tokens <= max(self.max_length, known):
+                return one
+        room = self.max_length - self.backend.num_special_tokens_to_add(True)
+        if room % 2 and not (first.whole or second.whole):
+            return min(first, second, key=lambda one: one.tokens)
+        return None
+
+    def _count(self, text: str) -> int:
+        row = self.backend.encode(text, add_special_tokens=False)
+        return len(row.ids) + sum(len(rest.ids) for rest in row.overflowing)
+
     def decode(self, tokens: list[str]) -> str:
         """Tokens as text."""
         decoder = self.backend.decoder
@@ -311,6 +383,46 @@ class Tokenizer:
     def token(self, index: int) -> str:
         """Return the token with an id."""
         return self.backend.id_to_token(index) or ""
+
+
+class _Growing:
+    """A text of a pair, read so far.
+
+    Args:
+        beginnings: Its beginnings, each longer than the last.
+        count: Gives the tokens of a text.
+        most: Tokens that fill an input.
+    """
+
+    def __init__(
+        self, beginnings: Iterator[Beginning], count: Callable[[str], int], most: int
+    ) -> None:
+        self._left = beginnings
+        self._count = count
+        self._most = most
+        self._read: list[tuple[Beginning, int]] = []
+        self.grow()
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left to read."""
+        return self._read[-1][0].whole
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of what was read."""
+        return self._read[-1][1]
+
+    def grow(self) -> None:
+        """Read some more."""
+        beginning = next(self._left)
+        self._read.append((beginning, self._count(beginning.text)))
+
+    def enough(self, more_than: int = 0) -> tuple[Beginning, int]:
+        """Return the shortest beginning that fills an input and has more tokens than that, with
+        their number; what was read where none has."""
+        most = max(more_than, self._most)
+        return next((each for each in self._read if each[1] > most), self._read[-1])
 
 
 def window_overlap(max_length: int) -> int:
@@ -333,15 +445,29 @@ def check_questions(backend: "Backend", questions: Sequence[str], max_length: in
     for question in questions:
         if len(question.encode()) <= room:  # a token is a byte at least
             continue
-        try:
-            length = len(backend.encode(question, add_special_tokens=False).ids)
-        except Exception:  # noqa: BLE001 - what the backend raises; it does not even fit into a window alone
-            length = max_length
+        length = _tokens_up_to(backend, question, room, max_length)
         if length > room:
             raise DataError(
                 f"The question {question!r:.60} is too long: a window of {max_length} tokens, "
                 f"question and context, leaves it {max(room, 0)}."
             )
+
+
+def _tokens_up_to(backend: "Backend", text: str, most: int, max_length: int) -> int:
+    """Return the number of a text's tokens, or of those of a beginning with more than `most`."""
+    size = _CHARACTERS * max_length
+    cutter = Cutter.of(backend) if len(text) > size else None
+    whole = [Beginning(text, True)]
+    parts: Iterable[Beginning] = whole if cutter is None else cutter.beginnings(text, size)
+    length = 0
+    for part in parts:
+        try:
+            length = len(backend.encode(part.text, add_special_tokens=False).ids)
+        except Exception:  # noqa: BLE001 - what the backend raises; it does not even fit into a window alone
+            length = max_length
+        if length > most:
+            break
+    return length
 
 
 def _pad_token_id(backend: "Backend", config: HfConfig, padding: dict[str, Any]) -> int:

@@ -117,9 +117,18 @@ def remarks(report: Report) -> list[str]:
     found = [*report.notes, *(f"{full_name(row)}: {row.note}" for row in report.rows if row.note)]
     for row in report.rows:
         if row.batch_label_changes:
+            lost = row.batch_points_lost
+            points = "" if lost is None else f", which costs {lost:.1f} points"
             found.append(
                 f"{full_name(row)}: {100 * row.batch_label_changes:.1f}% of the inputs got another "
-                "label in a batch than alone (its quantization ranges depend on batch mates)."
+                f"label in a batch than alone{points} (its quantization ranges depend on batch "
+                "mates)."
+            )
+        if row.throughput_alone_per_s is not None and report.recommended in (None, row.id):
+            found.append(
+                f"{full_name(row)}: {whole(row.throughput_alone_per_s)} inputs a second one by one,"
+                f" as it answers lists; {whole(row.throughput_per_s)} in batches, which "
+                "`load(..., batch_invariant=False)` asks for."
             )
     found += [_close(pair) for pair in close_rows(report)]
     return [*found, *_disturbance(report)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compress.cli.output import Json
+from compress.cli.output import Json, tell
 from compress.cli.streams import read_lines
 from compress.errors import DataError, UsageError
 from runtimes.escaping import dump_json, escape_line
@@ -69,6 +69,9 @@ def _answers(classify: "Predictor", given: list[str], *, pairs: bool) -> list[tu
             f"{alone!r:.60} is one text, and the model was made for pairs of them",
             hint="put a tab between the two texts of a line",
         )
+    if cut := sum(classify.truncated(classify.task.parse(inputs).inputs)):
+        most = classify.tokenizer.max_length
+        tell(f"{cut} of {len(inputs)} texts were cut to {most} tokens", kind="note")
     answers = iter(classify(inputs, **classify.task.SPEC.shown))
     return [(text, next(answers) if text.strip() else None) for text in given]
 

@@ -252,6 +252,12 @@ class StockTokenizer:
             encoded.get("overflow_to_sample_mapping", range(len(ids))),
         )
 
+    def truncated(self, inputs: Sequence[TextInput]) -> list[bool]:
+        """Return which of N texts or pairs are cut to `max_length`."""
+        if self._windows:
+            return [False] * len(inputs)
+        return [bool(row.overflowing) for row in self._call(inputs).encodings]
+
     def decode(self, tokens: list[str]) -> str:
         """Tokens as text."""
         return str(self.tokenizer.convert_tokens_to_string(tokens))

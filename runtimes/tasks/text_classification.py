@@ -97,6 +97,8 @@ def postprocess(
     if top_k is not None and top_k < 1:
         raise UsageError(f"top_k is {top_k}; it must be at least 1, or None for all classes.")
     logits = np.asarray(outputs.logits)
+    if top_k == 1 and function_to_apply is None:  # to the last bit as a text alone
+        return [postprocess_one(row, labels, problem_type) for row in logits]
     values = scores(logits, function_to_apply or _function(problem_type, len(labels)))
     # Ranked by logits: every function here is monotonic, but scores may round to the same number.
     if top_k == 1:
