@@ -46,13 +46,19 @@ class FakeSession:
 
 
 def _predictor(
-    wordpiece: Backend, vectors: np.ndarray, *, padded: bool = True, labels: Any = LABELS
+    wordpiece: Backend,
+    vectors: np.ndarray,
+    *,
+    padded: bool = True,
+    labels: Any = LABELS,
+    batch_invariant: bool = False,
 ) -> Predictor:
     return Predictor(
         FakeSession(vectors, padded=padded),
         Tokenizer(wordpiece, max_length=16, pad_token_id=0),
         get_task("text-classification"),
         labels=labels,
+        batch_invariant=batch_invariant,
     )
 
 
@@ -93,6 +99,14 @@ def test_inputs_of_similar_length_share_a_batch(
     predict = _predictor(wordpiece, token_vectors)
     predict(["film " * 9, "film", "film " * 9, "film"], batch_size=2)
     assert predict.session.shapes == [(2, 3), (2, 11)]  # type: ignore[attr-defined]
+
+
+def test_a_list_is_answered_text_by_text_unless_batches_are_asked_for(
+    wordpiece: Backend, token_vectors: np.ndarray
+) -> None:
+    predict = _predictor(wordpiece, token_vectors, batch_invariant=True)
+    predict(["film " * 9, "film"], batch_size=2)
+    assert sorted(predict.session.shapes) == [(1, 3), (1, 11)]  # type: ignore[attr-defined]
 
 
 def test_encode_gives_just_what_the_session_takes(

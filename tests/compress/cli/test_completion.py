@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ["run", "train", "demo", "bench", "predict", "inspect", "recipe", "doctor"]
+COMMANDS = [
+    "run",
+    "train",
+    "demo",
+    "bench",
+    "predict",
+    "inspect",
+    "sign",
+    "verify",
+    "recipe",
+    "doctor",
+]
 
 
 def ask(*arguments: str, **environment: str) -> str:
@@ -34,7 +45,7 @@ def bash(line: str) -> list[str]:
     [
         ("compress ", COMMANDS),
         ("compress re", ["recipe"]),
-        ("compress prdict --r", ["--recipe"]),  # perhaps a model: nothing is refused
+        ("compress prdict --r", ["--recipe", "--remeasure"]),  # perhaps a model: nothing is refused
         ("compress run --max", ["--max-drop"]),
         ("compress ./model --max", ["--max-drop"]),
         ("compress --data x ./model --lab", ["--label-column"]),
