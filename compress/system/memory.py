@@ -10,10 +10,11 @@ from compress.errors import EdgepressError
 
 __all__ = ["Limit", "memory_limits", "naming_exhausted_memory"]
 
-# What PyTorch, ONNX Runtime, OpenVINO, the C++ library, the loader and the system say.
+# What PyTorch, ONNX Runtime, OpenVINO, the C++ library, the loader, the system and, where a module
+# of C could not say it, Python say.
 _EXHAUSTED = re.compile(
     r"bad[ _]alloc|can(?:'|no)t allocate memory|failed to allocate memory|out of memory"
-    r"|failed to map segment|not enough memory",
+    r"|failed to map segment|not enough memory|returned NULL without setting an exception",
     re.IGNORECASE,
 )
 

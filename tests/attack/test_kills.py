@@ -227,6 +227,7 @@ def test_runs_that_are_stopped(
     tally.judge("what it comes to", lambda: results(out), expected)
 
 
+@pytest.mark.attack  # what it meets depends on the moment
 def test_commands_that_are_stopped(
     published: Path, tally: Any, chosen: Any, tmp_path: Path
 ) -> None:
@@ -241,8 +242,8 @@ def test_commands_that_are_stopped(
             stderr=subprocess.PIPE,
             text=True,
             cwd=tmp_path,
-            # A process started in the background of a script ignores SIGINT.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+            # A process started in the background of a script ignores SIGINT, under nohup SIGHUP.
+            preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in numbers],  # noqa: PLW1509
         ) as process:
             time.sleep(moment)
             process.send_signal(number)
