@@ -105,7 +105,7 @@ def measured_table(
     times = measure(config, shapes, conditions, progress)
     table = fit_latency_table(shapes, times.ms, heads=heads, neurons=neurons)
     now = datetime.now(UTC).isoformat(timespec="minutes")
-    return replace(table, measured=now, doubt=times.doubt)
+    return replace(table, measured=now, doubt=times.doubt, watched=times.watched)
 
 
 def cached_latency_table(

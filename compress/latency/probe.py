@@ -85,10 +85,12 @@ class ShapeTimes:
     Attributes:
         ms: (N,) p50 milliseconds.
         doubt: Why they are not to be relied on; "" where they are.
+        watched: Whether the system told meanwhile who uses its cores.
     """
 
     ms: NDArray[np.float64]
     doubt: str = ""
+    watched: bool = False
 
 
 MeasureShapes = Callable[[LeanEncoderConfig, Sequence[Layers], Conditions, Progress], ShapeTimes]
@@ -149,7 +151,8 @@ def measure_shapes(
                 break
     _log.info("timed %d models in %d rounds", len(shapes), max(map(len, medians)))
     ms = np.asarray([np.median(rounds) for rounds in medians])
-    return ShapeTimes(ms, _doubt(medians, watch.disturbance()))
+    seen = watch.disturbance()
+    return ShapeTimes(ms, _doubt(medians, seen), seen.watched)
 
 
 def _doubt(medians: Sequence[Sequence[float]], seen: Disturbance) -> str:

@@ -89,6 +89,7 @@ class LatencyTable:
         measured: When, ISO 8601 in UTC; "" where that is not known.
         doubt: Why it is not to be relied on, such as `other processes used 48% of the cores`; ""
             where it is.
+        watched: Whether the system told meanwhile who uses its cores.
     """
 
     base_ms: float
@@ -96,6 +97,7 @@ class LatencyTable:
     last: LayerCosts
     measured: str = field(default="", compare=False)
     doubt: str = field(default="", compare=False)
+    watched: bool = field(default=False, compare=False)
 
     def predict(self, sizes: Sequence[LayerSizes]) -> float:
         """Return the milliseconds of a model with these layers.
@@ -117,7 +119,9 @@ class LatencyTable:
         when = f"of {self.measured}" if self.measured else "of an unknown day"
         if self.doubt:
             return f"{when}, not to be relied on: {self.doubt}"
-        return f"{when}, measured while the machine was quiet" if self.measured else when
+        if self.watched:
+            return f"{when}, measured while the machine was quiet"
+        return f"{when}, nothing told whether the machine was quiet"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -137,6 +141,7 @@ class LatencyTable:
                 last=_costs_from_json(value["last"]),
                 measured=str(value.get("measured", "")),
                 doubt=str(value.get("doubt", "")),
+                watched=value.get("watched") is True,
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a latency table: {error!r}") from error

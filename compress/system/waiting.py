@@ -14,9 +14,8 @@ _POLICY, _FINER = "OMP_WAIT_POLICY", ("GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 def wait_passively() -> None:
     """Let PyTorch's threads sleep while they wait for each other, once it is loaded.
 
-    By default they wait at full speed, on cores that the thread they wait for may need: one busy
-    process beside a training takes far more than its share (docs/log.md has figures). Results are
-    the same to the last bit.
+    By default they wait at full speed, on cores that the thread they wait for may need.
+    Results are the same to the last bit.
 
     The library reads this when it is loaded, so nothing happens where PyTorch is already there, nor
     where the environment says how to wait. Processes that models are timed in do not inherit it.

@@ -55,7 +55,7 @@ class Stopwatch:
 
     def __call__(self, _: Any, shapes: Any, *conditions: Any) -> ShapeTimes:
         self.calls.append(shapes)
-        return ShapeTimes(np.asarray([cost(shape) for shape in shapes]), self.doubt)
+        return ShapeTimes(np.asarray([cost(shape) for shape in shapes]), self.doubt, watched=True)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 6, 12])
@@ -164,9 +164,10 @@ def test_models_are_really_timed(plan: QuantizationPlan | None) -> None:
     expected = torch.rand(1)
     torch.manual_seed(3)
     conditions = replace(CONDITIONS, plan=plan, seconds=0.0)
-    ms = measure_shapes(config(), shapes, conditions, SILENT).ms
-    assert ms.shape == (3,)
-    assert (ms > 0).all()
+    times = measure_shapes(config(), shapes, conditions, SILENT)
+    assert times.ms.shape == (3,)
+    assert (times.ms > 0).all()
+    assert not times.watched  # nothing tells tests what runs beside them
     assert torch.rand(1) == expected  # random weights leave the caller's seed alone
 
 
@@ -205,9 +206,12 @@ def test_a_table_says_when_it_was_measured(tmp_path: Path) -> None:
     assert said == "of 2020-01-02T03:04+00:00, measured while the machine was quiet"
     assert not table(remeasure=True).measured.startswith("2020")
     assert not table().measured.startswith("2020")
+    unsaid = "nothing told whether the machine was quiet"
+    path.write_text(json.dumps({**kept, "measured": "2020-01-02T03:04+00:00", "watched": False}))
+    assert table().describe() == f"of 2020-01-02T03:04+00:00, {unsaid}"
     earlier = {name: kept[name] for name in ("base_ms", "inner", "last")}
     path.write_text(json.dumps(earlier))
-    assert table().describe() == "of an unknown day"
+    assert table().describe() == f"of an unknown day, {unsaid}"
 
 
 def test_turns_beside_others_are_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
