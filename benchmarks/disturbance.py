@@ -10,12 +10,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from runtimes.errors import UsageError
 from runtimes.fingerprint import usable_cores
 
-__all__ = ["CORES_FOR_OTHERS", "PATIENCE", "Disturbance", "Taken", "Watch", "patience_seconds"]
+__all__ = [
+    "CORES_FOR_OTHERS",
+    "PATIENCE",
+    "Disturbance",
+    "NotQuietError",
+    "Taken",
+    "Watch",
+    "patience_seconds",
+]
 
 CORES_FOR_OTHERS = 0.2
 """Cores that others may keep busy, on average, beside those that no model uses.
@@ -28,8 +36,14 @@ PATIENCE = "EDGEPRESS_PATIENCE"
 """Environment variable: seconds to spend on waiting for quiet and on timing again."""
 _PATIENCE_S = 60.0
 
+_Timed = TypeVar("_Timed")
+
 _RESOLUTION_S = 0.05  # the system counts in ticks of 10 ms, by core and by process
 _LOOK_S = 0.5  # how long the machine is looked at while waiting
+
+
+class NotQuietError(Exception):
+    """Others disturbed a piece of work until patience was used up."""
 
 
 def patience_seconds() -> float:
@@ -106,7 +120,7 @@ class _Reading:
         cores: Cores that count.
         idle: Of all of them since the start of the system.
         stolen: Likewise.
-        own: By process.
+        own: By process, ended children included.
     """
 
     at: float
@@ -140,9 +154,8 @@ class Taken:
 class Watch:
     """Tells whether a piece of work had the cores to itself, and waits for quiet.
 
-        watch.begin()
-        work()
-        if watch.again(): ...  # others disturbed it; by now it is quiet, or patience is used up
+        timings = watch.repeat(work)
+        if watch.disturbed: ...  # others disturbed it to the end of patience
 
     Args:
         threads: CPU threads of the models at most; None is one a core. Others may use the cores
@@ -192,6 +205,30 @@ class Watch:
     def begin(self) -> None:
         """Look at the counters before a piece of work."""
         self._started, self._before = self._clock(), self._read()
+
+    def repeat(self, work: Callable[[], _Timed]) -> _Timed:
+        """Do a piece of work, again and again while others disturb it and patience lasts.
+
+        Returns:
+            What the work gave the last time; `disturbed` tells whether others took part in it.
+        """
+        while True:
+            self.begin()
+            done = work()
+            if not self.again():
+                return done
+
+    def require_quiet(self, work: Callable[[], _Timed]) -> _Timed:
+        """Do a piece of work like `repeat`, and take the result if nobody disturbed it.
+
+        Raises:
+            NotQuietError: Somebody did until patience was used up.
+        """
+        done = self.repeat(work)
+        if self.disturbed:
+            self.discard(1)
+            raise NotQuietError
+        return done
 
     def again(self) -> bool:
         """Return whether the work since `begin` is to be done again; wait for quiet before that.
@@ -263,7 +300,7 @@ class Watch:
             self._watched = False
             return None
         elapsed = after.at - before.at
-        own = sum(after.own[pid] - before.own.get(pid, 0.0) for pid in after.own)
+        own = sum(after.own.values()) - sum(before.own.values())
         stolen = max(0.0, after.stolen - before.stolen)
         busy = elapsed * after.cores - (after.idle - before.idle)
         spare = max(0, after.cores - (self._threads or usable_cores()))
@@ -309,10 +346,13 @@ class Watch:
         return range(os.cpu_count() or 1)
 
     def _of_process(self, pid: int, ticks: int) -> float:
-        """Return the seconds that a process computed with all its threads; 0 where it is gone."""
+        """Return the seconds that a process computed with all its threads; 0 where it is gone.
+
+        Those of its children that ended count as its own.
+        """
         try:
             text = self._file(f"{pid}/stat")
         except OSError:
             return 0.0
         fields = text.rpartition(")")[2].split()  # the name before may hold anything
-        return (int(fields[11]) + int(fields[12])) / ticks
+        return sum(map(int, fields[11:15])) / ticks

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -192,7 +193,8 @@ def measure_latency(
 
     A round that others disturbed is timed again, and so is at last one in which a model's median is
     far from that of its other rounds, as long as the watch is patient. Rounds that stay disturbed
-    are left out where enough others are there, and marked where not.
+    are left out where enough others are there, and marked where not; after one of these no more
+    than the least is timed.
 
     Args:
         models: M models, opened.
@@ -241,13 +243,10 @@ def measure_latency(
         late = (
             seconds is not None and time.monotonic() - started - (watch.spent_s - before) > seconds
         )
-        if not alive or (late and number >= settings.min_rounds):
+        in_vain = bool(disturbed) and watch.disturbed and not watch.patient
+        if not alive or ((late or in_vain) and number >= settings.min_rounds):
             break
-        again = True
-        while again:
-            watch.begin()
-            played[number] = play(number)
-            again = watch.again()
+        played[number] = watch.repeat(partial(play, number))
         if watch.disturbed:
             disturbed.add(number)
         if progress is not None:
@@ -295,15 +294,21 @@ def outlying(medians: Sequence[float] | FloatArray) -> NDArray[np.bool_]:
     return np.asarray(far)
 
 
-def summarize(timings_ms: FloatArray, *, seed: int = 0) -> Percentiles:
-    """Return percentiles of (R, S) timings; the median's interval resamples rounds."""
+def summarize(timings_ms: FloatArray, *, disturbed: bool = False, seed: int = 0) -> Percentiles:
+    """Return percentiles of (R, S) timings; the median's interval resamples rounds.
+
+    Args:
+        timings_ms: Milliseconds.
+        disturbed: Whether others disturbed a round: a p99 would be theirs, and is left out.
+        seed: Of resampling.
+    """
     median = percentile_interval(timings_ms, 50.0, seed=seed)
     p90, p99 = np.percentile(timings_ms, [90, 99])
-    low, high = percentile_bounds(timings_ms, 99.0) or (None, None)
+    low, high = (None, None) if disturbed else percentile_bounds(timings_ms, 99.0) or (None, None)
     return Percentiles(
         p50=median.value,
         p90=float(p90),
-        p99=float(p99),
+        p99=None if disturbed else float(p99),
         n=int(timings_ms.size),
         p50_low=median.low,
         p50_high=median.high,

@@ -3,10 +3,12 @@
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.disturbance import Watch
 from benchmarks.examples import Examples
 from benchmarks.labels import Spans
 from benchmarks.latency import Timeable, turn_order
@@ -71,37 +73,47 @@ def measure_lengths(
     points: Sequence[tuple[int, int]],
     *,
     pause_s: float,
+    watch: Watch,
     on_failure: Callable[[Timeable, Exception], None],
     failures: tuple[type[Exception], ...],
     progress: Callable[[int, int], None],
 ) -> dict[str, tuple[LengthPoint, ...]]:
-    """Time every model on every length, in turns.
+    """Time every model on every length, in turns; a length that others disturbed is timed again.
 
     Args:
         models: Opened.
         points: (tokens, index of the input).
         pause_s: Seconds of rest before each turn, see `LatencySettings`.
+        watch: Watches the cores.
         on_failure: Told of each model that failed; the others go on.
         failures: Exceptions that count as the model's failure.
         progress: Told of lengths done and in all.
 
     Returns:
         The curves of those that did not fail, by id.
+
+    Raises:
+        NotQuietError: Others disturbed a length until patience was used up.
     """
     alive = list(models)
     curves: dict[str, list[LengthPoint]] = {model.id: [] for model in models}
-    for done, (tokens, index) in enumerate(points, 1):
-        taking_turns = list(alive)
-        for place in turn_order(len(taking_turns), done):
+
+    def play(number: int, index: int) -> dict[str, float]:
+        taking_turns, p50_ms = list(alive), {}
+        for place in turn_order(len(taking_turns), number):
             model = taking_turns[place]
             time.sleep(pause_s)
             try:
                 timings, _ = model.time([index] * (_DISCARDED + _COUNTED), discard=_DISCARDED)
             except failures as error:
                 alive.remove(model)
-                del curves[model.id]
                 on_failure(model, error)
             else:
-                curves[model.id].append(LengthPoint(tokens, float(np.median(timings))))
+                p50_ms[model.id] = float(np.median(timings))
+        return p50_ms
+
+    for done, (tokens, index) in enumerate(points, 1):
+        for name, p50_ms in watch.require_quiet(partial(play, done, index)).items():
+            curves[name].append(LengthPoint(tokens, p50_ms))
         progress(done, len(points))
-    return {name: tuple(curve) for name, curve in curves.items()}
+    return {model.id: tuple(curves[model.id]) for model in alive}

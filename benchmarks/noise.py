@@ -39,9 +39,13 @@ def close_rows(report: Report) -> list[CloseRows]:
     """Return neighbours in the order of end-to-end medians that this report cannot rank.
 
     Args:
-        report: With raw samples; rows without are not looked at.
+        report: With raw samples; rows without, or in doubt, are not looked at.
     """
-    timed = [row for row in report.rows if row.end_to_end_ms and row.id in report.samples]
+    timed = [
+        row
+        for row in report.rows
+        if row.end_to_end_ms and row.id in report.samples and not row.doubt
+    ]
     timed.sort(key=lambda row: row.end_to_end_ms.p50 if row.end_to_end_ms else math.inf)
     found = []
     for faster, slower in pairwise(timed):

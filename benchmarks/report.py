@@ -44,7 +44,8 @@ class Percentiles:
     Attributes:
         p50: Median.
         p90: 90th percentile.
-        p99: 99th percentile; noise where its interval is wide or there is none.
+        p99: 99th percentile; noise where its interval is wide or there is none. None where others
+            disturbed a round.
         n: Timings, warm-up excluded.
         p50_low: Lower end of the median's 95% interval.
         p50_high: Upper end of the median's 95% interval.
@@ -55,7 +56,7 @@ class Percentiles:
 
     p50: float
     p90: float
-    p99: float
+    p99: float | None
     n: int
     p50_low: float
     p50_high: float

@@ -3,10 +3,11 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ from benchmarks import latency
 from benchmarks.accuracy import Evaluation, align_logits, predict, write_inputs
 from benchmarks.chance import chance_notes
 from benchmarks.client import SubjectError, Worker
-from benchmarks.disturbance import Watch
+from benchmarks.disturbance import NotQuietError, Watch
 from benchmarks.environment import describe_environment
 from benchmarks.examples import Examples
 from benchmarks.latency import LatencySettings, Samples
 from benchmarks.lengths import measure_lengths, median_tokens, texts_of_lengths
 from benchmarks.memory import available_memory_bytes
-from benchmarks.report import Report, Row
+from benchmarks.report import Percentiles, Report, Row
 from benchmarks.roofline import Peaks, floor_of
 from benchmarks.stats import Interval
 from benchmarks.subjects import Subject
@@ -124,6 +125,7 @@ def benchmark(
             "median_tokens": bench.median_tokens,
             "peaks": [asdict(peaks) for peaks in bench.peaks.values()],
             "disturbance": asdict(bench.watch.disturbance()),
+            "left_out": bench.left_out(),
         },
         notes=tuple(bench.notes),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -179,6 +181,7 @@ class _Bench:
         self.notes: list[str] = []  # of the reference's answers
         self.rounds_measured = self.rounds_numbered = 0
         self.groups = 0
+        self._left_out: dict[str, list[str]] = {}  # ids of rows, by what others disturbed
         self.watch = Watch(threads=_most_threads(subjects), on_wait=self._waiting)
         # The reference is opened first: every group needs it.
         self._order = sorted(subjects, key=lambda subject: subject.id != reference)
@@ -237,11 +240,12 @@ class _Bench:
         if samples is not None:
             row = replace(
                 row,
-                end_to_end_ms=latency.summarize(samples.end_to_end_ms, seed=self.seed),
-                model_ms=latency.summarize(samples.model_ms, seed=self.seed),
+                end_to_end_ms=self._summary(samples, samples.end_to_end_ms),
+                model_ms=self._summary(samples, samples.model_ms),
             )
         peaks, tokens = self.peaks.get(subject.threads), self.median_tokens
-        if peaks and tokens and row.model_ms is not None and row.device == "cpu":
+        quiet = row.id not in self._disturbed()
+        if peaks and tokens and quiet and row.model_ms is not None and row.device == "cpu":
             tokens = min(tokens, self._kept.get(row.id, tokens))
             floor = floor_of(subject.path, row.precision, row.model_ms.p50, tokens, peaks)
             row = replace(row, floor=floor)
@@ -264,9 +268,30 @@ class _Bench:
             )
         return row
 
+    def left_out(self) -> dict[str, list[str]]:
+        """Return the ids of rows by what was left out of them, as others disturbed it."""
+        disturbed = self._disturbed()
+        rounds = ("p99", "model / floor") if self.peaks else ("p99",)
+        return dict.fromkeys(rounds, disturbed) | self._left_out if disturbed else self._left_out
+
+    def _disturbed(self) -> list[str]:
+        return [name for name, samples in self.samples.items() if samples.disturbed]
+
+    def _summary(self, samples: Samples, timings_ms: NDArray[np.float64]) -> Percentiles:
+        disturbed = bool(samples.disturbed)
+        return latency.summarize(timings_ms, disturbed=disturbed, seed=self.seed)
+
     def _doubt(self, samples: Samples, faster: Interval) -> str:
         reference = self.samples[self._reference]
         return latency.doubt(reference, samples, faster, self.watch.disturbance())
+
+    @contextmanager
+    def _undisturbed(self, what: str, *ids: str) -> Iterator[None]:
+        """Leave out what others disturb until patience is used up, and note of which rows."""
+        try:
+            yield
+        except NotQuietError:
+            self._left_out.setdefault(what, []).extend(ids)
 
     def _waiting(self, seconds: float, most: float) -> None:
         self._progress(WAITING, round(seconds), round(most))
@@ -395,26 +420,31 @@ class _Bench:
             for sessions in self._sessions(worker.subject)
             for size in sizes or [count]
         ]
-        seconds = []
-        for way in ways:
-            worker.predict(count=min(count, 2 * way["batch_size"] * way["sessions"]), **way)
-            seconds.append(worker.predict(count=count, **way)[1])
-        best = ways[int(np.argmin(seconds))]
-        # Again: the least of several timings is less than what is usual.
-        logits, taken = worker.predict(count=count, **best)
-        size = best["batch_size"]
-        self._update(
-            worker.id,
-            throughput_per_s=count / taken,
-            throughput_batch=size,
-            throughput_sessions=best["sessions"],
-        )
-        if worker.subject.kind == "artifact":
-            ways = [{"batch_size": 1, "sessions": k} for k in self._sessions(worker.subject)]
-            taken = min(worker.predict(count=count, **way)[1] for way in ways)
-            self._update(worker.id, throughput_alone_per_s=count / taken)
-        if size > 1 and _evaluation_batch(self._rows[worker.id].precision) == 1:
-            together = logits
+
+        def seconds(way: Mapping[str, int]) -> float:
+            return self.watch.require_quiet(partial(worker.predict, count=count, **way))[1]
+
+        best = ways[0]
+        with self._undisturbed("throughput", worker.id):
+            taken = []
+            for way in ways:
+                worker.predict(count=min(count, 2 * way["batch_size"] * way["sessions"]), **way)
+                taken.append(seconds(way))
+            best = ways[int(np.argmin(taken))]
+            # Again: the least of several timings is less than what is usual.
+            self._update(
+                worker.id,
+                throughput_per_s=count / seconds(best),
+                throughput_batch=best["batch_size"],
+                throughput_sessions=best["sessions"],
+            )
+            if worker.subject.kind == "artifact":
+                ways = [{"batch_size": 1, "sessions": k} for k in self._sessions(worker.subject)]
+                self._update(
+                    worker.id, throughput_alone_per_s=count / min(seconds(way) for way in ways)
+                )
+        if best["batch_size"] > 1 and _evaluation_batch(self._rows[worker.id].precision) == 1:
+            logits = together = worker.predict(count=count, **best)[0]
             if names := self.examples.output_names:
                 together = align_logits(logits, self._labels[worker.id], names)
             measure, own = get_measure(self.examples), alone[: len(together)]
@@ -438,40 +468,48 @@ class _Bench:
             self._note(worker.id, f"latency by length was not measured: {error}")
 
         new = [worker for worker in workers if not self._rows[worker.id].by_length]
-        curves = measure_lengths(
-            new,
-            [(tokens, len(self.examples) + place) for place, (tokens, _) in enumerate(self._long)],
-            pause_s=self.settings.pause_s,
-            on_failure=note,
-            failures=(SubjectError,),
-            progress=lambda done, total: self._progress("latency by length", done, total),
-        )
-        for name, curve in curves.items():
-            # Beyond what a row keeps of an input, longer ones take no longer.
-            kept = tuple(point for point in curve if point.tokens <= self._kept[name])
-            self._update(name, by_length=kept)
+        points = [(of[0], len(self.examples) + place) for place, of in enumerate(self._long)]
+        with self._undisturbed("latency by length", *(worker.id for worker in new)):
+            curves = measure_lengths(
+                new,
+                points,
+                pause_s=self.settings.pause_s,
+                watch=self.watch,
+                on_failure=note,
+                failures=(SubjectError,),
+                progress=lambda done, total: self._progress("latency by length", done, total),
+            )
+            for name, curve in curves.items():
+                # Beyond what a row keeps of an input, longer ones take no longer.
+                kept = tuple(point for point in curve if point.tokens <= self._kept[name])
+                self._update(name, by_length=kept)
         return [worker for worker in workers if worker.id not in failed]
 
     def _cold_start(self, subject: Subject) -> None:
         """Time from a process's start to its first answer, with nothing else open."""
         if self._rows[subject.id].error is not None:
             return
+
+        def start() -> float:
+            started = time.perf_counter()
+            with Worker(subject, self._inputs, self._scratch, timeout_s=self._timeout_s) as worker:
+                worker.open()
+                worker.predict(count=1)
+                return time.perf_counter() - started
+
+        self.watch.pids = [os.getpid()]  # what it starts ends within what is watched
         seconds: list[float] = []
         least = self.settings.cold_starts
         try:
-            # What starts at once is cheap to repeat, and a single start is easily disturbed.
-            while len(seconds) < least or (len(seconds) < _COLD and sum(seconds) < _COLD_SECONDS):
-                started = time.perf_counter()
-                with Worker(
-                    subject, self._inputs, self._scratch, timeout_s=self._timeout_s
-                ) as worker:
-                    worker.open()
-                    worker.predict(count=1)
-                    seconds.append(time.perf_counter() - started)
+            with self._undisturbed("cold start", subject.id):
+                # What starts at once is cheap to repeat, and a single start is easily disturbed.
+                while len(seconds) < least or (
+                    len(seconds) < _COLD and sum(seconds) < _COLD_SECONDS
+                ):
+                    seconds.append(self.watch.require_quiet(start))
+                self._update(subject.id, cold_start_ms=1000 * float(np.median(seconds)))
         except SubjectError as error:
             self._note(subject.id, f"cold start was not measured: {error.message}")
-            return
-        self._update(subject.id, cold_start_ms=1000 * float(np.median(seconds)))
 
     def _note(self, row_id: str, remark: str) -> None:
         earlier = self._rows[row_id].note

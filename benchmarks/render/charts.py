@@ -78,8 +78,11 @@ def front_chart(report: Report) -> str | None:
 
 
 def latency_chart(report: Report) -> str | None:
-    """Draw the distribution of each row's timings; None where nothing was timed."""
-    rows = [row for row in report.rows if row.id in report.samples]
+    """Draw the distribution of each row's timings; None where nothing was timed.
+
+    Rows with rounds that others disturbed are left out.
+    """
+    rows = [row for row in report.rows if _timed_quietly(report, row)]
     if not rows:
         return None
     figure, axes = _axes(0.9 + _ROW_HEIGHT * len(rows))
@@ -141,7 +144,7 @@ def length_chart(report: Report) -> str | None:
 def _by_characters(report: Report, row: Row) -> list[tuple[float, float]]:
     """Return medians (characters, ms) of bins that hold equally many of the row's timings."""
     samples = report.samples.get(row.id, {})
-    if "characters" not in samples:
+    if "characters" not in samples or not _timed_quietly(report, row):
         return []
     characters, timings = np.ravel(samples["characters"]), np.ravel(samples["end_to_end_ms"])
     edges = np.unique(np.quantile(characters, np.linspace(0, 1, _LENGTH_BINS + 1)))
@@ -150,6 +153,10 @@ def _by_characters(report: Report, row: Row) -> list[tuple[float, float]]:
         (float(np.median(characters[bins == i])), float(np.median(timings[bins == i])))
         for i in np.unique(bins)
     ]
+
+
+def _timed_quietly(report: Report, row: Row) -> bool:
+    return row.id in report.samples and not report.samples[row.id].get("disturbed")
 
 
 def class_chart(report: Report) -> str | None:

@@ -18,12 +18,14 @@ __all__ = [
     "doubts",
     "drop_points",
     "full_name",
+    "left_out",
     "median",
     "megabytes",
     "metric_name",
     "milliseconds",
     "rare",
     "ratio",
+    "recommended_mark",
     "result",
     "runtime_name",
     "summary",
@@ -141,11 +143,31 @@ def doubts(report: Report) -> str:
             which = f"The ratio of {len(doubted)} of {len(others)} rows"
         found = f"{which} could not be measured: {max(reasons, key=reasons.count)}."
     if busy := report.method.get("choosing"):
-        found += f" The recommendation was chosen while {busy}: another may be as good."
+        found += f" The model was chosen while {busy}: another may be as good."
     if not found:
         return ""
     again = f": {report.command}" if report.command else "."
     return f"{found.strip()} Run again when the machine is quiet{again}"
+
+
+def left_out(report: Report) -> str:
+    """Say what was left out of which rows, as others disturbed it; "" where nothing was."""
+    timed = [row.id for row in report.rows if row.error is None]
+    found = []
+    for what, ids in (report.method.get("left_out") or {}).items():
+        names = [full_name(row) for row in report.rows if row.id in ids]
+        found.append(f"{what} of {'all rows' if set(timed) <= set(ids) else ', '.join(names)}")
+    if not found:
+        return ""
+    return f"Left out, as other processes were busy to the end of waiting: {'; '.join(found)}."
+
+
+def recommended_mark(report: Report) -> str:
+    """Return what the recommended row is called: nothing is recommended without a ratio."""
+    if report.recommended in (None, report.reference):
+        return "recommended"
+    row = report.row(report.recommended)
+    return "recommended" if row.sure_speedup is not None else "chosen, ratio not known"
 
 
 def result(report: Report) -> str:
@@ -157,7 +179,7 @@ def result(report: Report) -> str:
     if row.id == reference.id:
         return f"The reference itself is recommended: {full_name(row)}."
     if row.error is not None:
-        return f"{full_name(row)} was recommended but could not be measured: {row.error}."
+        return f"{full_name(row)} was chosen but could not be measured: {row.error}."
     facts = []
     if row.sure_speedup is not None and row.end_to_end_ms and reference.end_to_end_ms:
         value, interval = ratio(row.sure_speedup)
@@ -180,7 +202,7 @@ def result(report: Report) -> str:
             f"takes {megabytes(row.size_bytes)} MB instead of {megabytes(reference.size_bytes)} MB"
         )
     if not facts:
-        return f"{full_name(row)} is recommended."
+        return f"{full_name(row)} is {recommended_mark(report)}."
     listed = facts[0] if len(facts) == 1 else ", ".join(facts[:-1]) + f", and {facts[-1]}"
     return f"{full_name(row)} {listed}."
 

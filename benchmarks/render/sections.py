@@ -12,11 +12,13 @@ from benchmarks.render.figures import (
     describe_cpu,
     drop_points,
     full_name,
+    left_out,
     median,
     megabytes,
     metric_name,
     rare,
     ratio,
+    recommended_mark,
     runtime_name,
     whole,
 )
@@ -72,7 +74,7 @@ def table_cells(report: Report, row: Row) -> list[str]:
     """Return what the columns hold for a row."""
     mark = ""
     if row.id == report.recommended:
-        mark = "recommended"
+        mark = recommended_mark(report)
     elif row.id == report.reference:
         mark = "reference"
     if row.error is not None:
@@ -145,10 +147,10 @@ def _disturbance(report: Report) -> list[str]:
     if seen.disturbed:
         found.append(
             f"The machine was not quiet: {seen.describe()} in {seen.disturbed} of {seen.measured} "
-            f"rounds. {seen.disturbed - seen.kept} of these were left out or timed again, which "
+            f"timings. {seen.disturbed - seen.kept} of these were left out or made again, which "
             f"took {seen.waited_s:.0f} s with the waiting."
         )
-    return found
+    return [*found, *([line] if (line := left_out(report)) else [])]
 
 
 def _close(pair: CloseRows) -> str:
@@ -198,7 +200,8 @@ def method_facts(report: Report) -> list[str]:
         _watching(m),
         "`p99 ms`, with the number of timings that it is of, is left out where it is noise: where "
         "fewer than 368 timings give it no 95% interval (between two of the sorted timings, Hahn & "
-        f"Meeker 1991), or the ends of that are more than {FACTOR:g} times apart.",
+        f"Meeker 1991), or the ends of that are more than {FACTOR:g} times apart; and where others "
+        "disturbed a round.",
         "Drop: points lost against the reference on the same examples, with a paired 95% bootstrap "
         "interval (`same`: right on the very same examples); `report.json` has the exact McNemar "
         "p-value. Accuracy has its Wilson interval, F1 a bootstrap over texts. Rows of INT8 "
@@ -250,7 +253,8 @@ def _watching(method: Mapping[str, Any]) -> str:
         f"{how}. A round was also timed again where a row's median was more than {FACTOR:g} times "
         f"off that of its other rounds. At most {seen.patience_s:.0f} s were for that and for "
         "waiting. A ratio is not named where rounds stayed disturbed or disagree, or where the "
-        f"ends of its interval are more than {FACTOR:g} times apart."
+        f"ends of its interval are more than {FACTOR:g} times apart. Latency by length, throughput "
+        "and cold starts are watched in the same way, and left out where they stayed disturbed."
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -94,12 +95,8 @@ def contenders(
     with progress.track("comparing runtimes", len(turns)) as task:
         for draw, folder, name in turns:
             texts = [inputs[index] for index in draw]
-            again = True
-            while again:
-                watch.begin()
-                median = (time_texts or _turn)(folder, name, texts, threads)
-                again = watch.again()
-            medians.setdefault((folder, name), []).append(median)
+            turn = partial(time_texts or _turn, folder, name, texts, threads)
+            medians.setdefault((folder, name), []).append(watch.repeat(turn))
             task.advance()
     if (seen := watch.disturbance()).kept:
         why = f"All runtimes were looked at: {seen.describe()} while they were compared."

@@ -9,8 +9,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -145,7 +145,8 @@ def measure_shapes(
             for index in turn_order(len(shapes), number):
                 if number > 0 and clock.over:
                     break
-                medians[index].append(_quiet_turn(watch, paths[index], warmup, inputs, conditions))
+                turn = partial(_turn, paths[index], warmup, inputs, conditions)
+                medians[index].append(watch.repeat(turn))
                 clock.tick()
             if clock.over:
                 break
@@ -195,16 +196,6 @@ def _inputs(config: LeanEncoderConfig, length: int, rng: np.random.Generator) ->
     ids = rng.integers(0, min(config.vocab_size, _WORDS), size=(1, length), dtype=np.int64)
     inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
     return {**inputs, "token_type_ids": np.zeros_like(ids)} if config.type_vocab_size else inputs
-
-
-def _quiet_turn(watch: Watch, *turn: Any) -> float:
-    """Take a turn, again and again while others disturb it and patience lasts."""
-    again = True
-    while again:
-        watch.begin()
-        ms = _turn(*turn)
-        again = watch.again()
-    return ms
 
 
 def _turn(

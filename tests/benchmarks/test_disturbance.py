@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.disturbance import PATIENCE, Disturbance, Watch, patience_seconds
+from benchmarks.disturbance import (
+    PATIENCE,
+    Disturbance,
+    NotQuietError,
+    Watch,
+    patience_seconds,
+)
 from benchmarks.latency import LatencySettings, doubt, measure_latency, speedup
 from runtimes.errors import UsageError
 
@@ -91,12 +97,9 @@ def test_work_beside_others_is_done_again_once_they_end(load: Load) -> None:
     machine = Machine(lambda now: load(now) if now < 10 else 0.0)
     waited: list[tuple[float, float]] = []
     watch = machine.watch(on_wait=lambda *seconds: waited.append(seconds))
-    times, again = 0, True
-    while again:
-        watch.begin()
-        machine.run(1.0, own=1.0)
-        again, times = watch.again(), times + 1
-    assert times == 2
+    times: list[float] = []
+    watch.require_quiet(lambda: machine.run(1.0, own=1.0) or times.append(machine.now))
+    assert len(times) == 2
     assert 10 <= machine.now < 13
     assert not watch.disturbed
     assert waited[-1] == (pytest.approx(machine.now - 1, abs=2), 60.0)
@@ -108,20 +111,44 @@ def test_work_beside_others_is_done_again_once_they_end(load: Load) -> None:
 def test_patience_ends_and_the_result_says_who_disturbed_it() -> None:
     machine = Machine(steady(1.0))
     watch = machine.watch()
-    times, again = 0, True
-    while again:
-        watch.begin()
-        machine.run(2.0, own=1.0)
-        again, times = watch.again(), times + 1
+    watch.repeat(lambda: machine.run(2.0, own=1.0))
     assert watch.disturbed
     assert 60 <= machine.now < 66
     seen = watch.disturbance()
     assert (seen.measured, seen.disturbed, seen.kept) == (2, 2, 1)
     assert seen.describe() == "other processes used 50% of the cores"
-    watch.begin()
-    machine.run(2.0)
-    assert not watch.again()  # at once: nothing is waited for any more
+    with pytest.raises(NotQuietError):  # at once: nothing is waited for any more
+        watch.require_quiet(lambda: machine.run(2.0))
+    assert machine.now < 68
+    assert watch.disturbance().kept == seen.kept
     assert Disturbance.from_json(asdict(seen)) == seen
+
+
+def test_processes_that_end_meanwhile_are_no_others() -> None:
+    machine, ended = Machine(), 0.0
+
+    def read(name: str) -> str:
+        if name == "stat":
+            return machine.read(name)
+        if name == "8/stat" and not ended:  # its child, at work since long before
+            return f"8 (c) S 1 1 1 0 -1 0 0 0 0 0 {machine.read('7/stat').split()[14]} 0 0 0 20"
+        if name == "7/stat":
+            spent = machine.read("7/stat").split()[14] if ended else 0
+            return f"7 (p) S 1 1 1 0 -1 0 0 0 0 0 0 0 {spent} 0 20 0 3 0"
+        raise FileNotFoundError(name)
+
+    watch = machine.watch(read=read, patience_s=0.0)
+    machine.run(5.0, own=1.0)
+    watch.begin()
+    machine.run(1.0, own=1.0)
+    ended = machine.now
+    assert not watch.again()
+    assert not watch.disturbed
+    watch.begin()
+    machine.others = steady(1.0)
+    machine.run(1.0)
+    watch.again()
+    assert watch.disturbed  # what ended before does not count again
 
 
 def test_time_that_other_virtual_machines_get_counts() -> None:

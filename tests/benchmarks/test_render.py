@@ -7,6 +7,8 @@ import pytest
 
 from benchmarks.disturbance import Disturbance
 from benchmarks.metrics import Drop
+from benchmarks.noise import close_rows
+from benchmarks.render.charts import latency_chart, length_chart
 from benchmarks.render.figures import (
     budget_line,
     doubts,
@@ -160,10 +162,15 @@ def test_a_ratio_in_doubt_is_named_nowhere_and_the_first_line_says_why(report):
         assert "8.6×" not in text  # noqa: RUF001
         assert "3.5×" not in text  # noqa: RUF001
         assert "as fast" not in text.split("How it was measured")[0]
+    for text in (printed(report, 200), render_markdown(report), render_html(report)):
+        assert "chosen, ratio not known" in text
+        assert "recommended" not in re.sub(
+            r"<style>.*</style>|class=.recommended.", "", text, flags=re.S
+        )
     assert "loses 0.2 points" in summary(report)
     text = render_markdown(report)
     assert "on ONNX Runtime INT8: its ratio is not named: other processes used 48%" in text
-    assert "48% of the cores in 32 of 40 rounds. 20 of these were left out or timed again" in text
+    assert "48% of the cores in 32 of 40 timings. 20 of these were left out or made again" in text
 
 
 def test_the_first_line_says_so_of_rows_that_nothing_recommends(report):
@@ -182,8 +189,8 @@ def test_the_first_line_says_that_candidates_were_compared_on_a_busy_machine(rep
     choosing = {**report.method, "choosing": "other processes used 30% of the cores"}
     text = summary(replace(report, method=choosing))
     assert text.startswith(
-        "The recommendation was chosen while other processes used 30% of the cores: another may be "
-        "as good. Run again"
+        "The model was chosen while other processes used 30% of the cores: another may be as good. "
+        "Run again"
     )
     assert "8.6×" in text  # noqa: RUF001
 
@@ -199,6 +206,27 @@ def test_a_p99_stands_with_its_timings_or_not_at_all(report):
         noisy = replace(report, rows=rows)
         assert "2.45" not in printed(noisy, 200)
         assert "2.45" not in render_markdown(noisy)
+
+
+def test_what_was_left_out_on_a_busy_machine_is_said_in_one_line(report):
+    left_out = {"p99": ["teacher", "stock", "small"], "cold start": ["stock"]}
+    text = "Left out, as other processes were busy to the end of waiting: p99 of all rows; cold"
+    report = replace(report, method={**report.method, "left_out": left_out})
+    assert text in printed(report, 300)
+    assert text in render_markdown(report)
+    assert text in render_html(report)
+    assert f"{text} start of stock with 4 layers" in printed(report, 300)
+
+
+def test_rows_whose_rounds_were_disturbed_are_not_drawn_nor_ranked(report):
+    timed = {"rounds": [0, 1, 2], "end_to_end_ms": [[0.9], [1.0], [1.1]], "disturbed": [2]}
+    timed |= {"characters": [[3], [9], [20]]}
+    drawn = replace(report, samples={"small": {**timed, "disturbed": []}, "stock": timed})
+    assert close_rows(drawn)
+    assert latency_chart(drawn).count("stock") == 0
+    assert length_chart(drawn).count("stock") == 0
+    assert latency_chart(replace(drawn, samples={"stock": timed})) is None
+    assert not close_rows(busy(drawn, "stock"))
 
 
 def test_reports_with_little_in_them_render(report):

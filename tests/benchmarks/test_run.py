@@ -11,8 +11,9 @@ import pytest
 
 from benchmarks import LatencySettings, Subject, benchmark, load_report, save_report
 from benchmarks.client import SubjectError, Worker
+from benchmarks.disturbance import PATIENCE, Taken, Watch
 from benchmarks.lengths import measure_lengths, texts_of_lengths
-from benchmarks.render.charts import length_chart
+from benchmarks.render.charts import latency_chart, length_chart
 from benchmarks.render.markdown import render_markdown
 from benchmarks.subjects import open_subject
 from runtimes.errors import DataError, UsageError
@@ -147,6 +148,51 @@ def test_what_a_row_can_do_without_costs_a_note(artifact, examples, monkeypatch)
     assert row.speedup is not None
 
 
+def test_what_stays_disturbed_is_left_out_and_named(artifact, examples, tmp_path, monkeypatch):
+    busy = Taken(others_s=1.0, stolen_s=0.0, cores_s=2.0, allowed_s=0.2)
+    monkeypatch.setattr("benchmarks.disturbance.Watch._taken", lambda watch: busy)
+    monkeypatch.setenv(PATIENCE, "0")
+    settings = replace(QUICK, cold_starts=1, lengths=(4, 8), throughput_batches=(4,))
+    subjects = [artifact("full"), artifact("small", precision="int8")]
+    report = benchmark(subjects, examples, reference="full", settings=settings)
+    for row in report.rows:
+        assert row.error is None
+        assert not row.note
+        assert (row.end_to_end_ms.p99, row.model_ms.p99, row.by_length) == (None, None, ())
+        assert (row.throughput_per_s, row.throughput_alone_per_s, row.cold_start_ms) == (None,) * 3
+    small = report.row("small")
+    assert small.batch_label_changes == 0.0  # which no clock tells
+    assert "other processes used 50% of the cores in 2 of 2 rounds" in small.doubt
+    both = ["full", "small"]
+    assert report.method["left_out"] == {
+        "p99": both,
+        "latency by length": both,
+        "throughput": both,
+        "cold start": both,
+    }
+    seen = report.method["disturbance"]
+    assert (seen["measured"], seen["disturbed"], seen["kept"]) == (7, 7, 2)
+    assert "p99 of all rows; latency by length of all rows; throughput" in render_markdown(report)
+    assert latency_chart(report) is None
+    save_report(report, tmp_path / "report.json")
+    assert load_report(tmp_path / "report.json").rows == report.rows
+
+
+def test_a_disturbance_that_ends_costs_nothing_but_time(artifact, examples, monkeypatch):
+    """Every piece of work is disturbed once."""
+    busy = Taken(others_s=1.0, stolen_s=0.0, cores_s=2.0, allowed_s=0.2)
+    seen = iter([busy, None] * 500)
+    monkeypatch.setattr("benchmarks.disturbance.Watch._taken", lambda watch: next(seen))
+    monkeypatch.setattr("benchmarks.disturbance.Watch._wait_for_quiet", lambda watch: None)
+    monkeypatch.setenv(PATIENCE, "60")
+    monkeypatch.setattr("benchmarks.run._COLD", 1)
+    settings = replace(QUICK, cold_starts=1, lengths=(4, 8), throughput_batches=(4,))
+    (row,) = benchmark([artifact("full")], examples, reference="full", settings=settings).rows
+    assert row.end_to_end_ms.p99 > 0
+    assert len(row.by_length) == 2
+    assert min(row.throughput_per_s, row.throughput_alone_per_s, row.cold_start_ms) > 0
+
+
 def test_sessions_share_the_threads_of_their_row(artifact, monkeypatch):
     asked = []
     monkeypatch.setattr("runtimes.loading.load", lambda *_, **options: asked.append(options))
@@ -170,6 +216,7 @@ def test_rows_rest_before_each_length(monkeypatch):
         [Model()],
         [(8, 0), (16, 1)],
         pause_s=0.5,
+        watch=Watch(),
         on_failure=lambda *_: None,
         failures=(SubjectError,),
         progress=lambda *_: None,
