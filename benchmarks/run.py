@@ -468,6 +468,7 @@ class _Bench:
             self._note(worker.id, f"latency by length was not measured: {error}")
 
         new = [worker for worker in workers if not self._rows[worker.id].by_length]
+        self._progress("latency by length", 0, len(self._long))
         points = [(of[0], len(self.examples) + place) for place, of in enumerate(self._long)]
         with self._undisturbed("latency by length", *(worker.id for worker in new)):
             curves = measure_lengths(

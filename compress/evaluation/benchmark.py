@@ -13,7 +13,7 @@ from benchmarks.roofline import Peaks
 from benchmarks.run import WAITING, benchmark
 from benchmarks.subjects import Subject
 from compress.errors import ModelError
-from compress.system.progress import Progress, Task
+from compress.system.progress import Progress, Task, Waiting
 
 __all__ = ["REFERENCE", "reference_subject", "run_benchmark"]
 
@@ -77,11 +77,11 @@ def run_benchmark(
 def _bars(stack: ExitStack, progress: Progress, title: str) -> Callable[[str, int, int], None]:
     """Turn the benchmark's calls (description, done, total) into one bar for each part."""
     current: dict[str, Any] = {"part": None, "task": None, "done": 0}
+    waiting = Waiting(progress)
 
     def report(description: str, done: int, total: int) -> None:
         if description == WAITING:  # in the midst of the part under way
-            waited = f"seconds waited for quiet (at most {total})"
-            current["task"].advance(0, **{waited: done})
+            waiting.show(current["task"], done, total)
             return
         part = description.split(":", maxsplit=1)[0]
         if part != current["part"]:

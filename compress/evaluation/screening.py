@@ -14,7 +14,7 @@ from benchmarks.disturbance import Watch
 from benchmarks.examples import Examples
 from benchmarks.latency import sample_rounds
 from compress.errors import DeviceUnavailableError, UsageError
-from compress.system.progress import Progress
+from compress.system.progress import Progress, Waiting
 from runtimes.errors import EdgepressError
 from runtimes.registry import artifact_runtimes, get_runtime
 from runtimes.tuning import time_turn
@@ -91,8 +91,8 @@ def contenders(
     draws = sample_rounds(examples.characters(), rounds=_ROUNDS, sentences=_SENTENCES, seed=seed)
     turns = list(product(draws.tolist(), artifacts, names))
     medians: dict[tuple[Path, str], list[float]] = {}
-    watch = Watch(threads=threads)
     with progress.track("comparing runtimes", len(turns)) as task:
+        watch = Watch(threads=threads, on_wait=partial(Waiting(progress).show, task))
         for draw, folder, name in turns:
             texts = [inputs[index] for index in draw]
             turn = partial(time_texts or _turn, folder, name, texts, threads)

@@ -29,7 +29,7 @@ from compress.encoder.config import LayerSizes, LeanEncoderConfig
 from compress.encoder.heads.registry import build
 from compress.encoder.modules import LeanEncoderWithHead
 from compress.encoder.surgery import SlicePlan, slice_model
-from compress.system.progress import Progress
+from compress.system.progress import Progress, Waiting
 from export.onnx import build_onnx
 from export.quantization import QuantizationPlan
 from runtimes.adapters.onnxruntime import open_model
@@ -129,9 +129,7 @@ def measure_shapes(
     ):
         watch = Watch(
             threads=conditions.threads,
-            on_wait=lambda seconds, most: task.advance(
-                0, **{f"seconds waited for quiet (at most {most:.0f})": seconds}
-            ),
+            on_wait=partial(Waiting(progress).show, task),
         )
         clock = _Deadline(seconds, task.advance, watch)
         paths = [Path(folder) / f"{index}.onnx" for index in range(len(shapes))]

@@ -15,6 +15,7 @@ __all__ = [
     "SilentProgress",
     "Task",
     "TerminalProgress",
+    "Waiting",
     "fitting_progress",
 ]
 
@@ -53,6 +54,28 @@ def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell is not None and hasattr(shell, "kernel")
+
+
+class Waiting:
+    """Tells that a measurement waits for a quiet machine: once in a note, then beside the bar.
+
+    Args:
+        progress: Where the note goes.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._told = progress, False
+
+    def show(self, task: Task, waited_s: float, most_s: float) -> None:
+        """Tell the seconds waited until now, and that there are at most."""
+        if not self._told:
+            self._progress.say(
+                "The machine is busy with something else. What that disturbs is measured again "
+                f"when it is quiet, which takes up to {most_s:.0f} s more (EDGEPRESS_PATIENCE). "
+                "What stays disturbed is left out."
+            )
+        self._told = True
+        task.advance(0, **{f"s waited of {most_s:.0f}:": round(waited_s)})
 
 
 class _Work:

@@ -13,6 +13,7 @@ from compress.system.progress import (
     NotebookProgress,
     SilentProgress,
     TerminalProgress,
+    Waiting,
     fitting_progress,
 )
 
@@ -94,3 +95,34 @@ def test_an_error_passes_and_is_no_success(kind: type, caplog: pytest.LogCapture
     ):
         raise KeyboardInterrupt
     assert not caplog.messages
+
+
+def test_waiting_is_told_once_with_its_end_and_then_beside_the_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LineProgress, "every_s", 0.0)
+    progress = LineProgress()
+    waiting = Waiting(progress)
+    with progress.track("latency", 4) as task:
+        for waited_s in (0.4, 12.6):
+            waiting.show(task, waited_s, 60.0)
+    shown = capsys.readouterr().err
+    assert shown.count("note: The machine is busy") == 1
+    assert shown.startswith("note: ")
+    assert "up to 60 s more" in shown
+    assert "latency, s waited of 60: 13" in shown
+
+
+@pytest.mark.parametrize("width", ["80", "100"])
+def test_a_terminal_says_above_its_bar_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch, width: str
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr("sys.stderr", terminal)
+    for name, value in {"TERM": "xterm", "FORCE_COLOR": "1", "COLUMNS": width}.items():
+        monkeypatch.setenv(name, value)
+    progress = TerminalProgress()
+    with progress.track("measuring: latency", 20) as task:
+        Waiting(progress).show(task, 3.0, 60.0)
+    assert "note: The machine is busy" in terminal.getvalue()
+    assert "takes up to 60 s more" in " ".join(terminal.getvalue().split())
