@@ -58,7 +58,7 @@ def _kept(report: Report) -> str:
     """Return a picture and a sentence for each pruned member."""
     return "\n\n".join(
         f"{escape_markdown(describe_kept(kept))}\n\n"
-        f"![{escape_markdown(kept.name)}]({PICTURES}/{quote(kept.name)}.svg)"
+        f"![{escape_markdown(kept.name)}]({PICTURES}/{quote(kept.name, errors='replace')}.svg)"
         for kept in kept_of(report.family)
     )
 

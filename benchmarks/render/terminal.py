@@ -66,7 +66,7 @@ def print_report(report: Report, console: "Console") -> None:
     from rich.padding import Padding
 
     if doubts := figures.doubts(report):
-        console.print(f"[bold yellow]{escape(doubts)}[/]\n", highlight=False)
+        console.print(f"[bold yellow]{escape(escape_line(doubts))}[/]\n", highlight=False)
     console.print(build_table(report, console.width))
     console.print()
     for row in report.rows:

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -82,11 +83,18 @@ def _asked(text: str, *, pairs: bool) -> str:
 
 
 def _typed(text: str) -> str:
-    """Return an argument as it was typed: in UTF-8, whatever the locale says."""
-    try:
+    """Return an argument as it was typed: in UTF-8, whatever the locale says.
+
+    Raises:
+        DataError: It is not UTF-8, nor text of the locale.
+    """
+    with suppress(UnicodeError):
         return os.fsencode(text).decode("utf-8")
-    except UnicodeError:
-        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{text!r:.60} is not UTF-8") from None
+    return text
 
 
 def _lines() -> list[str]:

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from html import escape
 from typing import Any, Protocol
 
+from runtimes.escaping import escape_lines
+
 __all__ = [
     "LineProgress",
     "NotebookProgress",
@@ -135,7 +137,7 @@ class _Loud:
 
     def say(self, text: str) -> None:
         _log.warning("%s", text)
-        sys.stderr.write(f"note: {text}\n")
+        sys.stderr.write(f"note: {escape_lines(text, '      ')}\n")
 
 
 class LineProgress(_Loud):

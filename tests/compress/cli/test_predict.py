@@ -82,15 +82,26 @@ COMMAND = (sys.executable, "-m", "compress")
 NO_UTF8 = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
-def test_texts_are_utf8_whatever_the_locale_says(artifact: Path) -> None:
+@pytest.mark.parametrize("typed", [True, False])
+def test_texts_are_utf8_whatever_the_locale_says(artifact: Path, typed: bool) -> None:
+    text = "gorgeous é 猫"
     done = subprocess.run(
-        [*COMMAND, "predict", str(artifact), "gorgeous é 猫", "--json"],
+        [*COMMAND, "predict", str(artifact), "--json", *([text] if typed else [])],
+        input=b"" if typed else text.encode(),
         env={**os.environ, **NO_UTF8},
         capture_output=True,
         check=True,
     )
-    assert json.loads(done.stdout)["text"] == "gorgeous é 猫"
+    assert json.loads(done.stdout)["text"] == text
     assert done.stderr == b""
+
+
+def test_what_is_not_utf8_is_refused(artifact: Path, monkeypatch: Any, capfd: Any) -> None:
+    assert main(["predict", str(artifact), "dull", "a\udcff"]) == 1
+    assert r"'a\udcff' is not UTF-8" in capfd.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"dull\na\xff\n")))
+    assert main(["predict", str(artifact)]) == 1
+    assert "standard input is not UTF-8" in capfd.readouterr().err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell's redirections")
