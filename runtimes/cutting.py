@@ -46,7 +46,10 @@ _SEPARATORS = (
 _CHINESE = "\u3400-\u4dbf\u4e00-\u9fff"
 
 # Letters and digits that every normalizer of BERT keeps, each as one character at least.
-_LETTERS = "0-9A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af\u0391-\u03a1\u03a3-\u03c9\u0410-\u044f"
+_LETTERS = (
+    "0-9A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af\u0391-\u03a1\u03a3-\u03c9\u0410-\u044f"
+    "\u05d0-\u05ea\u0621-\u063a\u0641-\u064a\u3041-\u3096\u30a1-\u30fa\uac00-\ud7a3"
+)
 _STRETCHES = (re.compile(f"[{_LETTERS}]+"), re.compile("[ \t\n\r]+"))
 # A stretch is shortened to so many characters or more.
 _KEPT = 1024
@@ -170,6 +173,17 @@ class Cutter:
                 text = text[:size] + text[size + left_out :]
                 continue
             place = self._place(text, size)
+            # A stretch that began a short way before is known as one further on.
+            further = size + self._kept
+            if (
+                (place is None or place > further)
+                and len(gaps) < _TRIED
+                and (left_out := self._stretch(text, further))
+            ):
+                size = further
+                gaps.append((size, left_out))
+                text = text[:size] + text[size + left_out :]
+                continue
             if place is None:
                 break
             yield Beginning(text[:place], False, tuple(gaps))
@@ -199,7 +213,7 @@ class Cutter:
 
     def _stretch(self, text: str, start: int) -> int:
         """Return how many characters from `start` on add nothing to those before them."""
-        if self._word_limit is None or start < self._kept:
+        if self._word_limit is None or not self._kept <= start < len(text):
             return 0
         before = text[start - self._kept : start]
         for stretch in self._stretches:

@@ -281,6 +281,10 @@ STRETCHES = {
     "punctuation": "!" * 9000,
     "dashes": "\u2014" * 9000,
     "kana": "の" * 9000,
+    "hiragana": "\u3042\u304c" * 4500,
+    "arabic": "\u0645\u0631\u062d" * 3000,
+    "hebrew": "\u05e9\u05dc\u05d5" * 3000,
+    "hangul": "\uac00\ud55c" * 4500,
 }
 
 
@@ -313,6 +317,22 @@ def test_a_word_of_any_length_is_read_by_its_beginning(name: str) -> None:
     assert len(beginnings[-1].text) < 2 * ours._enough
 
 
+@pytest.mark.parametrize("name", ["letters", "words", "arabic", "hangul", "emoji", "nulls"])
+@pytest.mark.parametrize("before", ["x " * 750, "x " * 1100, "x " * 1020 + "!" * 9])
+def test_so_is_one_that_begins_after_others(name: str, before: str) -> None:
+    length = 1500
+    backend, ours = bert(), Tokenizer(bert(), max_length=length, pad_token_id=0)
+    backend.enable_truncation(length)
+    ours._enough = 2048
+    assert ours._cutter is not None
+    text = f"{before}{STRETCHES[name] * 4} film, dull"
+    beginnings = list(ours._cutter.beginnings(text, ours._enough))
+    assert beginnings[-1].whole
+    assert len(beginnings[-1].text) < 5 * ours._enough
+    assert_alike(ours._encoding(text), backend.encode(text))
+    assert_alike(ours._encoding(("a film", text)), backend.encode("a film", text))
+
+
 def test_an_added_token_of_letters_is_found_within_a_stretch() -> None:
     def build() -> Backend:
         backend = bert()
@@ -326,12 +346,16 @@ def test_an_added_token_of_letters_is_found_within_a_stretch() -> None:
 
 
 def test_letters_are_letters() -> None:
-    found = [chr(i) for i in range(0x3000) if re.fullmatch(f"[{cutting._LETTERS}]", chr(i))]
+    found = [chr(i) for i in range(0x10000) if re.fullmatch(f"[{cutting._LETTERS}]", chr(i))]
     assert len(found) > 500
     normalizer = normalizers.BertNormalizer()
     for letter in found:
         assert unicodedata.category(letter)[0] in "LN"
         assert normalizer.normalize_str(letter).strip()
+        split = pre_tokenizers.BertPreTokenizer().pre_tokenize_str(
+            normalizer.normalize_str(f"a{letter}a")
+        )
+        assert len(split) == 1
 
 
 def _set(name: str, part: Any) -> Callable[[Backend], Any]:
