@@ -1,6 +1,7 @@
 """Text to arrays through the `tokenizers` library alone, with the ids of Transformers."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +28,9 @@ __all__ = [
     "TextTokenizer",
     "Tokenizer",
     "check_questions",
+    "whole_characters",
     "window_overlap",
+    "with_whole_characters",
 ]
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
@@ -37,6 +40,11 @@ _ONE = np.int64(1).tobytes()
 
 # Of each token of `max_length`, read at first: ordinary text has 3 to 6.
 _CHARACTERS = 8
+
+# No encoding, and so no tokenizer, has these.
+_HALVES = re.compile("[\ud800-\udfff]")
+# What the library and the encoders of Python raise for them.
+_NOT_TEXT = (TypeError, UnicodeError)
 
 
 class TextTokenizer(Protocol):
@@ -131,6 +139,8 @@ class Tokenizer:
     Of long texts only as much is read as `max_length` tokens need, where `runtimes.cutting` knows
     that this is exact: not of texts that are cut on the left, and not of contexts, whose windows
     need all of it.
+
+    Half of a surrogate pair is read as U+FFFD, the character for what is none.
 
     Args:
         backend: The tokenizer; its own truncation and padding settings are overruled, and it must
@@ -259,7 +269,10 @@ class Tokenizer:
         """Encode one text or pair: int64 (1, T) arrays, straight from the ids."""
         arrays: dict[str, NDArray[np.int64]] = {}
         if self._words is not None and isinstance(text, str) and len(text) <= self._enough:
-            ids = self._words.ids(text)
+            try:
+                ids = self._words.ids(text)
+            except _NOT_TEXT:
+                ids = self._words.ids(whole_characters(text))
             for name in names:
                 if name == "input_ids":
                     arrays[name] = ids
@@ -324,7 +337,11 @@ class Tokenizer:
         if len(inputs) == 1 or not short:  # without the threads of a batch
             return [self._encoding(item) for item in inputs]
         backend = self.backend
-        found = iter((backend.encode_batch if offsets else backend.encode_batch_fast)(short))
+        encode = backend.encode_batch if offsets else backend.encode_batch_fast
+        try:
+            found = iter(encode(short))
+        except _NOT_TEXT:
+            found = iter(encode([with_whole_characters(item) for item in short]))
         return [next(found) if self._is_short(i) else self._encoding(i) for i in inputs]
 
     def _is_short(self, item: TextInput) -> bool:
@@ -333,6 +350,12 @@ class Tokenizer:
 
     def _encoding(self, item: TextInput) -> "Encoding":
         """Return what the library makes of a text or a pair, by reading no more than is needed."""
+        try:
+            return self._read(item)
+        except _NOT_TEXT:
+            return self._read(with_whole_characters(item))
+
+    def _read(self, item: TextInput) -> "Encoding":
         encode = self.backend.encode
         if self._cutter is None or self._is_short(item):
             return encode(item) if isinstance(item, str) else encode(*item)
@@ -383,6 +406,21 @@ class Tokenizer:
     def token(self, index: int) -> str:
         """Return the token with an id."""
         return self.backend.id_to_token(index) or ""
+
+
+def whole_characters(text: str) -> str:
+    """Return text with U+FFFD in place of each half of a surrogate pair, at the same places.
+
+    Such halves come of JSON that was cut within an emoji; no encoding can write them.
+    """
+    return _HALVES.sub("\ufffd", text)
+
+
+def with_whole_characters(item: TextInput) -> TextInput:
+    """Return a text or a pair with `whole_characters`."""
+    if isinstance(item, str):
+        return whole_characters(item)
+    return whole_characters(item[0]), whole_characters(item[1])
 
 
 class _Growing:
@@ -442,7 +480,7 @@ def check_questions(backend: "Backend", questions: Sequence[str], max_length: in
         DataError: Names the first such question.
     """
     room = max_length - window_overlap(max_length) - backend.num_special_tokens_to_add(True) - 1
-    for question in questions:
+    for question in map(whole_characters, questions):
         if len(question.encode()) <= room:  # a token is a byte at least
             continue
         length = _tokens_up_to(backend, question, room, max_length)

@@ -98,7 +98,8 @@ def require_present(table: Table, column: str) -> None:
 def require_whole_characters(table: Table) -> None:
     """Raises DataError, naming the rows, where text holds half of a character.
 
-    JSON's "\\ud83d" is the first half of an emoji; no tokenizer and no file takes it.
+    JSON's "\\ud83d" is the first half of an emoji, and no file takes it. Predictors answer such
+    text (as U+FFFD); here it would be trained on, and reported about, though nobody wrote it.
     """
     for column, cells in table.columns.items():
         rows = [row for row, cell in enumerate((column, *cells)) if not _is_whole(cell)]

@@ -13,6 +13,7 @@ import tomllib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +34,7 @@ from runtimes.tokenization import (
     Rows,
     TextTokenizer,
     check_questions,
+    whole_characters,
     window_overlap,
 )
 
@@ -273,15 +275,19 @@ class StockTokenizer:
             raise TypeError("A batch holds either texts or pairs of texts, not both.")
         if self._windows:
             check_questions(self.tokenizer.backend_tokenizer, texts, self.max_length)
-        return self.tokenizer(
-            texts,
-            pairs or None,
+        asked = partial(
+            self.tokenizer,
             truncation="only_second" if self._windows else True,
             max_length=self.max_length,
             padding_side="right",
             **(_windowed(self.max_length) if windows else {}),
             **options,
         )
+        try:
+            return asked(texts, pairs or None)
+        except (TypeError, UnicodeError):  # half of a surrogate pair: as our own tokenizer has it
+            whole = [[whole_characters(text) for text in each] for each in (texts, pairs)]
+            return asked(whole[0], whole[1] or None)
 
 
 def _windowed(max_length: int) -> dict[str, Any]:
@@ -402,8 +408,13 @@ def _by_hand(
     """Return the code that a user writes: nothing of ours lies between the text and the label."""
     import torch
 
+    read = partial(tokenizer, truncation=True, max_length=max_length, return_tensors="pt")
+
     def answer(text: str) -> dict[str, Any]:
-        inputs = tokenizer(text, truncation=True, max_length=max_length, return_tensors="pt")
+        try:
+            inputs = read(text)
+        except (TypeError, UnicodeError):  # half of a surrogate pair
+            inputs = read(whole_characters(text))
         with torch.inference_mode():
             logits = model(**inputs.to(device)).logits
         score, index = logits[0].softmax(-1).max(-1)

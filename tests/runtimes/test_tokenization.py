@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, pre_tokenizers, trainers
 
+from runtimes.adapters.pytorch import StockTokenizer
 from runtimes.errors import ArtifactError, ModelError
 from runtimes.hf_config import read_hf_config
 from runtimes.tokenization import Tokenizer
@@ -213,3 +214,47 @@ def test_an_absent_or_damaged_tokenizer_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(ModelError, match=r"config\.json holds no JSON object"):
         read_hf_config(tmp_path)
+
+
+HALVES = ["\ud83d", "a \ude00film", "witty\ud83d\ude00", f"{LONG} \ud83d", "\udfff film " * 900]
+
+
+@pytest.mark.parametrize("text", HALVES, ids=range(len(HALVES)))
+def test_half_of_a_surrogate_pair_is_what_is_no_character(both: Any, text: str) -> None:
+    stock, ours = both
+    whole = "".join("\ufffd" if "\ud800" <= each <= "\udfff" else each for each in text)
+    for tokenizer in (ours, StockTokenizer(stock, 24)):
+        for half, full in (
+            (text, whole),
+            ((text, "a film"), (whole, "a film")),
+            (("a film", text), ("a film", whole)),
+        ):
+            expected = tokenizer.encode_one(full)
+            beside = ("a", "film") if isinstance(half, tuple) else "film"
+            for name, array in tokenizer.encode_one(half).items():
+                np.testing.assert_array_equal(array, expected[name])
+            for offsets in (False, True):
+                found, wanted = (
+                    tokenizer.rows([each, beside], offsets=offsets) for each in (half, full)
+                )
+                assert found.columns == wanted.columns
+                if offsets:
+                    assert found.encodings[0].offsets == wanted.encodings[0].offsets
+            assert tokenizer.truncated([half, beside]) == tokenizer.truncated([full, beside])
+
+
+def test_windows_are_made_of_halves_of_surrogate_pairs(wordpiece: Backend) -> None:
+    ours = Tokenizer(wordpiece, max_length=16, pad_token_id=0, windows=True)
+    half, full = (
+        ours.rows([(f"a{each}?", f"dull {each} film " * 20)], offsets=True)
+        for each in ("\ud83d", "\ufffd")
+    )
+    assert len(half.items) > 2
+    assert half.columns == full.columns
+
+
+def test_what_is_no_text_is_still_refused(wordpiece: Backend) -> None:
+    ours = Tokenizer(wordpiece, max_length=16, pad_token_id=0)
+    wrong: Any = 1
+    with pytest.raises(TypeError):
+        ours.rows([wrong, "a"])
