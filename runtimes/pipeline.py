@@ -122,26 +122,40 @@ class Predictor:
         """
         return self.task.decisions(self.outputs(inputs, batch_size)).astype(np.float32, copy=False)
 
-    def outputs(self, inputs: Sequence[TextInput], batch_size: int = 32) -> Outputs:
+    def outputs(
+        self, inputs: Sequence[TextInput], batch_size: int = 32, *, note_cut: bool = False
+    ) -> Outputs:
         """Return what the model says about N texts or pairs, in their order.
 
         Inputs of similar length share a batch, if any do, so that little is computed on padding.
+
+        Args:
+            inputs: N texts or pairs.
+            batch_size: Most of them that go through the model at once.
+            note_cut: Whether to say which of them are cut, as `truncated` does.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
         if self.batch_invariant:
             batch_size = 1
         if self.task.SPEC.reads_tokens:
-            return self._of_tokens(inputs, batch_size)
+            return self._of_tokens(inputs, batch_size, note_cut)
+        cut: list[bool] = []
         result = np.empty((len(inputs), len(self.labels)), dtype=np.float32)
         for start in range(0, len(inputs), _CHUNK):
-            batches, answer = self._work(inputs[start : start + _CHUNK], batch_size)
+            chunk = inputs[start : start + _CHUNK]
+            if note_cut:
+                rows = self.tokenizer.rows(chunk, offsets=True)
+                cut += _cut(rows)
+                batches, answer = self._batches(rows.lengths, batch_size), self._rows_of(rows)
+            else:
+                batches, answer = self._work(chunk, batch_size)
             for batch, logits in zip(batches, self._map(answer, batches), strict=True):
                 if result.shape[1] != logits.shape[1]:  # of vectors the model says how long
                     result = np.empty((len(inputs), logits.shape[1]), dtype=np.float32)
                 result[[start + index for index in batch]] = logits
         _check_finite(result)
-        return Outputs(inputs, result)
+        return Outputs(inputs, result, cut=cut)
 
     def truncated(self, inputs: Sequence[TextInput]) -> list[bool]:
         """Return, for N texts or pairs, which of them are cut to the model's `max_length`.
@@ -151,11 +165,13 @@ class Predictor:
         """
         return self.tokenizer.truncated(inputs)
 
-    def _of_tokens(self, inputs: Sequence[TextInput], batch_size: int) -> Outputs:
+    def _of_tokens(self, inputs: Sequence[TextInput], batch_size: int, note_cut: bool) -> Outputs:
         places = getattr(self.task, "places", None)
         encodings: list[Encoding] = []
         logits: list[Array] = []
         items: list[int] = []
+        windows = self.task.SPEC.windows
+        cut = [False] * len(inputs) if note_cut and windows else []
         for start in range(0, len(inputs), _CHUNK):
             rows = self.tokenizer.rows(inputs[start : start + _CHUNK], offsets=True)
             lengths = rows.lengths
@@ -176,6 +192,8 @@ class Predictor:
             found: dict[int, Array] = {}
             for batch, answers in zip(batches, self._map(kept, batches), strict=True):
                 found.update(zip(batch, answers, strict=True))
+            if note_cut and not windows:
+                cut += _cut(rows)
             encodings += rows.encodings
             items += (start + item for item in rows.items)
             logits += (found[index] for index in range(len(lengths)))
@@ -189,6 +207,7 @@ class Predictor:
             tokenizer.subword_prefix,
             tokenizer.unknown_token,
             tokenizer.token,
+            cut,
         )
 
     def _rows_of(self, rows: Rows) -> Callable[[list[int]], Array]:
@@ -329,6 +348,11 @@ def _texts(inputs: Sequence[TextInput]) -> list[str] | None:
     """Return the inputs where all are single texts, else None."""
     texts = [item for item in inputs if isinstance(item, str)]
     return texts if len(texts) == len(inputs) else None
+
+
+def _cut(rows: Rows) -> list[bool]:
+    """Return which rows were cut, where what the library knows of them was kept."""
+    return [bool(encoding.overflowing) for encoding in rows.encodings]
 
 
 def _check_finite(logits: Array) -> None:

@@ -70,10 +70,14 @@ def _answers(classify: "Predictor", given: list[str], *, pairs: bool) -> list[tu
             f"{alone!r:.60} is one text, and the model was made for pairs of them",
             hint="put a tab between the two texts of a line",
         )
-    if cut := sum(classify.truncated(classify.task.parse(inputs).inputs)):
+    task = classify.task
+    parsed = task.parse(inputs)
+    outputs = classify.outputs(parsed.inputs, note_cut=True)
+    if cut := sum(outputs.cut):
         most = classify.tokenizer.max_length
         tell(f"{cut} of {len(inputs)} texts were cut to {most} tokens", kind="note")
-    answers = iter(classify(inputs, **classify.task.SPEC.shown))
+    results = task.postprocess(outputs, classify.labels, classify.problem_type, **task.SPEC.shown)
+    answers = iter(parsed.shaped(results))
     return [(text, next(answers) if text.strip() else None) for text in given]
 
 

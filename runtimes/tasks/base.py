@@ -82,6 +82,7 @@ class Outputs:
         subword_prefix: What tokens begin with that continue a word, if they have such a mark.
         unknown_token: What stands for text that has no token, if anything does.
         token: The token with an id.
+        cut: By input, whether it was cut to `max_length`; only where that was asked for.
     """
 
     inputs: Sequence[TextInput]
@@ -92,6 +93,7 @@ class Outputs:
     subword_prefix: str | None = None
     unknown_token: str | None = None
     token: Callable[[int], str] = str
+    cut: Sequence[bool] = ()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 
+from runtimes import open_checkpoint
 from runtimes.errors import ArtifactError
 from runtimes.pipeline import Predictor
 from runtimes.registry import get_task
@@ -148,3 +149,28 @@ def test_several_threads_may_call_one_predictor(
     with load(artifact, threads=1) as predict, ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(predict, texts))
     assert [answer[0]["label"] for answer in answers] == [LABELS[i] for i in expected]
+
+
+@pytest.mark.parametrize("batch_invariant", [True, False])
+def test_what_is_cut_is_said_beside_the_same_answers(
+    wordpiece: Backend, token_vectors: np.ndarray, batch_invariant: bool
+) -> None:
+    predict = _predictor(wordpiece, token_vectors, batch_invariant=batch_invariant)
+    texts = ["dull", "film " * 14, "film " * 15, "", "witty " * 90, "not a film"]
+    found = predict.outputs(texts, 2, note_cut=True)
+    assert found.cut == predict.truncated(texts) == [False, False, True, False, True, False]
+    np.testing.assert_array_equal(found.logits, predict.outputs(texts, 2).logits)
+    assert predict.outputs(texts).cut == []
+
+
+def test_half_of_a_surrogate_pair_has_the_answer_of_no_character(
+    wordpiece: Backend, token_vectors: np.ndarray, checkpoint: Path
+) -> None:
+    for predict in (
+        _predictor(wordpiece, token_vectors, batch_invariant=True),
+        open_checkpoint(checkpoint, threads=1),
+    ):
+        with predict:
+            assert predict("a\ud83d film") == predict("a\ufffd film")
+            assert predict(["\ud83d", "film"]) == predict(["\ufffd", "film"])
+            assert predict(("film", "\ude00")) == predict(("film", "\ufffd"))

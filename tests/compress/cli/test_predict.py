@@ -13,6 +13,7 @@ from tiny_artifact import write_tiny
 
 from compress.cli.app import main
 from runtimes import load
+from runtimes.tokenization import Tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +132,18 @@ def test_streams_may_be_closed_full_or_left(
     assert "Traceback" not in done.stderr
     assert err in done.stderr
     assert bool(err) == bool(done.stderr)
+
+
+def test_texts_are_tokenized_once(artifact: Path, monkeypatch: Any, capfd: Any) -> None:
+    read: list[Any] = []
+    for name in ("encode_one", "rows", "truncated"):
+        real = getattr(Tokenizer, name)
+
+        def noted(self: Any, inputs: Any, *args: Any, real: Any = real, **options: Any) -> Any:
+            read.append(inputs)
+            return real(self, inputs, *args, **options)
+
+        monkeypatch.setattr(Tokenizer, name, noted)
+    assert main(["predict", str(artifact), "film " * 40, "dull"]) == 0
+    assert "1 of 2 texts were cut to 16 tokens" in capfd.readouterr().err
+    assert sum("dull" in inputs for inputs in read) == 1
