@@ -23,7 +23,7 @@ from compress.cli.output import tell
 from compress.cli.predict import predict
 from compress.cli.recipe import recipe
 from compress.cli.run import demo, run
-from compress.cli.signals import stopping_signals
+from compress.cli.signals import describe_stop, stopping_signals, unmasking_stops
 from compress.cli.signing import sign, verify
 from compress.cli.streams import open_streams
 from compress.cli.train import train
@@ -103,7 +103,9 @@ def _run(arguments: list[str], received: list[signal.Signals]) -> int:
                 tell(warning, kind="warning")
         typed = shlex.join(["compress", *arguments])
         # Typer turns Ctrl-C into the result 130; commands themselves return nothing.
-        if app(args=arguments, prog_name=_program(), standalone_mode=False, obj=typed) == 130:
+        with unmasking_stops():
+            code = app(args=arguments, prog_name=_program(), standalone_mode=False, obj=typed)
+        if code == 130:
             raise KeyboardInterrupt
         sys.stdout.flush()  # here, where a full disk is answered
     except EdgepressError as error:
@@ -111,11 +113,7 @@ def _run(arguments: list[str], received: list[signal.Signals]) -> int:
             raise
         return _failed(error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        resume = "; the same command goes on from the last finished stage"
-        what = f"stopped by {received[-1].name}" if received else "interrupted"
-        sys.stderr.write(f"\n{what}{resume if command in _RESUMABLE else ''}\n")
-        # What shells report for a program that a signal ended.
-        return 128 + (received[-1] if received else signal.SIGINT)
+        return _stopped(received, command)
     except typer.Exit as stop:
         return stop.exit_code
     except (BrokenPipeError, SystemExit) as stop:  # Typer makes the second of the first
@@ -128,6 +126,13 @@ def _run(arguments: list[str], received: list[signal.Signals]) -> int:
             raise
         return _failed(*known)
     return 0
+
+
+def _stopped(received: list[signal.Signals], command: str) -> int:
+    number = received[-1] if received else signal.SIGINT
+    resume = "; the same command goes on from the last finished stage"
+    sys.stderr.write(f"\n{describe_stop(number)}{resume if command in _RESUMABLE else ''}\n")
+    return 128 + number  # what shells report for a program that a signal ended
 
 
 def _known(error: Exception, command: str) -> tuple[str, str | None, int] | None:

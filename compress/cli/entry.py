@@ -1,6 +1,8 @@
-"""Where the command begins: Ctrl-C ends it also while its own code is still being imported."""
+"""Where the command begins: signals end it also while its own code is still being imported."""
 
 import sys
+
+from compress.cli.signals import ending_at_once
 
 __all__ = ["main"]
 
@@ -8,9 +10,10 @@ __all__ = ["main"]
 def main() -> int:
     """Run the command and return the exit code."""
     try:
-        from compress.cli.app import main as run
+        with ending_at_once():
+            from compress.cli.app import main as run
 
         return run()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # between the two
         sys.stderr.write("\ninterrupted\n")
         return 130

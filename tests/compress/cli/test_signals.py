@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,6 +14,77 @@ import pytest
 from compress.cli import app
 from compress.cli.signals import stopping_signals
 from compress.system.logs import logging_to
+
+NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+# Gets a signal while something is imported that would swallow its exception.
+IMPORTER = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+import sys
+sys.path.insert(0, {folder!r})
+from compress.cli import {module}
+{act}
+print("went on")
+"""
+SWALLOWING = """
+import os, signal
+class Left:
+    def __del__(self):
+        signal.raise_signal({number})
+Left()
+"""
+
+
+def _import_signalled(folder: Path, number: int, module: str, act: str) -> Any:
+    """Return how a process ends that gets a signal within an import."""
+    (folder / "swallowing.py").write_text(SWALLOWING.format(number=int(number)))
+    code = IMPORTER.format(folder=str(folder), module=module, act=act)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_ends_the_import_of_the_command_itself(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    act = "with signals.ending_at_once():\n    import swallowing"
+    done = _import_signalled(tmp_path, number, "signals", act)
+    what = "interrupted" if number == signal.SIGINT else f"stopped by {number.name}"
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", f"\n{what}\n")
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_waits_for_the_end_of_an_import(number: signal.Signals, tmp_path: Path) -> None:
+    act = (
+        "import time\n"
+        "def work(**_):\n"
+        "    import swallowing\n"
+        "    print('imported', flush=True)\n"
+        "    time.sleep(5)\n"
+        "app.app = work\n"
+        "code = app.main(['train', 'base'])\n"
+        "assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL\n"
+        "raise SystemExit(code)"
+    )
+    done = _import_signalled(tmp_path, number, "app", act)
+    what = "interrupted" if number == signal.SIGINT else f"stopped by {number.name}"
+    resumes = "the same command goes on from the last finished stage"
+    assert done.stderr == f"\n{what}; {resumes}\n"
+    assert (done.returncode, done.stdout) == (128 + number, "imported\n")
+
+
+def test_what_libraries_make_of_a_signal_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(**_: Any) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as stop:
+            raise SystemError("returned a result with an exception set") from stop
+
+    monkeypatch.setattr(app, "app", work)
+    assert app.main(["doctor"]) == 130
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
