@@ -2,19 +2,25 @@
 
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from compress.errors import EdgepressError
 
-__all__ = ["Limit", "memory_limits", "naming_exhausted_memory"]
+__all__ = ["Limit", "describe_exhausted_memory", "memory_limits", "naming_exhausted_memory"]
 
 # What PyTorch, ONNX Runtime, OpenVINO, the C++ library, the loader, the system and, where a module
 # of C could not say it, Python say.
 _EXHAUSTED = re.compile(
     r"bad[ _]alloc|can(?:'|no)t allocate memory|failed to allocate memory|out of memory"
     r"|failed to map segment|not enough memory|returned NULL without setting an exception",
+    re.IGNORECASE,
+)
+# What else is said where addresses are limited.
+_NO_ADDRESSES = re.compile(
+    r"can't start new thread|thread constructor failed|resource temporarily unavailable"
+    r"|cannot open shared object|partially initialized module",
     re.IGNORECASE,
 )
 
@@ -63,18 +69,36 @@ def naming_exhausted_memory() -> Iterator[None]:
     Raises:
         EdgepressError: There is none left.
     """
-    limits = ", ".join(map(str, memory_limits()))  # now: later there is no memory to find out
+    limits = memory_limits()  # now: later there is no memory to find out
     try:
         yield
     except Exception as error:
-        if isinstance(error, EdgepressError) or not _is_exhausted(error):
+        said = describe_exhausted_memory(error, limits)
+        if isinstance(error, EdgepressError) or said is None:
             raise
-        said = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         raise EdgepressError(
-            f"memory has run out: {said[:300]}; there are {limits}",
+            said,
             hint="give it more memory, or less to do: fewer rows, a smaller max_length or "
             "distill.batch_size; the same command goes on from what is finished",
         ) from error
+
+
+def describe_exhausted_memory(error: BaseException, limits: Sequence[Limit]) -> str | None:
+    """Return a sentence if an error, or one that it was made of, says that memory has run out.
+
+    Args:
+        error: What was raised.
+        limits: The bounds, found out before.
+    """
+    found: BaseException | None = error
+    while found is not None and not _is_exhausted(found):
+        found = found.__cause__ or found.__context__
+    if found is None and any(limit.addresses for limit in limits) and _lacks_addresses(error):
+        found = error
+    if found is None:
+        return None
+    said = next(iter(str(found).strip().splitlines()), "") or type(found).__name__
+    return f"memory has run out: {said[:300]}; there are {', '.join(map(str, limits))}"
 
 
 def _is_exhausted(error: BaseException) -> bool:
@@ -83,3 +107,10 @@ def _is_exhausted(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
     return _EXHAUSTED.search(str(error)) is not None
+
+
+def _lacks_addresses(error: BaseException) -> bool:
+    """Return whether this is what becomes of libraries and threads that find no room."""
+    if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
+        return True
+    return isinstance(error, SystemError) or _NO_ADDRESSES.search(str(error)) is not None

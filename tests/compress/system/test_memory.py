@@ -10,7 +10,12 @@ import pytest
 import torch
 
 from compress.errors import EdgepressError, ModelError
-from compress.system.memory import memory_limits, naming_exhausted_memory
+from compress.system.memory import (
+    Limit,
+    describe_exhausted_memory,
+    memory_limits,
+    naming_exhausted_memory,
+)
 
 LIMITED = """
 import resource
@@ -37,6 +42,33 @@ def test_what_libraries_say_is_named_with_the_limits(error: Exception) -> None:
     message = r"memory has run out: .*GB \(of this machine\)"
     with pytest.raises(EdgepressError, match=message), naming_exhausted_memory():
         raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SystemError("error return without exception set"),
+        ImportError("cannot import name 'x' from 'torch'"),
+        RuntimeError("can't start new thread"),
+        OSError("libgomp.so.1: cannot open shared object file"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_where_addresses_are_limited_more_words_say_it(error: Exception) -> None:
+    few = Limit(700_000_000, "ulimit -v", addresses=True)
+    assert "memory has run out" in str(describe_exhausted_memory(error, [few]))
+    assert describe_exhausted_memory(error, [Limit(10**9, "of this machine")]) is None
+
+
+def test_what_an_error_was_made_of_counts() -> None:
+    try:
+        try:
+            raise MemoryError
+        except MemoryError as cause:
+            raise KeyError("a library's own") from cause
+    except KeyError as error:
+        said = str(describe_exhausted_memory(error, memory_limits()))
+    assert said.startswith("memory has run out: MemoryError; there are")
 
 
 def test_real_allocations_are_named() -> None:
