@@ -14,7 +14,7 @@ from runtimes.artifact import read_manifest
 from runtimes.errors import EdgepressError
 
 _Case = TypeVar("_Case")
-_COUNTS = ("tried", "refused", "answered", "failed")
+_COUNTS = ("cases", "tried", "refused", "answered", "failed")
 _LONGEST = 10.0  # seconds; what takes longer counts as hanging
 _found: dict[str, list[int]] = {}
 
@@ -27,11 +27,20 @@ class Tally:
         refused: So many were refused by a named error.
         answered: So many were answered as they should be.
         faults: What became of all others.
+        cases: So many files, environments or moments there were, each of which may be tried at
+            several doors; 0 where all of them are tried once.
+        full: Whether each is tried at every door, not at one of them in turn.
     """
 
     refused: int = 0
     answered: int = 0
     faults: list[str] = field(default_factory=list)
+    cases: int = 0
+    full: bool = True
+
+    def doors(self, known: Sequence[_Case], number: int) -> Sequence[_Case]:
+        """Return the doors at which a case is tried, by its number among the cases."""
+        return known if self.full else [known[number % len(known)]]
 
     def judge(self, case: str, act: Callable[[], Any], expected: Any) -> None:
         """Count one case: refused by a named error, without effect, or a fault.
@@ -74,7 +83,8 @@ def tally(request: pytest.FixtureRequest, record_property: Callable[..., None]) 
     failed = len(made.faults)
     tried = made.refused + made.answered + failed
     kind = request.node.originalname.removeprefix("test_").replace("_", " ")
-    record_property("attack", [kind, tried, made.refused, made.answered, failed])
+    cases = made.cases or tried
+    record_property("attack", [kind, cases, tried, made.refused, made.answered, failed])
     if made.faults:
         pytest.fail("\n".join([f"{failed} of {tried}:", *made.faults[:50]]), pytrace=False)
 
@@ -82,16 +92,22 @@ def tally(request: pytest.FixtureRequest, record_property: Callable[..., None]) 
 @pytest.fixture(
     params=[
         pytest.param(False, id="some"),
-        pytest.param(True, id="all", marks=pytest.mark.attack),
+        pytest.param(True, id="all", marks=[pytest.mark.attack, pytest.mark.timeout(7200)]),
     ]
 )
-def chosen(request: pytest.FixtureRequest) -> Callable[[Sequence[_Case], int], Sequence[_Case]]:
-    """`chosen(cases, few)`: all cases where the attack was asked for, else `few`, evenly spread."""
+def chosen(request: pytest.FixtureRequest, tally: Tally) -> Callable[..., Sequence[Any]]:
+    """`chosen(cases, few)`: all cases where the attack was asked for, else `few`, evenly spread.
 
-    def choose(cases: Sequence[_Case], few: int) -> Sequence[_Case]:
-        if request.param or few >= len(cases):
-            return cases
-        return [cases[place * len(cases) // few] for place in range(few)]
+    `at_least` says how many there are to be in all.
+    """
+    tally.full = request.param
+
+    def choose(cases: Sequence[_Case], few: int, at_least: int = 0) -> Sequence[_Case]:
+        assert len(cases) >= at_least
+        if not request.param and few < len(cases):
+            cases = [cases[place * len(cases) // few] for place in range(few)]
+        tally.cases += len(cases)
+        return cases
 
     return choose
 
@@ -160,17 +176,20 @@ class Doors:
 
     expected: dict[str, Any]
 
-    def judge_all(self, tally: Tally, case: str, folder: Path, *, same: bool = True) -> None:
+    def judge_all(
+        self, tally: Tally, number: int, case: str, folder: Path, *, same: bool = True
+    ) -> None:
         """Open `folder` on every runtime, and on the one that is chosen where none is named.
 
         Args:
             tally: Counts what becomes of it.
+            number: Of the case: in a sample it is opened in one of these ways.
             case: What was done to it.
             folder: The artifact.
             same: Whether it may answer as before only. Otherwise it is another artifact, which may
                 say what it likes, as long as it says something.
         """
-        for runtime in (*self.expected, None):
+        for runtime in tally.doors((*self.expected, None), number):
             known = [self.expected[runtime]] if runtime else list(self.expected.values())
             tally.judge(
                 f"{case}, {runtime}",

@@ -126,14 +126,15 @@ def in_kind(folder: Path, another: Path) -> Iterator[Damage]:
 def test_damaged_artifacts(
     published: Path, another: Path, doors: Any, tally: Any, chosen: Any, tmp_path: Path
 ) -> None:
-    for case, damage in [
-        *chosen(list(at_random(published)), 40),
-        *chosen(list(in_kind(published, another)), 40),
-    ]:
+    cases = [
+        *chosen(list(at_random(published)), 25, at_least=900),
+        *chosen(list(in_kind(published, another)), 25, at_least=100),
+    ]
+    for number, (case, damage) in enumerate(cases):
         folder = tmp_path / "case"
         shutil.copytree(published, folder)
         damage(folder)
-        doors.judge_all(tally, case, folder)
+        doors.judge_all(tally, number, case, folder)
         shutil.rmtree(folder)
 
 
@@ -218,9 +219,9 @@ def test_forged_manifests(
     raw = json.loads((folder / MANIFEST).read_bytes())
     (folder / MANIFEST).write_bytes(forged(raw))
     read_manifest(folder)  # or the checksum alone would be refused
-    for case, made in chosen(list(forgeries(raw)), 50):
+    for number, (case, made) in enumerate(chosen(list(forgeries(raw)), 40, at_least=250)):
         (folder / MANIFEST).write_bytes(forged(made))
-        doors.judge_all(tally, case, folder)
+        doors.judge_all(tally, number, case, folder)
 
 
 def edited(folder: Path, name: str, *place: Any, to: Any) -> bytes:
@@ -318,7 +319,7 @@ def test_forged_files(
         shutil.copytree(published, folder)
         write_forged(folder, name, content)
         case = f"{number}: {name} {content[:60]!r}"
-        doors.judge_all(tally, case, folder, same="tokenizer" not in name)
+        doors.judge_all(tally, number, case, folder, same="tokenizer" not in name)
         shutil.rmtree(folder)
 
 
@@ -343,4 +344,4 @@ def test_forged_tunings(
     ]
     for number, made in enumerate(chosen(cases, 6)):
         (folder / "tuning.json").write_text(json.dumps(made))
-        doors.judge_all(tally, f"{number}: {str(made)[:200]}", folder)
+        doors.judge_all(tally, number, f"{number}: {str(made)[:200]}", folder)

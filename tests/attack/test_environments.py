@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from compress.cli.app import main
+
 CODES = (0, 1, 2, 3)  # what errors of ours end with
 
 
@@ -180,19 +182,37 @@ def fault_of(
     return "" if "error:" in errors or not said else f"{done.returncode} without a word: {errors}"
 
 
+def kind_of(case: Case) -> str:
+    """Return what of the environment is odd."""
+    for kind in ("before", "streams", "folder", "prepare"):
+        if getattr(case, kind):
+            return kind
+    return "variables"
+
+
+FEW = {"variables": 2, "prepare": 4, "streams": 1, "folder": 1, "before": 1}
+
+
 def test_environments(
-    published: Path, tally: Any, chosen: Any, tmp_path: Path, can_unshare: bool
+    published: Path, tally: Any, chosen: Any, tmp_path: Path, can_unshare: bool, capsys: Any
 ) -> None:
-    asked = ["predict", str(published), "a lovely film"]
-    inspected = ["inspect", str(published)]
-    expected = {
-        arguments[0]: run(Case(), arguments, tmp_path).stdout for arguments in (asked, inspected)
-    }
+    commands = [["predict", str(published), "a lovely film"], ["inspect", str(published)]]
+    expected = {}
+    for arguments in commands:
+        assert main(arguments) == 0
+        expected[arguments[0]] = capsys.readouterr().out
     assert expected["predict"].startswith("better\t")
-    for name, case in chosen(list(CASES.items()), 5):
+    assert len(CASES) >= 34
+    cases = [
+        each
+        for kind, few in FEW.items()
+        for each in chosen([name for name, case in CASES.items() if kind_of(case) == kind], few)
+    ]
+    for number, name in enumerate(cases):
+        case = CASES[name]
         if case.before and not can_unshare:
             continue
-        for arguments in (asked, inspected):
+        for arguments in tally.doors(commands, number):
             done = run(case, arguments, tmp_path)
             fault = fault_of(
                 done,

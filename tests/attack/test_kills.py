@@ -45,7 +45,7 @@ WRITER = """
 def test_writers_that_are_killed(tally: Any, chosen: Any, tmp_path: Path) -> None:
     target = tmp_path / "artifact"
     code = textwrap.dedent(WRITER)
-    for moment in chosen(list(np.random.default_rng(3).uniform(0, 0.1, 30)), 3):
+    for moment in chosen(list(np.random.default_rng(3).uniform(0, 0.1, 30)), 2):
         with subprocess.Popen(
             [sys.executable, "-c", code, str(target)], stdout=subprocess.PIPE, text=True
         ) as writer:
@@ -188,6 +188,7 @@ def undisturbed(
 
 
 @pytest.mark.attack
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("chain", range(4))
 def test_runs_that_are_killed_and_go_on(
     task: Any, tally: Any, nursery: Nursery, undisturbed: Any, tmp_path: Path, chain: int
@@ -207,6 +208,7 @@ def test_runs_that_are_killed_and_go_on(
 
 
 @pytest.mark.attack
+@pytest.mark.timeout(3600)
 def test_runs_that_are_stopped(
     task: Any, tally: Any, nursery: Nursery, undisturbed: Any, tmp_path: Path
 ) -> None:
@@ -227,7 +229,6 @@ def test_runs_that_are_stopped(
     tally.judge("what it comes to", lambda: results(out), expected)
 
 
-@pytest.mark.attack  # what it meets depends on the moment
 def test_commands_that_are_stopped(
     published: Path, tally: Any, chosen: Any, tmp_path: Path
 ) -> None:

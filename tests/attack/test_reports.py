@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,15 +95,15 @@ def test_reports(tally: Any, chosen: Any, tmp_path: Path) -> None:
         with damage_named(path):
             return compare_reports(before, after)
 
-    for case, content in chosen(cases, 40):
+    doors: dict[str, tuple[Callable[[], Any], Callable[[Any], bool]]] = {
+        "inspected": (lambda: inspect_path(path), is_plain),
+        "as JSON": (lambda: inspect_path(path, as_json=True), is_plain),
+        "compared": (compared, bool),
+    }
+    for number, (case, content) in enumerate(chosen(cases, 40, at_least=40)):
         path.write_text(content)
-        tally.judge(f"{case}, inspected", lambda: inspect_path(path), is_plain)
-        tally.judge(f"{case}, as JSON", lambda: inspect_path(path, as_json=True), is_plain)
-        tally.judge(
-            f"{case}, compared",
-            compared,
-            bool,
-        )
+        for door in tally.doors(list(doors), number):
+            tally.judge(f"{case}, {door}", *doors[door])
 
 
 RECIPES = (
@@ -144,21 +145,21 @@ def test_recipes(tally: Any, chosen: Any, tmp_path: Path) -> None:
         again.write_text(render_recipe(recipe, "compress x"))
         return load_recipe(again) == recipe
 
-    for text in chosen(RECIPES, 30):
+    for text in chosen(RECIPES, 15, at_least=40):
         path.write_text(text)
         tally.judge(f"recipe {text[:40]!r}", read_again, True)
     keys = list(places(Recipe().model_dump(mode="json")))
     cases: list[tuple[Any, Any]] = []
     for number, place in enumerate(keys):
         cases += [(place, value) for value in (*in_turn(number, 3), [2, 4], 0.5)]
-    for place, value in chosen(cases, 60):
+    for place, value in chosen(cases, 30):
         content: Any = value
         for key in reversed([key for key in place if isinstance(key, str)]):
             content = {key: content}
         path.write_text(yaml.safe_dump(content))
         tally.judge(f"recipe {content!r:.80}", read_again, True)
     fields = [(name, value) for name in TrainingSettings.model_fields for value in ODD]
-    for name, value in chosen(fields, 30):
+    for name, value in chosen(fields, 20):
         override = f"{name}={json.dumps(value)}"
         tally.judge(
             f"settings {override[:80]!r}",
