@@ -1,5 +1,8 @@
 """What people read: nothing is cut off, nothing is hidden, nothing is markup by accident."""
 
+import csv
+import io
+import json
 import re
 from dataclasses import asdict, replace
 
@@ -8,7 +11,7 @@ import pytest
 from benchmarks.disturbance import Disturbance
 from benchmarks.metrics import Drop
 from benchmarks.noise import close_rows
-from benchmarks.render.charts import latency_chart, length_chart
+from benchmarks.render.charts import front_chart, latency_chart, length_chart
 from benchmarks.render.figures import (
     budget_line,
     doubts,
@@ -20,7 +23,9 @@ from benchmarks.render.figures import (
 )
 from benchmarks.render.html import render_html
 from benchmarks.render.markdown import render_markdown, render_table
+from benchmarks.render.table import render_csv
 from benchmarks.render.terminal import print_report
+from benchmarks.report import Report
 from benchmarks.stats import Interval
 
 
@@ -167,6 +172,14 @@ def test_a_ratio_in_doubt_is_named_nowhere_and_the_first_line_says_why(report):
         assert "recommended" not in re.sub(
             r"<style>.*</style>|class=.recommended.", "", text, flags=re.S
         )
+    assert front_chart(report) is None
+    lines = {line["id"]: line for line in csv.DictReader(io.StringIO(render_csv(report)))}
+    held = {row["id"]: row for row in report.to_json()["rows"]}
+    for name in ("small", "stock"):  # never the figure without its doubt
+        assert lines[name]["doubt"] == held[name]["doubt"] == report.row(name).doubt
+    again = Report.from_json(json.loads(json.dumps(report.to_json())))
+    assert summary(again) == summary(report)
+    assert printed(again, 200) == printed(report, 200)
     assert "loses 0.2 points" in summary(report)
     text = render_markdown(report)
     assert "on ONNX Runtime INT8: its ratio is not named: other processes used 48%" in text
