@@ -226,6 +226,8 @@ def _load(
             problem_type=manifest.problem_type,
             pooling=read_pooling(folder, configuration) if task.SPEC.pooled else None,
             batch_invariant=asked.batch_invariant,
+            pairs=manifest.pairs,
+            threads=entry_threads,
         )
         if device == "cpu" and saturates(entry.instruction_sets, processor_flags()):
             warnings.warn(

@@ -1,7 +1,7 @@
 """Text in, labels out: a tokenizer, an open session and a task put together."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtimes.base import Array, Session, TextInput
-from runtimes.errors import ArtifactError, not_finite
+from runtimes.errors import ArtifactError, UsageError, not_finite
 from runtimes.pool import SessionPool
 from runtimes.pooling import Pooling, pooled
 from runtimes.tasks.base import Outputs, Task
@@ -49,6 +49,8 @@ class Predictor:
             list: each goes through the model alone. Otherwise a list goes in batches. What shares
             a batch then changes the last bits of an answer, and with quantization ranges that are
             found at every call also labels.
+        pairs: Whether it may be asked pairs of texts.
+        threads: What the session was opened with; None: the library's choice.
 
     Example:
         >>> classify = runtimes.load("out/artifact")  # doctest: +SKIP
@@ -67,6 +69,8 @@ class Predictor:
         pooling: Pooling | None = None,
         answer_one: Callable[[str], dict[str, Any]] | None = None,
         batch_invariant: bool = True,
+        pairs: bool = True,
+        threads: int | None = None,
     ) -> None:
         self.session = session
         self.tokenizer = tokenizer
@@ -74,6 +78,8 @@ class Predictor:
         self.labels = tuple(labels)
         self.problem_type = problem_type
         self.batch_invariant = batch_invariant
+        self.threads = threads
+        self._pairs = pairs
         self._pooling = pooling
         # What makes such a predictor again: a function and its arguments (`runtimes.loading`).
         self.source: tuple[Callable[..., Predictor], tuple[Any, ...]] | None = None
@@ -84,14 +90,53 @@ class Predictor:
         # A graph without a mask cannot tell padding from text: only equal lengths share a batch.
         self._padded = "attention_mask" in session.input_names
 
-    def __call__(self, inputs: Any, *, batch_size: int = 32, **options: Any) -> Any:
-        """Predict one input or a list of them.
+    @property
+    def runtime(self) -> str:
+        """Name of the runtime that executes."""
+        return self.session.runtime
+
+    @property
+    def device(self) -> str:
+        """Where it executes."""
+        return self.session.device
+
+    @property
+    def precision(self) -> str:
+        """In what it computes: `"int8"`, `"fp32"`, ..."""
+        return self.session.precision
+
+    @property
+    def max_length(self) -> int:
+        """Most tokens of an input, special tokens included; longer ones are cut."""
+        return self.tokenizer.max_length
+
+    def __repr__(self) -> str:
+        of = f" of {self.source[1][0]}" if self.source else ""
+        labels = f", {len(self.labels)} labels" if self.labels else ""
+        threads = "" if self.threads is None else f", threads: {self.threads}"
+        return (
+            f"<Predictor{of}: {self.task.SPEC.name}{labels}, at most {self.max_length} tokens; "
+            f"{self.precision} by {self.runtime} on {self.device}{threads}>"
+        )
+
+    def __call__(
+        self,
+        inputs: Any,
+        *,
+        batch_size: int = 32,
+        truncation: bool = True,
+        max_length: int | None = None,
+        **options: Any,
+    ) -> Any:
+        """Predict one input, or a list or any other iterable of them.
 
         Args:
             inputs: What the task takes: a text, a `(text, text_pair)` tuple, a dict of these two,
-                or a list of such.
+                or a list, array, Series, generator or column of such.
             batch_size: Most inputs that go through the model at once, where the predictor is not
                 batch-invariant; one that is takes each alone.
+            truncation: As long inputs are always cut (see `truncated`), this can only be true.
+            max_length: As the model was made for so many tokens, it can only be these.
             options: The task's own: those of `postprocess` in its module of `runtimes.tasks`, such
                 as `top_k` of a classifier.
 
@@ -100,14 +145,26 @@ class Predictor:
 
         Raises:
             TypeError: `inputs` has another form, or there is no such option.
-            UsageError: An option has a value that does not exist, or the predictor was closed.
+            UsageError: An option has a value that does not exist, an input is a pair and the model
+                was made for single texts, or the predictor was closed.
             ArtifactError: The model's answer is no finite number.
         """
+        if not truncation or max_length not in (None, self.max_length):
+            raise UsageError(
+                f"This model reads {self.max_length} tokens, and what is longer is always cut.",
+                hint="which inputs those are: predictor.truncated(INPUTS)",
+            )
         answer_one = None if options else self._answer_one
         if answer_one is not None and type(inputs) is str:
             return [answer_one(inputs)]
-        parsed = self.task.parse(inputs)
+        parsed = self.task.parse(_listed(inputs))
         texts = _texts(parsed.inputs)
+        if texts is None and not self._pairs:
+            pair = next(item for item in parsed.inputs if not isinstance(item, str))
+            raise UsageError(
+                f"{pair!r:.80} is a pair, and the model was made for single texts.",
+                hint="make one text of the two, as in training",
+            )
         if answer_one is not None and self.batch_invariant and texts is not None:
             return parsed.shaped(list(self._map(answer_one, texts)))
         outputs = self.outputs(parsed.inputs, batch_size)
@@ -342,6 +399,12 @@ class Predictor:
             else:
                 last.append(index)
         return batches
+
+
+def _listed(inputs: Any) -> Any:
+    """Return a list of what can be gone through once; what tasks read themselves as it is."""
+    read = isinstance(inputs, str | bytes | Sequence | Mapping | Set)
+    return list(inputs) if not read and isinstance(inputs, Iterable) else inputs
 
 
 def _texts(inputs: Sequence[TextInput]) -> list[str] | None:

@@ -78,6 +78,7 @@ def postprocess(
     *,
     top_k: int | None = 1,
     function_to_apply: str | None = None,
+    return_all_scores: bool = False,
 ) -> list[Any]:
     """Turn logits into what `transformers.pipeline("text-classification")` returns for a list.
 
@@ -90,6 +91,7 @@ def postprocess(
         top_k: 1 gives one `{"label", "score"}` an input; another number, or None for all classes,
             gives a list of them, best first.
         function_to_apply: `"softmax"`, `"sigmoid"` or `"none"` to overrule the problem type.
+        return_all_scores: All classes in the order of the labels, as in Transformers 4.
 
     Raises:
         UsageError: `function_to_apply` is none of these, or `top_k` is not positive.
@@ -97,9 +99,17 @@ def postprocess(
     if top_k is not None and top_k < 1:
         raise UsageError(f"top_k is {top_k}; it must be at least 1, or None for all classes.")
     logits = np.asarray(outputs.logits)
-    if top_k == 1 and function_to_apply is None:  # to the last bit as a text alone
+    if top_k == 1 and function_to_apply is None and not return_all_scores:  # to the last bit as a text alone
         return [postprocess_one(row, labels, problem_type) for row in logits]
     values = scores(logits, function_to_apply or _function(problem_type, len(labels)))
+    if return_all_scores:
+        return [
+            [
+                {"label": label, "score": float(score)}
+                for label, score in zip(labels, row, strict=True)
+            ]
+            for row in values
+        ]
     # Ranked by logits: every function here is monotonic, but scores may round to the same number.
     if top_k == 1:
         best = logits.argmax(axis=-1).tolist()

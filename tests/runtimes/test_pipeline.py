@@ -1,17 +1,21 @@
 """The predictor: order, batching, padding and the single-text path all agree."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
+import pandas
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 
+from runtimes import load
 from runtimes import open_checkpoint
-from runtimes.errors import ArtifactError
+from runtimes.errors import ArtifactError, UsageError
 from runtimes.pipeline import Predictor
 from runtimes.registry import get_task
 from runtimes.tokenization import Tokenizer
@@ -53,6 +57,7 @@ def _predictor(
     padded: bool = True,
     labels: Any = LABELS,
     batch_invariant: bool = False,
+    pairs: bool = True,
 ) -> Predictor:
     return Predictor(
         FakeSession(vectors, padded=padded),
@@ -60,6 +65,7 @@ def _predictor(
         get_task("text-classification"),
         labels=labels,
         batch_invariant=batch_invariant,
+        pairs=pairs,
     )
 
 
@@ -135,6 +141,66 @@ def test_labels_that_do_not_fit_the_model_are_an_error(
 def test_a_batch_holds_at_least_one(wordpiece: Backend, token_vectors: np.ndarray) -> None:
     with pytest.raises(ValueError, match="batch_size is 0"):
         _predictor(wordpiece, token_vectors).logits(["film"], 0)
+
+
+def test_texts_may_come_from_anything_that_can_be_gone_through(
+    wordpiece: Backend, token_vectors: np.ndarray
+) -> None:
+    predict = _predictor(wordpiece, token_vectors)
+    texts = ["a witty film", "dull", ""]
+    expected = predict(texts)
+    for inputs in (
+        (text for text in texts),
+        np.array(texts),
+        np.array(texts, dtype=object),
+        pandas.Series(texts, index=[7, 5, 3]),
+        datasets.Dataset.from_dict({"text": texts})["text"],
+        dict.fromkeys(texts).keys(),
+        deque(texts),
+    ):
+        if isinstance(inputs, type({}.keys())):  # in no order that a caller could rely on
+            with pytest.raises(TypeError, match="not dict_keys"):
+                predict(inputs)
+        else:
+            assert predict(inputs) == expected
+    for wrong in (5, None, b"film", np.array(5), [texts], pandas.Series([1.5])):
+        with pytest.raises(TypeError, match="Expected a text"):
+            predict(wrong)
+
+
+def test_arguments_of_pipelines_are_taken_or_refused_in_words(
+    wordpiece: Backend, token_vectors: np.ndarray
+) -> None:
+    predict = _predictor(wordpiece, token_vectors)
+    assert predict("film", truncation=True, max_length=16, batch_size=8) == predict("film")
+    [answers] = predict(["film"], return_all_scores=True)
+    assert [answer["label"] for answer in answers] == list(LABELS)
+    assert sorted(answers, key=lambda a: -a["score"]) == predict(["film"], top_k=None)[0]
+    for given_ in ({"truncation": False}, {"max_length": 512}):
+        with pytest.raises(UsageError, match="reads 16 tokens") as error:
+            predict("film", **given_)
+        assert "truncated" in str(error.value.hint)
+
+
+@pytest.mark.parametrize("pair", [("a", "b"), {"text": "a", "text_pair": "b"}, ["film", ("a", "b")]])
+def test_a_model_of_single_texts_refuses_pairs(
+    wordpiece: Backend, token_vectors: np.ndarray, pair: Any
+) -> None:
+    predict = _predictor(wordpiece, token_vectors, pairs=False)
+    with pytest.raises(UsageError, match=r"\('a', 'b'\) is a pair"):
+        predict(pair)
+    assert _predictor(wordpiece, token_vectors)(pair)
+
+
+def test_it_says_what_it_is(artifact: Path) -> None:
+    with load(artifact, threads=1) as predict:
+        assert (predict.runtime, predict.device, predict.precision) == ("onnxruntime", "cpu", "fp32")
+        assert (predict.threads, predict.max_length) == (1, predict.tokenizer.max_length)
+        assert repr(predict) == (
+            f"<Predictor of {artifact}: text-classification, {len(predict.labels)} labels, at most "
+            f"{predict.max_length} tokens; fp32 by onnxruntime on cpu, threads: 1>"
+        )
+    assert "Predictor" in repr(predict)  # also when closed
 
 
 def test_several_threads_may_call_one_predictor(
