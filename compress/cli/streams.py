@@ -41,15 +41,15 @@ def _drop_unwritable() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def read_lines() -> list[str]:
-    """Return the lines of stdin in UTF-8, without their ends (LF or CRLF) and a byte order mark.
+def read_lines() -> Iterator[str]:
+    """Go through the lines of stdin as they come: UTF-8, without their ends (LF or CRLF) and a byte
+    order mark.
 
     Raises:
         UnicodeDecodeError: They are not UTF-8.
     """
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8", errors="strict")  # whatever the locale says
-    lines = [line.rstrip("\r\n") for line in sys.stdin]
-    if lines:
-        lines[0] = lines[0].removeprefix("\ufeff")
-    return lines
+    for number, line in enumerate(sys.stdin):
+        whole = line.rstrip("\r\n")
+        yield whole if number else whole.removeprefix("\ufeff")

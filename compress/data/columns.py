@@ -7,7 +7,14 @@ from compress.data.table import Table, listed
 from compress.errors import DataError
 from runtimes.errors import nearest
 
-__all__ = ["NamedColumns", "cells", "choose_columns", "column_in", "first_column"]
+__all__ = [
+    "NamedColumns",
+    "cells",
+    "choose_columns",
+    "choose_texts",
+    "column_in",
+    "first_column",
+]
 
 # Names that data sets of the field use, the most specific first.
 PAIRS = (
@@ -81,11 +88,8 @@ def choose_columns(table: Table, named: NamedColumns) -> tuple[str, str | None, 
         raise _missing(table, "label", LABELS, "--label-column")
     if named.text is not None:
         return column_in(table, named.text, "--text-column"), pair, label
-    if pair is None:
-        for names in PAIRS:
-            first, second = (first_column(table, (name,)) for name in names)
-            if first is not None and second is not None and label not in (first, second):
-                return first, second, label
+    if pair is None and (both := _pair_of(table, label)) is not None:
+        return *both, label
     taken = {label, pair}
     text = first_column(table, TEXTS + tuple(first for first, _ in PAIRS), taken)
     others = [name for name in table.columns if name not in taken]
@@ -94,6 +98,44 @@ def choose_columns(table: Table, named: NamedColumns) -> tuple[str, str | None, 
     if text is None:
         raise _missing(table, "text", TEXTS, "--text-column")
     return text, pair, label
+
+
+def choose_texts(table: Table, named: NamedColumns, *, pairs: bool) -> tuple[str, ...]:
+    """Choose the columns of texts, or of pairs, in a table that need have no labels.
+
+    Raises:
+        DataError: As for `choose_columns`.
+    """
+    first, second = (
+        None if name is None else column_in(table, name, option)
+        for name, option in ((named.text, "--text-column"), (named.pair, "--pair-column"))
+    )
+    if not pairs:
+        found = first or first_column(table, TEXTS)
+        if found is None and len(table.columns) == 1:
+            found = next(iter(table.columns))
+        if found is None:
+            raise _missing(table, "text", TEXTS, "--text-column")
+        return (found,)
+    if first is None and second is None:
+        first, second = _pair_of(table) or (None, None)
+    for given, what, option in (
+        (first, "first text", "--text-column"),
+        (second, "second text", "--pair-column"),
+    ):
+        if given is None:
+            looked_for = tuple(" and ".join(names) for names in PAIRS)
+            raise _missing(table, what, looked_for, option)
+    return str(first), str(second)
+
+
+def _pair_of(table: Table, label: str | None = None) -> tuple[str, str] | None:
+    """Return the columns of a pair that go by names of the field."""
+    for names in PAIRS:
+        first, second = (first_column(table, (name,)) for name in names)
+        if first is not None and second is not None and label not in (first, second):
+            return first, second
+    return None
 
 
 def column_in(table: Table, name: str, option: str) -> str:

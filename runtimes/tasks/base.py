@@ -31,6 +31,7 @@ class TaskSpec:
         by_problem: By problem type, the modules of `benchmarks.tasks` and
             `compress.training.tasks` that stand in for the task's own.
         shown: Options of `postprocess` for results that a person reads.
+        columns: What the columns of `lines` are called.
         example: An input as a line of text; None: one or two plain texts.
         hub_tag: What the Hugging Face hub calls the task, where it has another name there.
         trained_by: How to come by a trained model, for a task that `compress train` does not have.
@@ -49,6 +50,7 @@ class TaskSpec:
     default_labels: int = 0
     by_problem: Mapping[str, str] = field(default_factory=dict)
     shown: Mapping[str, Any] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
     example: str | None = None
     hub_tag: str | None = None
     trained_by: str | None = None

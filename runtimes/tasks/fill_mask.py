@@ -33,6 +33,7 @@ SPEC = TaskSpec(
     outputs="vocab_size",
     reads_tokens=True,
     labels=(),
+    columns=("tokens", "text"),
     example="some [MASK] text",
     trained_by="Train it by: compress train BASE --data TEXT --objective mlm",
 )

@@ -28,6 +28,7 @@ SPEC = TaskSpec(
     head="choice",
     nested=True,
     labels=("score",),
+    columns=("answer", "score", "prompt"),
     example="It has rained.\tThe street is wet.\tThe street is dry.",
 )
 

@@ -31,6 +31,7 @@ SPEC = TaskSpec(
     windows=True,
     longest=384,  # a window, as everybody has it since SQuAD
     default_labels=2,
+    columns=("answer", "score", "question", "context"),
     example="Who was it?\tIt was Ada.",
 )
 

@@ -25,6 +25,7 @@ SPEC = TaskSpec(
     outputs="hidden_size",
     pooled=True,
     labels=(),
+    columns=("embedding", "text"),
     hub_tag="sentence-similarity",
     trained_by="Train it with sentence-transformers, whose folders compress takes.",
 )

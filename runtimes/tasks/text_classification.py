@@ -27,6 +27,7 @@ SPEC = TaskSpec(
     auto_class="AutoModelForSequenceClassification",
     head="sequence",
     default_labels=2,
+    columns=("label", "score", "text", "text_pair"),
     by_problem={"multi_label_classification": "multi_label", "regression": "regression"},
 )
 

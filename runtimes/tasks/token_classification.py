@@ -29,6 +29,7 @@ SPEC = TaskSpec(
     reads_tokens=True,
     default_labels=2,
     shown={"aggregation_strategy": "simple"},
+    columns=("entity", "score", "start", "end", "words"),
 )
 
 _STRATEGIES = ("none", "simple", "first", "average", "max")

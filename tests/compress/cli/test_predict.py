@@ -1,5 +1,6 @@
 """`compress predict` in a pipeline: a line out for each line in, whatever stands in it."""
 
+import csv
 import io
 import json
 import os
@@ -77,6 +78,115 @@ def test_of_pairs_both_texts_are_columns(tmp_path: Path, capfd: Any) -> None:
     artifact = write_tiny(tmp_path / "artifact", pairs=True)
     assert main(["predict", str(artifact), "dull\tfilm\tx"]) == 0
     assert capfd.readouterr().out.split("\t")[2:] == ["dull", "film\\tx\n"]
+
+
+def asked(capfd: Any, *arguments: Any) -> str:
+    """What a command that succeeds writes."""
+    assert main(["predict", *map(str, arguments)]) == 0
+    return str(capfd.readouterr().out)
+
+
+def refused(capfd: Any, *arguments: Any) -> str:
+    """What a command that is refused says."""
+    assert main(["predict", *map(str, arguments)]) in (1, 2)
+    written = capfd.readouterr()
+    assert written.out == ""
+    return str(written.err)
+
+
+def test_the_best_answers_may_be_asked_for(artifact: Path, capfd: Any) -> None:
+    with load(artifact) as predict:
+        [expected] = predict(["dull"], top_k=2)
+    lines = asked(capfd, artifact, "dull", "--top-k", "2").splitlines()
+    assert [line.split("\t") for line in lines] == [
+        [each["label"], f"{each['score']:.4f}", "dull"] for each in expected
+    ]
+    answers = json.loads(asked(capfd, artifact, "dull", "--top-k", "2", "--json"))
+    assert answers == [{"text": "dull", **each} for each in expected]
+    assert asked(capfd, artifact, "dull", "--top-k", "1") == asked(capfd, artifact, "dull")
+
+
+def test_csv_has_a_header_and_numbers_the_texts(
+    artifact: Path, monkeypatch: Any, capfd: Any
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO('dull\n\n=1+1, "a"\n'))
+    rows = list(csv.reader(asked(capfd, artifact, "--format", "CSV").splitlines()))
+    assert rows[0] == ["row", "label", "score", "text"]
+    assert [(row[0], row[3]) for row in rows[1:]] == [("1", "dull"), ("3", "'=1+1, \"a\"")]
+    assert all(0 < float(row[2]) < 1 for row in rows[1:])
+
+
+def test_texts_come_from_a_table_or_a_file_of_lines(
+    artifact: Path, tmp_path: Path, capfd: Any
+) -> None:
+    texts = ["dull", "gorgeous\tfilm", "a\nfilm", " "]
+    table = tmp_path / "reviews.csv"
+    with table.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("id", "Review"), *enumerate(texts)])
+    lines = asked(capfd, artifact, "--file", table, "--json").splitlines()
+    answers = [json.loads(line) for line in lines]
+    assert [answer and answer["text"] for answer in answers] == [
+        "dull", "gorgeous film", "a\nfilm", None,
+    ]  # fmt: skip
+    named = asked(capfd, artifact, "--file", table, "--text-column", "review", "--json")
+    assert [json.loads(line) for line in named.splitlines()] == answers
+    for batch_size in (2, 50):
+        many = asked(capfd, artifact, "--file", table, "--json", "--batch-size", str(batch_size))
+        assert [json.loads(line)["label"] for line in many.splitlines()[:3]] == [
+            answer["label"] for answer in answers[:3]
+        ]
+    plain = tmp_path / "reviews.txt"
+    plain.write_text("dull\ngorgeous\n")
+    assert asked(capfd, artifact, "--file", plain) == asked(capfd, artifact, "dull", "gorgeous")
+    assert "no column 'txt'" in refused(capfd, artifact, "--file", table, "--text-column", "txt")
+    assert "there is no such file" in refused(capfd, artifact, "--file", tmp_path / "none.csv")
+
+
+def test_of_a_table_of_pairs_both_columns_are_read(tmp_path: Path, capfd: Any) -> None:
+    artifact = write_tiny(tmp_path / "artifact", pairs=True)
+    table = tmp_path / "pairs.tsv"
+    table.write_text("sentence1\tsentence2\ndull\tfilm\nfilm\t\n")
+    first, second = asked(capfd, artifact, "--file", table).split("\n")[:-1]
+    assert first + "\n" == asked(capfd, artifact, "dull\tfilm")
+    assert second == ""
+    header = asked(capfd, artifact, "--file", table, "--format", "csv").splitlines()[0]
+    assert header == "row,label,score,text,text_pair"
+    table.write_text("a\tb\ndull\tfilm\n")
+    assert "no first text column found" in refused(capfd, artifact, "--file", table)
+    named = asked(capfd, artifact, "--file", table, "--text-column", "a", "--pair-column", "b")
+    assert named.split("\n")[0] == first
+
+
+def test_what_cannot_be_meant_is_refused(artifact: Path, tmp_path: Path, capfd: Any) -> None:
+    table = tmp_path / "reviews.csv"
+    table.write_text("text\ndull\n")
+    said = refused(capfd, artifact, str(table))
+    assert f"{table} is a file, not a text" in said
+    assert f"compress predict {artifact} --file {table}" in said
+    assert "did you mean jsonl?" in refused(capfd, artifact, "dull", "--format", "jsnl")
+    assert "give one of the two" in refused(capfd, artifact, "dull", "--format", "csv", "--json")
+    assert "give one of the two" in refused(capfd, artifact, "dull", "--file", str(table))
+    said = refused(capfd, artifact, "dull", "--text-column", "text")
+    assert "columns of --file, which is missing" in said
+    assert len(asked(capfd, artifact, "x" * 5000, "a\0b").splitlines()) == 2  # no names of files
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a pipe that stays open")
+def test_a_line_is_answered_before_the_next_one_comes(artifact: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "predict", str(artifact)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for text in ("dull", "gorgeous"):
+            process.stdin.write(f"{text}\n")
+            process.stdin.flush()
+            assert process.stdout.readline().endswith(f"\t{text}\n")
+        process.stdin.close()
+        assert process.wait() == 0
 
 
 COMMAND = (sys.executable, "-m", "compress")
