@@ -88,7 +88,9 @@ def _looked_for(folder: Path) -> str | None:
         return f"Did you mean {nested}?"
     if not folder.exists() and previous.is_dir():
         return f"Whoever replaced it was stopped in between; what it held is in {previous}"
-    return None
+    if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
+        return f"It is a checkpoint. Make an artifact of it: compress {folder} --data DATA"
+    return None if folder.is_dir() else "Name an artifact's folder, such as out/artifact."
 
 
 def parse_manifest(folder: str | os.PathLike[str], content: bytes) -> Manifest:

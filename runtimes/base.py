@@ -23,6 +23,7 @@ __all__ = [
     "Session",
     "TextInput",
     "known_options",
+    "plain_device",
 ]
 
 Array = NDArray[Any]
@@ -158,6 +159,21 @@ class Runtime(Protocol):
             ArtifactError: The file cannot be opened.
         """
         ...
+
+
+def plain_device(device: str) -> str:
+    """Return a device's name as it is spelt here: PyTorch's `CUDA` and `cuda:0` are `cuda`.
+
+    Raises:
+        UsageError: It names another one than the first of its kind.
+    """
+    name, _, number = device.lower().partition(":")
+    if number not in ("", "0"):
+        raise UsageError(
+            f"device {device!r}: only the first of its kind can be named",
+            hint=f"hide the others: CUDA_VISIBLE_DEVICES={number}, and device {name!r}",
+        )
+    return name
 
 
 def known_options(runtime: str, given: Mapping[str, Any] | None, **defaults: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from runtimes.artifact import (
     removed_files,
 )
 from runtimes.artifact import verify as verify_files
-from runtimes.base import Session, TextInput
+from runtimes.base import Session, TextInput, plain_device
 from runtimes.errors import (
     ArtifactError,
     DeviceUnavailableError,
@@ -92,7 +92,8 @@ def load(
         folder: Folder with a `manifest.json`.
         runtime: Name of a runtime (`"onnxruntime"`); None takes the first of the manifest's models
             whose runtime is installed and has the device.
-        device: Device to run on, e.g. `"cpu"`, `"cuda"`, `"gpu"`, `"npu"` (`runtimes.devices()`).
+        device: Device to run on, e.g. `"cpu"`, `"cuda"`, `"gpu"`, `"npu"` (`runtimes.devices()`);
+            PyTorch's `"cuda:0"` is `"cuda"`.
         threads: Threads within an operation; None lets the library use all cores.
         precision: Take only models of this precision, where an artifact holds several.
         options: Settings of the runtime's own (`runtimes.adapters`).
@@ -124,7 +125,16 @@ def load(
         raise UsageError("trusted names who vouches for the files: verify=False leaves them unread")
     keys = None if trusted is None else read_public_keys(trusted)
     given = None if options is None else dict(options)
-    asked = _Asked(runtime, device, threads, precision, given, sessions, batch_invariant, verify)
+    asked = _Asked(
+        runtime,
+        plain_device(device),
+        threads,
+        precision,
+        given,
+        sessions,
+        batch_invariant,
+        verify,
+    )
     folder = Path(folder)
     return open_settled(folder, lambda: _load(folder, asked, keys=keys, tune=tune), verified=verify)
 
@@ -404,7 +414,7 @@ def open_model_folder(
         MissingDependencyError: The runtime is not installed.
         DeviceUnavailableError: The runtime does not have the device.
     """
-    folder = Path(folder)
+    folder, device = Path(folder), plain_device(device)
     names = [runtime] if runtime is not None else artifact_runtimes()
     wanted_files = {name: get_runtime(name).MODEL_FILES for name in names}
     found = [
@@ -474,7 +484,11 @@ def open_checkpoint(
     from runtimes.adapters.pytorch import open_reference
 
     reference = open_reference(
-        Path(folder), device=device, threads=threads, precision=precision, options=options
+        Path(folder),
+        device=plain_device(device),
+        threads=threads,
+        precision=precision,
+        options=options,
     )
     return Predictor(
         reference.session,

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 from compress.cli.bench import bench
 from compress.cli.doctor import doctor
-from compress.cli.inspect import inspect
+from compress.cli.inspect import clean, inspect
 from compress.cli.launch import missing_processes
 from compress.cli.output import tell
 from compress.cli.predict import predict
@@ -36,11 +36,13 @@ __all__ = ["app", "main"]
 # Failures of the machine, not of the program: worth a sentence, not a traceback.
 _SYSTEM_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}
 
-_COMMANDS = (run, train, demo, bench, predict, inspect, sign, verify, recipe, doctor)
+_COMMANDS = (run, train, demo, bench, predict, inspect, clean, sign, verify, recipe, doctor)
 _NAMES = tuple(command.__name__ for command in _COMMANDS)
 _RESUMABLE = ("run", "demo", "train")
 # What may stand before any command.
 _OPTIONS = ("-h", "--help", "--version", "--install-completion", "--show-completion")
+# Commands of other programs, and what they are here.
+_WORDS = {"help": "--help", "version": "--version"}
 
 
 class _WithShortForm(TyperGroup):
@@ -190,6 +192,8 @@ def _with_command(arguments: list[str], *, guess: bool = True) -> list[str]:
     if not arguments:
         return ["--help"] if guess else []
     first = arguments[0]
+    if first in _WORDS and not Path(first).exists():
+        return [*arguments[1:], _WORDS[first]]
     if first in _NAMES or first.partition("=")[0] in _OPTIONS:
         return arguments
     named = first.startswith("-") or "/" in first or Path(first).exists()

@@ -1,4 +1,4 @@
-"""`compress inspect`: what a folder or report is, in words."""
+"""`compress inspect`: what a folder or report is, in words; `compress clean`: what it can do without."""
 
 import io
 import sys
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compress.cli.output import Json
-from compress.errors import ArtifactError, ModelError
+from compress.cli.output import Json, tell
+from compress.errors import ArtifactError, ModelError, UsageError
 from runtimes.escaping import dump_json, escape_line
 
 if TYPE_CHECKING:
     from runtimes.inventory import Inventory
     from runtimes.manifest import Manifest
 
-__all__ = ["inspect", "inspect_path"]
+__all__ = ["clean", "inspect", "inspect_path"]
 
 
 def inspect(
@@ -42,6 +42,31 @@ def inspect(
         raise ArtifactError(
             "\n".join(found.problems), hint="Copy the artifact again, or export it anew."
         )
+
+
+def clean(
+    out: Annotated[Path, typer.Argument(help="Output folder of a run.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it.")] = False,
+) -> None:
+    """Show what a run keeps to go on from, and remove it with --yes.
+
+    Artifact, family, report and log stay. The same command then starts from the beginning.
+    """
+    from compress.system.disk import shown_bytes
+    from compress.system.workspace import Workspace
+
+    if not out.is_dir():
+        raise UsageError(f"{out} is no output folder", hint="name what stood after --out")
+    workspace = Workspace(out)
+    kept = workspace.kept()
+    if yes:
+        workspace.clear()
+    whole = shown_bytes(sum(kept.values()))
+    sys.stdout.write(f"{whole} {'removed' if yes else 'can be removed'} from {out}\n")
+    width = max(map(len, kept), default=0)
+    sys.stdout.writelines(f"  {n:<{width}}  {shown_bytes(size):>8}\n" for n, size in kept.items())
+    if not yes and kept:
+        tell(f"the artifact needs none of it; to remove it: compress clean {out} --yes")
 
 
 def inspect_path(path: Path, *, as_json: bool = False) -> str:

@@ -19,6 +19,7 @@ from compress.cli.output import (
     require_data,
     tell,
 )
+from compress.errors import UsageError
 
 __all__ = ["demo", "run"]
 
@@ -76,6 +77,11 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Compress MODEL on DATA: the fastest artifact inside the budget, and the table for it."""
+    if data is None and (named := next((o for o in overrides or () if "=" not in o), None)):
+        raise UsageError(
+            f"{named!r} stands where KEY=VALUE may stand",
+            hint=f"did you mean: compress {model} --data {named}",
+        )
     why = "the drop can only be measured on your own labelled text"
     data = require_data(data, why, model)
     from compress.config.recipe import load_recipe

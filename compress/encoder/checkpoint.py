@@ -10,6 +10,7 @@ from typing import Any
 from compress.encoder.task import note_pooling, task_of_checkpoint
 from compress.errors import ModelError
 from compress.system.hub import hub_if_reachable
+from runtimes.artifact import MANIFEST_NAME
 from runtimes.errors import nearest
 from runtimes.hf_config import check_config, refuse_adapter, refuse_own_code
 from runtimes.json_files import read_json, read_json_list
@@ -286,7 +287,15 @@ def _refuse_weights(path: Path, names: set[str]) -> None:
             hint="If you trust its author, convert it: "
             f"{_saving_again('AutoModelForSequenceClassification', path)}",
         )
-    raise ModelError(f"{path} has no weights (model.safetensors)")
+    if (path / MANIFEST_NAME).is_file():
+        raise ModelError(
+            f"{path} is an artifact: it is compressed already",
+            hint=f"compress the checkpoint that it was made from, or: compress predict {path}",
+        )
+    raise ModelError(
+        f"{path} has no weights (model.safetensors)",
+        hint="name a folder that save_pretrained wrote, or a model id of the hub",
+    )
 
 
 def _check_shards(path: Path) -> None:

@@ -130,6 +130,28 @@ class Workspace:
                 hint="wait for its end, or name another folder with --out",
             ) from None
 
+    def kept(self) -> dict[str, int]:
+        """Return, by name, how many bytes lie here for runs to go on from; a finished result needs
+        none of them."""
+        return {
+            place.name: sum(p.stat().st_size for p in (place, *place.rglob("*")) if p.is_file())
+            for place in sorted(self._private.iterdir())
+            if place not in (self._mark, Path(self._lock.lock_file))
+        }
+
+    def clear(self) -> None:
+        """Remove what `kept` tells of. The folder stays that of its run.
+
+        Raises:
+            UsageError: A run works on it.
+        """
+        self._take_lock()
+        try:
+            for name in self.kept():
+                remove(self._private / name)
+        finally:
+            self._lock.release()
+
     def _check(self, owner: Owner) -> None:
         """Refuse a folder of another model, other data or another task."""
         before = Owner.from_json(self._record())

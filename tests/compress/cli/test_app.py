@@ -132,6 +132,10 @@ RUNS: dict[str, tuple[Case, int, list[str]]] = {
     "no data": (
         lambda t, f, o: [str(t.model), "--out", str(o)], 2, ["--data is missing", "try: compress"],
     ),
+    "data without its option": (
+        lambda t, f, o: [str(t.model), str(t.data)],
+        2, ["stands where KEY=VALUE may stand", "did you mean: compress", "--data"],
+    ),
     "no such data": (
         lambda t, f, o: run(t, o, data=f"{t.data}/tran.csv"),
         1, ["No such file or folder", "tran.csv", "Did you mean", "train.csv?"],
@@ -438,6 +442,21 @@ LOOKS: dict[str, tuple[list[str], int, list[str]]] = {
     "predict on an unknown runtime": (
         ["predict", "{made}/artifact", "x", "--runtime", "openvin"], 2, ["Did you mean openvino?"],
     ),
+    "predict with a checkpoint": (
+        ["predict", "{model}", "x"], 1, ["It is a checkpoint", "compress {model} --data DATA"],
+    ),
+    "predict with nothing": (
+        ["predict", "{empty}/x", "x"], 1, ["does not exist", "Name an artifact's folder"],
+    ),
+    "predict on the second device": (
+        ["predict", "{artifact}", "x", "--device", "CUDA:1"], 2, ["only the first", "cuda"],
+    ),
+    "compress an artifact": (
+        ["{artifact}", "--data", "{data}", "--out", "{empty}/out"],
+        1, ["is an artifact: it is compressed already", "compress predict"],
+    ),
+    "clean what no run made": (["clean", "{data}"], 2, ["was not written by this tool"]),
+    "clean what is not there": (["clean", "{empty}/x"], 2, ["is no output folder"]),
     "bench nothing": (
         ["bench", "{empty}", "--data", "{data}"], 1, ["holds no model that can be measured"],
     ),
@@ -476,12 +495,12 @@ def test_bad_folders_are_named(
     (bad / "config.json").write_text("{nope")
     (bad / "report.json").write_text("{nope") if "report.json" in arguments[1] else None
     places = {"empty": empty, "bad": bad, "made": artifact.parent, "data": task.data,
-              "model": task.model}  # fmt: skip
+              "model": task.model, "artifact": artifact}  # fmt: skip
     before = sorted(task.data.iterdir())
     assert main([argument.format(**places) for argument in arguments]) == code
     captured = capfd.readouterr()
     assert captured.out == ""
-    assert [word for word in words if word not in captured.err] == []
+    assert [word for word in words if word.format(**places) not in captured.err] == []
     assert sorted(task.data.iterdir()) == before
     assert not list(empty.iterdir())
 
@@ -611,6 +630,12 @@ def test_help_lists_the_commands(capfd: Any) -> None:
         for command in ("run", "demo", "bench", "predict", "inspect", "doctor"):
             assert f" {command} " in shown
     assert main(["--version"]) == 0
+    assert capfd.readouterr().out.startswith("edgepress ")
+    assert main(["predict", "--help"]) == 0
+    shown = capfd.readouterr().out
+    assert main(["help", "predict"]) == 0
+    assert capfd.readouterr().out == shown
+    assert main(["version"]) == 0
     assert capfd.readouterr().out.startswith("edgepress ")
     for command in cli.app.registered_commands:
         assert command.callback is not None

@@ -14,6 +14,7 @@ COMMANDS = [
     "bench",
     "predict",
     "inspect",
+    "clean",
     "sign",
     "verify",
     "recipe",

@@ -231,6 +231,25 @@ def test_inspect_reads_what_a_run_wrote(done: Done, capfd: Any) -> None:
     assert "times as fast" in capfd.readouterr().out
 
 
+def test_what_a_run_keeps_can_be_removed(copy: Path, capfd: Any) -> None:
+    before = {path for path in copy.rglob("*") if path.is_file()}
+    assert main(["clean", str(copy)]) == 0
+    written = capfd.readouterr()
+    assert "can be removed" in written.out
+    assert "encoders" in written.out
+    assert f"compress clean {copy} --yes" in written.err
+    assert {path for path in copy.rglob("*") if path.is_file()} == before
+    assert main(["clean", str(copy), "--yes"]) == 0
+    left = {path.name for path in (copy / ".edgepress").iterdir()}
+    assert left <= {"run.json", "lock"}
+    assert {path for path in before if ".edgepress" not in path.parts} == {
+        path for path in copy.rglob("*") if path.is_file() and ".edgepress" not in path.parts
+    }
+    verify(copy / "artifact", read_manifest(copy / "artifact"))
+    assert load(copy / "artifact")("a good film")
+    Workspace(copy).create()  # it is still a run's
+
+
 def test_a_rerun_resumes_and_a_budget_that_nothing_meets_exits_4(
     done: Done, copy: Path, measured: Report, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
