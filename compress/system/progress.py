@@ -136,7 +136,8 @@ class _Loud:
     """What is said stands on stderr."""
 
     def say(self, text: str) -> None:
-        _log.warning("%s", text)
+        if _log.hasHandlers():  # without any, Python prints it as well
+            _log.warning("%s", text)
         sys.stderr.write(f"note: {escape_lines(text, '      ')}\n")
 
 
