@@ -4,20 +4,25 @@ import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from compress.cli.output import Json, write_json
 
 __all__ = ["diagnose", "doctor", "render_diagnosis"]
 
 
-def doctor(as_json: Json = False) -> None:
-    """Show this machine: runtimes, devices and why one is absent, versions, conflicts."""
+def doctor(
+    every: Annotated[bool, typer.Option("--all", help="Also devices that are not here.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show this machine: runtimes and devices, versions, conflicts; with --all why one is absent."""
     diagnosis = diagnose()
     if as_json:
         write_json(diagnosis)
     else:
-        sys.stdout.write(render_diagnosis(diagnosis))
+        sys.stdout.write(render_diagnosis(diagnosis, every=every))
 
 
 def diagnose() -> dict[str, Any]:
@@ -35,8 +40,13 @@ def diagnose() -> dict[str, Any]:
     }
 
 
-def render_diagnosis(diagnosis: dict[str, Any]) -> str:
-    """Return the diagnosis as text."""
+def render_diagnosis(diagnosis: dict[str, Any], *, every: bool = True) -> str:
+    """Return the diagnosis as text.
+
+    Args:
+        diagnosis: From `diagnose`.
+        every: Whether to say of each absent device why it is.
+    """
     from benchmarks.render.figures import describe_cpu
     from compress.system.disk import shown_bytes
     from compress.system.memory import Limit
@@ -56,11 +66,20 @@ def render_diagnosis(diagnosis: dict[str, Any]) -> str:
         "        what a run takes is at the top of its run.log",
         "",
     ]
-    for device in diagnosis["devices"]:
+    devices = sorted(diagnosis["devices"], key=lambda device: not device["available"])
+    runtime, name = (max(len(device[key]) for device in devices) for key in ("runtime", "device"))
+    for device in devices:
+        if not (every or device["available"]):
+            continue
         mark = "yes" if device["available"] else "no "
-        lines.append(f"{mark}     {device['runtime']:<12} {device['device']:<5} {device['detail']}")
+        before = f"{mark}     {device['runtime']:<{runtime}}  {device['device']:<{name}}  "
+        lines.append(before + device["detail"])
         if device["hint"]:
-            lines.append(f"{'':<26} {device['hint']}")
+            lines.append(" " * len(before) + device["hint"])
+    absent = [f"{d['runtime']} {d['device']}" for d in devices if not d["available"]]
+    if absent and not every:
+        lines.append(f"not here: {', '.join(absent)}")
+        lines.append("          why, and what would bring them: compress doctor --all")
     lines.append("")
     versions = environment.get("libraries") or environment.get("versions") or {}
     lines += [f"{name:<14} {version}" for name, version in versions.items()]

@@ -555,7 +555,16 @@ def test_bench_with_fewer_threads_and_the_settings_it_finds(
 
 def test_doctor(capfd: Any) -> None:
     assert main(["doctor"]) == 0
-    assert "onnxruntime" in capfd.readouterr().out
+    lines = capfd.readouterr().out.splitlines()
+    assert any(line.startswith("yes     onnxruntime") and " cpu " in line for line in lines)
+    assert not any(line.startswith("no ") and "problem" not in line for line in lines)
+    [absent] = [line for line in lines if line.startswith("not here: ")]
+    assert "openvino npu" in absent
+    assert main(["doctor", "--all"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    found = [line for line in lines if line.startswith(("yes ", "no  "))]
+    assert len(found) > len(absent.split(","))
+    assert {line.startswith("yes") for line in found[:1]} == {True}  # what works stands first
     assert main(["doctor", "--json"]) == 0
     diagnosis = json.loads(capfd.readouterr().out)
     assert {device["runtime"] for device in diagnosis["devices"]} >= {"onnxruntime", "pytorch"}
