@@ -15,7 +15,7 @@ from benchmarks.metrics import Metric
 from benchmarks.tasks import get_measure
 from runtimes.base import TextInput
 
-__all__ = ["Evaluation", "align_logits", "predict", "write_inputs"]
+__all__ = ["Evaluation", "align_logits", "class_order", "predict", "write_inputs"]
 
 _GENERIC = re.compile(r"LABEL_\d+", re.IGNORECASE)  # what Transformers calls classes without names
 
@@ -70,19 +70,35 @@ def align_logits(
         label_names: The C names that the examples' class indices refer to.
 
     Raises:
+        SubjectError: The names do not match; the message shows both lists. Or there is not an
+            output for each.
+    """
+    order = class_order(model_labels, label_names)
+    if logits.ndim != 2 or logits.shape[1] != len(order):
+        raise SubjectError(f"it has {len(order)} labels, and {logits.shape[-1]} outputs")
+    return logits if order == list(range(len(order))) else logits[:, order]
+
+
+def class_order(model_labels: Sequence[str], label_names: Sequence[str]) -> list[int]:
+    """Return, for the C classes of the examples, which outputs of the model they are.
+
+    Args:
+        model_labels: As for `align_logits`.
+        label_names: As for `align_logits`.
+
+    Raises:
         SubjectError: The names do not match; the message shows both lists.
     """
     ours, theirs = [n.casefold() for n in label_names], [n.casefold() for n in model_labels]
-    if logits.ndim == 2 and logits.shape[1] == len(ours) == len(theirs):
-        if ours == theirs:
-            return logits
-        if sorted(ours) == sorted(theirs) and len(set(ours)) == len(ours):
-            return logits[:, [theirs.index(name) for name in ours]]
-        if any(all(_GENERIC.fullmatch(name) for name in names) for names in (ours, theirs)):
-            return logits
+    if len(ours) == len(theirs):
+        if ours != theirs and sorted(ours) == sorted(theirs) and len(set(ours)) == len(ours):
+            return [theirs.index(name) for name in ours]
+        generic = any(all(_GENERIC.fullmatch(name) for name in names) for names in (ours, theirs))
+        if ours == theirs or generic:
+            return list(range(len(ours)))
     raise SubjectError(
         f"its {len(model_labels)} labels ({', '.join(model_labels)}) do not match the data's "
-        f"{len(label_names)} ({', '.join(label_names)}); it has {logits.shape[-1]} outputs"
+        f"{len(label_names)} ({', '.join(label_names)})"
     )
 
 

@@ -174,7 +174,8 @@ def result(report: Report) -> str:
     """Say in a sentence how fast, how accurate, how big, against what."""
     reference = report.row(report.reference)
     if report.recommended is None:
-        return f"No model is recommended. The reference is {full_name(reference)}."
+        none = "No model is recommended. " if report.budget else ""
+        return f"{none}The reference is {full_name(reference)}."
     row = report.row(report.recommended)
     if row.id == reference.id:
         return f"The reference itself is recommended: {full_name(row)}."

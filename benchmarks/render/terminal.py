@@ -135,7 +135,8 @@ def _legend(report: Report) -> str:
     timed = [row.end_to_end_ms.n for row in report.rows if row.end_to_end_ms is not None]
     tested = [row.metric for row in report.rows if row.metric is not None]
     sentences = [
-        f"{_RECOMMENDED} {figures.recommended_mark(report)}, {_REFERENCE} reference.",
+        (f"{_RECOMMENDED} {figures.recommended_mark(report)}, " if report.recommended else "")
+        + f"{_REFERENCE} reference.",
         "ms: one input, text to label."
         + (
             f" {min(timed)} timings a row, in turns; a p99 that is noise is left out."

@@ -16,6 +16,7 @@ from compress.cli.output import (
     Threads,
     require_data,
     show_report,
+    tell,
     wide_console,
     write_json,
 )
@@ -74,7 +75,7 @@ def bench(
             "--tune takes one artifact and --data, and finds the threads itself",
             hint=f"try: compress bench {models[0]} --tune --data my-data.csv",
         )
-    typed = f"bench {shlex.join(map(str, models))}"
+    typed = f"bench {shlex.join(map(str, models))}{' --tune' if tune else ''}"
     data = require_data(data, "models are measured on labelled text", typed)
     common: dict[str, Any] = {
         "seed": seed,
@@ -100,7 +101,13 @@ def bench(
         command=context.obj,
         **common,
     )
-    show_report(measured.report, as_json=as_json)
+    report = measured.report
+    show_report(report, as_json=as_json)
+    if out is not None:
+        tell(f"report    {out / 'report.html'}")
+    others = [row for row in report.rows if row.id != report.reference]
+    if others and all(row.error is not None for row in others):
+        raise EdgepressError("nothing but the reference could be measured")
 
 
 def _show_tuning(tuning: Any, artifact: Path, *, as_json: bool) -> None:

@@ -40,7 +40,7 @@ def diagnose() -> dict[str, Any]:
     }
 
 
-def render_diagnosis(diagnosis: dict[str, Any], *, every: bool = True) -> str:
+def render_diagnosis(diagnosis: dict[str, Any], *, every: bool) -> str:
     """Return the diagnosis as text.
 
     Args:

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.accuracy import class_order
+from benchmarks.client import SubjectError
 from benchmarks.latency import LatencySettings
 from benchmarks.render.files import write_report
 from benchmarks.report import Report
@@ -12,13 +14,13 @@ from benchmarks.subjects import Subject
 from compress.data import Data, Splits, describe, load_splits
 from compress.data.columns import NamedColumns
 from compress.data.vocabulary import vocabulary_of
-from compress.errors import ModelError, UsageError
+from compress.errors import DeviceUnavailableError, ModelError, UsageError
 from compress.evaluation.benchmark import run_benchmark
 from compress.evaluation.machine_peaks import peaks_by_threads
 from compress.system.progress import Progress
-from runtimes.artifact import MANIFEST_NAME, read_manifest
+from runtimes.artifact import MANIFEST_NAME, Manifest, read_manifest
 from runtimes.fingerprint import usable_cores
-from runtimes.hf_config import read_hf_config
+from runtimes.hf_config import HfConfig, read_hf_config
 from runtimes.loading import load
 from runtimes.registry import artifact_runtimes, get_runtime, get_task
 from runtimes.tuning import Tuning, tune
@@ -66,7 +68,8 @@ def bench_models(
     Raises:
         UsageError: `out` cannot be written to, or holds something else; or no runtime of the
             models knows a device.
-        ModelError: A folder is none of the kinds.
+        DeviceUnavailableError: The device of the reference is not there.
+        ModelError: A folder is none of the kinds, or a model's labels are not the data's.
         DataError: The data do not fit the first model.
     """
     seed = _seed_of(models) if seed is None else seed
@@ -76,7 +79,10 @@ def bench_models(
     subjects = _on_devices(subjects, devices)
     if threads_curve:
         subjects += [few for subject in subjects for few in _with_fewer_threads(subject)]
+    _check_reference(subjects[0])
     splits = _splits(models[0], data, columns, seed)
+    for model in dict.fromkeys(models):
+        _check_labels(model, splits)
     _check_out(out)
     with progress.track("measuring the machine", 1) as task:
         peaks = peaks_by_threads(subject.threads for subject in subjects)
@@ -247,6 +253,38 @@ def _on_devices(subjects: Sequence[Subject], devices: Sequence[str]) -> list[Sub
     return placed
 
 
+def _check_reference(subject: Subject) -> None:
+    """Refuse a device that is not there before anything is measured.
+
+    Raises:
+        DeviceUnavailableError: The reference could not be opened on it.
+    """
+    for found in get_runtime(subject.runtime).devices():
+        if found.device == subject.device and not found.available:
+            raise DeviceUnavailableError(
+                f"{subject.model} cannot be measured on {subject.device}, as {found.detail}",
+                hint=found.hint or "see what is there: compress doctor",
+            )
+
+
+def _check_labels(model: Path, splits: Splits) -> None:
+    """Refuse a model of other labels before anything is measured.
+
+    Raises:
+        ModelError: They are not those of the data.
+    """
+    known = _known(model)
+    if not known.labels or get_task(known.task).SPEC.labels is not None:
+        return
+    try:
+        class_order(known.labels, splits.report.label_names)
+    except SubjectError as error:
+        raise ModelError(
+            f"{model} cannot be measured on this data: {error}",
+            hint="measure it on data of its own, or leave it out",
+        ) from error
+
+
 def _with_fewer_threads(subject: Subject) -> list[Subject]:
     """Return the subject with one thread, two, four ..., less than it has, on a CPU."""
     if subject.device != "cpu":
@@ -264,10 +302,14 @@ def _with_fewer_threads(subject: Subject) -> list[Subject]:
     ]
 
 
+def _known(path: Path) -> Manifest | HfConfig:
+    """Return what an artifact, or any other folder, says of itself."""
+    return read_manifest(path) if (path / MANIFEST_NAME).is_file() else read_hf_config(path)
+
+
 def _splits(path: Path, data: Data, columns: NamedColumns, seed: int) -> Splits:
     """Return the data, read by what an artifact, or any other folder, says of itself."""
-    is_artifact = (path / MANIFEST_NAME).is_file()
-    known = read_manifest(path) if is_artifact else read_hf_config(path)
+    known = _known(path)
     names = vocabulary_of(path) if get_task(known.task).SPEC.of_vocabulary else known.labels
     alone = len(known.labels) == 1  # which Transformers trains as regression, if nothing is stated
     return load_splits(

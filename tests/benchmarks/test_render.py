@@ -75,6 +75,11 @@ def test_summary_answers_how_fast_how_accurate_how_big_against_what(report):
     for fact in ("small", "teacher", "8.6", "8.3", "8.9", "0.98 ms", "8.40 ms", "12.3 MB", "436"):
         assert fact in text
     assert "No model is recommended" in summary(replace(report, recommended=None))
+    asked_for_none = summary(replace(report, recommended=None, budget={}))
+    assert asked_for_none.startswith("The reference is teacher")
+    shown = printed(replace(report, recommended=None, budget={}), 200)
+    assert "recommended" not in shown
+    assert "= reference" in shown
     assert "reference itself" in summary(replace(report, recommended="teacher"))
     assert "its process was killed" in summary(replace(report, recommended="gone"))
 

@@ -9,10 +9,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from benchmarks.report import Report, Row
 from compress.cli import app as cli
 from compress.cli.app import main
 
@@ -462,6 +464,13 @@ LOOKS: dict[str, tuple[list[str], int, list[str]]] = {
     ),
     "bench nowhere": (["bench", "{empty}/x", "--data", "{data}"], 1, ["does not exist"]),
     "bench a bad checkpoint": (["bench", "{bad}", "--data", "{data}"], 1, ["holds no model"]),
+    "bench on a device that is not here": (
+        ["bench", "{artifact}", "--data", "{data}", "--device", "npu"],
+        3, ["cannot be measured on npu, as"],
+    ),
+    "tune on nothing": (
+        ["bench", "{artifact}", "--tune"], 2, ["compress bench {artifact} --tune --data"],
+    ),
     "bench on no data": (
         ["bench", "{model}", "--data", "{empty}"], 1, ["no data files here"],
     ),
@@ -503,6 +512,37 @@ def test_bad_folders_are_named(
     assert [word for word in words if word.format(**places) not in captured.err] == []
     assert sorted(task.data.iterdir()) == before
     assert not list(empty.iterdir())
+
+
+def test_bench_refuses_other_labels_before_it_measures(
+    task: Any, tmp_path: Path, capfd: Any
+) -> None:
+    other = copied(task.model, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(
+        json.dumps({**config, "id2label": {0: "no", 1: "yes"}, "label2id": {"no": 0, "yes": 1}})
+    )
+    assert main(["bench", str(task.model), str(other), "--data", str(task.data)]) == 1
+    said = capfd.readouterr().err
+    assert f"{other} cannot be measured on this data: its 2 labels (no, yes) do not match" in said
+    assert "measuring" not in said
+
+
+def test_bench_that_measured_nothing_but_the_reference_fails(
+    task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    rows = (
+        Row("a", "a", "pytorch", "cpu", "fp32"),
+        Row("b", "b", "openvino", "cpu", "int8", error="its process was killed"),
+    )
+    made = Report(environment={}, reference="a", recommended=None, rows=rows)
+    monkeypatch.setattr("compress.api.benchmark", lambda *_, **__: SimpleNamespace(report=made))
+    arguments = ["bench", str(task.model), "x", "--data", str(task.data), "--out", str(tmp_path)]
+    assert main(arguments) == 1
+    written = capfd.readouterr()
+    assert "its process was killed" in written.out
+    assert f"report    {tmp_path / 'report.html'}" in written.err
+    assert "nothing but the reference could be measured" in written.err
 
 
 @pytest.mark.slow
