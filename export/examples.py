@@ -1,6 +1,7 @@
 """An input to try an artifact with, in the form that its task takes."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from runtimes.artifact import read_manifest
@@ -16,10 +17,15 @@ def example_code(artifact: Path) -> str:
     return repr(task.from_line(_line(artifact)))
 
 
-def example_command(artifact: Path) -> str:
-    """Return a command for a POSIX shell that predicts it."""
+def example_command(artifact: Path, program: Sequence[str] = ("compress",)) -> str:
+    """Return a command for a POSIX shell that predicts it.
+
+    Args:
+        artifact: Its folder.
+        program: The words that start the command.
+    """
     line = _line(artifact)
-    typed = shlex.join(["compress", "predict", str(artifact)])
+    typed = shlex.join([*program, "predict", str(artifact)])
     if "\t" not in line:
         return f"{typed} {shlex.quote(line)}"
     written = line.replace("\t", "\\t") + "\\n"

@@ -1,5 +1,6 @@
 """What the subcommands share: their common options, progress, and JSON on stdout."""
 
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +27,7 @@ __all__ = [
     "Threads",
     "efforts",
     "finish",
+    "program",
     "require_data",
     "show_report",
     "tell",
@@ -87,6 +89,23 @@ def write_json(value: Any) -> None:
     sys.stdout.write(dump_json(value, indent=2) + "\n")
 
 
+def program() -> list[str]:
+    """Return the words that start this command from where the user stands.
+
+    The name alone where the shell finds this very file by it: elsewhere the file may lie in an
+    environment, or the name belong to another program (ncompress replaces files).
+    """
+    started = Path(sys.argv[0])
+    if started.stem not in ("compress", "edgepress"):
+        return [_short(sys.executable), "-m", "compress"]
+    return [_short(str(started))]
+
+
+def _short(typed: str) -> str:
+    found = shutil.which(Path(typed).name)
+    return Path(typed).name if found and Path(found).absolute() == Path(typed).absolute() else typed
+
+
 def tell(message: str, *, kind: str = "") -> None:
     """Print a message on stderr.
 
@@ -133,4 +152,4 @@ def finish(result: "Result", out: Path, *, as_json: bool) -> None:
     tell("")
     tell(f"artifact  {artifact}")
     tell(f"report    {out / 'report.html'}")
-    tell(f"try it    {example_command(artifact)}")
+    tell(f"try it    {example_command(artifact, program())}")

@@ -17,6 +17,7 @@ import pytest
 from benchmarks.report import Report, Row
 from compress.cli import app as cli
 from compress.cli.app import main
+from compress.cli.output import program
 
 # What a case gets: the task, an empty folder of its own, and the output folder. It returns the
 # command line.
@@ -608,6 +609,24 @@ def test_doctor(capfd: Any) -> None:
     assert main(["doctor", "--json"]) == 0
     diagnosis = json.loads(capfd.readouterr().out)
     assert {device["runtime"] for device in diagnosis["devices"]} >= {"onnxruntime", "pytorch"}
+
+
+def test_what_to_try_starts_the_same_program(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ours, other = tmp_path / "my venv" / "compress", tmp_path / "other" / "compress"
+    for script in (ours, other):
+        script.parent.mkdir()
+        script.touch(0o755)
+    monkeypatch.setattr("sys.argv", [str(ours)])
+    monkeypatch.setenv("PATH", str(ours.parent))
+    assert program() == ["compress"]
+    monkeypatch.setenv("PATH", str(other.parent))
+    assert program() == [str(ours)]
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "compress" / "__main__.py")])
+    assert program() == [sys.executable, "-m", "compress"]
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert program() == [Path(sys.executable).name, "-m", "compress"]
 
 
 def test_demo_runs_the_whole_job_on_its_own_data(
