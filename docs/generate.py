@@ -49,6 +49,8 @@ def command_page() -> str:
         parts += [f"## compress {name}", f"```text\n{usage}\n```", _paragraphs(command.help or "")]
         rows = [_option(parameter) for parameter in command.params if not parameter.hidden]
         parts.append(_table(("argument or option", "value", "default", "meaning"), rows))
+        examples = (command.epilog or "").split("\n\n")[1:]
+        parts.append("\n".join(["```text", *(example.strip() for example in examples), "```"]))
     return _page(parts)
 
 
@@ -184,7 +186,12 @@ def _option(parameter: Any) -> tuple[str, ...]:
     if getattr(parameter, "is_flag", False):
         value, default = "", "off"
     else:
-        value = _type(parameter.type_descriptor.annotation)
+        choices = parameter.metavar or ""
+        value = (
+            choices.strip("[]").replace("|", ", ")
+            if not is_argument and choices.startswith("[")
+            else _type(parameter.type_descriptor.annotation)
+        )
         default = "" if parameter.default is None else str(parameter.default)
     if parameter.required:
         default = "required"

@@ -37,6 +37,35 @@ __all__ = ["app", "main"]
 _SYSTEM_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}
 
 _COMMANDS = (run, train, demo, bench, predict, inspect, clean, sign, verify, recipe, doctor)
+# Two things that people do with each.
+_EXAMPLES = {
+    "run": (
+        "compress my-model --data reviews.csv --max-drop 1",
+        "compress run org/name --data folder --effort fast --out small",
+    ),
+    "train": (
+        "compress train bert-mini --data reviews.csv --out teacher",
+        "compress train bert-mini --data text.txt --objective mlm --out mine",
+    ),
+    "demo": ("compress demo", "compress demo --out somewhere --seed 1"),
+    "bench": (
+        "compress bench my-model out/artifact --data reviews.csv --out measured",
+        "compress bench --compare old/report.json new/report.json",
+    ),
+    "predict": (
+        'compress predict out/artifact "a gorgeous , witty film"',
+        "compress predict out/artifact --file reviews.csv --format csv > answers.csv",
+    ),
+    "inspect": ("compress inspect out/artifact", "compress inspect out/report.json --json"),
+    "clean": ("compress clean out", "compress clean out --yes"),
+    "sign": ("compress sign out/artifact --key ~/.ssh/id_ed25519",),
+    "verify": (
+        "compress verify out/artifact",
+        "compress verify out/artifact --trusted release.pub",
+    ),
+    "recipe": ("compress recipe best > mine.yaml", "compress recipe fast distill.epochs=2"),
+    "doctor": ("compress doctor", "compress doctor --all"),
+}
 _NAMES = tuple(command.__name__ for command in _COMMANDS)
 _RESUMABLE = ("run", "demo", "train")
 # What may stand before any command.
@@ -62,7 +91,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in _COMMANDS:
-    app.command()(_command)
+    _name = _command.__name__
+    _examples = "\n\n".join(f"  {example}" for example in _EXAMPLES[_name])
+    app.command(epilog=f"Examples:\n\n{_examples}")(_command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -77,7 +108,13 @@ def _print_version(wanted: bool) -> None:
 def _options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+        typer.Option(
+            "--version",
+            metavar="",
+            callback=_print_version,
+            is_eager=True,
+            help="Show the version.",
+        ),
     ] = False,
 ) -> None:
     """Take the options that stand before any command."""

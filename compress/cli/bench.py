@@ -33,11 +33,17 @@ def bench(
     data: Data = None,
     compare: Annotated[
         bool,
-        typer.Option("--compare", help="Compare two reports: OLD.json NEW.json; 1 if it is worse."),
+        typer.Option(
+            "--compare",
+            metavar="",
+            help="Compare two reports: OLD.json NEW.json; 1 if it is worse.",
+        ),
     ] = False,
     tune: Annotated[
         bool,
-        typer.Option("--tune", help="Find an artifact's fastest settings here, and keep them."),
+        typer.Option(
+            "--tune", metavar="", help="Find an artifact's fastest settings here, and keep them."
+        ),
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the report, HTML and JSON.")] = None,
     rounds: Annotated[int, typer.Option(min=2, help="Interleaved rounds.")] = 20,
@@ -47,15 +53,19 @@ def bench(
     threads: Threads = None,
     threads_curve: Annotated[
         bool,
-        typer.Option("--threads-curve", help="With fewer threads as well: 1, 2, 4 ..."),
+        typer.Option("--threads-curve", metavar="", help="With fewer threads as well: 1, 2, 4 ..."),
     ] = False,
     device: Annotated[
         list[str] | None,
-        typer.Option("--device", help="cpu, cuda, gpu, npu ...; may be given again."),
+        typer.Option("--device", metavar="[cpu|cuda|gpu|npu]", help="May be given again."),
     ] = None,
     precision: Annotated[
         list[str] | None,
-        typer.Option("--precision", help="Of checkpoints: fp32, bf16, fp16, int8; and again."),
+        typer.Option(
+            "--precision",
+            metavar="[fp32|bf16|fp16|int8]",
+            help="Of checkpoints; may be given again.",
+        ),
     ] = None,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,

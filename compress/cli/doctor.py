@@ -14,10 +14,12 @@ __all__ = ["diagnose", "doctor", "render_diagnosis"]
 
 
 def doctor(
-    every: Annotated[bool, typer.Option("--all", help="Also devices that are not here.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", metavar="", help="Also devices that are not here.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show this machine: runtimes and devices, versions, conflicts; with --all why one is absent."""
+    """Show this machine: runtimes, devices, versions, conflicts; with --all why one is absent."""
     diagnosis = diagnose()
     if as_json:
         write_json(diagnosis)

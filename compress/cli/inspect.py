@@ -1,4 +1,4 @@
-"""`compress inspect`: what a folder or report is, in words; `compress clean`: what it can do without."""
+"""`compress inspect`: what a folder or report is, in words; `compress clean`: what can go."""
 
 import io
 import sys
@@ -46,7 +46,7 @@ def inspect(
 
 def clean(
     out: Annotated[Path, typer.Argument(help="Output folder of a run.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Remove it.")] = False,
 ) -> None:
     """Show what a run keeps to go on from, and remove it with --yes.
 

@@ -49,21 +49,40 @@ def efforts(incomplete: str) -> list[tuple[str, str]]:
 
 
 Data = Annotated[
-    str | None, typer.Option(help="File or folder (csv, tsv, json, jsonl, parquet) or hub id.")
+    str | None,
+    typer.Option(
+        metavar="DATA",
+        help="Labelled text (required): file or folder (csv, tsv, json, jsonl, parquet) or hub id.",
+    ),
 ]
 Effort = Annotated[
     str | None,
-    typer.Option(help="fast (no training), balanced (default) or best.", autocompletion=efforts),
+    typer.Option(
+        metavar="[fast|balanced|best]",
+        help="fast does not train; balanced is the default.",
+        autocompletion=efforts,
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
+Json = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON instead of a table.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", metavar="", help="No progress, only the result.")
+]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Take over an OUT of another model, data or task.")
+    bool,
+    typer.Option(
+        "--overwrite", metavar="", help="Take over an OUT of another model, data or task."
+    ),
 ]
-TextColumn = Annotated[str | None, typer.Option(help="Column of the text, if not found by name.")]
-PairColumn = Annotated[str | None, typer.Option(help="Column of the second sentence of pairs.")]
-LabelColumn = Annotated[str | None, typer.Option(help="Column of the label.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; by default all cores.")]
+TextColumn = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Column of the text, if not found by name.")
+]
+PairColumn = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Column of the second sentence of pairs.")
+]
+LabelColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the label.")]
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="CPU threads; by default all cores.")
+]
 
 
 def require_data(data: str | None, why: str, command: str) -> str:

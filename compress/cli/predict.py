@@ -42,16 +42,28 @@ def predict(
     ] = None,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
-    top_k: Annotated[int | None, typer.Option(min=1, help="So many answers, best first.")] = None,
+    top_k: Annotated[
+        int | None, typer.Option(metavar="K", min=1, help="So many answers, best first.")
+    ] = None,
     form: Annotated[
-        str | None, typer.Option("--format", help="tsv (default), jsonl or csv.")
+        str | None, typer.Option("--format", metavar="[tsv|jsonl|csv]", help="By default tsv.")
     ] = None,
     as_json: Json = False,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Texts at once; above 1 answers may differ a little.")
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Texts at once; above 1 answers may differ a little."
+        ),
     ] = 1,
-    runtime: Annotated[str | None, typer.Option(help="onnxruntime or openvino.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, gpu or npu.")] = "cpu",
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[onnxruntime|openvino]", help="By default what its manifest names first."
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="[cpu|cuda|gpu|npu]", help="Where it runs.")
+    ] = "cpu",
     threads: Threads = None,
     trusted: Annotated[
         str | None, typer.Option(help="Public key (.pub file) that must have signed the artifact.")

@@ -31,7 +31,7 @@ def recipe(
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Recipe keys, such as distill.epochs=2."),
     ] = None,
-    names: Annotated[bool, typer.Option("--list", help="List the presets.")] = False,
+    names: Annotated[bool, typer.Option("--list", metavar="", help="List the presets.")] = False,
 ) -> None:
     """Print a preset's recipe with every key's meaning, as YAML that `--recipe` reads back."""
     if names:

@@ -71,7 +71,10 @@ def run(
     label_column: LabelColumn = None,
     overwrite: Overwrite = False,
     remeasure: Annotated[
-        bool, typer.Option("--remeasure", help="Measure anew what layers cost on this machine.")
+        bool,
+        typer.Option(
+            "--remeasure", metavar="", help="Measure anew what layers cost on this machine."
+        ),
     ] = False,
     as_json: Json = False,
     quiet: Quiet = False,

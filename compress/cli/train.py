@@ -39,11 +39,14 @@ def train(
     task: Annotated[
         str,
         typer.Option(
-            help="text-classification, token-classification, question-answering or multiple-choice."
+            metavar="TASK",
+            help="text-classification, token-classification, question-answering or "
+            "multiple-choice.",
         ),
     ] = DEFAULT_TASK,
     objective: Annotated[
-        str, typer.Option(help="task; or mlm, mlm+nsp: pre-training on plain text.")
+        str,
+        typer.Option(metavar="[task|mlm|mlm+nsp]", help="The two others pre-train on plain text."),
     ] = "task",
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint.")] = Path("teacher"),
     epochs: Annotated[float | None, typer.Option(help="Passes over the training text.")] = None,

@@ -182,7 +182,9 @@ def test_arguments_of_pipelines_are_taken_or_refused_in_words(
         assert "truncated" in str(error.value.hint)
 
 
-@pytest.mark.parametrize("pair", [("a", "b"), {"text": "a", "text_pair": "b"}, ["film", ("a", "b")]])
+@pytest.mark.parametrize(
+    "pair", [("a", "b"), {"text": "a", "text_pair": "b"}, ["film", ("a", "b")]]
+)
 def test_a_model_of_single_texts_refuses_pairs(
     wordpiece: Backend, token_vectors: np.ndarray, pair: Any
 ) -> None:
@@ -194,7 +196,11 @@ def test_a_model_of_single_texts_refuses_pairs(
 
 def test_it_says_what_it_is(artifact: Path) -> None:
     with load(artifact, threads=1) as predict:
-        assert (predict.runtime, predict.device, predict.precision) == ("onnxruntime", "cpu", "fp32")
+        assert (predict.runtime, predict.device, predict.precision) == (
+            "onnxruntime",
+            "cpu",
+            "fp32",
+        )
         assert (predict.threads, predict.max_length) == (1, predict.tokenizer.max_length)
         assert repr(predict) == (
             f"<Predictor of {artifact}: text-classification, {len(predict.labels)} labels, at most "

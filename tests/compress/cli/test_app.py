@@ -448,7 +448,7 @@ LOOKS: dict[str, tuple[list[str], int, list[str]]] = {
     "predict with a checkpoint": (
         ["predict", "{model}", "x"], 1, ["It is a checkpoint", "compress {model} --data DATA"],
     ),
-    "predict with nothing": (
+    "predict from nowhere": (
         ["predict", "{empty}/x", "x"], 1, ["does not exist", "Name an artifact's folder"],
     ),
     "predict on the second device": (

@@ -112,7 +112,7 @@ def test_csv_has_a_header_and_numbers_the_texts(
     monkeypatch.setattr("sys.stdin", io.StringIO('dull\n\n=1+1, "a"\n'))
     rows = list(csv.reader(asked(capfd, artifact, "--format", "CSV").splitlines()))
     assert rows[0] == ["row", "label", "score", "text"]
-    assert [(row[0], row[3]) for row in rows[1:]] == [("1", "dull"), ("3", "'=1+1, \"a\"")]
+    assert [(row[0], row[3]) for row in rows[1:]] == [("1", "dull"), ("3", '\'=1+1, "a"')]
     assert all(0 < float(row[2]) < 1 for row in rows[1:])
 
 

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import subprocess
 import sys
 from types import ModuleType
 from typing import Any
@@ -111,6 +112,12 @@ def test_waiting_is_told_once_with_its_end_and_then_beside_the_bar(
     assert shown.startswith("note: ")
     assert "up to 60 s more" in shown
     assert "latency, s waited of 60: 13" in shown
+
+
+def test_what_is_said_is_said_once_where_nothing_logs() -> None:
+    code = "from compress.system.progress import LineProgress; LineProgress().say('busy')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "note: busy\n"
 
 
 @pytest.mark.parametrize("width", ["80", "100"])
