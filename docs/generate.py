@@ -195,7 +195,9 @@ def _option(parameter: Any) -> tuple[str, ...]:
         default = "" if parameter.default is None else str(parameter.default)
     if parameter.required:
         default = "required"
-    meaning = (parameter.help or "") + (" May be given again." if parameter.multiple else "")
+    meaning = parameter.help or ""
+    if parameter.multiple and "given again" not in meaning:
+        meaning += " May be given again."
     return (
         _code(shown),
         value,
