@@ -36,6 +36,10 @@ PATIENCE = "EDGEPRESS_PATIENCE"
 """Environment variable: seconds to spend on waiting for quiet and on timing again."""
 _PATIENCE_S = 60.0
 
+# So many times, and in more than this share of all pieces of work, is again and again.
+_SPELLS = 3
+_OFTEN = 0.1
+
 _Timed = TypeVar("_Timed")
 
 _RESOLUTION_S = 0.05  # the system counts in ticks of 10 ms, by core and by process
@@ -81,6 +85,7 @@ class Disturbance:
         stolen: Share that the hypervisor gave to other machines meanwhile.
         waited_s: Seconds spent on waiting and on timing again.
         patience_s: Seconds there were for it.
+        spells: How many times others began to disturb, after a quiet piece or at first.
     """
 
     watched: bool = False
@@ -91,6 +96,17 @@ class Disturbance:
     stolen: float = 0.0
     waited_s: float = 0.0
     patience_s: float = 0.0
+    spells: int = 0
+
+    @property
+    def keeps_coming(self) -> bool:
+        """Whether others came again and again.
+
+        Then quiet pieces are not what a quiet machine gives, either: threads that had to share a
+        core stay there for a while, which slows models of several threads the more, the faster
+        they are.
+        """
+        return self.spells >= _SPELLS and self.disturbed > _OFTEN * self.measured
 
     @staticmethod
     def from_json(values: Any) -> "Disturbance":
@@ -194,7 +210,7 @@ class Watch:
         self._before: _Reading | None = None
         self._started = self._clock()
         self._watched = True
-        self._measured = self._disturbed = self._kept = 0
+        self._measured = self._disturbed = self._kept = self._spells = 0
         self._others_s = self._stolen_s = self._cores_s = 0.0  # during disturbed pieces
 
     @property
@@ -271,12 +287,14 @@ class Watch:
             stolen=self._stolen_s / cores_s,
             waited_s=round(self.spent_s, 1),
             patience_s=self._patience_s,
+            spells=self._spells,
         )
 
     def _judge(self) -> None:
         self._measured += 1
-        taken = self._taken()
+        taken, before = self._taken(), self.disturbed
         self.disturbed = taken is not None and taken.too_much
+        self._spells += self.disturbed and not before
         if taken is not None and taken.too_much:
             self._disturbed += 1
             self._others_s += taken.others_s

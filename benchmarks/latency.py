@@ -334,7 +334,7 @@ def doubt(reference: Samples, model: Samples, ratio: Interval, disturbance: Dist
         reference: What the model is compared with.
         model: The model.
         ratio: Their `speedup`.
-        disturbance: Of the rounds.
+        disturbance: Of the rounds, and of what was timed beside them.
     """
     shared = set(reference.rounds) & set(model.rounds)
     disturbed = shared & {*reference.disturbed, *model.disturbed}
@@ -343,6 +343,11 @@ def doubt(reference: Samples, model: Samples, ratio: Interval, disturbance: Dist
         return (
             f"{disturbance.describe()} in {len(disturbed)} of {len(shared)} rounds"
             f"{stayed if disturbance.patience_s else ''}"
+        )
+    if disturbance.keeps_coming:
+        return (
+            f"{disturbance.describe()} in {disturbance.disturbed} of {disturbance.measured} "
+            f"timings, and came {disturbance.spells} times"
         )
     if ratio.high > FACTOR * ratio.low:
         return f"the ends of its 95% interval are {ratio.high / ratio.low:.1f} times apart"

@@ -131,15 +131,14 @@ def _answers(
     """Go through what is asked with its answers; None where there is nothing to answer."""
     task, left, cut, texts = classify.task, iter(asked), 0, 0
     while chunk := list(islice(left, batch_size)):
-        parsed = task.parse([one.value for one in chunk if one.value is not None])
-        outputs = classify.outputs(parsed.inputs, batch_size, note_cut=True)
-        results = iter(
-            parsed.shaped(
-                task.postprocess(outputs, classify.labels, classify.problem_type, **options)
-            )
-        )
-        texts += len(parsed.inputs)
-        cut += sum(outputs.cut)
+        results: Iterator[Any] = iter(())
+        if inputs := [one.value for one in chunk if one.value is not None]:
+            parsed = task.parse(inputs)
+            outputs = classify.outputs(parsed.inputs, batch_size, note_cut=True)
+            answers = task.postprocess(outputs, classify.labels, classify.problem_type, **options)
+            results = iter(parsed.shaped(answers))
+            texts += len(outputs.cut)
+            cut += sum(outputs.cut)
         for one in chunk:
             yield one, None if one.value is None else next(results)
     if cut:

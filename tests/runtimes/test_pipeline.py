@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 
-from runtimes import load
-from runtimes import open_checkpoint
+from runtimes import load, open_checkpoint
 from runtimes.errors import ArtifactError, UsageError
 from runtimes.pipeline import Predictor
 from runtimes.registry import get_task
