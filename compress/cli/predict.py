@@ -263,10 +263,14 @@ def _of_table(
     for table in every_table(file):
         names = choose_texts(table, columns, pairs=pairs)
         for row in zip(*(table.columns[name] for name in names), strict=True):
-            if any(is_missing(cell) or not str(cell).strip() for cell in row):
+            # Words of taggers' data come as lists.
+            cells = [
+                "" if is_missing(cell) else " ".join(cell) if isinstance(cell, list) else str(cell)
+                for cell in row
+            ]
+            if not all(map(str.strip, cells)):
                 yield _Asked(None, "")
                 continue
-            cells = [str(cell) for cell in row]
             text = "\t".join(cell.replace("\t", " ") for cell in cells)
             yield _Asked(tuple(cells) if pairs else cells[0], text)
 

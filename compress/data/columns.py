@@ -50,6 +50,7 @@ TEXTS = (
     "input",
     "title",
 )
+WORDS = ("tokens", "words")
 LABELS = ("label", "labels", "intent", "class", "target", "category", "sentiment", "topic", "score")
 
 
@@ -111,7 +112,7 @@ def choose_texts(table: Table, named: NamedColumns, *, pairs: bool) -> tuple[str
         for name, option in ((named.text, "--text-column"), (named.pair, "--pair-column"))
     )
     if not pairs:
-        found = first or first_column(table, TEXTS)
+        found = first or first_column(table, (*TEXTS, *WORDS))
         if found is None and len(table.columns) == 1:
             found = next(iter(table.columns))
         if found is None:

@@ -138,6 +138,9 @@ def test_texts_come_from_a_table_or_a_file_of_lines(
     plain = tmp_path / "reviews.txt"
     plain.write_text("dull\ngorgeous\n")
     assert asked(capfd, artifact, "--file", plain) == asked(capfd, artifact, "dull", "gorgeous")
+    words = tmp_path / "words.jsonl"
+    words.write_text('{"tokens": ["dull", "film"], "tags": [0, 1]}\n')
+    assert asked(capfd, artifact, "--file", words) == asked(capfd, artifact, "dull film")
     assert "no column 'txt'" in refused(capfd, artifact, "--file", table, "--text-column", "txt")
     assert "there is no such file" in refused(capfd, artifact, "--file", tmp_path / "none.csv")
 
