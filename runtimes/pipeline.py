@@ -378,6 +378,11 @@ class Predictor:
             logits = outputs["logits"] if "logits" in outputs else next(iter(outputs.values()))
         if self._pooling is not None and logits.ndim == 3:
             return pooled(logits, arrays.get("attention_mask"), self._pooling)
+        if logits.ndim != 2 + self.task.SPEC.reads_tokens:
+            raise ArtifactError(
+                f"The model's outputs have the shape {logits.shape}, which is not that of "
+                f"{self.task.SPEC.name}."
+            )
         if logits.shape[-1] != len(self.labels) and self.labels:
             raise ArtifactError(
                 f"The model has {logits.shape[-1]} outputs but {len(self.labels)} labels: "
@@ -404,7 +409,8 @@ class Predictor:
 def _listed(inputs: Any) -> Any:
     """Return a list of what can be gone through once; what tasks read themselves as it is."""
     read = isinstance(inputs, str | bytes | Sequence | Mapping | Set)
-    return list(inputs) if not read and isinstance(inputs, Iterable) else inputs
+    flat = getattr(inputs, "ndim", 1) == 1  # no table, and no number
+    return list(inputs) if flat and not read and isinstance(inputs, Iterable) else inputs
 
 
 def _texts(inputs: Sequence[TextInput]) -> list[str] | None:

@@ -284,7 +284,8 @@ def _of_file(file: Path) -> Iterable[str]:
     from compress.data.formats.decoding import read_lines as lines_of
 
     _check_there(file)
-    return lines_of(file)
+    lines = lines_of(file)
+    return lines if lines[-1] else lines[:-1]  # behind the last line's end there is none
 
 
 def _check_there(file: Path) -> None:

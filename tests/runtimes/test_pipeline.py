@@ -137,6 +137,17 @@ def test_labels_that_do_not_fit_the_model_are_an_error(
             predict(inputs)
 
 
+@pytest.mark.parametrize("task", ["fill-mask", "token-classification"])
+def test_a_model_of_another_task_is_an_error(
+    wordpiece: Backend, token_vectors: np.ndarray, task: str
+) -> None:
+    tokenizer = Tokenizer(wordpiece, max_length=16, pad_token_id=0)
+    session = FakeSession(token_vectors, padded=True)
+    labels = () if task == "fill-mask" else LABELS
+    with pytest.raises(ArtifactError, match=rf"shape \(1, 3\), which is not that of {task}"):
+        Predictor(session, tokenizer, get_task(task), labels=labels)("film")
+
+
 def test_a_batch_holds_at_least_one(wordpiece: Backend, token_vectors: np.ndarray) -> None:
     with pytest.raises(ValueError, match="batch_size is 0"):
         _predictor(wordpiece, token_vectors).logits(["film"], 0)
