@@ -151,7 +151,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
 
 # Runs in every Python process that a watched command starts.
 WATCHER = """
-import os, sys
+import os, pathlib, sys
 
 def watch(event, arguments):
     looked_up = event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
@@ -161,6 +161,14 @@ def watch(event, arguments):
             file.write(f"{{event}} {{arguments[-1]}}\\n")
 
 sys.addaudithook(watch)
+
+# What it measures does not depend on what runs beside it.
+def read_text(path, *arguments, read=pathlib.Path.read_text, **options):
+    if str(path) == "/proc/stat":
+        raise FileNotFoundError(str(path))
+    return read(path, *arguments, **options)
+
+pathlib.Path.read_text = read_text
 """
 
 

@@ -78,6 +78,7 @@ def artifact(tmp_path: Path) -> Callable[..., Subject]:
         precision: str = "fp32",
         *,
         masked: bool = True,
+        pairs: bool = False,
     ) -> Subject:
         def populate(folder: Path) -> None:
             write_tokenizer(folder)
@@ -92,6 +93,7 @@ def artifact(tmp_path: Path) -> Callable[..., Subject]:
             problem_type="single_label_classification",
             max_length=64,
             pad_token_id=0,
+            pairs=pairs,
             type_ids=False,
             models=(entry,),
         )

@@ -256,9 +256,11 @@ def test_without_its_reference_a_benchmark_still_has_rows(artifact, examples, tm
 
 def test_sentence_pairs_are_measured_too(artifact, examples):
     pairs = replace(examples, pairs=tuple("film" for _ in examples.texts))
-    report = benchmark([artifact("one")], pairs, reference="one", settings=QUICK)
+    one, single = artifact("one", pairs=True), artifact("single")
+    report = benchmark([one, single], pairs, reference="one", settings=QUICK)
 
     assert report.row("one").error is None
+    assert "made for single texts" in report.row("single").error
     assert report.row("one").metric.value == pytest.approx(95.0)
 
 
