@@ -295,9 +295,15 @@ def _check_sizes(
     """Refuse a manifest that does not fit the tokenizer and the model's configuration.
 
     Raises:
-        ArtifactError: Texts would have no token, or more than the model has positions for, or the
-            padding is no token.
+        ArtifactError: The labels are not those of the task, texts would have no token, or more
+            than the model has positions for, or the padding is no token.
     """
+    fixed = get_task(manifest.task).SPEC.labels
+    if fixed is not None and manifest.labels != fixed:
+        raise ArtifactError(
+            f"{folder / MANIFEST_NAME} cannot be right: a model of {manifest.task} has no labels "
+            f"but {', '.join(fixed) or 'none'}."
+        )
     config = read_json(folder / "config.json", configuration)
     least = tokenizer.backend.num_special_tokens_to_add(manifest.pairs) + 1
     positions = config.get("max_position_embeddings")

@@ -232,15 +232,21 @@ class Tokenizer:
         config = read_hf_config(folder, contents)
         padding = backend.padding or {}
         truncation = backend.truncation or {}
+        type_id = config.tokenizer.get("pad_token_type_id")
+        if type_id is None:
+            type_id = padding.get("pad_type_id", 0)
+        if type(type_id) is not int or not 0 <= type_id < 2**31:
+            raise ArtifactError(
+                f"{folder}: tokenizer_config.json cannot be right: pad_token_type_id is "
+                f"{type_id!r:.40}; it must be a number from 0 on."
+            )
         return cls(
             backend,
             max_length=config.max_length if max_length is None else max_length,
             pad_token_id=(
                 _pad_token_id(backend, config, padding) if pad_token_id is None else pad_token_id
             ),
-            pad_type_id=int(
-                config.tokenizer.get("pad_token_type_id", padding.get("pad_type_id", 0))
-            ),
+            pad_type_id=type_id,
             truncation_side=str(
                 config.tokenizer.get("truncation_side", truncation.get("direction", "right"))
             ).lower(),

@@ -139,6 +139,23 @@ def test_a_device_that_is_absent_is_an_error_with_the_reason(
     assert "OpenVINO" in str(caught.value)
 
 
+@pytest.mark.parametrize("task", ["sentence-embedding", "fill-mask", "multiple-choice"])
+def test_labels_that_a_task_does_not_have_are_an_error(
+    task: str,
+    tmp_path: Path,
+    manifest: Manifest,
+    wordpiece: Backend,
+    write_onnx: Callable[..., Path],
+) -> None:
+    def populate(folder: Path) -> None:
+        wordpiece.save(str(folder / "tokenizer.json"))
+        write_onnx(folder / "onnx" / "model.onnx")
+
+    write_artifact(tmp_path / "artifact", dataclasses.replace(manifest, task=task), populate)
+    with pytest.raises(ArtifactError, match=f"{task} has no labels but"):
+        load(tmp_path / "artifact")
+
+
 def test_verification_can_be_skipped_but_is_the_default(artifact: Path) -> None:
     (artifact / "tokenizer.json").write_text((artifact / "tokenizer.json").read_text() + " ")
     with pytest.raises(ArtifactError, match=r"tokenizer\.json"):

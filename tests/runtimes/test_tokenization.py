@@ -205,6 +205,15 @@ def test_labels_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert read_hf_config(tmp_path).labels == ()
 
 
+@pytest.mark.parametrize("wrong", [" ", "1", [], {}, -1, 2**40, 1.5, True])
+def test_a_padding_that_is_no_number_is_named(tmp_path: Path, wrong: Any) -> None:
+    _wordpiece().save_pretrained(tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pad_token_type_id": wrong}))
+    with pytest.raises(ArtifactError, match="pad_token_type_id is"):
+        Tokenizer.from_folder(tmp_path)
+
+
 def test_an_absent_or_damaged_tokenizer_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"has no tokenizer\.json"):
         Tokenizer.from_folder(tmp_path)
