@@ -8,6 +8,7 @@ from compress.errors import DataError
 from runtimes.errors import nearest
 
 __all__ = [
+    "LISTS_OF_WORDS",
     "NamedColumns",
     "cells",
     "choose_columns",
@@ -50,7 +51,7 @@ TEXTS = (
     "input",
     "title",
 )
-WORDS = ("tokens", "words")
+LISTS_OF_WORDS = ("tokens", "words")
 LABELS = ("label", "labels", "intent", "class", "target", "category", "sentiment", "topic", "score")
 
 
@@ -112,7 +113,7 @@ def choose_texts(table: Table, named: NamedColumns, *, pairs: bool) -> tuple[str
         for name, option in ((named.text, "--text-column"), (named.pair, "--pair-column"))
     )
     if not pairs:
-        found = first or first_column(table, (*TEXTS, *WORDS))
+        found = first or first_column(table, (*TEXTS, *LISTS_OF_WORDS))
         if found is None and len(table.columns) == 1:
             found = next(iter(table.columns))
         if found is None:

@@ -100,9 +100,8 @@ def postprocess(
     if top_k is not None and top_k < 1:
         raise UsageError(f"top_k is {top_k}; it must be at least 1, or None for all classes.")
     logits = np.asarray(outputs.logits)
-    if (
-        top_k == 1 and function_to_apply is None and not return_all_scores
-    ):  # to the last bit as a text alone
+    best_alone = top_k == 1 and not return_all_scores
+    if best_alone and function_to_apply is None:  # to the last bit as a text alone
         return [postprocess_one(row, labels, problem_type) for row in logits]
     values = scores(logits, function_to_apply or _function(problem_type, len(labels)))
     if return_all_scores:

@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.examples import Examples
 from benchmarks.labels import WordLabels
-from compress.data.columns import NamedColumns, column_in, first_column
+from compress.data.columns import LISTS_OF_WORDS, NamedColumns, column_in, first_column
 from compress.data.labels import match_labels, without_hidden
 from compress.data.lists import with_lists
 from compress.data.missing import Missing, without_missing
@@ -16,7 +16,7 @@ from compress.errors import DataError
 
 __all__ = ["read"]
 
-WORDS = ("tokens", "words", "sentence", "text")
+WORDS = (*LISTS_OF_WORDS, "sentence", "text")
 TAGS = ("tags", "ner_tags", "labels", "slots", "pos_tags", "chunk_tags", "upos", "entities")
 _TAG = "tag"  # the column of the tables that tags are matched in, a row each
 
