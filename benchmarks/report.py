@@ -165,7 +165,8 @@ class Report:
         reference: Id of the row that drop and speed-up refer to.
         rows: The rows, in the order of the table.
         recommended: Id of the row to use; None where nothing is recommended.
-        data: What it was measured on (`n`, `fingerprint`, `splits`, `notes` ...).
+        data: What it was measured on (`n`, `task`, `labels`, `source`, `fingerprint`, `splits`,
+            `notes` ...).
         method: How (`rounds`, `sentences`, `seed`, `peaks` of the machine ...).
         budget: What was asked for (`max_drop` ...).
         decisions: What a run decided on the way, in order.

@@ -31,6 +31,7 @@ from benchmarks.subjects import Subject
 from benchmarks.tasks import get_measure
 from runtimes.errors import DataError, EdgepressError, UsageError
 from runtimes.fingerprint import usable_cores
+from runtimes.registry import get_task
 
 __all__ = ["WAITING", "Progress", "benchmark"]
 
@@ -113,7 +114,7 @@ def benchmark(
         reference=reference,
         recommended=recommended,
         rows=tuple(bench.row(subject) for subject in subjects),
-        data={"n": len(examples), "classes": len(examples.label_names)},
+        data=_data_facts(examples),
         method={
             **asdict(settings),
             "rounds_measured": bench.rounds_measured,
@@ -134,6 +135,19 @@ def benchmark(
             for name, samples in bench.samples.items()
         },
     )
+
+
+def _data_facts(examples: Examples) -> dict[str, Any]:
+    """Return what the examples are, for the report."""
+    of_vocabulary = get_task(examples.task).SPEC.of_vocabulary
+    return {
+        "n": len(examples),
+        "task": examples.task,
+        "problem_type": examples.problem_type,
+        "classes": len(examples.label_names),
+        # A vocabulary is too long to be listed, and says nothing.
+        "labels": [] if of_vocabulary else list(examples.output_names),
+    }
 
 
 def _check(

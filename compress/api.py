@@ -84,18 +84,16 @@ class Benchmark:
 
     Attributes:
         report: All figures, their intervals and raw timings, as in `report.json`.
-        title: Heading of the HTML report.
     """
 
     report: "Report"
-    title: str = "Benchmark"
 
     def table(self) -> "pd.DataFrame":
         """Return a line for each row, with the unrounded figures of `report.csv`."""
         return _table(self.report)
 
     def _repr_html_(self) -> str:
-        return _html(self.report, self.title)
+        return _html(self.report)
 
 
 class Result:
@@ -210,14 +208,12 @@ class Result:
         return Member(name, entry["description"], artifact, row)
 
     def _repr_html_(self) -> str:
-        reference = self.report.row(self.report.reference).model.removesuffix(" (original)")
-        data = Path(str(self.report.data.get("source", "data"))).name
-        return _html(self.report, f"{reference} on {data}")
+        return _html(self.report)
 
     def __repr__(self) -> str:
         if not self.main_process:
             return f"Result of the first process, in {self.out}"
-        from benchmarks.render.figures import summary
+        from benchmarks.render.headline import summary
 
         return f"Result in {self.out}: {summary(self.report)}"
 
@@ -502,10 +498,11 @@ def _table(report: "Report") -> "pd.DataFrame":
     return pd.read_csv(io.StringIO(render_csv(report)))
 
 
-def _html(report: "Report", title: str) -> str:
-    """The report in a frame of its own, so that its style stays out of the notebook."""
+def _html(report: "Report") -> str:
+    """Return the report in a frame of its own, so that its style stays out of the notebook."""
+    from benchmarks.render.headline import title_of
     from benchmarks.render.html import render_html
 
-    document = escape(render_html(report, title=title))
+    document, title = escape(render_html(report)), escape(title_of(report))
     style = "width: 100%; height: 45rem; border: 0"
-    return f'<iframe srcdoc="{document}" style="{style}" title="{escape(title)}"></iframe>'
+    return f'<iframe srcdoc="{document}" style="{style}" title="{title}"></iframe>'

@@ -28,7 +28,6 @@ __all__ = [
     "recommended_mark",
     "result",
     "runtime_name",
-    "summary",
     "whole",
 ]
 
@@ -119,11 +118,6 @@ def describe_cpu(environment: Mapping[str, Any]) -> str:
     if cpu.get("flags"):
         parts.append(" ".join(cpu["flags"]))
     return ", ".join(parts)
-
-
-def summary(report: Report) -> str:
-    """Say what is to be doubted, and in a sentence how fast, how accurate, how big."""
-    return " ".join(part for part in (doubts(report), result(report)) if part)
 
 
 def doubts(report: Report) -> str:

@@ -11,13 +11,12 @@ from benchmarks.report import Report, save_report
 __all__ = ["write_report"]
 
 
-def write_report(report: Report, folder: Path, *, title: str = "Benchmark") -> None:
+def write_report(report: Report, folder: Path) -> None:
     """Write `report.json`, `.md`, `.html`, `.csv`, and `pictures/` of what was kept.
 
     Args:
         report: What was measured.
         folder: Is there; earlier reports in it are replaced.
-        title: Heading of those that people read.
     """
     pictures = folder / PICTURES
     drawn = {f"{kept.name}.svg": render_kept(kept) for kept in kept_of(report.family)}
@@ -29,5 +28,5 @@ def write_report(report: Report, folder: Path, *, title: str = "Benchmark") -> N
     # The figures first: whatever else goes wrong, they are there.
     save_report(report, folder / "report.json")
     (folder / "report.csv").write_text(render_csv(report), encoding="utf-8")
-    (folder / "report.md").write_text(render_markdown(report, title=title), encoding="utf-8")
-    (folder / "report.html").write_text(render_html(report, title=title), encoding="utf-8")
+    (folder / "report.md").write_text(render_markdown(report), encoding="utf-8")
+    (folder / "report.html").write_text(render_html(report), encoding="utf-8")

@@ -12,8 +12,8 @@ from benchmarks.render.figures import (
     megabytes,
     milliseconds,
     ratio,
-    summary,
 )
+from benchmarks.render.headline import summary, title_of
 from benchmarks.report import Report, Row
 from runtimes.escaping import escape_lines
 
@@ -27,13 +27,8 @@ _CHARTS = (
 )
 
 
-def render_html(report: Report, *, title: str = "Benchmark") -> str:
-    """Render the whole `report.html`: summary, charts, table, and how it was measured.
-
-    Args:
-        report: What was measured.
-        title: Its heading.
-    """
+def render_html(report: Report) -> str:
+    """Render the whole `report.html`: summary, charts, table, and how it was measured."""
     from jinja2 import Environment, PackageLoader
     from markupsafe import Markup, escape
 
@@ -56,7 +51,7 @@ def render_html(report: Report, *, title: str = "Benchmark") -> str:
     created = f"Measured {report.created}. " if report.created else ""
     seed = f"Seed {report.method['seed']}." if "seed" in report.method else ""
     return environment.get_template("report.html.j2").render(
-        title=title,
+        title=title_of(report),
         summary=summary(report),
         facts=_facts(report),
         charts=charts,

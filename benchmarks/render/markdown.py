@@ -5,7 +5,8 @@ from urllib.parse import quote
 
 from benchmarks.render import sections
 from benchmarks.render.architecture import describe_kept, kept_of
-from benchmarks.render.figures import budget_line, summary
+from benchmarks.render.figures import budget_line
+from benchmarks.render.headline import summary, title_of
 from benchmarks.report import Report, Row
 from runtimes.escaping import escape_line, escape_markdown
 
@@ -14,15 +15,10 @@ __all__ = ["PICTURES", "render_markdown", "render_table"]
 PICTURES = "pictures"  # folder beside the report
 
 
-def render_markdown(report: Report, *, title: str = "Benchmark") -> str:
-    """Render the whole `report.md`.
-
-    Args:
-        report: What was measured.
-        title: Its first heading.
-    """
+def render_markdown(report: Report) -> str:
+    """Render the whole `report.md`."""
     parts = [
-        f"# {escape_markdown(title)}",
+        f"# {escape_markdown(title_of(report))}",
         escape_markdown(summary(report)),
         render_table(report),
         escape_markdown(budget_line(report)),

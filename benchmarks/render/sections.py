@@ -169,11 +169,13 @@ def _close(pair: CloseRows) -> str:
 def data_facts(report: Report) -> list[str]:
     """Say what it was measured on."""
     facts = dict(report.data)
-    notes = facts.pop("notes", ())
+    notes, labels = facts.pop("notes", ()), facts.pop("labels", ())
     lines = []
     if "n" in facts:
         lines.append(f"Accuracy and latency: {facts.pop('n'):,} examples.")
     lines += [f"{_label(key)}: {_value(value)}" for key, value in facts.items()]
+    if labels:
+        lines.append(f"Labels: {_value(labels)}.")
     return [*lines, *(str(note) for note in notes)]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchmarks.render import figures
+from benchmarks.render.headline import headline
 from benchmarks.report import Report, Row
 from runtimes.escaping import escape_line, escape_lines
 
@@ -73,7 +74,8 @@ def print_report(report: Report, console: "Console") -> None:
         if row.error is not None:
             failure = escape_lines(f"{figures.full_name(row)}: {row.error}", " " * len("failed  "))
             console.print(f"[red]failed[/]  {escape(failure)}", highlight=False)
-    legend, result = escape_lines(_legend(report)), escape_line(figures.result(report))
+    legend = escape_lines(_legend(report))
+    result = escape_line(" ".join(filter(None, (headline(report), figures.result(report)))))
     console.print(Padding(f"[dim]{escape(legend)}[/]", (0, 0, 1, 0)), highlight=False)
     console.print(f"[bold]{escape(result)}[/]", highlight=False)
 

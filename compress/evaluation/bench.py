@@ -114,7 +114,7 @@ def bench_models(
         command=command,
     )
     if out is not None:
-        write_report(report, out, title=f"Benchmark on {Path(describe(data)).name}")
+        write_report(report, out)
     return report
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.render.figures import budget_line, summary
+from benchmarks.render.figures import budget_line
 from benchmarks.render.files import write_report
+from benchmarks.render.headline import summary
 from benchmarks.render.markdown import PICTURES, render_table
 from benchmarks.report import Report
 from compress.search.members import Candidate, Member
@@ -47,7 +48,7 @@ def publish(
     else:
         _publish(recommended, workspace.artifact, report, model_name, data_name)
     shutil.rmtree(workspace.out / PICTURES, ignore_errors=True)  # of an earlier run's members
-    write_report(report, workspace.out, title=f"{model_name} on {Path(data_name).name}")
+    write_report(report, workspace.out)
 
 
 def _publish(member: Member, target: Path, report: Report, model_name: str, data_name: str) -> None:

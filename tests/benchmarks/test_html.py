@@ -79,11 +79,12 @@ def full(report: Report) -> Report:
 
 
 def test_the_page_needs_nothing_from_outside_and_closes_what_it_opens(full: Report) -> None:
-    html = render_html(full, title="films <b>")
+    named = {**full.data, "labels": ["<b>bad</b>", "good"]}
+    html = render_html(replace(full, data=named))
     page = Page(html)
     assert page.open == []
     assert page.addresses == []
-    assert "films <b>" in page.text
+    assert "<b>" in page.text
     assert "url(http" not in html
     assert "@import" not in html
 
@@ -141,12 +142,12 @@ def test_csv_has_a_line_a_row_and_unrounded_figures(full: Report) -> None:
 
 
 def test_a_report_is_written_as_every_kind_of_file(full: Report, tmp_path: Path) -> None:
-    write_report(full, tmp_path, title="films")
+    write_report(full, tmp_path)
     names = ["report.csv", "report.html", "report.json", "report.md"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     assert load_report(tmp_path / "report.json").rows == full.rows
     for name in ("report.html", "report.md"):
-        assert "films" in (tmp_path / name).read_text(encoding="utf-8")
+        assert "Text classification on films" in (tmp_path / name).read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")

@@ -19,8 +19,8 @@ from benchmarks.render.figures import (
     megabytes,
     milliseconds,
     ratio,
-    summary,
 )
+from benchmarks.render.headline import summary
 from benchmarks.render.html import render_html
 from benchmarks.render.markdown import render_markdown, render_table
 from benchmarks.render.table import render_csv

@@ -64,6 +64,8 @@ def test_rows_are_measured_together_and_failures_do_not_stop_them(
         assert row.batch_label_changes is None  # full precision: answers come from batches
         assert np.shape(report.samples[row.id]["end_to_end_ms"]) == (4, 6)
     assert report.samples.keys() == {"full", "export"}
+    assert report.data["task"] == "text-classification"
+    assert report.data["labels"] == ["negative", "positive"]
     assert report.method["rounds_measured"] == 4
     assert report.method["groups"] == 1
     assert all(0 <= done <= total for _, done, total in steps)

@@ -120,14 +120,15 @@ def test_a_run_gives_the_family_the_table_and_a_classifier(result: Result) -> No
     assert isinstance(table, pd.DataFrame)
     assert list(table["id"]) == [row.id for row in result.report.rows]
     assert table["speedup.value"].iloc[0] == 1
-    assert str(result).startswith(f"Result in {result.out}: full")
+    assert str(result).startswith(f"Result in {result.out}: ")
+    assert " full: 3 layers" in str(result)
 
 
 @pytest.mark.slow
 def test_a_notebook_shows_the_report(result: Result) -> None:
     html = result._repr_html_()
     assert html.startswith('<iframe srcdoc="&lt;!')
-    assert 'title="opinion-bert on the DataFrame"' in html
+    assert 'title="Text classification on the DataFrame: ' in html
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def test_the_notebook_example(tmp_path: Path) -> None:
     assert {"pytorch", "onnxruntime"} <= set(table["runtime"])
     html = result._repr_html_()
     assert html.startswith("<iframe")
-    assert 'title="minilm-sst2 on the DatasetDict"' in html
+    assert 'title="Text classification on the DatasetDict: negative, positive"' in html
     assert result.within_budget
     assert result.recommended in result.family.values()
     with result.load() as classify, result.family["full"].load(threads=1) as other:
