@@ -5,7 +5,6 @@ from typing import Any
 
 import yaml
 
-from export.targets.registry import target_names
 from runtimes.escaping import escape_markdown
 from runtimes.registry import get_runtime, get_task
 
@@ -19,6 +18,7 @@ def render_card(
     labels: Sequence[str],
     summary: str,
     table: str,
+    runtimes: Sequence[str],
     lineage: Sequence[Mapping[str, Any]],
     metric: Mapping[str, Any] | None,
     data: str,
@@ -32,17 +32,19 @@ def render_card(
         labels: Class names.
         summary: One sentence with the result.
         table: The benchmark table in Markdown.
+        runtimes: Those that the artifact has files for, at least one.
         lineage: What was done, a mapping with `stage` for each step.
         metric: `{"name", "value"}` on the reported split, for `model-index`; None leaves it out.
         data: What the metric was measured on.
         example: An input in Python, see `export.examples`.
     """
-    runtimes = [get_runtime(name) for name in target_names()]
-    first, *others = (runtime.REQUIREMENT for runtime in runtimes)
+    known = [get_runtime(name) for name in runtimes]
+    first, *others = (runtime.REQUIREMENT for runtime in known)
+    instead = f"    # or {' or '.join(others)} instead" if others else ""
     front: dict[str, Any] = {
         "library_name": "edgepress",
         "pipeline_tag": get_task(task).SPEC.hub_tag or task,
-        "tags": ["edgepress", *(runtime.FORMATS[0] for runtime in runtimes), "int8"],
+        "tags": ["edgepress", *(runtime.FORMATS[0] for runtime in known), "int8"],
     }
     if metric is not None:
         result = {
@@ -64,7 +66,7 @@ def render_card(
 
 ## Run it
 
-    pip install numpy tokenizers "{first}"    # or {" or ".join(others)} instead
+    pip install numpy tokenizers "{first}"{instead}
     pip install --no-deps edgepress-*.whl    # `make dist` in the repository of edgepress builds it
 
 ```python

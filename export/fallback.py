@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 
 from export.stock import StockName, copy_modules, export_stock
 from runtimes.artifact import Manifest, ModelEntry, write_artifact
+from runtimes.errors import ModelError
 from runtimes.hf_config import read_hf_config
 from runtimes.registry import get_runtime
 from runtimes.tokenization import Tokenizer
 
 __all__ = ["export_fallback_artifact"]
 
-# Stock export -> (runtime, format, model file there, folder in the artifact)
-_MODELS: dict[StockName, tuple[str, str, str, str]] = {
-    "onnx-int8": ("onnxruntime", "onnx", "model.onnx", "onnx"),
-    "openvino-int8": ("openvino", "openvino", "openvino_model.xml", "openvino"),
+# Stock export -> (runtime, format, model file there, folder in the artifact, how it quantizes)
+_MODELS: dict[StockName, tuple[str, str, str, str, str]] = {
+    "onnx-int8": ("onnxruntime", "onnx", "model.onnx", "onnx", "stock dynamic INT8"),
+    "openvino-int8": ("openvino", "openvino", "openvino_model.xml", "openvino", "stock NNCF PTQ"),
 }
 
 
@@ -31,6 +32,7 @@ def export_fallback_artifact(
     max_length: int,
     pairs: bool,
     calibration: Sequence[Mapping[str, NDArray[np.int64]]],
+    runtimes: Sequence[str] | None = None,
     lineage: Sequence[Mapping[str, Any]] = (),
 ) -> Manifest:
     """Export with `transformers.exporters`, in INT8, and write the artifact.
@@ -42,13 +44,22 @@ def export_fallback_artifact(
         max_length: Tokens that the runtimes keep of a text.
         pairs: Whether the model is for pairs of texts.
         calibration: Model inputs for static quantization.
+        runtimes: Those to write files for; None: all that there is a stock export for.
         lineage: For the manifest.
 
     Raises:
         ModelError: `transformers.exporters` cannot export the model.
     """
+    wanted = {
+        name: entry for name, entry in _MODELS.items() if runtimes is None or entry[0] in runtimes
+    }
+    if not wanted:
+        raise ModelError(
+            f"there is no stock export for {', '.join(runtimes or ())}",
+            hint=f"runtimes can be: {', '.join(entry[0] for entry in _MODELS.values())}",
+        )
     models = []
-    for name, (runtime, kind, file, folder) in _MODELS.items():
+    for name, (runtime, kind, file, folder, _) in wanted.items():
         export_stock(checkpoint, scratch / name, name, calibration)
         session = get_runtime(runtime).open_model(scratch / name / file, precision="int8")
         models.append(
@@ -61,14 +72,14 @@ def export_fallback_artifact(
             )
         )
         session.close()
-    stock = scratch / "onnx-int8"
+    stock = scratch / next(iter(wanted))
     config = read_hf_config(stock)
 
     def populate(partial: Path) -> None:
         for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(stock / name, partial / name)
         copy_modules(stock, partial)
-        for name, (_, _, file, folder) in _MODELS.items():
+        for name, (_, _, file, folder, _) in wanted.items():
             (partial / folder).mkdir()
             for source in (scratch / name).glob(f"{Path(file).stem}.*"):
                 shutil.copyfile(source, partial / folder / source.name)
@@ -83,6 +94,6 @@ def export_fallback_artifact(
         pairs=pairs,
         models=tuple(models),
         lineage=tuple(dict(step) for step in lineage),
-        quantization={"onnxruntime": "stock dynamic INT8", "openvino": "stock NNCF PTQ"},
+        quantization={entry[0]: entry[-1] for entry in wanted.values()},
     )
     return write_artifact(target, manifest, populate)

@@ -63,6 +63,13 @@ def run(
     stages: Annotated[
         str | None, typer.Option(help="Comma-separated, of distill, prune, quantize.")
     ] = None,
+    runtimes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Runtimes to have files for, of onnxruntime,openvino (default all).",
+        ),
+    ] = None,
     recipe: Annotated[Path | None, typer.Option(help="YAML file with recipe keys.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
     threads: Threads = None,
@@ -97,6 +104,7 @@ def run(
         "seed": seed,
         "threads": threads,
         "stages": None if stages is None else _stage_names(stages),
+        "runtimes": None if runtimes is None else _split(runtimes),
     }
     resolved = load_recipe(recipe, overrides or [], options)
     # After the recipe: a mistake in it is answered before the exporters are imported.
@@ -162,8 +170,12 @@ def _stage_names(text: str) -> list[str]:
     """
     from compress.stages import get_stage, stage_names
 
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = _split(text)
     for name in names:
         if name not in stage_names():
             get_stage(name)  # raises with the nearest name
     return names
+
+
+def _split(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -20,6 +20,7 @@ from pydantic_core import PydanticKnownError
 from compress.config.loading import Settings, merged, read_settings, validated
 from compress.errors import RecipeError
 from export.stock import StockName
+from export.targets.registry import target_names
 
 __all__ = [
     "BenchmarkSettings",
@@ -41,7 +42,14 @@ def _stages() -> Any:
 
 
 def _known_stage(name: str) -> str:
-    known = _stages().stage_names()
+    return _one_of(_stages().stage_names(), name)
+
+
+def _known_runtime(name: str) -> str:
+    return _one_of(target_names(), name)
+
+
+def _one_of(known: Sequence[str], name: str) -> str:
     if name not in known:
         expected = " or ".join(f"'{each}'" for each in known)
         raise PydanticKnownError("literal_error", {"expected": expected})
@@ -62,7 +70,9 @@ class BenchmarkSettings(Settings):
     )
     throughput: bool = Field(True, description="measure samples a second in batches as well")
     runtimes: tuple[str, ...] | None = Field(
-        None, description="runtimes that compete, such as [openvino]; by default all installed"
+        None,
+        description="runtimes that compete, such as [openvino]; by default all installed that the "
+        "artifact has files for",
     )
     every_runtime: bool = Field(
         True, description="show the recommended member on every runtime, not only on its own"
@@ -76,6 +86,7 @@ class BenchmarkSettings(Settings):
 
 
 StageName = Annotated[str, AfterValidator(_known_stage)]
+RuntimeName = Annotated[str, AfterValidator(_known_runtime)]
 
 
 class Recipe(Settings):
@@ -132,6 +143,11 @@ class Recipe(Settings):
         description="make faster members than `speedups` while the last is inside max_drop, and "
         "one between the fastest inside and the next where those are far apart",
     )
+    runtimes: tuple[RuntimeName, ...] | None = Field(
+        None,
+        min_length=1,
+        description="those that the artifact has files for, such as [onnxruntime]; by default all",
+    )
     max_length: int | None = Field(
         None, ge=8, description="tokens kept of a text; by default the tokenizer's own, up to 512"
     )
@@ -142,6 +158,11 @@ class Recipe(Settings):
     def budget(self) -> float | None:
         """Points that may be lost; None where a latency is given, within which each counts."""
         return self.max_drop if self.target_latency_ms is None else None
+
+    @property
+    def competing(self) -> tuple[str, ...] | None:
+        """Runtimes whose files are measured against each other; None: all installed."""
+        return self.benchmark.runtimes or self.runtimes
 
     @classmethod
     def sections(cls) -> dict[str, type[Settings]]:
@@ -204,6 +225,16 @@ class Recipe(Settings):
         found = create_model("Sections", __base__=Settings, **known).model_validate(extra)
         extra.clear()
         extra.update({name: getattr(found, name) for name in known})
+        return self
+
+    @model_validator(mode="after")
+    def _competing_are_exported(self) -> Self:
+        for name in self.benchmark.runtimes or ():
+            if self.runtimes is not None and name not in self.runtimes:
+                raise ValueError(
+                    f"benchmark.runtimes names {name}, which the artifact has no files for: "
+                    f"runtimes are {', '.join(self.runtimes)}"
+                )
         return self
 
     @field_validator("speedups")

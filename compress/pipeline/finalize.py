@@ -65,7 +65,7 @@ def _select(job: Job, family: Family, reference: Subject) -> _Decision:
     """Choose among the members as the recipe quantizes them."""
     runtimes, decisions = contenders(
         list(dict.fromkeys((family.members[0].artifact, family.members[-1].artifact))),
-        competing_runtimes(job.recipe.benchmark.runtimes),
+        competing_runtimes(job.recipe.competing),
         job.splits.selection,
         threads=job.recipe.threads,
         seed=job.recipe.seed,
@@ -266,7 +266,7 @@ def _measured(job: Job, family: Family, reference: Subject, decision: _Decision)
     ]
     if chosen is not None and settings.every_runtime:
         member = chosen.member
-        elsewhere = [name for name in competing_runtimes(settings.runtimes) if name != runtime]
+        elsewhere = [name for name in competing_runtimes(job.recipe.competing) if name != runtime]
         shown += [Candidate(member, name).subject(threads) for name in elsewhere]
         if member.checkpoint is not None:
             shown.append(

@@ -68,6 +68,7 @@ def _publish(member: Member, target: Path, report: Report, model_name: str, data
         example=example_code(member.artifact),
         summary=summary(report),
         table=f"{render_table(report)}\n\n{budget_line(report)}",
+        runtimes=list(dict.fromkeys(model.runtime for model in manifest.models)),
         lineage=manifest.lineage,
         metric=None if metric is None else {"name": metric.name, "value": metric.value},
         data=Path(data_name).name,

@@ -100,13 +100,14 @@ def estimate_room(sizes: Sizes, recipe: Recipe, *, outputs: float = 0.0) -> Room
     """
     members, turns = _members(sizes, recipe), _turns(recipe)
     float_bytes, plan = 4, planned_quantization(recipe)
+    runtimes = recipe.runtimes or target_names()
     graphs = sizes.layers * _GRAPH
     # In the files of every runtime, and one copy of the tokenizer.
     exported = [
         sizes.tokenizer_bytes
         + sum(
             graphs + weights * (float_bytes if plan is None or plan.is_float(name) else 1)
-            for name in target_names()
+            for name in runtimes
         )
         for weights in members
     ]
@@ -121,7 +122,7 @@ def estimate_room(sizes: Sizes, recipe: Recipe, *, outputs: float = 0.0) -> Room
             width = 1 if precision == "int8" else float_bytes
             kept += width * sizes.weights + sizes.layers * _STOCK_GRAPH + sizes.tokenizer_bytes
     # Float and INT8 files of the largest member, and their copy, before one artifact is there.
-    exporting = (float_bytes + 2) * sizes.weights * len(target_names())
+    exporting = (float_bytes + 2) * sizes.weights * len(runtimes)
     return Room(kept, max(exporting, outputs), _LIBRARIES + 40 * sizes.weights)
 
 

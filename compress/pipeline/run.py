@@ -87,7 +87,7 @@ def run(
     more = None
     if unlabelled is not None:
         more = load_unlabelled(unlabelled, splits, columns=columns)
-    competing_runtimes(recipe.benchmark.runtimes)
+    competing_runtimes(recipe.competing)
     checkpoint = local_checkpoint(model)
     # torch: not before the input is known to be good
     from compress.system.distributed import is_main, on_main

@@ -106,12 +106,14 @@ def export_member(
         staged: The member; its encoder carries its plan.
         context: Gives the texts to calibrate and check on.
         workspace: Where the artifact goes.
-        only: The runtime to write files for, where the artifact is to be tried and no more.
+        only: The runtime to write files for, where the artifact is to be tried and no more; None:
+            those of the recipe.
     """
     from export.package import export_artifact
 
     encoder, plan = staged.encoder, staged.encoder.plan
-    key = digest(staged.key, context.max_length, None if plan is None else plan.to_json(), only)
+    runtimes = context.recipe.runtimes if only is None else (only,)
+    key = digest(staged.key, context.max_length, None if plan is None else plan.to_json(), runtimes)
     target = workspace.member(key)
     if not _is_there(target):
         count = 0 if plan is None else plan.calibration_texts
@@ -124,7 +126,7 @@ def export_member(
             calibration=sample(context.train, count),
             checks=sample(context.train, _CHECKS),
             lineage=encoder.lineage,
-            runtimes=None if only is None else (only,),
+            runtimes=runtimes,
         )
         for parity in exported.parity:
             _log.info("export %s: %s", staged.name, asdict(parity))
@@ -159,6 +161,7 @@ def fallback_member(
             scratch=workspace.scratch,
             max_length=recipe.max_length or tokenizer.max_length,
             pairs=train.pairs is not None,
+            runtimes=recipe.runtimes,
             calibration=[tokenizer.encode([text]) for text in texts],
         )
     return Member(

@@ -154,7 +154,7 @@ def command(task: Any, out: Path) -> list[str]:
         *("distill.layers=2", "distill.enough=0", "prune.steps=1", "prune.neuron_step=8"),
         *("quantize.calibration_texts=4", "quantize.alternatives=false", "speedups=[]"),
         *("stages=[prune, distill, quantize]", "threads=1", "benchmark.rounds=2"),
-        *("benchmark.sentences=5", "benchmark.baselines=[]", "benchmark.runtimes=[onnxruntime]"),
+        *("benchmark.sentences=5", "benchmark.baselines=[]", "runtimes=[onnxruntime]"),
         *("benchmark.every_runtime=false", "benchmark.cold_starts=0"),
         "benchmark.throughput=false",
     ]

@@ -79,6 +79,7 @@ def card(evil: Report) -> str:
         labels=[EVIL],
         summary=EVIL,
         table="",
+        runtimes=["onnxruntime", "openvino"],
         lineage=[{"stage": EVIL, "kept": EVIL}],
         metric=None,
         data="d",

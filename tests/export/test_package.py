@@ -246,6 +246,7 @@ def test_the_card_opens_with_valid_yaml(name: str) -> None:
         labels=["good: very", "bad"],
         summary="It is 7 times as fast.",
         table="| a |\n| - |\n",
+        runtimes=["onnxruntime", "openvino"],
         lineage=[{"stage": "prune", "heads": [2, 3]}, {"seconds": 1}],
         metric={"name": "accuracy", "value": 91.237},
         data=name,
@@ -272,6 +273,7 @@ def test_a_card_without_a_figure_claims_none() -> None:
         labels=["a"],
         summary="",
         table="",
+        runtimes=["onnxruntime"],
         lineage=[],
         metric=None,
         data="d",
@@ -279,3 +281,5 @@ def test_a_card_without_a_figure_claims_none() -> None:
     )
     assert "model-index" not in yaml.safe_load(card.split("---\n")[1])
     assert "- none" in card
+    assert "onnxruntime" in card
+    assert " or " not in card.split("## Run it")[1].split("```")[0]  # there is one runtime

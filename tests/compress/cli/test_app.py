@@ -200,6 +200,13 @@ RUNS: dict[str, tuple[Case, int, list[str]]] = {
     "layers of a student whose speed-ups choose them": (
         options("distill.layers=2"), 2, ["distill.layers=2", "add speedups=[]"],
     ),
+    "a runtime that nothing is exported for": (
+        options("runtimes=[openvin]"), 2, ["'runtimes'", "did you mean 'openvino'?"],
+    ),
+    "a runtime that is to compete and has no files": (
+        options("runtimes=[onnxruntime]", "benchmark.runtimes=[openvino]"), 2,
+        ["benchmark.runtimes names openvino", "runtimes are onnxruntime"],
+    ),
     "a runtime that artifacts have no file for": (
         options("benchmark.runtimes=[tflite]"), 2, ["'tflite' does not run artifacts", "openvino"],
     ),

@@ -46,7 +46,10 @@ def bash(line: str) -> list[str]:
     [
         ("compress ", COMMANDS),
         ("compress re", ["recipe"]),
-        ("compress prdict --r", ["--recipe", "--remeasure"]),  # perhaps a model: nothing is refused
+        (
+            "compress prdict --r",
+            ["--runtimes", "--recipe", "--remeasure"],
+        ),  # perhaps a model: nothing is refused
         ("compress run --max", ["--max-drop"]),
         ("compress ./model --max", ["--max-drop"]),
         ("compress --data x ./model --lab", ["--label-column"]),

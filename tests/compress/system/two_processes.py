@@ -205,7 +205,7 @@ def compress_whole(folder: Path) -> tuple[dict[str, Any], ...]:
             *("speedups=[]", "distill.layers=2", "benchmark.rounds=2", "threads=1"),
             "stages=[distill, quantize]",
             *("benchmark.sentences=5", "benchmark.cold_starts=0", "benchmark.baselines=[]"),
-            *("benchmark.runtimes=[onnxruntime]", "quantize.calibration_texts=8"),
+            *("runtimes=[onnxruntime]", "quantize.calibration_texts=8"),
         ),
     )
 
