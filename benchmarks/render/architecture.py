@@ -72,6 +72,19 @@ class Kept:
             neuron_importance=None if by_layer is None else tuple(by_layer),
         )
 
+    def head_strength(self, layer: int, head: int) -> float:
+        """Return how strongly a head is drawn, 0 to 1: by its rank among all heads."""
+        if self.head_importance is None:
+            return 1.0
+        every = [share for row in self.head_importance for share in row]
+        return _strength(self.head_importance[layer][head], every)
+
+    def neuron_strength(self, layer: int) -> float:
+        """Return how strongly a layer's neurons are drawn, likewise."""
+        if self.neuron_importance is None:
+            return 1.0
+        return _strength(self.neuron_importance[layer], self.neuron_importance)
+
 
 def kept_of(family: Sequence[Mapping[str, Any]]) -> list[Kept]:
     """Return the members in `Report.family` that were pruned."""
@@ -106,8 +119,6 @@ def render_kept(kept: Kept) -> str:
     squares = max(kept.all_heads) * (_CELL + _GAP)
     width, height = _LEFT + squares + 24 + _BAR + 96, _TOP + _ROW * len(kept.heads) + 30
     widest = max(kept.all_neurons)
-    by_head, by_layer = kept.head_importance, kept.neuron_importance
-    all_shares = [share for row in by_head or () for share in row]
     parts = [
         _text(8, 20, f"{kept.name}: {kept.description}", "title"),
         _text(_LEFT, 46, "attention heads", "quiet"),
@@ -118,14 +129,13 @@ def render_kept(kept: Kept) -> str:
         parts.append(_text(8, y + 13, f"layer {layer}", "" if heads is not None else "quiet"))
         for head in range(kept.all_heads[layer]):
             x = _LEFT + head * (_CELL + _GAP)
-            strength = 1.0 if by_head is None else _strength(by_head[layer][head], all_shares)
-            parts.append(_box(x, y, _CELL, heads is not None and head in heads, strength))
+            left = heads is not None and head in heads
+            parts.append(_box(x, y, _CELL, left, kept.head_strength(layer, head)))
         x, full = _LEFT + squares + 24, _BAR * kept.all_neurons[layer] / widest
         parts.append(_box(x, y, full, False, 1.0))
         if kept.neurons[layer]:
             filled = _BAR * kept.neurons[layer] / widest
-            strength = 1.0 if by_layer is None else _strength(by_layer[layer], by_layer)
-            parts.append(_box(x, y, filled, True, strength))
+            parts.append(_box(x, y, filled, True, kept.neuron_strength(layer)))
         count = (
             "removed" if heads is None else f"{kept.neurons[layer]} of {kept.all_neurons[layer]}"
         )

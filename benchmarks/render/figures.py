@@ -28,6 +28,7 @@ __all__ = [
     "recommended_mark",
     "result",
     "runtime_name",
+    "signed",
     "whole",
 ]
 
@@ -98,8 +99,8 @@ def drop_points(drop: Drop | None) -> tuple[str, str]:
         return MISSING, ""
     if drop.low == drop.high:
         # Right on the very same examples: an interval without width would claim too much.
-        return _signed(drop.value), "same"
-    return _signed(drop.value), f"{_signed(drop.low)}{_ELLIPSIS}{_signed(drop.high)}"
+        return signed(drop.value), "same"
+    return signed(drop.value), f"{signed(drop.low)}{_ELLIPSIS}{signed(drop.high)}"
 
 
 def runtime_name(row: Row) -> str:
@@ -186,7 +187,7 @@ def result(report: Report) -> str:
     if row.drop is not None and row.metric is not None:
         interval = "right on the same examples"
         if row.drop.low < row.drop.high:
-            interval = f"95% interval {_signed(row.drop.low)} to {_signed(row.drop.high)}"
+            interval = f"95% interval {signed(row.drop.low)} to {signed(row.drop.high)}"
         verb = "loses" if row.drop.value >= 0 else "gains"
         facts.append(
             f"{verb} {abs(row.drop.value):.1f} points of {row.metric.name} (drop: {interval}; "
@@ -240,6 +241,7 @@ def full_name(row: Row) -> str:
     return f"{row.model} on {runtime_name(row)}{precision}"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """Format points with one decimal, and a minus in print."""
     text = f"{abs(value):.1f}"
     return f"{MINUS}{text}" if value < 0 and text != "0.0" else text

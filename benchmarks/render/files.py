@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from benchmarks.render.architecture import kept_of, render_kept
+from benchmarks.render.front import front_plot
 from benchmarks.render.html import render_html
-from benchmarks.render.markdown import PICTURES, render_markdown
+from benchmarks.render.markdown import FRONT, PICTURES, render_markdown
+from benchmarks.render.plots import DESK, draw_file
 from benchmarks.render.table import render_csv
 from benchmarks.report import Report, save_report
 
@@ -12,7 +14,7 @@ __all__ = ["write_report"]
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Write `report.json`, `.md`, `.html`, `.csv`, and `pictures/` of what was kept.
+    """Write `report.json`, `.md`, `.html`, `.csv`, and the `pictures/` of the Markdown.
 
     Args:
         report: What was measured.
@@ -20,6 +22,8 @@ def write_report(report: Report, folder: Path) -> None:
     """
     pictures = folder / PICTURES
     drawn = {f"{kept.name}.svg": render_kept(kept) for kept in kept_of(report.family)}
+    if (front := front_plot(report, DESK)) is not None:
+        drawn[FRONT] = draw_file(front)
     for picture in pictures.glob("*.svg") if drawn else ():
         picture.unlink()  # of members that are no more
     for name, svg in drawn.items():

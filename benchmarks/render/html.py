@@ -1,34 +1,75 @@
 """Renders a report as one HTML file that needs no network: for manager, engineer and phone."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.render import sections
-from benchmarks.render.architecture import describe_kept, kept_of, render_kept
-from benchmarks.render.charts import class_chart, front_chart, latency_chart, length_chart
+from benchmarks.render.architecture import describe_kept, kept_of
+from benchmarks.render.bars import class_bars, cold_start_bars, latency_bars, memory_bars
+from benchmarks.render.columns import Column, how_run, main_columns, mark_of, more_columns
+from benchmarks.render.curves import length_plot
 from benchmarks.render.figures import (
     budget_line,
+    doubts,
     drop_points,
     megabytes,
     milliseconds,
     ratio,
+    result,
 )
-from benchmarks.render.headline import summary, title_of
+from benchmarks.render.front import front_plot
+from benchmarks.render.headline import headline, title_of
+from benchmarks.render.plots import DESK, PHONE, Plot, Size, draw
 from benchmarks.report import Report, Row
 from runtimes.escaping import escape_lines
 
 __all__ = ["render_html"]
 
-_CHARTS = (
-    (front_chart, "Speed and accuracy", "Right is faster, low is more accurate."),
-    (latency_chart, "Latency", "One input at a time, all rows in turns."),
-    (length_chart, "Latency by length", "One input at a time."),
-    (class_chart, "Where the drop falls", "The recommended row, by true class."),
+_FRONT = (
+    "Up is more accurate, right is faster; lines through a point are 95% intervals. The line joins "
+    "what nothing beats in both."
 )
 
 
 def render_html(report: Report) -> str:
-    """Render the whole `report.html`: summary, charts, table, and how it was measured."""
+    """Render the whole `report.html`: summary, charts, tables, and how it was measured."""
+    created = f"Measured {report.created}. " if report.created else ""
+    seed = f"Seed {report.method['seed']}." if "seed" in report.method else ""
+    charts = [
+        _plot(report, front_plot, "Speed and accuracy", _FRONT),
+        _plot(report, length_plot, "Latency by length", "One input at a time."),
+        latency_bars(report),
+        memory_bars(report),
+        cold_start_bars(report),
+        class_bars(report),
+    ]
+    return str(
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            title=title_of(report),
+            doubts=doubts(report),
+            headline=headline(report),
+            result=result(report),
+            facts=_facts(report),
+            budget=budget_line(report),
+            tables=_tables(report),
+            charts=[chart for chart in charts if chart is not None],
+            failures=sections.failures(report),
+            remarks=sections.remarks(report),
+            decisions=report.decisions,
+            data=sections.data_facts(report),
+            method=sections.method_facts(report),
+            environment=sections.environment_facts(report.environment),
+            kept=_kept(report),
+            command=report.command,
+            footer=f"{created}{seed}",
+        )
+    )
+
+
+def _environment() -> Any:
     from jinja2 import Environment, PackageLoader
     from markupsafe import Markup, escape
 
@@ -37,51 +78,99 @@ def render_html(report: Report) -> str:
         return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(escape_lines(text)))))
 
     environment = Environment(
-        loader=PackageLoader("benchmarks.render", "."),
+        loader=PackageLoader("benchmarks.render", "templates"),
         autoescape=True,
         trim_blocks=True,
+        lstrip_blocks=True,
         finalize=_written,
     )
     environment.filters["code"] = code
-    charts = [
-        {"svg": svg, "title": name, "caption": caption}
-        for draw, name, caption in _CHARTS
-        if (svg := draw(report)) is not None
-    ]
-    created = f"Measured {report.created}. " if report.created else ""
-    seed = f"Seed {report.method['seed']}." if "seed" in report.method else ""
-    return environment.get_template("report.html.j2").render(
-        title=title_of(report),
-        summary=summary(report),
-        facts=_facts(report),
-        charts=charts,
-        columns=sections.table_columns(report),
-        text_columns=sections.TEXT_COLUMNS,
-        budget=budget_line(report),
-        rows=[
-            {"cells": sections.table_cells(report, row), "look": _look(report, row)}
-            for row in report.rows
-        ],
-        sections=[
-            {"title": "What could not be measured", "lines": sections.failures(report)},
-            {"title": "Remarks", "lines": sections.remarks(report)},
-            {"title": "Decisions", "lines": report.decisions},
-            {"title": "Data", "lines": sections.data_facts(report)},
-            {"title": "How it was measured", "lines": sections.method_facts(report)},
-            {"title": "Environment", "lines": sections.environment_facts(report.environment)},
-        ],
-        kept=[
-            {"svg": render_kept(kept), "caption": describe_kept(kept)}
-            for kept in kept_of(report.family)
-        ],
-        command=report.command,
-        footer=f"{created}{seed}",
-    )
+    environment.filters["px"] = lambda value: f"{value:.1f}".removesuffix(".0")
+    return environment
 
 
 def _written(value: Any) -> Any:
     """Return what stands in the page for a value: text without control characters."""
     return escape_lines(value) if type(value) is str else value
+
+
+def _plot(
+    report: Report, plot: Callable[[Report, Size], Plot | None], title: str, caption: str
+) -> dict[str, Any] | None:
+    """Return a chart in both sizes, and what had no room for a label in each."""
+    from markupsafe import Markup
+
+    plots = [drawn for size in (PHONE, DESK) if (drawn := plot(report, size)) is not None]
+    if not plots:
+        return None
+    left_out = {drawn.size.look: drawn.left_out for drawn in plots if drawn.left_out}
+    return {
+        "title": title,
+        "caption": caption,
+        "svg": Markup(draw(*plots)),  # our own template, which escapes
+        "left_out": left_out,
+    }
+
+
+def _tables(report: Report) -> list[dict[str, Any]]:
+    """Return the table that decides, and the one with all else."""
+    main, more = main_columns(report), more_columns(report)
+    tables = [_table(report, main, "Speed and accuracy", "few")]
+    return tables + ([_table(report, more, "More figures", "many")] if more else [])
+
+
+def _table(report: Report, columns: list[Column], title: str, look: str) -> dict[str, Any]:
+    return {
+        "title": title,
+        "look": look,
+        "columns": [column.title for column in columns],
+        "rows": [
+            {
+                "id": row.id,
+                "model": row.model,
+                "how": how_run(row),
+                "mark": mark_of(report, row),
+                "look": _look(report, row),
+                "cells": [column.cell(row) for column in columns],
+            }
+            for row in report.rows
+        ],
+    }
+
+
+def _look(report: Report, row: Row) -> str:
+    if row.error is not None:
+        return "failed"
+    return "recommended" if row.id == report.recommended else ""
+
+
+def _kept(report: Report) -> list[dict[str, Any]]:
+    """Return what pruning left of each member, a row a layer of the original."""
+    found = []
+    for kept in kept_of(report.family):
+        widest = max(kept.all_neurons)
+        layers = []
+        for layer, heads in enumerate(kept.heads):
+            left, all_neurons = kept.neurons[layer], kept.all_neurons[layer]
+            layers.append(
+                {
+                    "heads": [
+                        kept.head_strength(layer, head)
+                        if heads is not None and head in heads
+                        else None
+                        for head in range(kept.all_heads[layer])
+                    ],
+                    "full": 100 * all_neurons / widest,
+                    "share": 100 * left / all_neurons,
+                    "strength": kept.neuron_strength(layer),
+                    "count": "removed" if heads is None else f"{left:,} of {all_neurons:,}",
+                }
+            )
+        caption = describe_kept(kept).removeprefix(f"{kept.name}: ")
+        found.append(
+            {"title": f"{kept.name}: {kept.description}", "caption": caption, "layers": layers}
+        )
+    return found
 
 
 def _facts(report: Report) -> list[dict[str, Any]]:
@@ -114,9 +203,3 @@ def _facts(report: Report) -> list[dict[str, Any]]:
 
 def _fact(value: str, what: str, detail: str) -> dict[str, str]:
     return {"value": value, "what": what, "detail": detail}
-
-
-def _look(report: Report, row: Row) -> str:
-    if row.error is not None:
-        return "failed"
-    return "recommended" if row.id == report.recommended else ""

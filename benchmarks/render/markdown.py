@@ -5,21 +5,28 @@ from urllib.parse import quote
 
 from benchmarks.render import sections
 from benchmarks.render.architecture import describe_kept, kept_of
-from benchmarks.render.figures import budget_line
-from benchmarks.render.headline import summary, title_of
-from benchmarks.report import Report, Row
+from benchmarks.render.columns import Column, how_run, main_columns, mark_of, more_columns
+from benchmarks.render.figures import budget_line, doubts, result
+from benchmarks.render.front import front_plot
+from benchmarks.render.headline import headline, title_of
+from benchmarks.render.plots import DESK
+from benchmarks.report import Report
 from runtimes.escaping import escape_line, escape_markdown
 
-__all__ = ["PICTURES", "render_markdown", "render_table"]
+__all__ = ["FRONT", "PICTURES", "render_markdown", "render_table"]
 
 PICTURES = "pictures"  # folder beside the report
+FRONT = "front.svg"
 
 
 def render_markdown(report: Report) -> str:
     """Render the whole `report.md`."""
     parts = [
         f"# {escape_markdown(title_of(report))}",
-        escape_markdown(summary(report)),
+        escape_markdown(doubts(report)),
+        f"**{escape_markdown(said)}**" if (said := headline(report)) else "",
+        escape_markdown(result(report)),
+        _front(report),
         render_table(report),
         escape_markdown(budget_line(report)),
         _section("What could not be measured", _bullets(sections.failures(report))),
@@ -35,19 +42,40 @@ def render_markdown(report: Report) -> str:
 
 
 def render_table(report: Report) -> str:
-    """Render the table alone, for a model card or a README."""
-    columns = [escape_markdown(column) for column in sections.table_columns(report)]
-    lines = [
-        _line(columns),
-        _line(["---"] * sections.TEXT_COLUMNS + ["--:"] * (len(columns) - sections.TEXT_COLUMNS)),
-        *(_line(_cells(report, row)) for row in report.rows),
-    ]
+    """Render the rows, for a report, a model card or a README: what decides, and the rest folded.
+
+    One wide table would be cut off where most people read it.
+    """
+    more = more_columns(report)
+    rest = "" if not more else _folded("All figures", _rows(report, more, marked=False))
+    return "\n\n".join(part for part in (_rows(report, main_columns(report)), rest) if part)
+
+
+def _rows(report: Report, columns: Sequence[Column], *, marked: bool = True) -> str:
+    """Return a table with a line for each row, whose first column says what it is."""
+    words = ["", "model", "runtime"] if marked else ["model", "runtime"]
+    titles = [*words, *(escape_markdown(column.title) for column in columns)]
+    lines = [_line(titles), _line(["---"] * len(words) + ["--:"] * len(columns))]
+    for row in report.rows:
+        mark = escape_markdown(mark_of(report, row))
+        if row.id == report.recommended:
+            mark = f"**{mark}**"
+        named = [escape_markdown(row.model), escape_markdown(how_run(row))]
+        figures = [escape_markdown(column.cell(row).line) for column in columns]
+        lines.append(_line([*([mark] if marked else []), *named, *figures]))
     return "\n".join(lines)
 
 
-def _cells(report: Report, row: Row) -> list[str]:
-    mark, *cells = (escape_markdown(cell) for cell in sections.table_cells(report, row))
-    return [f"**{mark}**" if row.id == report.recommended else mark, *cells]
+def _folded(title: str, body: str) -> str:
+    """Return a part that is opened by a click, on GitHub and on the hub."""
+    return f"<details>\n<summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def _front(report: Report) -> str:
+    """Return the picture of the front, which `write_report` puts there."""
+    if front_plot(report, DESK) is None:
+        return ""
+    return f"![Speed and accuracy of all rows]({PICTURES}/{FRONT})"
 
 
 def _kept(report: Report) -> str:

@@ -1,4 +1,4 @@
-"""Words what every rendering of a report has: columns, remarks, data, method, environment."""
+"""Words what every rendering of a report has: remarks, data, method, environment."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,107 +6,16 @@ from typing import Any
 from benchmarks.disturbance import CORES_FOR_OTHERS, Disturbance
 from benchmarks.latency import FACTOR
 from benchmarks.noise import CloseRows, close_rows
-from benchmarks.render.figures import (
-    MISSING,
-    accuracy_points,
-    describe_cpu,
-    drop_points,
-    full_name,
-    left_out,
-    median,
-    megabytes,
-    metric_name,
-    rare,
-    ratio,
-    recommended_mark,
-    runtime_name,
-    whole,
-)
-from benchmarks.report import Report, Row
+from benchmarks.render.figures import describe_cpu, full_name, left_out, whole
+from benchmarks.report import Report
 
 __all__ = [
-    "TEXT_COLUMNS",
     "data_facts",
     "environment_facts",
     "failures",
     "method_facts",
     "remarks",
-    "table_cells",
-    "table_columns",
 ]
-
-_COLUMNS = (
-    "",
-    "model",
-    "runtime",
-    "precision",
-    "p50 ms",
-    "p99 ms{timings}",
-    "model only p50 ms",
-    "speed-up (95%)",
-    "{metric} % (95%)",
-    "drop, points (95%)",
-    "size MB",
-    "memory MB",
-    "load ms",
-    "cold start ms",
-    "batched /s",
-    "model / floor",
-)
-
-TEXT_COLUMNS = 4
-"""Number of columns, from the left, that hold text; the others hold numbers."""
-
-
-def table_columns(report: Report) -> list[str]:
-    """Return the table's columns."""
-    counts = [row.end_to_end_ms.n for row in report.rows if row.end_to_end_ms is not None]
-    timings = f" (of {_range(counts)})" if counts else ""
-    return [column.format(metric=metric_name(report), timings=timings) for column in _COLUMNS]
-
-
-def _range(counts: Sequence[int]) -> str:
-    least, most = min(counts), max(counts)
-    return f"{least:,}" if least == most else f"{least:,}\u2013{most:,}"
-
-
-def table_cells(report: Report, row: Row) -> list[str]:
-    """Return what the columns hold for a row."""
-    mark = ""
-    if row.id == report.recommended:
-        mark = recommended_mark(report)
-    elif row.id == report.reference:
-        mark = "reference"
-    if row.error is not None:
-        mark = f"{mark} failed".strip()
-    accuracy = accuracy_points(row)
-    if row.metric is not None:
-        accuracy += f" ({row.metric.low:.1f}\u2013{row.metric.high:.1f})"
-    return [
-        mark,
-        row.model,
-        runtime_name(row),
-        row.precision or MISSING,
-        median(row.end_to_end_ms),
-        rare(row.end_to_end_ms),
-        median(row.model_ms),
-        _with_interval(ratio(row.sure_speedup)),
-        accuracy,
-        _with_interval(drop_points(row.drop)),
-        megabytes(row.size_bytes),
-        megabytes(row.rss_bytes),
-        whole(row.load_ms),
-        whole(row.cold_start_ms),
-        _batched(row),
-        MISSING if row.floor is None else f"{row.floor.ratio:.1f}",
-    ]
-
-
-def _batched(row: Row) -> str:
-    if row.throughput_batch is None:
-        return whole(row.throughput_per_s)
-    several = f", {row.throughput_sessions} sessions" if (row.throughput_sessions or 1) > 1 else ""
-    return f"{whole(row.throughput_per_s)} ({row.throughput_batch}{several})"
 
 
 def failures(report: Report) -> list[str]:
@@ -275,10 +184,6 @@ def environment_facts(environment: Mapping[str, Any]) -> list[str]:
     libraries = environment.get("libraries") or {}
     lines.append(", ".join(f"{name} {version}" for name, version in libraries.items()))
     return [line for line in lines if line]
-
-
-def _with_interval(parts: tuple[str, str]) -> str:
-    return f"{parts[0]} ({parts[1]})" if parts[1] else parts[0]
 
 
 def _label(key: str) -> str:

@@ -2,8 +2,6 @@
 
 import csv
 import io
-import shutil
-import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from benchmarks.metrics import ClassDrop
-from benchmarks.render.charts import class_chart, front_chart, latency_chart, length_chart
+from benchmarks.render.bars import class_bars, cold_start_bars, latency_bars, memory_bars
+from benchmarks.render.curves import length_plot
 from benchmarks.render.files import write_report
+from benchmarks.render.front import front_plot
 from benchmarks.render.html import render_html
+from benchmarks.render.plots import DESK, PHONE, Size, draw, draw_file
 from benchmarks.render.table import render_csv
 from benchmarks.report import Report, load_report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 VOID = {"meta", "br", "link", "img", "hr"}
 
 
@@ -53,7 +53,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
-        if self.open and self.open[-1] in ("td", "th"):
+        if {"td", "th"} & set(self.open):
             self.cells[-1][-1] += data
 
 
@@ -93,42 +93,94 @@ def test_it_answers_a_manager_and_shows_every_row(full: Report) -> None:
     page = Page(render_html(full))
     for fact in ("8.6×", "0.98 ms", "0.2", "12.3 MB"):  # noqa: RUF001
         assert fact in page.text
-    rows = page.cells[1:]
-    assert [row[0] for row in rows] == ["reference", "", "recommended", "failed"]
-    assert rows[2][1] == "small with 4 layers | 9 heads [bold]"
-    assert all(len(row) == len(page.cells[0]) for row in rows)
+    tables = [page.cells[start : start + 5] for start in (0, 5)]
+    for titles, *rows in tables:
+        marks = ("reference", "", "recommended", "failed")
+        for mark, row, told in zip(marks, full.rows, rows, strict=True):
+            assert told[0].startswith(f"{row.model} {mark}".strip())
+            assert len(told) == len(titles)
+    assert page.cells[3][1:] == ["0.98", "8.6× 8.3–8.9", "88.3 85.2–91.1", "0.2 −1.2…1.4", "12.3"]  # noqa: RUF001
     for part in ("A remark.", "436 examples", "compress films --out out", "its process was killed"):
         assert part in page.text
 
 
-def test_charts_show_what_was_measured_in_the_colours_of_the_page(full: Report) -> None:
-    charts = {
-        "front": front_chart(full),
-        "latency": latency_chart(full),
-        "length": length_chart(full),
-        "class": class_chart(full),
+@pytest.mark.parametrize("size", [PHONE, DESK])
+def test_plots_show_what_was_measured_in_the_colours_of_the_page(full: Report, size: Size) -> None:
+    named = replace(full, rows=(*full.rows[:3], replace(full.rows[3], model="<i> & co")))
+    front, length = front_plot(named, size), length_plot(named, size)
+    assert front is not None
+    assert length is not None
+    assert [mark.row for mark in front.marks] == ["teacher", "stock", "small"]
+    # right is faster, up is more accurate
+    assert front.marks[0].x < front.marks[1].x < front.marks[2].x
+    assert front.marks[1].y < front.marks[0].y < front.marks[2].y
+    line = next(curve for curve in front.curves if curve.look == "front")
+    assert line.points == [(mark.x, mark.y) for mark in front.marks[1:]]
+    [band] = front.bands
+    border = next(curve for curve in front.curves if curve.look == "budget")
+    assert band.box.bottom == border.points[0][1]
+    assert all(mark.y < band.box.bottom for mark in front.marks)
+    told = {label.text for label in front.labels}
+    assert {"inside the budget: 1 point", "small with 4 layers"} <= {
+        text.partition(" |")[0] for text in told
     }
-    for name, svg in charts.items():
-        assert svg is not None, name
-        assert svg.startswith('<svg role="img" aria-label="'), name
-        assert "var(--" in svg, name
-        assert "#0" not in svg.replace("#000000", ""), name  # a placeholder that was left
-        assert Page(svg).open == [], name
-    front, by_class = Page(charts["front"] or "").text, Page(charts["class"] or "").text
-    assert "budget" in front
-    assert "small with 4 layers" in front
-    assert "gone" not in front
-    assert "$5 & $10 (30)" in by_class
+    for svg in (draw(front, length), draw_file(front)):
+        assert Page(svg).open == []
+        assert Page(svg).addresses == []
+
+
+def test_a_latency_is_a_budget_too(full: Report) -> None:
+    asked = replace(full, budget={"max_drop": 1.0, "target_latency_ms": 2.5})
+    front = front_plot(asked, DESK)
+    assert front is not None
+    [band] = front.bands
+    assert front.marks[0].x < band.box.left < front.marks[1].x  # 8.4, 2.5 and 2.41 ms
+    assert any("inside the budget: 2.5 ms" in label.text for label in front.labels)
+
+
+def test_bars_have_a_line_for_each_row_that_was_measured(full: Report) -> None:
+    latency, memory, classes = latency_bars(full), memory_bars(full), class_bars(full)
+    assert latency is not None
+    assert [bar.row for bar in latency.bars] == ["teacher", "small"]
+    for bar in latency.bars:
+        assert bar.thin is not None
+        assert bar.tick is not None
+        assert 0 <= bar.thin[0] <= bar.left <= bar.tick <= bar.right <= bar.thin[1] <= 100
+    assert "p1 to p99" in latency.bars[0].tip
+    assert memory is not None
+    assert [bar.value for bar in memory.bars] == ["610 MB"] * 3
+    assert classes is not None
+    assert [(bar.name, bar.value) for bar in classes.bars] == [
+        ("$5 & $10 (30)", "3.3"),
+        ("happy (40)", "−2.5"),  # noqa: RUF001
+    ]
+    assert classes.bars[0].left == classes.bars[1].right == classes.zero
+    assert cold_start_bars(full) is None
+    one = replace(full.rows[2], cold_start_ms=300.0)
+    assert cold_start_bars(replace(full, rows=(full.rows[0], one))) is None
+    two = (replace(full.rows[0], cold_start_ms=900.0), one)
+    cold = cold_start_bars(replace(full, rows=two))
+    assert cold is not None
+    assert [round(bar.right, 1) for bar in cold.bars] == [100.0, 33.3]
+
+
+def test_a_p99_that_is_noise_ends_no_line(full: Report) -> None:
+    latency = full.rows[2].end_to_end_ms
+    assert latency is not None
+    noisy = replace(full.rows[2], end_to_end_ms=replace(latency, p99_high=10 * latency.p50))
+    bars = latency_bars(replace(full, rows=(*full.rows[:2], noisy, full.rows[3])))
+    assert bars is not None
+    assert ["p1 to p99" in bar.tip for bar in bars.bars] == [True, False]
 
 
 def test_what_was_not_measured_has_no_chart(report: Report) -> None:
     bare = replace(report, samples={}, recommended=None)
-    assert latency_chart(bare) is None
-    assert length_chart(bare) is None
-    assert class_chart(bare) is None
-    assert front_chart(replace(report, rows=report.rows[:1], recommended=None)) is None
+    assert latency_bars(bare) is None
+    assert length_plot(bare, DESK) is None
+    assert class_bars(bare) is None
+    assert front_plot(replace(report, rows=report.rows[:1], recommended=None), DESK) is None
     same = {"rounds": [0], "end_to_end_ms": [[1.0, 1.0]], "characters": [[7, 7]]}
-    assert length_chart(replace(report, samples={"small": same})) is None
+    assert length_plot(replace(report, samples={"small": same}), DESK) is None
     assert "No model is recommended" in Page(render_html(bare)).text
 
 
@@ -143,43 +195,10 @@ def test_csv_has_a_line_a_row_and_unrounded_figures(full: Report) -> None:
 
 def test_a_report_is_written_as_every_kind_of_file(full: Report, tmp_path: Path) -> None:
     write_report(full, tmp_path)
-    names = ["report.csv", "report.html", "report.json", "report.md"]
+    names = ["pictures", "report.csv", "report.html", "report.json", "report.md"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     assert load_report(tmp_path / "report.json").rows == full.rows
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["front.svg"]
+    assert "](pictures/front.svg)" in (tmp_path / "report.md").read_text(encoding="utf-8")
     for name in ("report.html", "report.md"):
         assert "Text classification on films" in (tmp_path / name).read_text(encoding="utf-8")
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
-@pytest.mark.parametrize("width", [1200, 400])
-def test_a_browser_shows_it_no_wider_than_the_window(
-    full: Report, tmp_path: Path, width: int
-) -> None:
-    """Wide things scroll in boxes of their own; both colour schemes are in the page."""
-    assert CHROMIUM is not None
-    page = tmp_path / "report.html"
-    measure = (
-        "<script>document.title = document.documentElement.scrollWidth + ' of ' + innerWidth + "
-        "' ' + document.querySelectorAll('figure svg').length</script>"
-    )
-    page.write_text(render_html(full).replace("</body>", f"{measure}</body>"), encoding="utf-8")
-    done = subprocess.run(
-        [
-            CHROMIUM,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            f"--window-size={width},900",
-            "--dump-dom",
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    title = done.stdout.split("<title>")[1].split("</title>")[0]
-    wide, _, window, charts = title.split()
-    assert int(wide) <= int(window)
-    assert int(charts) == 4

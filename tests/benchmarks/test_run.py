@@ -13,8 +13,10 @@ from benchmarks import LatencySettings, Subject, benchmark, load_report, save_re
 from benchmarks.client import SubjectError, Worker
 from benchmarks.disturbance import PATIENCE, Taken, Watch
 from benchmarks.lengths import measure_lengths, texts_of_lengths
-from benchmarks.render.charts import latency_chart, length_chart
+from benchmarks.render.bars import latency_bars
+from benchmarks.render.curves import length_plot
 from benchmarks.render.markdown import render_markdown
+from benchmarks.render.plots import DESK
 from benchmarks.subjects import open_subject
 from runtimes.errors import DataError, UsageError
 
@@ -119,7 +121,7 @@ def test_batch_sizes_lengths_and_cold_starts(artifact, export, examples):
     text = render_markdown(report)
     assert "best batch size of 4, 16" in text
     assert "median of 2" in text
-    assert length_chart(report) is not None
+    assert length_plot(report, DESK) is not None
 
 
 def test_a_reference_without_a_fast_tokenizer_costs_the_lengths_alone(artifact, examples, tmp_path):
@@ -175,7 +177,7 @@ def test_what_stays_disturbed_is_left_out_and_named(artifact, examples, tmp_path
     seen = report.method["disturbance"]
     assert (seen["measured"], seen["disturbed"], seen["kept"]) == (7, 7, 2)
     assert "p99 of all rows; latency by length of all rows; throughput" in render_markdown(report)
-    assert latency_chart(report) is None
+    assert latency_bars(report) is None
     save_report(report, tmp_path / "report.json")
     assert load_report(tmp_path / "report.json").rows == report.rows
 
