@@ -27,7 +27,6 @@ HEAVY = (
     "nncf",
     "scipy",
     "sklearn",
-    "matplotlib",
 )
 
 

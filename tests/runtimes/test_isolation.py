@@ -12,7 +12,7 @@ import runtimes
 # Everything of the full tool that a device lacks; the other runtime is added by each test.
 ABSENT = [
     "accelerate", "benchmarks", "compress", "datasets", "export", "huggingface_hub", "jinja2",
-    "matplotlib", "nncf", "onnx", "onnxscript", "optimum", "pandas", "psutil", "pydantic",
+    "nncf", "onnx", "onnxscript", "optimum", "pandas", "psutil", "pydantic",
     "requests", "rich", "safetensors", "scipy", "sklearn", "torch", "transformers", "typer", "yaml",
 ]  # fmt: skip
 
