@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.stats import Interval, mcnemar_exact, paired_difference_interval, wilson_interval
+from benchmarks.stats import (
+    Interval,
+    mcnemar_exact,
+    mean_interval,
+    paired_difference_interval,
+    wilson_interval,
+)
 
 __all__ = ["ClassDrop", "Drop", "Metric", "accuracy", "drop", "drop_by_class", "equally_right"]
 
@@ -68,11 +74,27 @@ class ClassDrop:
         label: The class.
         n: Its examples.
         value: Points of its examples (recall); positive is worse than the reference.
+        low: Lower end of the paired 95% bootstrap interval, points; None in older reports.
+        high: Upper end likewise.
     """
 
     label: str
     n: int
     value: float
+    low: float | None = None
+    high: float | None = None
+
+    @classmethod
+    def of(cls, label: str, lost: NDArray[Any]) -> Self:
+        """Return the drop of a class.
+
+        Args:
+            label: Its name.
+            lost: (N,) for each of its examples 1 where only the reference is right, -1 where only
+                the other one is, 0 else.
+        """
+        share = mean_interval(lost, resamples=2000)
+        return cls(label, len(lost), 100 * share.value, 100 * share.low, 100 * share.high)
 
 
 def accuracy(predictions: IntArray, labels: IntArray) -> Metric:
@@ -137,7 +159,7 @@ def drop_by_class(
     """
     lost = _correct(reference_predictions, labels).astype(int) - _correct(predictions, labels)
     return tuple(
-        ClassDrop(name, int(own.sum()), 100 * float(lost[own].mean()))
+        ClassDrop.of(name, lost[own])
         for index, name in enumerate(names)
         if (own := labels == index).any()
     )

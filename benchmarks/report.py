@@ -2,17 +2,19 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.differences import Difference, Differences
 from benchmarks.expected import ExpectedDrop
 from benchmarks.metrics import ClassDrop, Drop, Metric
+from benchmarks.quality import Bin, ClassQuality, Quality, Threshold
 from benchmarks.roofline import Floor
 from benchmarks.stats import Interval
 from benchmarks.typed import built
@@ -22,6 +24,7 @@ from runtimes.folders import write_text
 from runtimes.json_files import MOST_BYTES, parse_json
 
 __all__ = [
+    "LISTS",
     "PARTS",
     "REPORT_FORMAT",
     "LengthPoint",
@@ -35,6 +38,7 @@ __all__ = [
 ]
 
 REPORT_FORMAT = 1
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,11 @@ class Report:
         reference: Id of the row that drop and speed-up refer to.
         rows: The rows, in the order of the table.
         recommended: Id of the row to use; None where nothing is recommended.
+        compared: Id of the row that `differences` are of: the recommended one, or where there is
+            none, another that was measured; None in older reports.
+        quality: By row, of the reference and the compared one, what there is to say beyond the
+            metric.
+        differences: Texts on which these two differ.
         data: What it was measured on (`n`, `task`, `labels`, `source`, `fingerprint`, `splits`,
             `notes` ...).
         method: How (`rounds`, `sentences`, `seed`, `peaks` of the machine ...).
@@ -183,6 +192,9 @@ class Report:
     reference: str
     rows: tuple[Row, ...]
     recommended: str | None = None
+    compared: str | None = None
+    quality: Mapping[str, Quality] = field(default_factory=dict)
+    differences: Differences | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     method: Mapping[str, Any] = field(default_factory=dict)
     budget: Mapping[str, Any] = field(default_factory=dict)
@@ -221,7 +233,13 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Return the report as `report.json` holds it."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {"format": REPORT_FORMAT, **values, "rows": [asdict(row) for row in self.rows]}
+        return {
+            "format": REPORT_FORMAT,
+            **values,
+            "rows": [asdict(row) for row in self.rows],
+            "quality": {row: asdict(quality) for row, quality in self.quality.items()},
+            "differences": None if self.differences is None else asdict(self.differences),
+        }
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> "Report":
@@ -242,12 +260,18 @@ class Report:
             known["rows"] = tuple(_row(row) for row in values["rows"])
             for name in ("decisions", "family", "notes"):
                 known[name] = tuple(known.get(name, ()))
+            known["quality"] = {row: _quality(of) for row, of in known.get("quality", {}).items()}
+            if known.get("differences") is not None:
+                known["differences"] = _with_lists(
+                    Differences, known["differences"], {"texts": Difference}
+                )
             report = built(Report, known)
             for row, timings in report.samples.items():
                 _check_timings(row, timings)
             report.row(report.reference)
-            if report.recommended is not None:
-                report.row(report.recommended)
+            for named in (report.recommended, report.compared, *report.quality):
+                if named is not None:
+                    report.row(named)
         except (KeyError, TypeError, AttributeError) as error:
             raise ArtifactError(f"the report is incomplete or damaged: {error!s:.200}") from error
         return report
@@ -328,7 +352,9 @@ PARTS: dict[str, Any] = {
     "floor": Floor,
 }
 """Figures of a row that have parts, and their classes."""
-_LISTS: dict[str, Any] = {"by_class": ClassDrop, "by_length": LengthPoint}
+LISTS: dict[str, Any] = {"by_class": ClassDrop, "by_length": LengthPoint}
+"""Figures of a row that there are several of, and their classes."""
+_QUALITY_LISTS: dict[str, Any] = {"classes": ClassQuality, "bins": Bin, "thresholds": Threshold}
 
 
 def _row(values: Mapping[str, Any]) -> Row:
@@ -336,9 +362,24 @@ def _row(values: Mapping[str, Any]) -> Row:
     for name, part in PARTS.items():
         if known.get(name) is not None:
             known[name] = built(part, known[name])
-    for name, part in _LISTS.items():
-        known[name] = tuple(built(part, values) for values in known.get(name, ()))
-    return built(Row, known)
+    return _with_lists(Row, known, LISTS)
+
+
+def _with_lists(
+    kind: Callable[..., _Kind], values: Mapping[str, Any], lists: Mapping[str, Any]
+) -> _Kind:
+    """Return an instance of a dataclass some of whose fields are lists of others."""
+    known = {**values}  # which refuses what is no mapping
+    for name, part in lists.items():
+        known[name] = tuple(built(part, each) for each in known.get(name, ()))
+    return built(kind, known)
+
+
+def _quality(values: Mapping[str, Any]) -> Quality:
+    known = {**values}
+    known["names"] = tuple(known.get("names", ()))
+    known["confusions"] = tuple(tuple(each) for each in known.get("confusions", ()))
+    return _with_lists(Quality, known, _QUALITY_LISTS)
 
 
 def _check_timings(row: str, timings: Any) -> None:

@@ -18,12 +18,14 @@ from benchmarks import latency
 from benchmarks.accuracy import Evaluation, align_logits, predict, write_inputs
 from benchmarks.chance import chance_notes
 from benchmarks.client import SubjectError, Worker
+from benchmarks.differences import MOST_TEXTS, Differences, bounded
 from benchmarks.disturbance import NotQuietError, Watch
 from benchmarks.environment import describe_environment
 from benchmarks.examples import Examples
 from benchmarks.latency import LatencySettings, Samples
 from benchmarks.lengths import measure_lengths, median_tokens, texts_of_lengths
 from benchmarks.memory import available_memory_bytes
+from benchmarks.quality import Quality
 from benchmarks.report import Percentiles, Report, Row
 from benchmarks.roofline import Peaks, floor_of
 from benchmarks.stats import Interval
@@ -53,6 +55,8 @@ def benchmark(
     *,
     reference: str,
     recommended: str | None = None,
+    compared: str | None = None,
+    texts: int = MOST_TEXTS,
     settings: LatencySettings | None = None,
     seed: int = 0,
     timeout_s: float = 600.0,
@@ -75,6 +79,9 @@ def benchmark(
         examples: N labelled examples that took part in no decision.
         reference: Id of the subject that drop and speed-up refer to.
         recommended: Id of the subject that is recommended, if one is known already.
+        compared: Id of the one whose answers are compared with the reference's, one by one; None:
+            the recommended one, or the first other one that answers.
+        texts: How many of the texts on which the two differ are in the report, at most.
         settings: How much to time; the defaults suit a model of some milliseconds.
         seed: Seed of the sampling of sentences and of every interval.
         timeout_s: Seconds without an answer after which a subject is given up.
@@ -87,11 +94,12 @@ def benchmark(
         progress: Called with a description, steps done and steps in all; see `WAITING`.
 
     Raises:
-        UsageError: Ids are not unique, or `reference`, `recommended` or one of `cold` is none of
-            them.
+        UsageError: Ids are not unique, or `reference`, `recommended`, `compared` or one of `cold`
+            is none of them.
         DataError: There are no examples.
     """
-    _check(subjects, examples, reference, recommended, cold)
+    named = (reference, recommended, compared, *(cold or ()))
+    _check(subjects, examples, [name for name in named if name is not None])
     settings = settings or LatencySettings()
     environment = describe_environment()  # before anything runs: the load is the machine's own
     with tempfile.TemporaryDirectory(prefix="edgepress-", dir=scratch) as folder:
@@ -109,10 +117,14 @@ def benchmark(
             peaks=peaks or {},
         )
         bench.measure()
+    other = bench.answering(compared or recommended)
     return Report(
         environment=environment,
         reference=reference,
         recommended=recommended,
+        compared=other,
+        quality=bench.quality(reference, other),
+        differences=bench.differences(other, texts),
         rows=tuple(bench.row(subject) for subject in subjects),
         data=_data_facts(examples),
         method={
@@ -150,19 +162,13 @@ def _data_facts(examples: Examples) -> dict[str, Any]:
     }
 
 
-def _check(
-    subjects: Sequence[Subject],
-    examples: Examples,
-    reference: str,
-    recommended: str | None,
-    cold: Sequence[str] | None,
-) -> None:
+def _check(subjects: Sequence[Subject], examples: Examples, named: Sequence[str]) -> None:
     ids = [subject.id for subject in subjects]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:
         raise UsageError(f"subjects need ids of their own; used more than once: {', '.join(twice)}")
-    for name in (reference, recommended, *(cold or ())):
-        if name is not None and name not in ids:
+    for name in named:
+        if name not in ids:
             raise UsageError(f"no subject is called {name!r}; there are: {', '.join(ids)}")
     if len(examples) == 0:
         raise DataError("there are no examples to measure on")
@@ -281,6 +287,34 @@ class _Bench:
                 else None,
             )
         return row
+
+    def answering(self, wanted: str | None) -> str | None:
+        """Return the id of a row whose answers can be compared with the reference's: a certain one,
+        or the first; None where there is none."""
+        if self._reference not in self._evaluations:
+            return None
+        others = [
+            s.id for s in self._order if s.id != self._reference and s.id in self._evaluations
+        ]
+        return wanted if wanted in others else None if wanted else next(iter(others), None)
+
+    def quality(self, *ids: str | None) -> dict[str, Quality]:
+        """Return what there is to say of rows' answers beyond the metric."""
+        measure = get_measure(self.examples)
+        found = {
+            name: measure.quality(self._evaluations[name].logits, self.examples)
+            for name in ids
+            if name in self._evaluations
+        }
+        return {name: quality for name, quality in found.items() if quality is not None}
+
+    def differences(self, other: str | None, most: int) -> Differences | None:
+        """Return the texts on which a row and the reference differ, at most so many of them."""
+        if other is None:
+            return None
+        reference, own = (self._evaluations[name].logits for name in (self._reference, other))
+        measure = get_measure(self.examples)
+        return bounded(measure.differences(reference, own, self.examples), most)
 
     def left_out(self) -> dict[str, list[str]]:
         """Return the ids of rows by what was left out of them, as others disturbed it."""

@@ -35,7 +35,10 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin in (Union, UnionType):
         return any(_fits(value, each) for each in inner)
     if origin is tuple:
-        return isinstance(value, tuple) and all(_fits(each, inner[0]) for each in value)
+        if not isinstance(value, tuple) or (inner[-1] is not ... and len(value) != len(inner)):
+            return False
+        of = [inner[0]] * len(value) if inner[-1] is ... else inner
+        return all(_fits(each, hint) for each, hint in zip(value, of, strict=True))
     if hint in (int, float):  # True is no number here
         numbers = (int,) if hint is int else (int, float)
         return type(value) in numbers and abs(value) < _LARGEST  # nor is NaN

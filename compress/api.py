@@ -19,6 +19,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.differences import MOST_TEXTS
 from compress.data.columns import NamedColumns
 from compress.errors import BudgetError, UsageError
 from compress.system.progress import Progress, SilentProgress, fitting_progress
@@ -381,6 +382,7 @@ def benchmark(
     threads_curve: bool = False,
     devices: Sequence[str] = ("cpu",),
     precisions: Sequence[str] = ("fp32",),
+    texts: int = MOST_TEXTS,
     text_column: str | None = None,
     pair_column: str | None = None,
     label_column: str | None = None,
@@ -399,6 +401,8 @@ def benchmark(
         threads_curve: Whether to measure with fewer threads as well: 1, 2, 4 ...
         devices: Devices to run on.
         precisions: What PyTorch is to compute checkpoints in.
+        texts: Texts in the report on which the first model and the second differ, at most; 0
+            leaves them out.
         text_column: Column of the text, where it is not found by its name.
         pair_column: Column of the second sentence of pairs, likewise.
         label_column: Column of the label, likewise.
@@ -423,6 +427,7 @@ def benchmark(
                 threads_curve=threads_curve,
                 devices=devices,
                 precisions=precisions,
+                texts=texts,
                 progress=shown,
                 command=command,
             )

@@ -116,10 +116,18 @@ def report_page() -> str:
         *_dataclass(report.Report, "The file", extra=(("format", "int", "Format version."),)),
         *_dataclass(report.Row, "A row"),
     ]
-    kinds = {**report.PARTS, "by_class": None, "by_length": report.LengthPoint}
-    from benchmarks.metrics import ClassDrop
+    from benchmarks import differences, quality
 
-    kinds["by_class"] = ClassDrop
+    kinds = {
+        **report.PARTS,
+        **report.LISTS,
+        "quality": quality.Quality,
+        "classes": quality.ClassQuality,
+        "bins": quality.Bin,
+        "thresholds": quality.Threshold,
+        "differences": differences.Differences,
+        "texts": differences.Difference,
+    }
     for kind in dict.fromkeys(kinds.values()):
         users = ", ".join(f"`{name}`" for name, of in kinds.items() if of is kind)
         parts += _dataclass(kind, kind.__name__, before=f"Used by {users}.")

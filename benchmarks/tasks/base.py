@@ -5,9 +5,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.differences import Differences
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop
 from benchmarks.metrics import ClassDrop, Drop, Metric
+from benchmarks.quality import Quality
 
 __all__ = ["Measure"]
 
@@ -29,6 +31,15 @@ class Measure(Protocol):
         self, reference: Logits, logits: Logits, examples: Examples
     ) -> tuple[ClassDrop, ...]:
         """Return what was lost in each class."""
+        ...
+
+    def quality(self, logits: Logits, examples: Examples) -> Quality | None:
+        """Return what there is to say beyond the metric; None where nothing is decided in classes
+        or by scores."""
+        ...
+
+    def differences(self, reference: Logits, logits: Logits, examples: Examples) -> Differences:
+        """Return the texts on which a model and the reference differ."""
         ...
 
     def changed(self, one: Logits, other: Logits) -> NDArray[np.bool_]:

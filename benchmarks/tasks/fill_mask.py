@@ -1,6 +1,31 @@
 """Fill-mask: how often the masked token is the likeliest."""
 
-from benchmarks.tasks.regression import drop_by_class  # a vocabulary is too many classes to tell of
-from benchmarks.tasks.text_classification import changed, drop, expected_drop, metric
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["changed", "drop", "drop_by_class", "expected_drop", "metric"]
+from benchmarks.examples import Examples
+from benchmarks.quality import Quality
+from benchmarks.tasks import text_classification
+from benchmarks.tasks.regression import drop_by_class  # a vocabulary is too many classes to tell of
+from benchmarks.tasks.text_classification import (
+    changed,
+    differences,
+    drop,
+    expected_drop,
+    metric,
+)
+
+__all__ = [
+    "changed",
+    "differences",
+    "drop",
+    "drop_by_class",
+    "expected_drop",
+    "metric",
+    "quality",
+]
+
+
+def quality(logits: NDArray[np.float32], examples: Examples) -> Quality:
+    """Return whether scores hold."""
+    return text_classification.quality(logits, examples).without_classes()

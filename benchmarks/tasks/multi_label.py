@@ -1,14 +1,26 @@
 """Several labels a text: F1 over all labels of all texts (micro average)."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.differences import Answer, Differences, Item, compare
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop, as_measured
 from benchmarks.metrics import ClassDrop, Drop, Metric, equally_right
+from benchmarks.quality import Quality, calibration, class_quality
 from benchmarks.stats import ratio_difference_interval, ratio_interval
 
-__all__ = ["changed", "drop", "drop_by_class", "expected_drop", "metric"]
+__all__ = [
+    "changed",
+    "differences",
+    "drop",
+    "drop_by_class",
+    "expected_drop",
+    "metric",
+    "quality",
+]
 
 Logits = NDArray[np.float32]
 
@@ -34,9 +46,29 @@ def drop_by_class(reference: Logits, logits: Logits, examples: Examples) -> tupl
     for index, name in enumerate(examples.label_names):
         own = examples.labels[:, index] == 1
         if own.any():
-            lost = (reference[own, index] > 0).mean() - (logits[own, index] > 0).mean()
-            found.append(ClassDrop(name, int(own.sum()), 100 * float(lost)))
+            before, after = reference[own, index] > 0, logits[own, index] > 0
+            found.append(ClassDrop.of(name, before.astype(float) - after))
     return tuple(found)
+
+
+def quality(logits: Logits, examples: Examples) -> Quality:
+    """Return the quality of each label, and how far the scores of all of them hold."""
+    called, true = logits > 0, examples.labels.astype(bool)
+    counts = (true.sum(axis=0), called.sum(axis=0), (true & called).sum(axis=0))
+    of_classes = zip(examples.label_names, *(each.tolist() for each in counts), strict=True)
+    chances = _chances(logits)
+    found = calibration(np.maximum(chances, 1 - chances).ravel(), (called == true).ravel())
+    return replace(found, classes=tuple(class_quality(*each) for each in of_classes))
+
+
+def differences(reference: Logits, logits: Logits, examples: Examples) -> Differences:
+    """Return the texts that get other labels; their score is that of the least sure label."""
+    pairs = examples.pairs or (None,) * len(examples)
+    items = [
+        Item(text, _named(own, examples), pair)
+        for text, pair, own in zip(examples.texts, pairs, examples.labels == 1, strict=True)
+    ]
+    return compare(items, _answers(reference, examples), _answers(logits, examples))
 
 
 def changed(one: Logits, other: Logits) -> NDArray[np.bool_]:
@@ -47,6 +79,25 @@ def changed(one: Logits, other: Logits) -> NDArray[np.bool_]:
 def expected_drop(reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:
     """Return the measured drop, and the spread of what other texts would have given."""
     return as_measured(drop(reference, logits, examples, seed=0))
+
+
+def _answers(logits: Logits, examples: Examples) -> list[Answer]:
+    chances, called = _chances(logits), logits > 0
+    surest = np.maximum(chances, 1 - chances).min(axis=1)
+    right = (called == examples.labels).all(axis=1)
+    return [
+        Answer(_named(own, examples), float(score), bool(true))
+        for own, score, true in zip(called, surest, right, strict=True)
+    ]
+
+
+def _named(chosen: NDArray[np.bool_], examples: Examples) -> str:
+    return ", ".join(np.array(examples.label_names)[chosen]) or "none"
+
+
+def _chances(logits: Logits) -> NDArray[np.float64]:
+    # Half a hyperbolic tangent, which does not overflow.
+    return np.asarray(0.5 + 0.5 * np.tanh(logits.astype(np.float64) / 2))
 
 
 def _f1_parts(

@@ -4,15 +4,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import metrics
+from benchmarks.differences import Answer, Differences, Item, compare
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop
 from benchmarks.expected import expected_drop as expected
 from benchmarks.labels import Choices
 from benchmarks.metrics import Drop, Metric
+from benchmarks.quality import Quality, calibration, softmax
 from benchmarks.tasks.regression import changed, drop_by_class
 from runtimes.base import MASKED
 
-__all__ = ["by_question", "changed", "drop", "drop_by_class", "expected_drop", "metric"]
+__all__ = [
+    "by_question",
+    "changed",
+    "differences",
+    "drop",
+    "drop_by_class",
+    "expected_drop",
+    "metric",
+    "quality",
+]
 
 Logits = NDArray[np.float32]
 """(N, 1): the score of each pair of prompt and choice."""
@@ -36,6 +47,40 @@ def expected_drop(reference: Logits, logits: Logits, examples: Examples) -> Expe
     before, right = by_question(reference, examples)
     after, _ = by_question(logits, examples)
     return expected(before, after, right)
+
+
+def quality(logits: Logits, examples: Examples) -> Quality:
+    """Return whether scores hold: softmax over a question's choices."""
+    scores, right = by_question(logits, examples)
+    chances = softmax(scores)
+    return calibration(chances.max(axis=1), chances.argmax(axis=1) == right)
+
+
+def differences(reference: Logits, logits: Logits, examples: Examples) -> Differences:
+    """Return the questions for which another choice is taken."""
+    assert isinstance(examples.targets, Choices)  # examples of this task have them
+    assert examples.pairs is not None  # prompts have choices
+    order = np.argsort(examples.targets.questions, kind="stable")
+    _, starts = np.unique(examples.targets.questions[order], return_index=True)
+    prompts = [examples.texts[order[start]] for start in starts]
+    choices = [
+        [examples.pairs[place] for place in own] for own in np.split(order, starts[1:].tolist())
+    ]
+    _, right = by_question(reference, examples)
+
+    def answers(each: Logits) -> list[Answer]:
+        chances = softmax(by_question(each, examples)[0])
+        return [
+            Answer(own[best], float(scores[best]), bool(best == true))
+            for own, scores, best, true in zip(
+                choices, chances, chances.argmax(axis=1), right, strict=True
+            )
+        ]
+
+    items = [
+        Item(prompt, own[true]) for prompt, own, true in zip(prompts, choices, right, strict=True)
+    ]
+    return compare(items, answers(reference), answers(logits))
 
 
 def by_question(

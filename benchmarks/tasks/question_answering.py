@@ -8,18 +8,31 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.differences import Answer, Differences, Item, compare
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop, as_measured
 from benchmarks.labels import Spans
 from benchmarks.metrics import Drop, Metric, equally_right
+from benchmarks.quality import Quality, calibration
 from benchmarks.stats import mean_interval, paired_difference_interval
 from benchmarks.tasks.regression import drop_by_class
 
-__all__ = ["changed", "drop", "drop_by_class", "exact_match", "expected_drop", "f1", "metric"]
+__all__ = [
+    "changed",
+    "differences",
+    "drop",
+    "drop_by_class",
+    "exact_match",
+    "expected_drop",
+    "f1",
+    "metric",
+    "quality",
+]
 
 Answers = NDArray[np.float32]
 """(N, 4): start, end, score and the chance of no answer (`runtimes.tasks.question_answering`)."""
 
+_NONE = "no answer"
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -46,6 +59,28 @@ def changed(one: Answers, other: Answers) -> NDArray[np.bool_]:
 def expected_drop(reference: Answers, answers: Answers, examples: Examples) -> ExpectedDrop:
     """Return the measured drop, and the spread of what other questions would have given."""
     return as_measured(drop(reference, answers, examples, seed=0))
+
+
+def quality(answers: Answers, examples: Examples) -> Quality:
+    """Return whether scores hold, as chances of an exact match."""
+    return calibration(_confidence(answers, examples), exact_match(answers, examples))
+
+
+def differences(reference: Answers, answers: Answers, examples: Examples) -> Differences:
+    """Return the questions that get another answer, in normal form."""
+    assert examples.pairs is not None  # questions have contexts
+    items = [
+        Item(question, true[0] or _NONE, context, int(own[0]))
+        for question, true, context, own in zip(
+            examples.texts, _true(examples), examples.pairs, reference, strict=True
+        )
+    ]
+    first, second = (_answers(each, examples) for each in (reference, answers))
+    apart = [
+        0.0 if _words(a.text) == _words(b.text) else 1 + min(a.score or 0.0, b.score or 0.0)
+        for a, b in zip(first, second, strict=True)
+    ]
+    return compare(items, first, second, apart=apart)
 
 
 def exact_match(answers: Answers, examples: Examples) -> NDArray[np.bool_]:
@@ -77,14 +112,37 @@ def _scores(answers: Answers, examples: Examples) -> NDArray[np.float64]:
     )
 
 
+def _answers(answers: Answers, examples: Examples) -> list[Answer]:
+    parts = (
+        _texts(answers, examples),
+        _confidence(answers, examples),
+        exact_match(answers, examples),
+    )
+    return [
+        Answer(text or _NONE, float(score), bool(right))
+        for text, score, right in zip(*parts, strict=True)
+    ]
+
+
+def _confidence(answers: Answers, examples: Examples) -> NDArray[np.float64]:
+    """Return (N,) scores of what is answered: of a span, or of there being none."""
+    score, none = answers[:, 2], answers[:, 3]
+    chosen = np.maximum(score, none) if _may_be_none(examples) else score
+    return np.clip(chosen.astype(np.float64), 0.0, 1.0)
+
+
 def _texts(answers: Answers, examples: Examples) -> list[str]:
     """Return the answers; empty where that is likelier and the data has such questions."""
     assert examples.pairs is not None  # questions have contexts
-    may_be_none = any("" in true for true in _true(examples))
+    may_be_none = _may_be_none(examples)
     return [
         "" if may_be_none and none > score else context[int(start) : int(end)]
         for context, (start, end, score, none) in zip(examples.pairs, answers, strict=True)
     ]
+
+
+def _may_be_none(examples: Examples) -> bool:
+    return any("" in true for true in _true(examples))
 
 
 def _true(examples: Examples) -> Sequence[tuple[str, ...]]:

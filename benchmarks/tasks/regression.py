@@ -1,14 +1,27 @@
 """Scores instead of classes: Pearson's correlation with the true ones."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.differences import Answer, Differences, Item, compare
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop, as_measured
 from benchmarks.metrics import ClassDrop, Drop, Metric
+from benchmarks.quality import Quality
 from benchmarks.stats import Interval
 
-__all__ = ["changed", "drop", "drop_by_class", "expected_drop", "metric"]
+__all__ = [
+    "changed",
+    "differences",
+    "drop",
+    "drop_by_class",
+    "expected_drop",
+    "metric",
+    "quality",
+]
 
 Logits = NDArray[np.float32]
 
@@ -45,6 +58,54 @@ def drop_by_class(
 ) -> tuple[ClassDrop, ...]:
     """Return nothing: there are no classes."""
     return ()
+
+
+def quality(
+    logits: Logits,  # noqa: ARG001 - the same for all tasks
+    examples: Examples,  # noqa: ARG001
+) -> Quality | None:
+    """Return nothing: no classes are decided, and scores are not chances."""
+    return None
+
+
+def differences(reference: Logits, logits: Logits, examples: Examples) -> Differences:
+    """Return the texts whose scores differ (`changed`), those first that are furthest apart."""
+    pairs = examples.pairs or (None,) * len(examples)
+    return differing_numbers(
+        list(zip(examples.texts, pairs, strict=True)),
+        examples.labels,
+        (reference[:, 0], logits[:, 0]),
+        changed(reference, logits),
+    )
+
+
+def differing_numbers(
+    texts: Sequence[tuple[str, str | None]],
+    true: NDArray[np.float64],
+    answers: tuple[NDArray[Any], NDArray[Any]],
+    differ: NDArray[np.bool_],
+) -> Differences:
+    """Return the N texts whose numbers differ.
+
+    Args:
+        texts: Each with its pair, if it has one.
+        true: (N,) right numbers, in the unit of the answers or not.
+        answers: (N,) numbers of the reference and of another model.
+        differ: (N,) where they differ.
+    """
+    items = [
+        Item(text, f"{label:.2f}", pair) for (text, pair), label in zip(texts, true, strict=True)
+    ]
+    errors = [np.abs(own - true) for own in answers]
+    first, second = (
+        [
+            Answer(f"{value:.2f}", None, bool(right))
+            for value, right in zip(own, better, strict=True)
+        ]
+        for own, better in zip(answers, (errors[0] < errors[1], errors[1] < errors[0]), strict=True)
+    )
+    apart = np.where(differ, np.abs(answers[0] - answers[1]), 0.0)
+    return compare(items, first, second, apart=apart.tolist())
 
 
 def changed(one: Logits, other: Logits) -> NDArray[np.bool_]:

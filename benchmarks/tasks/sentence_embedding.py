@@ -5,18 +5,29 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.differences import Differences
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop
 from benchmarks.labels import Scores
 from benchmarks.metrics import Drop, Metric
 from benchmarks.stats import ranks
 from benchmarks.tasks import regression
-from benchmarks.tasks.regression import drop_by_class
+from benchmarks.tasks.regression import differing_numbers, drop_by_class, quality
 
-__all__ = ["changed", "cosines", "drop", "drop_by_class", "expected_drop", "metric"]
+__all__ = [
+    "changed",
+    "cosines",
+    "differences",
+    "drop",
+    "drop_by_class",
+    "expected_drop",
+    "metric",
+    "quality",
+]
 
 Vectors = NDArray[np.float32]
 
+_APART = 0.1  # the difference from which two cosines of a pair are worth a look
 _ALIKE = 0.99  # the cosine from which two vectors of a text count as the same
 
 
@@ -36,6 +47,28 @@ def drop(reference: Vectors, vectors: Vectors, examples: Examples, *, seed: int)
 def changed(one: Vectors, other: Vectors) -> NDArray[np.bool_]:
     """Return (N,) where two vectors of a text do not point the same way."""
     return np.asarray((_directions(one) * _directions(other)).sum(axis=1) < _ALIKE)
+
+
+def differences(reference: Vectors, vectors: Vectors, examples: Examples) -> Differences:
+    """Return the pairs whose cosines are more than 0.1 apart, those first that are furthest.
+
+    Of labels, which may be in any unit, the better answer is the one whose rank is nearer.
+    """
+    before, after = cosines(reference), cosines(vectors)
+    found = differing_numbers(
+        list(zip(examples.texts[::2], examples.texts[1::2], strict=True)),
+        examples.labels[::2].astype(np.float64),
+        (before, after),
+        np.abs(before - after) > _APART,
+    )
+    true, (first, second) = ranks(examples.labels[::2]), (ranks(each) for each in (before, after))
+    nearer = np.abs(first - true) - np.abs(second - true)
+    apart = np.abs(before - after) > _APART
+    return replace(
+        found,
+        reference_right=int((apart & (nearer < 0)).sum()),
+        answer_right=int((apart & (nearer > 0)).sum()),
+    )
 
 
 def expected_drop(reference: Vectors, vectors: Vectors, examples: Examples) -> ExpectedDrop:

@@ -4,12 +4,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import metrics
+from benchmarks.differences import Answer, Differences, Item, compare
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop
 from benchmarks.expected import expected_drop as expected
 from benchmarks.metrics import ClassDrop, Drop, Metric
+from benchmarks.quality import Quality, quality_of, softmax
 
-__all__ = ["changed", "drop", "drop_by_class", "expected_drop", "metric"]
+__all__ = [
+    "changed",
+    "differences",
+    "drop",
+    "drop_by_class",
+    "expected_drop",
+    "metric",
+    "quality",
+]
 
 Logits = NDArray[np.float32]
 
@@ -39,3 +49,27 @@ def changed(one: Logits, other: Logits) -> NDArray[np.bool_]:
 def expected_drop(reference: Logits, logits: Logits, examples: Examples) -> ExpectedDrop:
     """Return the drop of accuracy that is to be expected on other texts."""
     return expected(reference, logits, examples.labels)
+
+
+def quality(logits: Logits, examples: Examples) -> Quality:
+    """Return the quality of the classes; scores are softmax."""
+    return quality_of(softmax(logits), examples.labels, examples.label_names)
+
+
+def differences(reference: Logits, logits: Logits, examples: Examples) -> Differences:
+    """Return the texts that get another class."""
+    names = examples.label_names
+    pairs = examples.pairs or (None,) * len(examples)
+    items = [
+        Item(text, names[label], pair)
+        for text, pair, label in zip(examples.texts, pairs, examples.labels, strict=True)
+    ]
+    return compare(items, _answers(reference, examples), _answers(logits, examples))
+
+
+def _answers(logits: Logits, examples: Examples) -> list[Answer]:
+    chances = softmax(logits)
+    return [
+        Answer(examples.label_names[best], float(own[best]), bool(best == label))
+        for own, best, label in zip(chances, chances.argmax(axis=1), examples.labels, strict=True)
+    ]

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.differences import MOST_TEXTS
 from compress.cli.output import (
     Data,
     Json,
@@ -67,6 +68,9 @@ def bench(
             help="Of checkpoints; may be given again.",
         ),
     ] = None,
+    texts: Annotated[
+        int, typer.Option(min=0, help="Texts shown on which two models differ; 0: none.")
+    ] = MOST_TEXTS,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
     label_column: LabelColumn = None,
@@ -108,6 +112,7 @@ def bench(
         threads_curve=threads_curve,
         devices=device or ["cpu"],
         precisions=precision or ["fp32"],
+        texts=texts,
         command=context.obj,
         **common,
     )

@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
+from benchmarks.differences import MOST_TEXTS
 from compress.config.loading import Settings, merged, read_settings, validated
 from compress.errors import RecipeError
 from export.stock import StockName
@@ -79,6 +80,12 @@ class BenchmarkSettings(Settings):
     )
     baselines: tuple[StockName, ...] | None = Field(
         None, description="stock exports to compare with, such as [onnx-int8]; by default all"
+    )
+    texts: int = Field(
+        MOST_TEXTS,
+        ge=0,
+        description="texts in the report on which original and small model differ, at most; 0 "
+        "leaves them out where texts are private",
     )
     latency_table_seconds: float = Field(
         75.0, gt=0, description="time that the latency table is measured for, once a machine"

@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.accuracy import class_order
 from benchmarks.client import SubjectError
+from benchmarks.differences import MOST_TEXTS
 from benchmarks.latency import LatencySettings
 from benchmarks.render.files import write_report
 from benchmarks.report import Report
@@ -44,6 +45,7 @@ def bench_models(
     threads_curve: bool = False,
     devices: Sequence[str] = ("cpu",),
     precisions: Sequence[str] = ("fp32",),
+    texts: int = MOST_TEXTS,
     progress: Progress,
     command: str | None,
 ) -> Report:
@@ -62,6 +64,7 @@ def bench_models(
         threads_curve: Whether to measure each row with fewer threads as well: 1, 2, 4 ...
         devices: Devices to run on, each model wherever a runtime of its knows the device.
         precisions: What PyTorch is to compute checkpoints in; the first is the reference's.
+        texts: Texts in the report on which the first model and the second differ, at most.
         progress: Where to report progress.
         command: What the user typed.
 
@@ -102,6 +105,7 @@ def bench_models(
         progress=progress,
         title="measuring",
         peaks=peaks,
+        texts=texts,
     )
     report = replace(
         report,

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from benchmarks.differences import MOST_TEXTS
 from benchmarks.examples import Examples
 from benchmarks.latency import LatencySettings
 from benchmarks.report import Report
@@ -48,6 +49,8 @@ def run_benchmark(
     title: str,
     reference: str = REFERENCE,
     cold: Sequence[str] | None = None,
+    compared: str | None = None,
+    texts: int = MOST_TEXTS,
     peaks: Mapping[int | None, Peaks] | None = None,
     scratch: Path | None = None,
 ) -> Report:
@@ -65,6 +68,8 @@ def run_benchmark(
             seed=seed,
             memory_bytes=_MEMORY_BYTES,
             cold=cold,
+            compared=compared,
+            texts=texts,
             peaks=peaks,
             scratch=scratch,
             progress=_bars(bars, progress, title),

@@ -290,6 +290,8 @@ def _measured(job: Job, family: Family, reference: Subject, decision: _Decision)
             cold_starts=settings.cold_starts,
         ),
         cold=[REFERENCE, *([] if chosen is None else [chosen.row_id])],
+        compared=shown[0].id if chosen is None else chosen.row_id,
+        texts=settings.texts,
         seed=job.recipe.seed,
         progress=job.progress,
         scratch=job.workspace.scratch,

@@ -10,7 +10,9 @@ import yaml
 from odd_values import ODD, in_turn, places, with_value
 
 from benchmarks.compare import Change, compare_reports
+from benchmarks.differences import Difference, Differences
 from benchmarks.metrics import Drop, Metric
+from benchmarks.quality import Bin, ClassQuality, Quality, Threshold
 from benchmarks.report import (
     Percentiles,
     Report,
@@ -57,6 +59,19 @@ def a_report() -> Report:
         environment={"cpu": {"model": "A processor", "cores_usable": 2, "flags": ["avx2"]}},
         reference="teacher",
         recommended="small",
+        compared="small",
+        quality={
+            "small": Quality(
+                classes=(ClassQuality("good", 20, 90.0, 85.0, 87.4),),
+                confusions=((0, 0, 20), (0, 1, 3)),
+                names=("good", "bad"),
+                bins=(Bin(20, 0.9, 0.85),),
+                thresholds=(Threshold(0.9, 0.5, None),),
+            )
+        },
+        differences=Differences(
+            436, 3, 2, 1, (Difference("a text", None, "good", "good", 0.9, "bad", None),)
+        ),
         rows=rows,
         data={"n": 436, "source": "films.csv", "notes": ["a note"], "fingerprint": "x"},
         method={"rounds_measured": 20, "sentences": 25, "seed": 5},

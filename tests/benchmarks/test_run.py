@@ -66,6 +66,14 @@ def test_rows_are_measured_together_and_failures_do_not_stop_them(
         assert row.batch_label_changes is None  # full precision: answers come from batches
         assert np.shape(report.samples[row.id]["end_to_end_ms"]) == (4, 6)
     assert report.samples.keys() == {"full", "export"}
+    assert report.compared == "export"
+    assert report.quality.keys() == {"full", "export"}
+    assert report.differences.items == 40
+    # the export takes bad films for good ones
+    assert {one.answer for one in report.differences.texts} == {"positive"}
+    assert report.differences.reference_right - report.differences.answer_right == round(
+        other.drop.value / 100 * 40
+    )
     assert report.data["task"] == "text-classification"
     assert report.data["labels"] == ["negative", "positive"]
     assert report.method["rounds_measured"] == 4

@@ -123,7 +123,7 @@ HEAD = """
 
 MEASURE = """
     from benchmarks.tasks.text_classification import (
-        changed, drop, drop_by_class, expected_drop, metric
+        changed, differences, drop, drop_by_class, expected_drop, metric, quality
     )
 """
 
