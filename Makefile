@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 .PHONY: demo test test-fast attack check format docs dist sbom audit lock clean
 
 demo: $(INSTALLED)
-	$(BIN)/compress demo
+	$(BIN)/edgepress demo
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest

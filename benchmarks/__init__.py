@@ -4,7 +4,9 @@
 `benchmarks.render` writes it down for people. Nothing here imports torch or transformers.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from runtimes.lazy import lazy
 
 if TYPE_CHECKING:
     from benchmarks.examples import Examples
@@ -24,22 +26,16 @@ __all__ = [
     "save_report",
 ]
 
-_HOMES = {
-    "Examples": "benchmarks.examples",
-    "LatencySettings": "benchmarks.latency",
-    "Report": "benchmarks.report",
-    "Row": "benchmarks.report",
-    "Subject": "benchmarks.subjects",
-    "benchmark": "benchmarks.run",
-    "load_report": "benchmarks.report",
-    "save_report": "benchmarks.report",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # PEP 562: `import benchmarks` itself costs nothing; numpy is loaded by the first name used.
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "Examples": "benchmarks.examples",
+        "LatencySettings": "benchmarks.latency",
+        "Report": "benchmarks.report",
+        "Row": "benchmarks.report",
+        "Subject": "benchmarks.subjects",
+        "benchmark": "benchmarks.run",
+        "load_report": "benchmarks.report",
+        "save_report": "benchmarks.report",
+    },
+)

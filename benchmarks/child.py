@@ -29,7 +29,8 @@ def module_command(module: str) -> list[str]:
     first, and take a user's own folder `benchmarks` there for this package.
     """
     paths = [str(Path(entry).resolve()) for entry in sys.path]
-    code = f"import sys; sys.path[:] = {paths!r}; from {module} import main; main()"
+    full = __name__.removesuffix("benchmarks.child") + module  # under `edgepress`, if this is
+    code = f"import sys; sys.path[:] = {paths!r}; from {full} import main; main()"
     return [sys.executable, "-c", code]
 
 

@@ -32,9 +32,9 @@ def command_page() -> str:
     group: Any = typer.main.get_command(app)
     parts = [
         "# Command",
-        "`compress` is also installed as `edgepress`, and runs as `python -m compress`. "
-        "`compress MODEL ...` is short for `compress run MODEL ...`. Data goes to standard output, "
-        "everything else to standard error.",
+        "`edgepress` also runs as `python -m edgepress`, and is installed as `compress`, too. "
+        "`edgepress MODEL ...` is short for `edgepress run MODEL ...`. Data goes to standard "
+        "output, everything else to standard error.",
         "| exit code | meaning |\n| --: | --- |\n"
         "| 0 | done |\n| 1 | a known error: what, where, and the next command |\n"
         "| 2 | the command was used wrongly |\n| 3 | a package or a device is missing |\n"
@@ -45,8 +45,8 @@ def command_page() -> str:
         if command.hidden:
             continue
         arguments = [p for p in command.params if type(p).__name__.endswith("Argument")]
-        usage = " ".join(["compress", name, *map(_placeholder, arguments), "[OPTIONS]"])
-        parts += [f"## compress {name}", f"```text\n{usage}\n```", _paragraphs(command.help or "")]
+        usage = " ".join(["edgepress", name, *map(_placeholder, arguments), "[OPTIONS]"])
+        parts += [f"## edgepress {name}", f"```text\n{usage}\n```", _paragraphs(command.help or "")]
         rows = [_option(parameter) for parameter in command.params if not parameter.hidden]
         parts.append(_table(("argument or option", "value", "default", "meaning"), rows))
         examples = (command.epilog or "").split("\n\n")[1:]
@@ -55,7 +55,7 @@ def command_page() -> str:
 
 
 def recipe_page() -> str:
-    """Describe every recipe key, what each effort changes, and the settings of `compress train`."""
+    """Describe every recipe key, what efforts change, and the settings of `edgepress train`."""
     from compress.config.recipe import Effort, Recipe
     from compress.training.settings import TrainingSettings
 
@@ -69,7 +69,7 @@ def recipe_page() -> str:
     ]
     parts = [
         "# Recipe keys",
-        "A key is set on the command line (`compress MODEL --data DATA max_drop=0.5 "
+        "A key is set on the command line (`edgepress MODEL --data DATA max_drop=0.5 "
         "distill.epochs=2`), in a YAML file (`--recipe FILE`), or in Python. The order is: effort "
         "preset, file, options, `KEY=VALUE`. Unknown keys are refused, with the nearest one. "
         "`out/recipe.yaml` holds every key as the run resolved it.",
@@ -83,7 +83,7 @@ def recipe_page() -> str:
         "## What each effort changes",
         _table(("key", *map(_code, efforts)), differing),
         "## Training a teacher",
-        "`compress train BASE --data DATA KEY=VALUE ...`",
+        "`edgepress train BASE --data DATA KEY=VALUE ...`",
         _table(heads, list(_keys(TrainingSettings, TrainingSettings().model_dump()))),
     ]
     return _page(parts)
@@ -96,6 +96,9 @@ def python_page() -> str:
         "Everything that is meant for users is importable from the top of a package. Names that "
         "are not on this page may change without notice.",
     ]
+    import edgepress
+
+    parts += ["## edgepress", _docstring(inspect.getdoc(edgepress) or "")]
     for package in ("compress", "runtimes", "benchmarks"):
         module = importlib.import_module(package)
         parts += [f"## {package}", _docstring(inspect.getdoc(module) or "")]

@@ -70,7 +70,7 @@ def render_card(
     pip install --no-deps edgepress-*.whl    # `make dist` in the repository of edgepress builds it
 
 ```python
-from runtimes import load
+from edgepress import load
 
 classify = load("artifact")
 classify({example})

@@ -17,7 +17,7 @@ def example_code(artifact: Path) -> str:
     return repr(task.from_line(_line(artifact)))
 
 
-def example_command(artifact: Path, program: Sequence[str] = ("compress",)) -> str:
+def example_command(artifact: Path, program: Sequence[str] = ("edgepress",)) -> str:
     """Return a command for a POSIX shell that predicts it.
 
     Args:
@@ -33,7 +33,7 @@ def example_command(artifact: Path, program: Sequence[str] = ("compress",)) -> s
 
 
 def _line(artifact: Path) -> str:
-    """Return the input as `compress predict` reads it."""
+    """Return the input as `edgepress predict` reads it."""
     manifest = read_manifest(artifact)
     line = get_task(manifest.task).SPEC.example
     if line is None:

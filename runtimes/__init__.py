@@ -9,9 +9,9 @@ Importing this package imports no runtime library; each one is imported when it 
 none of them reports home (`runtimes.telemetry`).
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from runtimes.lazy import lazy
 from runtimes.telemetry import switch_off_telemetry
 
 if TYPE_CHECKING:
@@ -31,21 +31,18 @@ __all__ = [
 
 switch_off_telemetry()  # before anything imports such a library
 
-_HOMES = {
-    "Predictor": "runtimes.pipeline",
-    "devices": "runtimes.registry",
-    "get_runtime": "runtimes.registry",
-    "load": "runtimes.loading",
-    "open_checkpoint": "runtimes.loading",
-    "open_model_folder": "runtimes.loading",
-    "runtime_names": "runtimes.registry",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy(
+    __name__,
+    {
+        "Predictor": "runtimes.pipeline",
+        "devices": "runtimes.registry",
+        "get_runtime": "runtimes.registry",
+        "load": "runtimes.loading",
+        "open_checkpoint": "runtimes.loading",
+        "open_model_folder": "runtimes.loading",
+        "runtime_names": "runtimes.registry",
+    },
+)
 
 
 def __dir__() -> list[str]:

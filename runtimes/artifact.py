@@ -89,7 +89,7 @@ def _looked_for(folder: Path) -> str | None:
     if not folder.exists() and previous.is_dir():
         return f"Whoever replaced it was stopped in between; what it held is in {previous}"
     if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
-        return f"It is a checkpoint. Make an artifact of it: compress {folder} --data DATA"
+        return f"It is a checkpoint. Make an artifact of it: edgepress {folder} --data DATA"
     return None if folder.is_dir() else "Name an artifact's folder, such as out/artifact."
 
 

@@ -90,7 +90,7 @@ def not_finite() -> ArtifactError:
     """Return the error for an answer of a model that is no finite number."""
     return ArtifactError(
         "The model's answer is no finite number.",
-        hint="Its weights are not, or are damaged: compare it with its files (compress inspect).",
+        hint="Its weights are not, or are damaged: compare it with its files (edgepress inspect).",
     )
 
 

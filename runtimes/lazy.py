@@ -1,7 +1,6 @@
 """Names of a package that are loaded when they are first used: importing it stays light."""
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 
 __all__ = ["lazy"]
@@ -18,6 +17,7 @@ def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
     def load(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(homes[name]), name)
+        # Not by importlib: the statement `import` knows what `edgepress` calls our packages.
+        return getattr(__import__(homes[name], fromlist=[name]), name)
 
     return load

@@ -106,7 +106,7 @@ def load(
             with dynamic INT8 also labels; the report says how many.
         verify: Compare every file with its SHA-256 first. A runtime whose files were all removed
             is passed over, and `README.md` is for people.
-        trusted: Open only what the owner of a key signed (`compress sign`): a `.pub` file of
+        trusted: Open only what the owner of a key signed (`edgepress sign`): a `.pub` file of
             `ssh-keygen`, with one key or several, or the line in it. It needs `cryptography`.
         tune: Texts of the kind that will be asked: if this device was not measured yet, that is
             done now, once, in about a minute, and kept beside the artifact if that can be written.
@@ -243,7 +243,7 @@ def _load(
             warnings.warn(
                 f"{folder}: its INT8 sums may saturate on this processor, which has none of "
                 f"{', '.join(entry.instruction_sets)}: answers can differ from those in its "
-                "report. For such processors: compress ... quantize.reduce_range=true",
+                "report. For such processors: edgepress ... quantize.reduce_range=true",
                 RuntimeWarning,
                 stacklevel=5,
             )

@@ -160,7 +160,7 @@ def check_signed(folder: Path, content: bytes, trusted: Sequence[bytes] | None) 
             return None
         raise ArtifactError(
             f"{folder} is not signed: it has no {SIGNATURE_NAME}.",
-            hint=f"Who made it signs it: compress sign {folder} --key KEY",
+            hint=f"Who made it signs it: edgepress sign {folder} --key KEY",
         ) from None
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}.") from error

@@ -194,9 +194,12 @@ class Watched:
 
 @pytest.fixture(scope="session")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Watched]:
-    """`watched(*arguments)` runs Python with these, and watches what leaves its processes."""
+    """`watched(*arguments)` runs Python with these, and watches what leaves its processes.
 
-    def run(*arguments: str) -> Watched:
+    `cwd` is the folder to run in.
+    """
+
+    def run(*arguments: str, cwd: Path | None = None) -> Watched:
         folder = tmp_path_factory.mktemp("watched")
         home, log, watcher = (folder / name for name in ("home", "calls", "watcher"))
         for place in (home, watcher):
@@ -213,6 +216,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Watched]:
         done = subprocess.run(
             [sys.executable, *arguments],
             env={**kept, "HOME": str(home), "PYTHONPATH": str(watcher)},
+            cwd=cwd,
             capture_output=True,
             text=True,
             timeout=500,

@@ -78,7 +78,7 @@ def _environment() -> Any:
         return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(escape_lines(text)))))
 
     environment = Environment(
-        loader=PackageLoader("benchmarks.render", "templates"),
+        loader=PackageLoader(__name__.rpartition(".")[0], "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

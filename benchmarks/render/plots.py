@@ -180,7 +180,7 @@ def _template() -> Any:
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
-        loader=PackageLoader("benchmarks.render", "templates"),
+        loader=PackageLoader(__name__.rpartition(".")[0], "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,4 +1,4 @@
-"""The command `compress` (also `edgepress`, also `python -m compress`).
+"""The command `edgepress` (also `compress`, also `python -m edgepress`).
 
 Data goes to stdout, everything else to stderr. Heavy libraries are imported inside the commands, so
 that `--help`, completion and mistakes are answered at once.
@@ -40,31 +40,31 @@ _COMMANDS = (run, train, demo, bench, predict, inspect, clean, sign, verify, rec
 # Two things that people do with each.
 _EXAMPLES = {
     "run": (
-        "compress my-model --data reviews.csv --max-drop 1",
-        "compress run org/name --data folder --effort fast --out small",
+        "edgepress my-model --data reviews.csv --max-drop 1",
+        "edgepress run org/name --data folder --effort fast --out small",
     ),
     "train": (
-        "compress train bert-mini --data reviews.csv --out teacher",
-        "compress train bert-mini --data text.txt --objective mlm --out mine",
+        "edgepress train bert-mini --data reviews.csv --out teacher",
+        "edgepress train bert-mini --data text.txt --objective mlm --out mine",
     ),
-    "demo": ("compress demo", "compress demo --out somewhere --seed 1"),
+    "demo": ("edgepress demo", "edgepress demo --out somewhere --seed 1"),
     "bench": (
-        "compress bench my-model out/artifact --data reviews.csv --out measured",
-        "compress bench --compare old/report.json new/report.json",
+        "edgepress bench my-model out/artifact --data reviews.csv --out measured",
+        "edgepress bench --compare old/report.json new/report.json",
     ),
     "predict": (
-        'compress predict out/artifact "a gorgeous , witty film"',
-        "compress predict out/artifact --file reviews.csv --format csv > answers.csv",
+        'edgepress predict out/artifact "a gorgeous , witty film"',
+        "edgepress predict out/artifact --file reviews.csv --format csv > answers.csv",
     ),
-    "inspect": ("compress inspect out/artifact", "compress inspect out/report.json --json"),
-    "clean": ("compress clean out", "compress clean out --yes"),
-    "sign": ("compress sign out/artifact --key ~/.ssh/id_ed25519",),
+    "inspect": ("edgepress inspect out/artifact", "edgepress inspect out/report.json --json"),
+    "clean": ("edgepress clean out", "edgepress clean out --yes"),
+    "sign": ("edgepress sign out/artifact --key ~/.ssh/id_ed25519",),
     "verify": (
-        "compress verify out/artifact",
-        "compress verify out/artifact --trusted release.pub",
+        "edgepress verify out/artifact",
+        "edgepress verify out/artifact --trusted release.pub",
     ),
-    "recipe": ("compress recipe best > mine.yaml", "compress recipe fast distill.epochs=2"),
-    "doctor": ("compress doctor", "compress doctor --all"),
+    "recipe": ("edgepress recipe best > mine.yaml", "edgepress recipe fast distill.epochs=2"),
+    "doctor": ("edgepress doctor", "edgepress doctor --all"),
 }
 _NAMES = tuple(command.__name__ for command in _COMMANDS)
 _RESUMABLE = ("run", "demo", "train")
@@ -83,10 +83,10 @@ class _WithShortForm(TyperGroup):
 
 
 app = typer.Typer(
-    name="compress",
+    name="edgepress",
     cls=_WithShortForm,
     help="Compress a fine-tuned Transformer encoder inside an accuracy budget, and prove it.\n\n"
-    "`compress MODEL --data DATA` is short for `compress run MODEL --data DATA`.",
+    "`edgepress MODEL --data DATA` is short for `edgepress run MODEL --data DATA`.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -140,7 +140,7 @@ def _run(arguments: list[str], received: list[signal.Signals]) -> int:
             wait_passively()
             if warning := missing_processes(arguments):
                 tell(warning, kind="warning")
-        typed = shlex.join(["compress", *arguments])
+        typed = shlex.join(["edgepress", *arguments])
         # Typer turns Ctrl-C into the result 130; commands themselves return nothing.
         with unmasking_stops():
             code = app(args=arguments, prog_name=_program(), standalone_mode=False, obj=typed)
@@ -186,7 +186,7 @@ def _known(error: Exception, command: str) -> tuple[str, str | None, int] | None
         return None
     known = f" {command}" if command in _NAMES else ""
     code = int(getattr(error, "exit_code", 2))
-    return error.format_message(), f"try: compress{known} --help", code
+    return error.format_message(), f"try: edgepress{known} --help", code
 
 
 def _check_names(arguments: list[str]) -> None:
@@ -208,7 +208,7 @@ def _check_names(arguments: list[str]) -> None:
 def _program() -> str:
     """Return the name that was typed: completion scripts are installed under it."""
     name = Path(sys.argv[0]).stem
-    return name if name == "edgepress" else "compress"
+    return name if name == "compress" else "edgepress"
 
 
 def _failed(message: str, hint: str | None, code: int) -> int:
@@ -237,7 +237,7 @@ def _with_command(arguments: list[str], *, guess: bool = True) -> list[str]:
     if guess and not named and (near := nearest(first, _NAMES, cutoff=0.7)):
         raise UsageError(
             f"there is no command {first!r}, and no model of that name",
-            hint=f"did you mean: compress {near}",
+            hint=f"did you mean: edgepress {near}",
         )
     return ["run", *arguments]
 

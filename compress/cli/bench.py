@@ -1,4 +1,4 @@
-"""`compress bench`: measure models, compare two reports, tune an artifact."""
+"""`edgepress bench`: measure models, compare two reports, tune an artifact."""
 
 import shlex
 from pathlib import Path
@@ -87,7 +87,7 @@ def bench(
     if tune and (len(models) != 1 or any(for_rows)):
         raise UsageError(
             "--tune takes one artifact and --data, and finds the threads itself",
-            hint=f"try: compress bench {models[0]} --tune --data my-data.csv",
+            hint=f"try: edgepress bench {models[0]} --tune --data my-data.csv",
         )
     typed = f"bench {shlex.join(map(str, models))}{' --tune' if tune else ''}"
     data = require_data(data, "models are measured on labelled text", typed)
@@ -143,7 +143,7 @@ def _compare(paths: list[Path], *, as_json: bool) -> None:
     if len(paths) != 2:
         raise UsageError(
             f"--compare takes two reports, not {len(paths)}",
-            hint="try: compress bench --compare old/report.json new/report.json",
+            hint="try: edgepress bench --compare old/report.json new/report.json",
         )
     from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""`compress doctor`: what this machine has, what it lacks, and the command that brings it."""
+"""`edgepress doctor`: what this machine has, what it lacks, and the command that brings it."""
 
 import shutil
 import sys
@@ -81,7 +81,7 @@ def render_diagnosis(diagnosis: dict[str, Any], *, every: bool) -> str:
     absent = [f"{d['runtime']} {d['device']}" for d in devices if not d["available"]]
     if absent and not every:
         lines.append(f"not here: {', '.join(absent)}")
-        lines.append("          why, and what would bring them: compress doctor --all")
+        lines.append("          why, and what would bring them: edgepress doctor --all")
     lines.append("")
     versions = environment.get("libraries") or environment.get("versions") or {}
     lines += [f"{name:<14} {version}" for name, version in versions.items()]

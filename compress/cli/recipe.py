@@ -1,4 +1,4 @@
-"""`compress recipe`: every setting of a run, with its meaning."""
+"""`edgepress recipe`: every setting of a run, with its meaning."""
 
 import sys
 import textwrap

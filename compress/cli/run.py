@@ -1,4 +1,4 @@
-"""`compress run` and `compress demo`."""
+"""`edgepress run` and `edgepress demo`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -40,7 +40,7 @@ def run(
         list[str] | None,
         typer.Argument(
             metavar="[KEY=VALUE]...",
-            help="Keys that `compress recipe` lists, such as distill.epochs=2.",
+            help="Keys that `edgepress recipe` lists, such as distill.epochs=2.",
         ),
     ] = None,
     data: Data = None,
@@ -90,7 +90,7 @@ def run(
     if data is None and (named := next((o for o in overrides or () if "=" not in o), None)):
         raise UsageError(
             f"{named!r} stands where KEY=VALUE may stand",
-            hint=f"did you mean: compress {model} --data {named}",
+            hint=f"did you mean: edgepress {model} --data {named}",
         )
     why = "the drop can only be measured on your own labelled text"
     data = require_data(data, why, model)

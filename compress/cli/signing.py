@@ -1,4 +1,4 @@
-"""`compress sign` and `compress verify`: who vouches for an artifact, and whether it is whole."""
+"""`edgepress sign` and `edgepress verify`: who vouches for an artifact, and whether it is whole."""
 
 import sys
 from pathlib import Path

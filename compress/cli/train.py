@@ -1,4 +1,4 @@
-"""`compress train`."""
+"""`edgepress train`."""
 
 import shlex
 import sys
@@ -62,7 +62,7 @@ def train(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fine-tune BASE on DATA: the teacher that `compress run` then makes fast."""
+    """Fine-tune BASE on DATA: the teacher that `edgepress run` then makes fast."""
     data = require_data(data, "there is nothing to learn from", f"train {base}")
     from compress import api
     from compress.training.settings import load_training_settings
@@ -119,7 +119,7 @@ def _show_trained(trained: "Trained", data: str, *, as_json: bool) -> None:
         f"{metric.name} {metric.value:.1f} ({metric.low:.1f} to {metric.high:.1f}) on "
         f"{metric.n:,} validation texts that took no part in stopping; {others}\n"
     )
-    typed = shlex.join(["compress", str(trained.folder), "--data", data])
+    typed = shlex.join(["edgepress", str(trained.folder), "--data", data])
     tell("")
     tell(f"checkpoint  {trained.folder}")
     tell(f"compress it  {typed}")

@@ -39,7 +39,7 @@ def _stages() -> Any:
 
     They are found by their names when a recipe is validated, so a new one needs no change here.
     """
-    return importlib.import_module("compress.stages")
+    return importlib.import_module("..stages", __package__)
 
 
 def _known_stage(name: str) -> str:

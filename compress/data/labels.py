@@ -248,7 +248,7 @@ def _text_of(
         raise DataError(
             f"{place}: several labels in one row ({value}), and the model gives one.",
             hint="Give one label a row, name another column with --label-column, or fine-tune the "
-            "model for several: compress train.",
+            "model for several: edgepress train.",
         )
     if declared is not None and isinstance(value, int):
         if not 0 <= value < len(declared):
@@ -262,7 +262,7 @@ def _text_of(
             raise DataError(
                 f"{place}: {value} is a score, and the model gives classes.",
                 hint="Name a column of classes with --label-column, or fine-tune the model for "
-                "scores: compress train.",
+                "scores: edgepress train.",
             )
         return str(int(value))
     return str(value).strip()

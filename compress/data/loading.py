@@ -59,7 +59,7 @@ def load_splits(
     """
     tables = read_tables(data)
     source = describe(data)
-    reader = import_module(f"compress.data.tasks.{task.replace('-', '_')}")
+    reader = import_module(f".tasks.{task.replace('-', '_')}", __package__)
     given, notes = reader.read(
         tables,
         columns or NamedColumns(),

@@ -77,7 +77,7 @@ def prepare(
     except OSError as error:
         raise EdgepressError(
             f"The demo's cache cannot be written: {error}.",
-            hint="Point EDGEPRESS_CACHE at a folder that can: EDGEPRESS_CACHE=DIR compress demo",
+            hint="Point EDGEPRESS_CACHE at a folder that can: EDGEPRESS_CACHE=DIR edgepress demo",
         ) from error
     try:
         data, model = building / "data", building / "model"

@@ -167,7 +167,7 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
         raise ModelError(
             f"{source}: not fine-tuned for {task.name}: it is a {architecture} and lacks "
             f"{', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}",
-            hint="Fine-tune it first: compress train",
+            hint="Fine-tune it first: edgepress train",
         )
     if mismatched := sorted(str(key[0]) for key in info["mismatched_keys"]):
         raise ModelError(
@@ -290,7 +290,7 @@ def _refuse_weights(path: Path, names: set[str]) -> None:
     if (path / MANIFEST_NAME).is_file():
         raise ModelError(
             f"{path} is an artifact: it is compressed already",
-            hint=f"compress the checkpoint that it was made from, or: compress predict {path}",
+            hint=f"compress the checkpoint that it was made from, or: edgepress predict {path}",
         )
     raise ModelError(
         f"{path} has no weights (model.safetensors)",

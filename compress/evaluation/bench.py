@@ -1,4 +1,4 @@
-"""Measures any mix of models on the same data, for `compress bench`."""
+"""Measures any mix of models on the same data, for `edgepress bench`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -245,7 +245,7 @@ def _on_devices(subjects: Sequence[Subject], devices: Sequence[str]) -> list[Sub
             raise UsageError(
                 f"no runtime of these models knows the device {device!r}; they know: "
                 f"{', '.join(every)}",
-                hint="see what is there: compress doctor",
+                hint="see what is there: edgepress doctor",
             )
     placed = []
     for device in dict.fromkeys(devices):
@@ -267,7 +267,7 @@ def _check_reference(subject: Subject) -> None:
         if found.device == subject.device and not found.available:
             raise DeviceUnavailableError(
                 f"{subject.model} cannot be measured on {subject.device}, as {found.detail}",
-                hint=found.hint or "see what is there: compress doctor",
+                hint=found.hint or "see what is there: edgepress doctor",
             )
 
 

@@ -107,7 +107,7 @@ def run(
     with workspace, logging_to(workspace.log):
         _log.info("run: %s", command or f"{model} on {name}")
         (out / "recipe.yaml").write_text(
-            render_recipe(recipe, command or f"compress {model} --data {name}"), encoding="utf-8"
+            render_recipe(recipe, command or f"edgepress {model} --data {name}"), encoding="utf-8"
         )
         check_room(_room(job, start), out, progress.say)
         for note in splits.notes:

@@ -1,4 +1,4 @@
-"""The settings of `compress train`, each a `KEY=VALUE` of the command."""
+"""The settings of `edgepress train`, each a `KEY=VALUE` of the command."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal

@@ -34,7 +34,7 @@ class TaskSpec:
         columns: What the columns of `lines` are called.
         example: An input as a line of text; None: one or two plain texts.
         hub_tag: What the Hugging Face hub calls the task, where it has another name there.
-        trained_by: How to come by a trained model, for a task that `compress train` does not have.
+        trained_by: How to come by a trained model, for a task that `edgepress train` does not have.
     """
 
     name: str

@@ -35,7 +35,7 @@ SPEC = TaskSpec(
     labels=(),
     columns=("tokens", "text"),
     example="some [MASK] text",
-    trained_by="Train it by: compress train BASE --data TEXT --objective mlm",
+    trained_by="Train it by: edgepress train BASE --data TEXT --objective mlm",
 )
 
 MASKS = ("[MASK]", "<mask>")

@@ -120,7 +120,7 @@ def from_line(line: str) -> tuple[str, str]:
     if not tab:
         raise UsageError(
             f"{line!r:.60} is no question with its context",
-            hint="put a tab between them: printf 'Who?\\tIt was Ada.' | compress predict ARTIFACT",
+            hint="put a tab between them: printf 'Who?\\tIt was Ada.' | edgepress predict ARTIFACT",
         )
     return question, context
 

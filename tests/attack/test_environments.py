@@ -140,7 +140,7 @@ def run(case: Case, arguments: list[str], folder: Path) -> subprocess.CompletedP
         else:
             streams[name] = os.open(place, os.O_RDONLY if name == "stdin" else os.O_WRONLY)
         opened.append(streams[name])
-    command = [str(Path(sys.executable).with_name("compress")), *arguments]
+    command = [str(Path(sys.executable).with_name("edgepress")), *arguments]
     modules = folder / "modules"
     modules.mkdir(exist_ok=True)
     for name in ("export", "benchmarks", "compress", "runtimes"):

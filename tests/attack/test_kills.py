@@ -239,7 +239,7 @@ def test_commands_that_are_stopped(
     cases = [(float(moment), numbers[place % 3]) for place, moment in enumerate(moments)]
     for moment, number in chosen(cases, 4):
         with subprocess.Popen(
-            [sys.executable, "-m", "compress", "predict", str(published)],
+            [sys.executable, "-m", "edgepress", "predict", str(published)],
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

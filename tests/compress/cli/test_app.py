@@ -133,11 +133,11 @@ RUNS: dict[str, tuple[Case, int, list[str]]] = {
         unknown_family_without_head, 1, ["not fine-tuned for text-classification"],
     ),
     "no data": (
-        lambda t, f, o: [str(t.model), "--out", str(o)], 2, ["--data is missing", "try: compress"],
+        lambda t, f, o: [str(t.model), "--out", str(o)], 2, ["--data is missing", "try: edgepress"],
     ),
     "data without its option": (
         lambda t, f, o: [str(t.model), str(t.data)],
-        2, ["stands where KEY=VALUE may stand", "did you mean: compress", "--data"],
+        2, ["stands where KEY=VALUE may stand", "did you mean: edgepress", "--data"],
     ),
     "no such data": (
         lambda t, f, o: run(t, o, data=f"{t.data}/tran.csv"),
@@ -220,10 +220,10 @@ RUNS: dict[str, tuple[Case, int, list[str]]] = {
     "an unknown option": (
         options("--max-dorp", "1"), 2, ["No such option: --max-dorp", "--max-drop"],
     ),
-    "a number that is none": (options("--seed", "x"), 2, ["--seed", "compress run --help"]),
-    "no model": (lambda t, f, o: ["run"], 2, ["Missing argument", "compress run --help"]),
+    "a number that is none": (options("--seed", "x"), 2, ["--seed", "edgepress run --help"]),
+    "no model": (lambda t, f, o: ["run"], 2, ["Missing argument", "edgepress run --help"]),
     "a misspelt command": (
-        lambda t, f, o: ["prdict"], 2, ["no command 'prdict'", "did you mean: compress predict"],
+        lambda t, f, o: ["prdict"], 2, ["no command 'prdict'", "did you mean: edgepress predict"],
     ),
 }  # fmt: skip
 
@@ -385,13 +385,13 @@ def test_predict_pairs(task: Any, tmp_path: Path, capfd: Any) -> None:
     assert main(["predict", str(folder), "a good film"]) == 2
     assert "put a tab between" in capfd.readouterr().err
     assert example_code(folder) == "('some text', 'another text')"
-    assert example_command(folder).startswith("printf 'some text\\tanother text\\n' | compress")
+    assert example_command(folder).startswith("printf 'some text\\tanother text\\n' | edgepress")
     quoted = folder.rename(tmp_path / "an $artifact")
     assert shlex.split(example_command(quoted))[-1] == str(quoted)
 
 
 def test_predict_from_bytes_that_are_no_text(artifact: Path) -> None:
-    command = [sys.executable, "-m", "compress", "predict", str(artifact)]
+    command = [sys.executable, "-m", "edgepress", "predict", str(artifact)]
     done = subprocess.run(command, input=b"caf\xe9\n", capture_output=True, check=False)
     assert done.returncode == 1
     assert b"error: standard input is not UTF-8" in done.stderr
@@ -453,7 +453,7 @@ LOOKS: dict[str, tuple[list[str], int, list[str]]] = {
         ["predict", "{made}/artifact", "x", "--runtime", "openvin"], 2, ["Did you mean openvino?"],
     ),
     "predict with a checkpoint": (
-        ["predict", "{model}", "x"], 1, ["It is a checkpoint", "compress {model} --data DATA"],
+        ["predict", "{model}", "x"], 1, ["It is a checkpoint", "edgepress {model} --data DATA"],
     ),
     "predict from nowhere": (
         ["predict", "{empty}/x", "x"], 1, ["does not exist", "Name an artifact's folder"],
@@ -463,7 +463,7 @@ LOOKS: dict[str, tuple[list[str], int, list[str]]] = {
     ),
     "compress an artifact": (
         ["{artifact}", "--data", "{data}", "--out", "{empty}/out"],
-        1, ["is an artifact: it is compressed already", "compress predict"],
+        1, ["is an artifact: it is compressed already", "edgepress predict"],
     ),
     "clean what no run made": (["clean", "{data}"], 2, ["was not written by this tool"]),
     "clean what is not there": (["clean", "{empty}/x"], 2, ["is no output folder"]),
@@ -477,7 +477,7 @@ LOOKS: dict[str, tuple[list[str], int, list[str]]] = {
         3, ["cannot be measured on npu, as"],
     ),
     "tune on nothing": (
-        ["bench", "{artifact}", "--tune"], 2, ["compress bench {artifact} --tune --data"],
+        ["bench", "{artifact}", "--tune"], 2, ["edgepress bench {artifact} --tune --data"],
     ),
     "bench on no data": (
         ["bench", "{model}", "--data", "{empty}"], 1, ["no data files here"],
@@ -568,7 +568,7 @@ def test_bench_measures_a_mix_and_writes_a_report(
     }
     assert json.loads((out / "report.json").read_text())["rows"] == shown["rows"]
     assert "onnxruntime" in (out / "report.md").read_text().lower()
-    assert shown["command"].startswith("compress bench ")
+    assert shown["command"].startswith("edgepress bench ")
 
 
 @pytest.mark.slow
@@ -621,19 +621,19 @@ def test_doctor(capfd: Any) -> None:
 def test_what_to_try_starts_the_same_program(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    ours, other = tmp_path / "my venv" / "compress", tmp_path / "other" / "compress"
+    ours, other = tmp_path / "my venv" / "edgepress", tmp_path / "other" / "edgepress"
     for script in (ours, other):
         script.parent.mkdir()
         script.touch(0o755)
     monkeypatch.setattr("sys.argv", [str(ours)])
     monkeypatch.setenv("PATH", str(ours.parent))
-    assert program() == ["compress"]
+    assert program() == ["edgepress"]
     monkeypatch.setenv("PATH", str(other.parent))
     assert program() == [str(ours)]
-    monkeypatch.setattr("sys.argv", [str(tmp_path / "compress" / "__main__.py")])
-    assert program() == [sys.executable, "-m", "compress"]
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "edgepress" / "__main__.py")])
+    assert program() == [sys.executable, "-m", "edgepress"]
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
-    assert program() == [Path(sys.executable).name, "-m", "compress"]
+    assert program() == [Path(sys.executable).name, "-m", "edgepress"]
 
 
 def test_demo_runs_the_whole_job_on_its_own_data(
@@ -715,15 +715,15 @@ def test_help_lists_the_commands(capfd: Any) -> None:
     for command in cli.app.registered_commands:
         assert command.callback is not None
         assert main([command.callback.__name__, "--help"]) == 0
-        assert "Usage: compress" in capfd.readouterr().out
+        assert "Usage: edgepress" in capfd.readouterr().out
 
 
 def test_module_and_script_are_the_same_command() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "compress", "prdict"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "edgepress", "prdict"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "did you mean: compress predict" in done.stderr
+    assert "did you mean: edgepress predict" in done.stderr
 
 
 def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Shells complete commands, options and presets, also of the short form `compress MODEL`."""
+"""Shells complete commands, options and presets, also of the short form `edgepress MODEL`."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ COMMANDS = [
 
 def ask(*arguments: str, **environment: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "compress", *arguments],
+        [sys.executable, "-m", "edgepress", *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", **environment},
@@ -37,26 +37,26 @@ def ask(*arguments: str, **environment: str) -> str:
 def bash(line: str) -> list[str]:
     words = line.split(" ")
     return ask(
-        COMP_WORDS=line, COMP_CWORD=str(len(words) - 1), _COMPRESS_COMPLETE="complete_bash"
+        COMP_WORDS=line, COMP_CWORD=str(len(words) - 1), _EDGEPRESS_COMPLETE="complete_bash"
     ).split()
 
 
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("compress ", COMMANDS),
-        ("compress re", ["recipe"]),
+        ("edgepress ", COMMANDS),
+        ("edgepress re", ["recipe"]),
         (
-            "compress prdict --r",
+            "edgepress prdict --r",
             ["--runtimes", "--recipe", "--remeasure"],
         ),  # perhaps a model: nothing is refused
-        ("compress run --max", ["--max-drop"]),
-        ("compress ./model --max", ["--max-drop"]),
-        ("compress --data x ./model --lab", ["--label-column"]),
-        ("compress ./model --effort ", ["fast", "balanced", "best"]),
-        ("compress recipe b", ["balanced", "best"]),
-        ("compress bench a b --prec", ["--precision"]),
-        ("compress ./mod", []),  # left to the shell, which knows files
+        ("edgepress run --max", ["--max-drop"]),
+        ("edgepress ./model --max", ["--max-drop"]),
+        ("edgepress --data x ./model --lab", ["--label-column"]),
+        ("edgepress ./model --effort ", ["fast", "balanced", "best"]),
+        ("edgepress recipe b", ["balanced", "best"]),
+        ("edgepress bench a b --prec", ["--precision"]),
+        ("edgepress ./mod", []),  # left to the shell, which knows files
     ],
 )
 def test_bash_is_told_what_may_follow(line: str, words: list[str]) -> None:
@@ -64,13 +64,13 @@ def test_bash_is_told_what_may_follow(line: str, words: list[str]) -> None:
 
 
 def test_zsh_and_fish_are_told_what_it_means() -> None:
-    asked = "compress ./model --max"
-    shown = ask(_TYPER_COMPLETE_ARGS=asked, _COMPRESS_COMPLETE="complete_zsh")
+    asked = "edgepress ./model --max"
+    shown = ask(_TYPER_COMPLETE_ARGS=asked, _EDGEPRESS_COMPLETE="complete_zsh")
     assert '"--max-drop":"Accuracy budget in points' in shown
     shown = ask(
         _TYPER_COMPLETE_ARGS=asked,
         _TYPER_COMPLETE_FISH_ACTION="get-args",
-        _COMPRESS_COMPLETE="complete_fish",
+        _EDGEPRESS_COMPLETE="complete_fish",
     )
     assert shown.startswith("--max-drop\tAccuracy budget")
 
@@ -78,20 +78,20 @@ def test_zsh_and_fish_are_told_what_it_means() -> None:
 @pytest.mark.parametrize(
     ("shell", "file"),
     [
-        ("bash", ".bash_completions/compress.sh"),
-        ("zsh", ".zfunc/_compress"),
-        ("fish", ".config/fish/completions/compress.fish"),
+        ("bash", ".bash_completions/edgepress.sh"),
+        ("zsh", ".zfunc/_edgepress"),
+        ("fish", ".config/fish/completions/edgepress.fish"),
     ],
 )
 def test_a_script_is_shown_and_installed(shell: str, file: str, tmp_path: Path) -> None:
     script = ask("--show-completion", shell)
-    assert "_COMPRESS_COMPLETE=complete_" + shell in script
+    assert "_EDGEPRESS_COMPLETE=complete_" + shell in script
     ask("--install-completion", shell, HOME=str(tmp_path))
     assert (tmp_path / file).read_text().strip() == script.strip()
 
 
 def test_the_other_name_has_a_script_of_its_own(tmp_path: Path) -> None:
-    code = "import sys; sys.argv[0] = 'bin/edgepress'; from compress.cli.app import main; main()"
+    code = "import sys; sys.argv[0] = 'bin/compress'; from compress.cli.app import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "--show-completion", "bash"],
         capture_output=True,
@@ -99,4 +99,4 @@ def test_the_other_name_has_a_script_of_its_own(tmp_path: Path) -> None:
         env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
         check=False,
     )
-    assert "_EDGEPRESS_COMPLETE=complete_bash" in done.stdout
+    assert "_COMPRESS_COMPLETE=complete_bash" in done.stdout

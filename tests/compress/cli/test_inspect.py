@@ -1,4 +1,4 @@
-"""`compress inspect`, `sign` and `verify`: every file of an artifact, and who vouches for it."""
+"""`edgepress inspect`, `sign` and `verify`: every file of an artifact, and who vouches for it."""
 
 import json
 import os

@@ -21,7 +21,7 @@ def test_processes_that_were_started_are_not_missed(size: str) -> None:
 
 def test_accelerate_on_cpus_without_mpi_is_told_how_to_go_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    command += ["-m", "compress", "train", "no such base", "--data", "no such data"]
+    command += ["-m", "edgepress", "train", "no such base", "--data", "no such data"]
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "out")],
         capture_output=True,
@@ -31,4 +31,4 @@ def test_accelerate_on_cpus_without_mpi_is_told_how_to_go_on(tmp_path: Path) -> 
         check=False,
     )
     assert "warning: this is one process" in done.stderr
-    assert "torchrun --nproc_per_node 2 -m compress train 'no such base'" in done.stderr
+    assert "torchrun --nproc_per_node 2 -m edgepress train 'no such base'" in done.stderr

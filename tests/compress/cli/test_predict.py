@@ -1,4 +1,4 @@
-"""`compress predict` in a pipeline: a line out for each line in, whatever stands in it."""
+"""`edgepress predict` in a pipeline: a line out for each line in, whatever stands in it."""
 
 import csv
 import io
@@ -165,7 +165,7 @@ def test_what_cannot_be_meant_is_refused(artifact: Path, tmp_path: Path, capfd: 
     table.write_text("text\ndull\n")
     said = refused(capfd, artifact, str(table))
     assert f"{table} is a file, not a text" in said
-    assert f"compress predict {artifact} --file {table}" in said
+    assert f"edgepress predict {artifact} --file {table}" in said
     assert "did you mean jsonl?" in refused(capfd, artifact, "dull", "--format", "jsnl")
     assert "give one of the two" in refused(capfd, artifact, "dull", "--format", "csv", "--json")
     assert "give one of the two" in refused(capfd, artifact, "dull", "--file", str(table))
@@ -192,7 +192,7 @@ def test_a_line_is_answered_before_the_next_one_comes(artifact: Path) -> None:
         assert process.wait() == 0
 
 
-COMMAND = (sys.executable, "-m", "compress")
+COMMAND = (sys.executable, "-m", "edgepress")
 NO_UTF8 = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
@@ -233,7 +233,7 @@ def test_streams_may_be_closed_full_or_left(
     artifact: Path, command: str, code: int, out: bool, err: str
 ) -> None:
     (artifact.parent / "big").write_text("a gorgeous , witty film\n" * 3000)
-    script = f'"$0" -m compress {command}; exit ${{PIPESTATUS[0]}}'
+    script = f'"$0" -m edgepress {command}; exit ${{PIPESTATUS[0]}}'
     done = subprocess.run(
         ["bash", "-c", script, sys.executable],
         cwd=artifact.parent,

@@ -1,4 +1,4 @@
-"""`compress recipe`: every key with its meaning, readable back."""
+"""`edgepress recipe`: every key with its meaning, readable back."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_what_is_printed_is_read_back(
 ) -> None:
     assert main(["recipe", *arguments]) == 0
     printed = capfd.readouterr().out
-    assert printed.startswith("# compress recipe")
+    assert printed.startswith("# edgepress recipe")
     (tmp_path / "mine.yaml").write_text(printed)
     expected = load_recipe(overrides=overrides, options={"effort": effort})
     assert load_recipe(tmp_path / "mine.yaml") == expected

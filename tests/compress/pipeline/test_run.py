@@ -79,11 +79,14 @@ class Done:
 
 @pytest.fixture(scope="module")
 def done(task: Any, watched: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """All stages, both runtimes, the command as it is typed, in a home folder of its own."""
+    """All stages, both runtimes, the command as it is typed, in a home folder of its own, and where
+    somebody's own modules are called as ours."""
     out = tmp_path_factory.mktemp("run") / "out"
+    for name in ("benchmarks", "export"):
+        (out.parent / f"{name}.py").write_text("raise SystemExit('another module')\n")
     arguments = [str(task.model), "--data", str(task.data), "--out", str(out), "--max-drop", "9"]
     arguments += [*QUICK, "benchmark.baselines=[onnx-fp32]", "--seed", "1"]
-    ran = watched("-m", "compress", *arguments)
+    ran = watched("-m", "edgepress", *arguments, cwd=out.parent)
     return Done(out, arguments, ran.code, ran.output, ran.errors, ran.calls, ran.home)
 
 
@@ -112,7 +115,7 @@ def test_it_succeeds_and_says_where_things_are(done: Done) -> None:
     assert [line.split()[1] for line in lines if line.startswith("=  ")] == ["opinion-bert"]
     member = load_report(done.out / "report.json").recommended.split("-")[0]
     assert [line.split()[1] for line in lines if line.startswith("★  ")] == [f"{member}:"]
-    assert f"compress predict {done.out / 'artifact'}" in done.stderr
+    assert f"edgepress predict {done.out / 'artifact'}" in done.stderr
     there = {path.name for path in done.out.iterdir() if not path.name.startswith(".")}
     # The front is drawn where ratios could be measured.
     assert sorted(there - {"pictures"}) == [
@@ -187,7 +190,7 @@ def test_the_table_has_the_original_the_rival_the_family_and_all_runtimes(done: 
     assert [entry["name"] for entry in report["family"]] == ["full", "distill", "prune"]
     stages = [step["stage"] for step in report["family"][2]["lineage"]]
     assert stages == ["distill", "prune", "quantize"]
-    assert report["command"].startswith("compress ")
+    assert report["command"].startswith("edgepress ")
     assert "--seed 1" in report["command"]
 
 
@@ -214,14 +217,14 @@ def test_the_artifact_and_the_family_are_whole(done: Done, task: Any) -> None:
 def test_report_recipe_and_log_can_be_read(done: Done) -> None:
     text = (done.out / "report.md").read_text()
     assert "opinion-bert" in text
-    assert "compress " in text
+    assert "edgepress " in text
     recipe = load_recipe(done.out / "recipe.yaml")
     assert (recipe.seed, recipe.max_drop, recipe.distill.epochs) == (1, 9.0, 1.0)
     assert recipe.benchmark.baselines == ("onnx-fp32",)
     given = [*QUICK, "benchmark.baselines=[onnx-fp32]"]
     assert recipe == load_recipe(None, given, {"seed": 1, "max_drop": 9.0})
     lines = log(done.out)
-    for words in ("run: compress", "stage distill starts", "stage prune: {", "export full: {",
+    for words in ("run: edgepress", "stage distill starts", "stage prune: {", "export full: {",
                   "decision: Chosen", "done"):  # fmt: skip
         assert words in lines
 
@@ -241,7 +244,7 @@ def test_what_a_run_keeps_can_be_removed(copy: Path, capfd: Any) -> None:
     written = capfd.readouterr()
     assert "can be removed" in written.out
     assert "encoders" in written.out
-    assert f"compress clean {copy} --yes" in written.err
+    assert f"edgepress clean {copy} --yes" in written.err
     assert {path for path in copy.rglob("*") if path.is_file()} == before
     assert main(["clean", str(copy), "--yes"]) == 0
     left = {path.name for path in (copy / ".edgepress").iterdir()}

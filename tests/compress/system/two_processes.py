@@ -60,7 +60,7 @@ def command(*arguments: str | Path, interrupt_at: int | None = None) -> dict[str
     Returns its exit code, what it wrote ("out", "err"), and by step the token ids of its texts.
 
     Args:
-        arguments: As typed behind `compress`.
+        arguments: As typed behind `edgepress`.
         interrupt_at: Training step before which Ctrl-C comes to all processes.
     """
     from transformers import Trainer

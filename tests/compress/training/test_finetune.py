@@ -1,4 +1,4 @@
-"""`compress train`: data prepared, a classifier learnt, resumed to the same end."""
+"""`edgepress train`: data prepared, a classifier learnt, resumed to the same end."""
 
 import json
 from collections.abc import Callable
