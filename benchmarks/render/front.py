@@ -57,9 +57,9 @@ def front_plot(report: Report, size: Size) -> Plot | None:
     curve = _front(rows, marks)
     band, border = _budget(report, budget, frame, x, y)
     dots = [Box(m.x - _RADIUS, m.y - _RADIUS, m.x + _RADIUS, m.y + _RADIUS) for m in marks]
-    note = _budget_label(report, band, frame, dots)
-    blocked = [*dots, *([] if note is None else [_box_of(note)])]
     lines = [box for mark in marks for box in _whiskers(mark)] + list(_along(curve))
+    note = _budget_label(report, band, frame, dots, lines)
+    blocked = [*dots, *([] if note is None else [_box_of(note)])]
     names = short_names(report)
     # The most important names first.
     order = sorted(range(len(rows)), key=lambda i: _ORDER.index(marks[i].look))
@@ -159,7 +159,7 @@ def _budget(
 
 
 def _budget_label(
-    report: Report, band: Box | None, frame: Box, dots: Sequence[Box]
+    report: Report, band: Box | None, frame: Box, dots: Sequence[Box], lines: Sequence[Box]
 ) -> Label | None:
     """Return what the area is called, where it covers no point; None where there is no room."""
     if band is None:
@@ -170,12 +170,16 @@ def _budget_label(
         text += f": {most:g} point{'' if most == 1 else 's'}"
     width = text_width(text, FONT)
     lefts = (frame.right - width - 4, frame.left + 6, (frame.left + frame.right - width) / 2)
-    for bottom in (band.bottom - 4, band.top + LINE):
-        for left in lefts:
-            box = Box(left, bottom - LINE, left + width, bottom)
-            if box.within(band) and not any(box.overlaps(dot) for dot in dots):
-                return Label(left, bottom - 0.3 * FONT, text, "budget")
-    return None
+    places = [
+        Box(left, bottom - LINE, left + width, bottom)
+        for bottom in (band.bottom - 4, band.top + LINE + 2)
+        for left in lefts
+    ]
+    free = [p for p in places if p.within(band) and not any(p.overlaps(dot) for dot in dots)]
+    if not free:
+        return None
+    best = min(free, key=lambda place: sum(place.overlaps(line) for line in lines))
+    return Label(best.left, best.bottom - 0.3 * FONT, text, "budget")
 
 
 def _box_of(label: Label) -> Box:

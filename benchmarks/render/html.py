@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.render import sections
+from benchmarks.render import answers, sections
 from benchmarks.render.architecture import describe_kept, kept_of
 from benchmarks.render.bars import class_bars, cold_start_bars, latency_bars, memory_bars
-from benchmarks.render.columns import Column, how_run, main_columns, mark_of, more_columns
+from benchmarks.render.columns import Cell, Column, how_run, main_columns, mark_of, more_columns
 from benchmarks.render.curves import length_plot
 from benchmarks.render.figures import (
     budget_line,
@@ -26,6 +26,11 @@ from runtimes.escaping import escape_lines
 
 __all__ = ["render_html"]
 
+_TEXTS = 8  # that are shown at once
+_RELIABILITY = (
+    "On the dotted line scores are as good as they say: of answers scored 0.9, nine of ten are "
+    "right. Below it they promise too much."
+)
 _FRONT = (
     "Up is more accurate, right is faster; lines through a point are 95% intervals. The line joins "
     "what nothing beats in both."
@@ -42,7 +47,6 @@ def render_html(report: Report) -> str:
         latency_bars(report),
         memory_bars(report),
         cold_start_bars(report),
-        class_bars(report),
     ]
     return str(
         _environment()
@@ -56,6 +60,7 @@ def render_html(report: Report) -> str:
             budget=budget_line(report),
             tables=_tables(report),
             charts=[chart for chart in charts if chart is not None],
+            **_answers(report),
             failures=sections.failures(report),
             remarks=sections.remarks(report),
             decisions=report.decisions,
@@ -67,6 +72,52 @@ def render_html(report: Report) -> str:
             footer=f"{created}{seed}",
         )
     )
+
+
+def _answers(report: Report) -> dict[str, Any]:
+    """Return what the page says of answers, beyond how many are right."""
+    names = list(answers.compared_names(report) or ())
+    first, second = names or ("", "")
+    return {
+        "names": names,
+        "differences": _differences(report),
+        "class_columns": answers.CLASS_COLUMNS,
+        "classes": answers.class_rows(report),
+        "drops": class_bars(report),
+        "matrices": answers.matrices(report),
+        "confused": [
+            [
+                Cell(true),
+                Cell(called),
+                Cell(f"{before:,}", key=before),
+                Cell(f"{after:,}", key=after),
+            ]
+            for true, called, before, after in answers.confused(report)
+        ],
+        "reliability": _plot(report, answers.reliability_plot, "Reliability", _RELIABILITY),
+        "calibration": answers.calibration_line(report),
+        "threshold_columns": [
+            *("score", f"{first} answers", "of these right"),
+            *(f"{second} answers", "of these right"),
+        ],
+        "thresholds": answers.threshold_rows(report),
+    }
+
+
+def _differences(report: Report) -> dict[str, Any] | None:
+    line, found = answers.differences_line(report), report.differences
+    if not line or found is None:
+        return None
+    texts = [
+        {
+            "text": one.text,
+            "pair": one.pair,
+            "label": one.label,
+            "cells": [answers.said(one, original=original) for original in (True, False)],
+        }
+        for one in found.texts
+    ]
+    return {"line": line, "first": texts[:_TEXTS], "rest": texts[_TEXTS:]}
 
 
 def _environment() -> Any:

@@ -26,15 +26,9 @@ def failures(report: Report) -> list[str]:
 def remarks(report: Report) -> list[str]:
     """Say what a reader should know of the report and of single rows."""
     found = [*report.notes, *(f"{full_name(row)}: {row.note}" for row in report.rows if row.note)]
+    if line := _batches(report):
+        found.append(line)
     for row in report.rows:
-        if row.batch_label_changes:
-            lost = row.batch_points_lost
-            points = "" if lost is None else f", which costs {lost:.1f} points"
-            found.append(
-                f"{full_name(row)}: {100 * row.batch_label_changes:.1f}% of the inputs got another "
-                f"label in a batch than alone{points} (its quantization ranges depend on batch "
-                "mates)."
-            )
         if row.throughput_alone_per_s is not None and report.recommended in (None, row.id):
             found.append(
                 f"{full_name(row)}: {whole(row.throughput_alone_per_s)} inputs a second one by one,"
@@ -43,6 +37,22 @@ def remarks(report: Report) -> list[str]:
             )
     found += [_close(pair) for pair in close_rows(report)]
     return [*found, *_disturbance(report)]
+
+
+def _batches(report: Report) -> str:
+    """Say which rows answer otherwise in batches; "" where none does."""
+    told = [
+        f"{full_name(row)} to {100 * row.batch_label_changes:.1f}%"
+        + ("" if (lost := row.batch_points_lost) is None else f", which costs {lost:.1f} points")
+        for row in report.rows
+        if row.batch_label_changes
+    ]
+    if not told:
+        return ""
+    return (
+        "Where quantization ranges depend on batch mates, some inputs got another label in a "
+        f"batch than alone: {'; '.join(told)}."
+    )
 
 
 def _disturbance(report: Report) -> list[str]:

@@ -11,7 +11,9 @@ import pytest
 from rich.console import Console
 
 from benchmarks.compare import Change
+from benchmarks.differences import Difference, Differences
 from benchmarks.metrics import ClassDrop
+from benchmarks.quality import ClassQuality, Quality
 from benchmarks.render.architecture import Kept, render_kept
 from benchmarks.render.comparison import print_changes
 from benchmarks.render.front import front_plot
@@ -49,11 +51,22 @@ def evil(report: Report) -> Report:
 
     rows = [spoilt(row) for row in report.rows]
     rows[2] = replace(rows[2], doubt=EVIL, by_class=(ClassDrop(SHORT, 30, 3.3),))
+    classes = (ClassQuality(EVIL, 20, 90.0, 85.0, 87.4),)
+    quality = Quality(classes, ((0, 0, 20), (0, 1, 3)), (EVIL, SHORT))
     timed = {"rounds": [0], "end_to_end_ms": [[1.0, 1.1]], "model_ms": [[1.0, 1.1]]}
     return replace(
         report,
         rows=tuple(rows),
-        data={"n": 436, "source": EVIL, "notes": [EVIL]},
+        data={
+            "n": 436,
+            "task": EVIL,
+            "labels": [EVIL, SHORT],
+            "source": EVIL,
+            "notes": [EVIL],
+        },
+        compared="small",
+        quality={"teacher": quality, "small": quality},
+        differences=Differences(9, 1, 1, 0, (Difference(EVIL, EVIL, EVIL, EVIL, 0.9, EVIL, 0.8),)),
         environment={"cpu": {"model": EVIL, "cores_usable": 2, "flags": [EVIL]}},
         method={**report.method, "choosing": EVIL},
         notes=(EVIL,),

@@ -1,0 +1,268 @@
+"""Prepares what there is to say of answers: classes, confusions, scores, and differing texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.differences import Difference
+from benchmarks.metrics import Drop
+from benchmarks.quality import Bin, Quality
+from benchmarks.render.columns import Cell
+from benchmarks.render.figures import MISSING, drop_points, signed
+from benchmarks.render.placement import Box, text_width
+from benchmarks.render.plots import (
+    FONT,
+    LINE,
+    Curve,
+    Label,
+    Mark,
+    Plot,
+    Size,
+    frame_of,
+    ticks_across,
+    ticks_up,
+)
+from benchmarks.render.rows import short_names
+from benchmarks.render.scales import Scale
+from benchmarks.report import Report
+
+__all__ = [
+    "CLASS_COLUMNS",
+    "Matrix",
+    "calibration_line",
+    "class_rows",
+    "compared_names",
+    "confused",
+    "differences_line",
+    "matrices",
+    "reliability_plot",
+    "said",
+    "threshold_rows",
+]
+
+CLASS_COLUMNS = ("class", "examples", "precision %", "recall %", "F1 %", "drop, points (95%)")
+"""Of `class_rows`."""
+_MOST_CLASSES, _MOST_CONFUSIONS = 9, 15
+_FEWEST = 5  # decisions in a bin that is drawn: of fewer, the share of right ones is chance
+_LOOKS = ("reference", "recommended")  # of the original and the other model
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What one model takes classes for.
+
+    Attributes:
+        title: The model's name.
+        names: Of the classes.
+        rows: For each class, how often it was taken for which, and that as a share (0 to 1).
+    """
+
+    title: str
+    names: Sequence[str]
+    rows: Sequence[Sequence[tuple[int, float]]]
+
+
+def compared_names(report: Report) -> tuple[str, str] | None:
+    """Return what the original and the model that it is compared with are called, or None."""
+    if report.compared is None:
+        return None
+    return "original", short_names(report)[report.compared]
+
+
+def class_rows(report: Report) -> list[list[Cell]]:
+    """Return a line for each class: the compared model's figures, the original's beside them."""
+    both = _both(report)
+    if both is None or report.compared is None:
+        return []
+    before, after = ({part.label: part for part in quality.classes} for quality in both)
+    drops = {part.label: part for part in report.row(report.compared).by_class}
+    rows = []
+    for label in dict.fromkeys((*before, *after)):
+        first, second, lost = before.get(label), after.get(label), drops.get(label)
+        n = next((part.n for part in (second, first) if part is not None), 0)
+        cells = [Cell(label), Cell(f"{n:,}", key=n)]
+        for name in ("precision", "recall", "f1"):
+            old, new = (None if part is None else getattr(part, name) for part in (first, second))
+            detail = f"original {old:.1f}" if old is not None else ""
+            cells.append(Cell(MISSING if new is None else f"{new:.1f}", detail, new))
+        if lost is None:
+            cells.append(Cell(MISSING))
+        elif lost.low is None or lost.high is None:
+            cells.append(Cell(signed(lost.value), key=lost.value))
+        else:
+            drop = Drop(lost.value, lost.low, lost.high, 1.0)
+            cells.append(Cell(*drop_points(drop), key=lost.value))
+        rows.append(cells)
+    return rows
+
+
+def matrices(report: Report) -> list[Matrix]:
+    """Return what both models take classes for; none where these are too many for a table."""
+    both, names = _both(report), compared_names(report)
+    if both is None or names is None or not 2 <= len(both[0].names) <= _MOST_CLASSES:
+        return []
+    found = []
+    for title, quality in zip(names, both, strict=True):
+        counts = [[0] * len(quality.names) for _ in quality.names]
+        for true, called, count in quality.confusions:
+            counts[true][called] += count
+        rows = [[(count, count / max(1, sum(own))) for count in own] for own in counts]
+        found.append(Matrix(title, quality.names, rows))
+    return found
+
+
+def confused(report: Report) -> list[tuple[str, str, int, int]]:
+    """Return what is mistaken most often, where classes are too many for a table.
+
+    Returns:
+        Class, what it was taken for, and how often by the original and by the other model.
+    """
+    both = _both(report)
+    if both is None or len(both[0].names) <= _MOST_CLASSES:
+        return []
+    counts: dict[tuple[int, int], list[int]] = {}
+    for place, quality in enumerate(both):
+        for true, called, count in quality.confusions:
+            if true != called:
+                counts.setdefault((true, called), [0, 0])[place] += count
+    worst = sorted(counts.items(), key=lambda item: (-max(item[1]), -sum(item[1])))
+    names = both[0].names
+    return [
+        (names[true], names[called], before, after)
+        for (true, called), (before, after) in worst[:_MOST_CONFUSIONS]
+    ]
+
+
+def reliability_plot(report: Report, size: Size) -> Plot | None:
+    """Draw the share of right answers by score, of both models; None where there are no scores."""
+    both, names = _both(report), compared_names(report)
+    if both is None or names is None:
+        return None
+    bins = [[part for part in quality.bins if part.n >= _FEWEST] for quality in both]
+    if not all(bins):
+        return None
+    parts = [part for own in bins for part in own]
+    low = min(min(part.confidence, part.right) for part in parts)
+    frame = frame_of(size, [0.25])
+    x = Scale(max(0.0, low - 0.03), 1.0, frame.left, frame.right)
+    y = Scale(max(0.0, low - 0.03), 1.0, frame.bottom, frame.top)
+    marks = [
+        _bin_mark(part, name, look, x, y)
+        for own, name, look in zip(bins, names, _LOOKS, strict=True)
+        for part in own
+    ]
+    return Plot(
+        size=size,
+        frame=frame,
+        description="Share of right answers by score, of both models.",
+        x_title="score",
+        y_title="share that is right",
+        x_ticks=ticks_across(x),
+        y_ticks=ticks_up(y),
+        curves=[
+            Curve([(x(x.low), y(y.low)), (x(1.0), y(1.0))], "diagonal"),
+            *(
+                Curve([(x(part.confidence), y(part.right)) for part in own], look)
+                for own, look in zip(bins, _LOOKS, strict=True)
+            ),
+        ],
+        marks=marks,
+        labels=_legend(names, marks, frame),
+    )
+
+
+def threshold_rows(report: Report) -> list[list[Cell]]:
+    """Return what both models answer, and how much of it is right, at several thresholds."""
+    both = _both(report)
+    if both is None or not both[0].thresholds:
+        return []
+    rows = []
+    for first, second in zip(both[0].thresholds, both[1].thresholds, strict=False):
+        cells = [Cell(f"{first.score:g}", key=first.score)]
+        for each in (first, second):
+            cells.append(Cell(f"{each.taken:.1%}", key=each.taken))
+            right = MISSING if each.right is None else f"{each.right:.1%}"
+            cells.append(Cell(right, key=each.right))
+        rows.append(cells)
+    return rows
+
+
+def calibration_line(report: Report, score: float = 0.9) -> str:
+    """Say whether a threshold still holds, and by how much scores are off; "" without scores."""
+    both, names = _both(report), compared_names(report)
+    if both is None or names is None or not all(quality.bins for quality in both):
+        return ""
+    off = " and ".join(
+        f"{100 * quality.calibration_error:.1f} points of the {name}" + (" model" * (place == 0))
+        for place, (name, quality) in enumerate(zip(names, both, strict=True))
+    )
+    line = f"Scores are off by {off}, on average (expected calibration error)."
+    at = [
+        next((part for part in quality.thresholds if part.score == score), None) for quality in both
+    ]
+    if at[0] is None or at[1] is None or at[0].right is None or at[1].right is None:
+        return line
+    return (
+        f"Of what is scored {score:g} or more, the original is right on {at[0].right:.1%} "
+        f"({at[0].taken:.0%} of all answers) and {names[1]} on {at[1].right:.1%} "
+        f"({at[1].taken:.0%}). {line}"
+    )
+
+
+def differences_line(report: Report) -> str:
+    """Say on how many texts the two differ, and who is right; "" where that is not known."""
+    found, names = report.differences, compared_names(report)
+    if found is None or names is None:
+        return ""
+    if not found.differing:
+        return f"Both give the same answers to all {found.items:,} texts."
+    line = (
+        f"They differ on {found.differing:,} of {found.items:,} texts: the original alone is right "
+        f"on {found.reference_right:,} of these, {names[1]} alone on {found.answer_right:,}."
+    )
+    if not found.texts:
+        return f"{line} The texts are left out of this report."
+    if len(found.texts) < found.differing:
+        line += f" Here are {len(found.texts):,}, those first of which both are surest."
+    return line
+
+
+def said(one: Difference, *, original: bool) -> Cell:
+    """Return an answer with its score, and whether it is the right one."""
+    text, score = (
+        (one.reference, one.reference_score) if original else (one.answer, one.answer_score)
+    )
+    mark = " \u2713" if text == one.label else ""
+    return Cell(f"{text}{mark}", "" if score is None else f"{score:.2f}", score)
+
+
+def _both(report: Report) -> tuple[Quality, Quality] | None:
+    first, second = (report.quality.get(row or "") for row in (report.reference, report.compared))
+    return None if first is None or second is None else (first, second)
+
+
+def _bin_mark(part: Bin, name: str, look: str, x: Scale, y: Scale) -> Mark:
+    tip = (
+        f"{name}: {part.n:,} answers\nscore {part.confidence:.2f} on average, "
+        f"{part.right:.1%} are right"
+    )
+    return Mark(x(part.confidence), y(part.right), look, "", tip)
+
+
+def _legend(names: Sequence[str], marks: Sequence[Mark], frame: Box) -> list[Label]:
+    """Return the names of both curves in a corner where no point is."""
+    width, height = max(text_width(name, FONT) for name in names), len(names) * LINE
+    corners = [
+        (frame.right - width - 8, frame.bottom - height - 6),
+        (frame.left + 8, frame.top + 2),
+    ]
+
+    def covered(corner: tuple[float, float]) -> int:
+        left, top = corner
+        box = Box(left - 6, top - 6, left + width + 6, top + height + 6)
+        return sum(box.overlaps(Box(m.x, m.y, m.x + 0.1, m.y + 0.1)) for m in marks)
+
+    left, top = min(corners, key=covered)
+    return [
+        Label(left, top + (place + 0.8) * LINE, name, look)
+        for place, (name, look) in enumerate(zip(names, _LOOKS, strict=True))
+    ]
