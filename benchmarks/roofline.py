@@ -8,13 +8,15 @@ hand-overs between threads and the runtime itself cost. `compress.evaluation.mac
 measures the peaks.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runtimes.artifact import DETAILS_NAME
+from runtimes.errors import ModelError
 from runtimes.hf_config import task_of
+from runtimes.json_files import read_json
 from runtimes.registry import get_task, spec_of_head
 
 __all__ = ["Floor", "Peaks", "floor_of", "multiplications"]
@@ -72,7 +74,7 @@ def multiplications(config: Mapping[str, Any], tokens: int) -> int | None:
     """Count a classifier's or masked-language model's multiplications for `tokens` tokens.
 
     Args:
-        config: `config.json` of an artifact of ours, or of a BERT-like checkpoint.
+        config: `encoder` in an artifact's details, or `config.json` of a BERT-like checkpoint.
         tokens: T.
 
     Returns:
@@ -116,7 +118,7 @@ def floor_of(
     """Return how near a row is to what the machine could do.
 
     Args:
-        folder: Holds the model's `config.json`.
+        folder: Holds the model's `config.json`, or an artifact's sizes by layer.
         precision: What the row executed in.
         model_ms: Its median, the model alone, at about `tokens` tokens.
         tokens: Length of the median input.
@@ -126,8 +128,10 @@ def floor_of(
         None where the configuration does not tell what is multiplied.
     """
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        config = read_json(folder / DETAILS_NAME).get("encoder") or read_json(
+            folder / "config.json"
+        )
+    except ModelError:
         return None
     count, rate = multiplications(config, tokens), peaks.gmacs.get(precision)
     if count is None or rate is None:

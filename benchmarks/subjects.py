@@ -96,13 +96,13 @@ def model_size_bytes(subject: Subject) -> int:
     if subject.kind == "checkpoint":
         files = sorted(subject.path.glob("*.safetensors"))
     else:
-        files = sorted({f for file in _model_files(subject) for f in _with_data(file)})
+        files = sorted(_model_files(subject))
     if not files:
         raise ArtifactError(f"{subject.path} holds no model file for {subject.runtime}")
     return sum(file.stat().st_size for file in files)
 
 
-def _model_files(subject: Subject) -> list[Path]:
+def _model_files(subject: Subject) -> set[Path]:
     if subject.kind == "artifact":
         from runtimes.artifact import read_manifest
 
@@ -110,18 +110,19 @@ def _model_files(subject: Subject) -> list[Path]:
         for model in manifest.models:
             if model.runtime == subject.runtime and subject.precision in (None, model.precision):
                 variants = manifest.variants(model.runtime, model.precision)
-                return [subject.path / variant.path for variant in variants.values()]
+                names = {name for each in variants.values() for name in manifest.files_of(each)}
+                return {subject.path / name for name in names}
     else:
         from runtimes.registry import get_runtime
 
         for name in get_runtime(subject.runtime).MODEL_FILES:
             if (subject.path / name).is_file():
-                return [subject.path / name]
+                return _with_data(subject.path / name)
     raise ArtifactError(f"{subject.path} holds no model file for {subject.runtime}")
 
 
-def _with_data(path: Path) -> list[Path]:
-    """Return a model file and its weights: `x.onnx.data`, `x.onnx_data`, or `x.bin` of `x.xml`."""
+def _with_data(path: Path) -> set[Path]:
+    """Return a bare model and its weights: `x.onnx.data`, `x.onnx_data`, or `x.bin` of `x.xml`."""
     beside = [file for file in path.parent.iterdir() if file.is_file()]
     weights = path.with_suffix(".bin") if path.suffix == ".xml" else None
-    return sorted(file for file in beside if file.name.startswith(path.name) or file == weights)
+    return {file for file in beside if file.name.startswith(path.name) or file == weights}

@@ -2,12 +2,15 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
+from export.ecosystem import for_every_transformers, for_javascript
+from export.embedded import save_embedded
 from export.stock import StockName, copy_modules, export_stock
 from runtimes.artifact import Manifest, ModelEntry, write_artifact
 from runtimes.errors import ModelError
@@ -17,10 +20,13 @@ from runtimes.tokenization import Tokenizer
 
 __all__ = ["export_fallback_artifact"]
 
-# Stock export -> (runtime, format, model file there, folder in the artifact, how it quantizes)
+# Stock export -> (runtime, format, model file there, and in the artifact, how it quantizes)
 _MODELS: dict[StockName, tuple[str, str, str, str, str]] = {
-    "onnx-int8": ("onnxruntime", "onnx", "model.onnx", "onnx", "stock dynamic INT8"),
-    "openvino-int8": ("openvino", "openvino", "openvino_model.xml", "openvino", "stock NNCF PTQ"),
+    "onnx-int8": ("onnxruntime", "onnx", "model.onnx", "onnx/model.onnx", "stock dynamic INT8"),
+    "openvino-int8": (
+        *("openvino", "openvino", "openvino_model.xml", "openvino_model.xml"),
+        "stock NNCF PTQ",
+    ),
 }
 
 
@@ -58,31 +64,39 @@ def export_fallback_artifact(
             f"there is no stock export for {', '.join(runtimes or ())}",
             hint=f"runtimes can be: {', '.join(entry[0] for entry in _MODELS.values())}",
         )
-    models = []
-    for name, (runtime, kind, file, folder, _) in wanted.items():
+    models, files = [], dict[str, Path]()
+    for name, (runtime, kind, file, path, _) in wanted.items():
         export_stock(checkpoint, scratch / name, name, calibration)
+        if kind == "onnx":  # with weights where other libraries look for them
+            holder = save_embedded(onnx.load(scratch / name / file), scratch / name / file)
+        else:
+            holder = f"{Path(file).stem}.bin"
+        names = dict.fromkeys([path, (PurePosixPath(path).parent / holder).as_posix()])
+        files |= {each: scratch / name / PurePosixPath(each).name for each in names}
         session = get_runtime(runtime).open_model(scratch / name / file, precision="int8")
         models.append(
             ModelEntry(
                 runtime=runtime,
                 format=kind,
-                path=f"{folder}/{file}",
+                path=path,
                 precision="int8",
                 inputs=session.input_names,
+                weights=tuple(names)[1:],
             )
         )
         session.close()
     stock = scratch / next(iter(wanted))
     config = read_hf_config(stock)
+    for_every_transformers(stock, max_length)
+    for_javascript(stock, models)
 
     def populate(partial: Path) -> None:
         for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(stock / name, partial / name)
         copy_modules(stock, partial)
-        for name, (_, _, file, folder, _) in wanted.items():
-            (partial / folder).mkdir()
-            for source in (scratch / name).glob(f"{Path(file).stem}.*"):
-                shutil.copyfile(source, partial / folder / source.name)
+        for path, source in files.items():
+            (partial / path).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source, partial / path)
 
     manifest = Manifest(
         task=config.task,

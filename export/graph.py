@@ -1,6 +1,6 @@
 """A small builder of ONNX graphs: constants, nodes, and the finished model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,12 +62,19 @@ class GraphBuilder:
         return names
 
     def model(
-        self, inputs: Sequence[str], output: str, shape: Sequence[str | int]
+        self, inputs: Sequence[str], outputs: Mapping[str, tuple[str, Sequence[str | int]]]
     ) -> onnx.ModelProto:
-        """Return the model: int64 (batch, sequence) inputs, float32 `logits` of this shape."""
+        """Return the model.
+
+        Args:
+            inputs: Names of its inputs, int64 (batch, sequence).
+            outputs: By name, the value that a float32 output takes, and its shape.
+        """
         # Renamed, not passed through an Identity: converters would keep the first of the two names.
-        last = next(node for node in self._nodes if output in node.output)
-        last.output[list(last.output).index(output)] = "logits"
+        names = {value: name for name, (value, _) in outputs.items()}
+        for node in self._nodes:
+            for values in (node.input, node.output):
+                values[:] = [names.get(value, value) for value in values]
         graph = helper.make_graph(
             self._nodes,
             "lean-encoder",
@@ -75,7 +82,10 @@ class GraphBuilder:
                 helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"])
                 for name in inputs
             ],
-            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, list(shape))],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
+                for name, (_, shape) in outputs.items()
+            ],
             list(self._constants.values()),
         )
         opsets = [helper.make_opsetid("", self._opset)]

@@ -27,6 +27,13 @@ class HeadGraph:
     x: str
     mask: str | None
 
+    @property
+    def shape(self) -> tuple[str | int, ...]:
+        """The logits': (B, C), or (B, T, C) of a head that answers for every token."""
+        config = self.weights.config
+        each = ("batch", "sequence") if config.reads_tokens else ("batch",)
+        return (*each, int(config.outputs))
+
     def first_token(self) -> str:
         """Add the first token's row of x: (B, H)."""
         graph = self.dialect.graph
@@ -51,6 +58,14 @@ class HeadGraph:
         weight = graph.constant(f"{layer}.weight", linear.weight)
         bias = graph.constant(f"{layer}.bias", linear.bias)
         return graph.node("Add", graph.node("MatMul", x, weight), bias)
+
+    def split(self, x: str, parts: int) -> list[tuple[str, tuple[str | int, ...]]]:
+        """Add (B, T, C) as C values of (B, T); return each with its shape."""
+        graph = self.dialect.graph
+        sides = graph.nodes("Split", [x], parts, axis=-1, num_outputs=parts)
+        return [
+            (graph.node("Squeeze", side, graph.shape(-1)), ("batch", "sequence")) for side in sides
+        ]
 
     def gemm(self, x: str, layer: str) -> str:
         """Add a small float layer on (B, K): a column a class, not worth quantizing."""

@@ -40,8 +40,9 @@ def build_onnx(
 
     Returns:
         Inputs `input_ids`, `attention_mask` and, where the encoder has token types,
-        `token_type_ids`, each int64 (batch, sequence) padded on the right; output `logits`, (batch,
-        classes), or (batch, sequence, classes) of a token classifier.
+        `token_type_ids`, each int64 (batch, sequence) padded on the right. With the mask, outputs
+        are what stock exports of the task call them; without, they are `logits`, (batch, classes)
+        or (batch, sequence, classes).
 
     Raises:
         ModelError: The plan is static and has no range for a layer of this model.
@@ -76,8 +77,9 @@ def _build(
         first_only = index == last and folds.first_token and bool(config.first_token_last_layer)
         x = _layer(weights, dialect, folds, index, x, padding, distances, first_only=first_only)
     head = HeadGraph(dialect, weights, x, "attention_mask" if padded else None)
-    each = ["batch", "sequence"] if config.reads_tokens else ["batch"]
-    return graph.model(inputs, module.nodes(head), [*each, int(config.outputs)])
+    if padded:
+        return graph.model(inputs, module.named_nodes(head))
+    return graph.model(inputs, {"logits": (module.nodes(head), head.shape)})
 
 
 def _embeddings(weights: LeanWeights, dialect: Dialect, *, int8_words: bool) -> str:

@@ -1,7 +1,5 @@
 """An encoder becomes an artifact folder: models for each runtime, tokenizer, manifest, card."""
 
-import copy
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,17 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from export.ecosystem import (
+    for_every_transformers,
+    for_javascript,
+    save_configs,
+    save_modules,
+)
 from export.parity import Parity, check_parity, torch_logits
 from export.quantization import QuantizationPlan
 from export.quiet import quiet_libraries
 from export.targets.base import Calibration, Target, input_names
 from export.targets.registry import get_target, target_names
 from export.vocabulary import without_dead_tokens
-from runtimes.artifact import Manifest, ModelEntry, write_artifact
+from runtimes.artifact import DETAILS_NAME, Manifest, ModelEntry, write_artifact
 from runtimes.base import TextInput
 from runtimes.folders import partial_folder
 from runtimes.hf_config import labels_of
-from runtimes.registry import task_of_head
+from runtimes.registry import get_task, task_of_head
 from runtimes.tokenization import Tokenizer
 
 __all__ = ["Exported", "export_artifact", "republish"]
@@ -85,7 +89,7 @@ def export_artifact(
         original = Tokenizer.from_folder(work, max_length=max_length)
         expected = torch_logits(module, _batches(original, checks, names))
         module = without_dead_tokens(module, work)
-        _save_config(module, work)
+        save_configs(module, work)
         text_encoder = Tokenizer.from_folder(work, max_length=max_length)
         batches = _batches(text_encoder, checks, names)
         singles = _batches(text_encoder, checks, names, size=1)
@@ -115,9 +119,13 @@ def export_artifact(
             quantization={} if plan is None else plan.to_json(),
         )
 
+        for_javascript(work, models)
+        described = [DETAILS_NAME, "config.json", "tokenizer.json", "tokenizer_config.json"]
+        if get_task(task).SPEC.pooled:
+            described += save_modules(module.config, work, max_length)
+        files += [(work / name, name) for name in described]
+
         def populate(partial: Path) -> None:
-            for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-                shutil.copyfile(work / name, partial / name)
             for source, name in files:
                 (partial / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, partial / name)
@@ -149,21 +157,10 @@ def republish(
     return write_artifact(target, described, populate)
 
 
-def _save_config(module: Any, folder: Path) -> None:
-    """Write `config.json`, the same whether the model was read from a checkpoint or never saved."""
-    config = copy.deepcopy(module.config)
-    config.architectures = [type(module).__name__]
-    config.dtype = next(module.parameters()).dtype
-    config.save_pretrained(folder)
-
-
 def _save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
     """Write `tokenizer.json` and `tokenizer_config.json`, with the length the model is used at."""
     tokenizer.save_pretrained(folder)
-    path = folder / "tokenizer_config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["model_max_length"] = max_length
-    path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for_every_transformers(folder, max_length)
 
 
 def _export_models(

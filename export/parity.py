@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtimes.base import logits_of
 from runtimes.errors import ModelError
 from runtimes.registry import get_runtime
 
@@ -82,7 +83,7 @@ def check_parity(
     try:
         outputs = [
             answers(
-                session.run({name: batch[name] for name in session.input_names})["logits"], batch
+                logits_of(session.run({name: batch[name] for name in session.input_names})), batch
             )
             for batch in batches
         ]

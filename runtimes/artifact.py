@@ -29,6 +29,7 @@ from runtimes.manifest import (
 from runtimes.versions import installed_version
 
 __all__ = [
+    "DETAILS_NAME",
     "FORMAT_VERSION",
     "MANIFEST_NAME",
     "SIGNATURE_NAME",
@@ -44,6 +45,10 @@ __all__ = [
     "verify",
     "write_artifact",
 ]
+
+DETAILS_NAME = "edgepress.json"
+"""What only this tool understands: the sizes of each layer, under `encoder`. `config.json` is the
+family's own, for other libraries."""
 
 TUNING_NAME = "tuning.json"
 """What `runtimes.tuning` found, beside the manifest. The manifest does not vouch for it: it belongs
@@ -297,8 +302,9 @@ def write_artifact(
         created_by = manifest.created_by or _tool()
         manifest = dataclasses.replace(manifest, files=_hash_files(partial), created_by=created_by)
         for model in manifest.models:
-            if model.path not in manifest.files:
-                raise ArtifactError(f"The manifest names {model.path}, which was not written.")
+            for name in manifest.files_of(model):
+                if name not in manifest.files:
+                    raise ArtifactError(f"The manifest names {name}, which was not written.")
         (partial / MANIFEST_NAME).write_bytes(render(manifest))
         for path in [*partial.rglob("*"), partial]:
             _fsync(path)

@@ -23,6 +23,7 @@ __all__ = [
     "Session",
     "TextInput",
     "known_options",
+    "logits_of",
     "plain_device",
 ]
 
@@ -159,6 +160,20 @@ class Runtime(Protocol):
             ArtifactError: The file cannot be opened.
         """
         ...
+
+
+def logits_of(outputs: Mapping[str, Array]) -> Array:
+    """Return what answers are made of, whatever a model calls it: (B, C) or (B, T, C).
+
+    Args:
+        outputs: By name, what a session gave for a batch.
+    """
+    if "start_logits" in outputs:  # of question answering
+        return np.stack([outputs["start_logits"], outputs["end_logits"]], axis=-1)
+    for name in ("logits", "sentence_embedding"):
+        if name in outputs:
+            return outputs[name]
+    return next(iter(outputs.values()))  # a stock export may call its only output something else
 
 
 def plain_device(device: str) -> str:

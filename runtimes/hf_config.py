@@ -17,6 +17,7 @@ from runtimes.tasks import DEFAULT_TASK
 __all__ = [
     "HfConfig",
     "check_config",
+    "first_position",
     "labels_of",
     "problem_type_of",
     "read_hf_config",
@@ -108,8 +109,7 @@ def read_hf_config(folder: str | os.PathLike[str], contents: Contents | None = N
     pad = config.get("pad_token_id")
     limits = [_DEFAULT_MAX_LENGTH] if not config else []
     if isinstance(positions := config.get("max_position_embeddings"), int) and positions > 0:
-        offset = (pad or 0) + 1 if model_type in _OFFSET_POSITIONS else 0
-        limits.append(positions - offset)
+        limits.append(positions - first_position(model_type, pad))
     length = tokenizer.get("model_max_length")
     if isinstance(length, int | float) and 0 < length < _NO_LIMIT:
         limits.append(int(length))
@@ -215,6 +215,11 @@ def refuse_adapter(folder: str | os.PathLike[str]) -> None:
             ".from_pretrained(FOLDER).merge_and_unload().save_pretrained(NEW_FOLDER); or, if the "
             "weights beside it are whole without it, remove adapter_config.json.",
         )
+
+
+def first_position(model_type: str, pad_token_id: int | None) -> int:
+    """Return which row of its table of positions a family gives to a text's first token."""
+    return (pad_token_id or 0) + 1 if model_type in _OFFSET_POSITIONS else 0
 
 
 def task_of(architectures: Sequence[str] | None, pooling: Pooling | None) -> str:

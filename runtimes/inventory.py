@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from runtimes.artifact import (
+    DETAILS_NAME,
     MANIFEST_NAME,
     SIGNATURE_NAME,
     TUNING_NAME,
@@ -19,6 +20,7 @@ from runtimes.artifact import (
 from runtimes.errors import ArtifactError, MissingDependencyError
 from runtimes.json_files import parse_json
 from runtimes.manifest import parse
+from runtimes.pooling import MODULES, SENTENCE_LIMIT
 from runtimes.registry import runtime_title
 from runtimes.signatures import check_signed, fingerprint, read_public_keys
 
@@ -31,9 +33,13 @@ _KNOWN = {
     SIGNATURE_NAME: "signature of the list",
     TUNING_NAME: "settings measured on a device",
     "README.md": "model card",
+    DETAILS_NAME: "sizes of each layer",
     "config.json": "configuration of the model",
     "tokenizer.json": "tokenizer",
     "tokenizer_config.json": "configuration of the tokenizer",
+    MODULES: "how sentences are embedded",
+    SENTENCE_LIMIT: "longest input",
+    "1_Pooling/config.json": "how vectors are pooled",
 }
 # People may edit it, and nothing else reads it.
 _FOR_PEOPLE = "README.md"

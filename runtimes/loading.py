@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runtimes.artifact import (
+    DETAILS_NAME,
     MANIFEST_NAME,
     TUNING_NAME,
     ArtifactFile,
@@ -31,7 +32,6 @@ from runtimes.errors import (
 from runtimes.fingerprint import usable_cores
 from runtimes.forks import guard
 from runtimes.hf_config import read_hf_config
-from runtimes.hub import artifact_folder
 from runtimes.json_files import read_json
 from runtimes.pipeline import Predictor
 from runtimes.pool import SessionPool
@@ -79,9 +79,8 @@ def load(
     verify: bool = True,
     trusted: str | os.PathLike[str] | None = None,
     tune: Sequence[TextInput] | None = None,
-    revision: str | None = None,
 ) -> Predictor:
-    """Open an artifact, from a folder or from the Hugging Face hub.
+    """Open an artifact.
 
     Where nothing else is asked for, it is opened as `runtimes.tuning` found to be fastest on this
     device, if that was measured. If another process is replacing the artifact, that is waited for.
@@ -91,9 +90,7 @@ def load(
     predictor, which says so: load in each process.
 
     Args:
-        folder: Folder with a `manifest.json`; or a repository of the hub, `"owner/name"`, which is
-            downloaded once, into the cache of the hub's client (`runtimes.hub`). Where there is no
-            network, what the cache has is taken.
+        folder: Folder with a `manifest.json`.
         runtime: Name of a runtime (`"onnxruntime"`); None takes the first of the manifest's models
             whose runtime is installed and has the device.
         device: Device to run on, e.g. `"cpu"`, `"cuda"`, `"gpu"`, `"npu"` (`runtimes.devices()`);
@@ -114,15 +111,14 @@ def load(
             `ssh-keygen`, with one key or several, or the line in it. It needs `cryptography`.
         tune: Texts of the kind that will be asked: if this device was not measured yet, that is
             done now, once, in about a minute, and kept beside the artifact if that can be written.
-        revision: Branch, tag or commit of the repository on the hub; None is its main branch.
 
     Returns:
         A callable that takes a text or a list and answers like `transformers.pipeline`.
 
     Raises:
         ArtifactError: The folder is no artifact, is damaged, holds no such model, or was signed by
-            nobody who is trusted; or the hub does not give it.
-        MissingDependencyError: No runtime of the artifact is installed, or the hub's client is not.
+            nobody who is trusted.
+        MissingDependencyError: No runtime of the artifact is installed.
         DeviceUnavailableError: No installed runtime has the device.
         UsageError: There is no such runtime, option or key.
     """
@@ -140,7 +136,7 @@ def load(
         batch_invariant,
         verify,
     )
-    folder = artifact_folder(folder, revision=revision, runtime=runtime)
+    folder = Path(folder)
     return open_settled(folder, lambda: _load(folder, asked, keys=keys, tune=tune), verified=verify)
 
 
@@ -309,7 +305,10 @@ def _check_sizes(
             f"{folder / MANIFEST_NAME} cannot be right: a model of {manifest.task} has no labels "
             f"but {', '.join(fixed) or 'none'}."
         )
-    config = read_json(folder / "config.json", configuration)
+    # The family's own file may count positions that no token can have.
+    config = read_json(folder / DETAILS_NAME, configuration).get("encoder")
+    if not isinstance(config, dict):  # a stock export, or an artifact of format 1
+        config = read_json(folder / "config.json", configuration)
     least = tokenizer.backend.num_special_tokens_to_add(manifest.pairs) + 1
     positions = config.get("max_position_embeddings")
     most = positions if type(positions) is int and positions > 0 else manifest.max_length

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
@@ -25,7 +26,9 @@ __all__ = [
     "render",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2 names the files of weights. 1, which is read as well, leaves them to be found by name."""
+
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = f"{MANIFEST_NAME}.sig"
 """What `runtimes.signatures` makes, beside the manifest, which does not list it."""
@@ -68,6 +71,8 @@ class ModelEntry:
         inputs: Input names of the graph.
         instruction_sets: CPU instruction sets on which the quantized ranges cannot saturate
             (informative; empty = not stated).
+        weights: Paths of further files that it is read from, such as another model of the artifact
+            that holds the weights of both.
     """
 
     runtime: str
@@ -77,6 +82,7 @@ class ModelEntry:
     variant: str = "padded"
     inputs: tuple[str, ...] = ("input_ids", "attention_mask")
     instruction_sets: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,16 +128,8 @@ class Manifest:
         return {m.variant: m for m in self.models if (m.runtime, m.precision) == wanted}
 
     def files_of(self, entry: ModelEntry) -> list[str]:
-        """Return the files that a model is read from: itself, and weights beside it."""
-        models = {model.path for model in self.models}
-        place = PurePosixPath(entry.path).parent
-        return [entry.path] + [
-            name
-            for name in self.files
-            if PurePosixPath(name).parent == place
-            and name not in models
-            and not name.endswith(_NO_WEIGHTS)
-        ]
+        """Return the files that a model is read from: itself, and those with its weights."""
+        return [entry.path, *entry.weights]
 
 
 def parse(raw: Any) -> Manifest:
@@ -148,10 +146,14 @@ def parse(raw: Any) -> Manifest:
     files = {
         _safe_path(name): _file(entry, name) for name, entry in _field(raw, "files", dict).items()
     }
+    version = _whole(raw, "format", 1, FORMAT_VERSION)
     models = tuple(_model(_object(each, "a model")) for each in _field(raw, "models", list))
+    if version == 1:
+        models = _with_weights(models, files)
     for model in models:
-        if model.path not in files:
-            raise ValueError(f"model {model.path} is not among the files")
+        for path in (model.path, *model.weights):
+            if path not in files:
+                raise ValueError(f"{path}, of a model, is not among the files")
     labels = _texts(raw, "labels")
     if not labels and get_task(task).SPEC.labels is None:
         raise ValueError("labels is empty")
@@ -169,7 +171,7 @@ def parse(raw: Any) -> Manifest:
         files=files,
         created_by=_text(raw, "created_by"),
         pairs=_field({"pairs": False, **raw}, "pairs", bool),
-        format=_whole(raw, "format", 1, FORMAT_VERSION),
+        format=version,
     )
 
 
@@ -211,7 +213,27 @@ def _model(raw: dict[str, Any]) -> ModelEntry:
         variant=_one_of(raw, "variant", VARIANTS),
         inputs=inputs,
         instruction_sets=_texts(raw, "instruction_sets"),
+        weights=tuple(_safe_path(path) for path in _texts({"weights": [], **raw}, "weights")),
     )
+
+
+def _with_weights(
+    models: tuple[ModelEntry, ...], files: Mapping[str, Any]
+) -> tuple[ModelEntry, ...]:
+    """Return a format 1 manifest's models with the weights that lie beside them."""
+    paths = {model.path for model in models}
+
+    def beside(model: ModelEntry) -> tuple[str, ...]:
+        place = PurePosixPath(model.path).parent
+        return tuple(
+            name
+            for name in files
+            if PurePosixPath(name).parent == place
+            and name not in paths
+            and not name.endswith(_NO_WEIGHTS)
+        )
+
+    return tuple(dataclasses.replace(model, weights=beside(model)) for model in models)
 
 
 def _file(raw: Any, name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.base import Array, Session, TextInput
+from runtimes.base import Array, Session, TextInput, logits_of
 from runtimes.errors import ArtifactError, UsageError, not_finite
 from runtimes.pool import SessionPool
 from runtimes.pooling import Pooling, pooled
@@ -371,11 +371,7 @@ class Predictor:
 
     def _run(self, arrays: dict[str, NDArray[np.int64]]) -> Array:
         """Return the model's logits (B, C) or (B, T, C) for one batch."""
-        outputs = self.session.run(arrays)
-        if "start_logits" in outputs:  # as stock exports of question answering have it
-            logits = np.stack([outputs["start_logits"], outputs["end_logits"]], axis=-1)
-        else:  # a stock export may call its only output something else
-            logits = outputs["logits"] if "logits" in outputs else next(iter(outputs.values()))
+        logits = logits_of(self.session.run(arrays))
         if self._pooling is not None and logits.ndim == 3:
             return pooled(logits, arrays.get("attention_mask"), self._pooling)
         if logits.ndim != 2 + self.task.SPEC.reads_tokens:

@@ -60,6 +60,8 @@ class LeanEncoderConfig(PreTrainedConfig):
         pooling: How a head that pools makes the text's vector of the tokens': `"mean"` or `"cls"`.
         normalized: Whether that vector is made one of length 1.
         source_family: `model_type` of the checkpoint this encoder was imported from.
+        source_config: That checkpoint's own configuration, but for labels: what other libraries
+            are told of the encoder, and what its family's classes are made of again.
         initializer_range: Standard deviation of freshly initialised matrices.
         pad_token_id: Id of the padding token.
     """
@@ -85,6 +87,7 @@ class LeanEncoderConfig(PreTrainedConfig):
     pooling: str = "mean"
     normalized: bool = False
     source_family: str | None = None
+    source_config: dict[str, Any] | None = None
     initializer_range: float = 0.02
     pad_token_id: int | None = 0
     tie_word_embeddings: bool = False

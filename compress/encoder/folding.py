@@ -43,6 +43,18 @@ _COMMON = {
     "attention_dropout": "attention_probs_dropout_prob",
 }
 
+# Entries of a configuration that are about its file, or that the lean encoder has itself.
+_OF_THE_FILE = {
+    "_name_or_path",
+    "architectures",
+    "dtype",
+    "id2label",
+    "label2id",
+    "problem_type",
+    "sentence_pooling",
+    "transformers_version",
+}
+
 _REFUSED = {
     "is_decoder": "it attends to earlier tokens only",
     "add_cross_attention": "it attends to a second sequence",
@@ -194,6 +206,7 @@ def fold(
         pad_token_id=original.pad_token_id,
         initializer_range=original.initializer_range,
         source_family=original.model_type,
+        source_config=_kept(original),
         **settings,
     )
     with torch.device("meta"):  # the weights below replace whatever would be drawn here
@@ -201,6 +214,12 @@ def fold(
     copies = {name: tensor.detach().clone().contiguous() for name, tensor in weights.items()}
     lean.load_state_dict(copies, strict=True, assign=True)
     return lean
+
+
+def _kept(original: Any) -> dict[str, Any]:
+    """Return what a configuration says of its family, and not of labels, files or versions."""
+    described: dict[str, Any] = original.to_diff_dict()
+    return {name: value for name, value in described.items() if name not in _OF_THE_FILE}
 
 
 def _positions(embeddings: Any, words: Tensor) -> Tensor:

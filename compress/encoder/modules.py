@@ -289,6 +289,16 @@ class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
         """Add the head to an ONNX graph and return the name of its logits."""
         raise NotImplementedError
 
+    @classmethod
+    def named_nodes(cls, graph: "HeadGraph") -> dict[str, tuple[str, tuple[str | int, ...]]]:
+        """Add the head to an ONNX graph; return its outputs as other libraries expect them.
+
+        Returns:
+            By the name that stock exports of the task give an output, the value in the graph, and
+            its shape.
+        """
+        return {"logits": (cls.nodes(graph), graph.shape)}
+
     def _answers(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:  # noqa: ARG002
         """Return what the head says of (B, T, H)."""
         answers: Tensor = self.classifier(hidden)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["import_key", "load_encoder", "machine", "save_encoder", "stage_key"]
 
-_FORMAT = 2
+_FORMAT = 3
 _LINEAGE, _STATE = "lineage.json", "state.json"
 _LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy")
 

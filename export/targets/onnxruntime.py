@@ -1,6 +1,5 @@
 """Files for ONNX Runtime: a padded and an unpadded graph over the same weights."""
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,29 +30,14 @@ def write(
     calibration: Calibration,  # noqa: ARG001 - ranges are in the plan, or found at every call
     folder: Path,
 ) -> list[ModelEntry]:
-    """Write `onnx/model.onnx`, `onnx/unpadded.onnx` and their weights, `onnx/model.onnx.data`."""
-    import onnx
-
+    """Write `onnx/model.onnx`, which holds the weights, and `onnx/unpadded.onnx`."""
+    from export.embedded import save_embedded
     from export.onnx import build_onnx
 
     place = folder / "onnx"
     place.mkdir(parents=True)
-    data = place / "model.onnx.data"
-    digests = set[bytes]()
-    for name, padded in (("unpadded.onnx", False), ("model.onnx", True)):
-        onnx.save(
-            build_onnx(module, plan, padded=padded),
-            place / name,
-            save_as_external_data=True,
-            location=data.name,
-            size_threshold=1024,
-        )
-        with data.open("rb") as file:
-            digests.add(hashlib.file_digest(file, "sha256").digest())
-        if not padded:
-            data.unlink()  # the library appends to a file that is there
-    if len(digests) > 1:
-        raise RuntimeError("the two variants of a model do not have the same weights")
+    padded, unpadded = (build_onnx(module, plan, padded=padded) for padded in (True, False))
+    holder = save_embedded(padded, place / "model.onnx", {"unpadded.onnx": unpadded})
     return [
         ModelEntry(
             runtime=RUNTIME,
@@ -62,6 +46,7 @@ def write(
             precision="fp32" if plan is None or plan.is_float(RUNTIME) else "int8",
             variant=variant,
             inputs=input_names(module.config, padded=variant == "padded"),
+            weights=() if name == holder else (f"onnx/{holder}",),
         )
         for name, variant in (("model.onnx", "padded"), ("unpadded.onnx", "unpadded"))
     ]

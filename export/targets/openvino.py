@@ -28,20 +28,21 @@ UNQUANTIZED = "auto"
 def write(
     module: Any, plan: "QuantizationPlan | None", calibration: Calibration, folder: Path
 ) -> list[ModelEntry]:
-    """Write `openvino/model.xml` and its weights, `openvino/model.bin`."""
+    """Write `openvino_model.xml` and its weights, `openvino_model.bin`."""
     from export.onnx import build_portable_onnx
     from export.openvino import build_openvino, quantize_openvino, save_openvino
 
     model = build_openvino(build_portable_onnx(module))
     if plan is not None:
         model = quantize_openvino(model, plan, calibration)
-    save_openvino(model, folder / "openvino" / "model.xml")
+    save_openvino(model, folder / "openvino_model.xml")
     return [
         ModelEntry(
             runtime=RUNTIME,
             format="openvino",
-            path="openvino/model.xml",
+            path="openvino_model.xml",
             precision="fp32" if plan is None or plan.is_float(RUNTIME) else "int8",
             inputs=input_names(module.config),
+            weights=("openvino_model.bin",),
         )
     ]

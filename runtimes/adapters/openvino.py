@@ -35,7 +35,12 @@ NAME = "openvino"
 TITLE = "OpenVINO"
 PREFERENCE = 20
 FORMATS = ("openvino", "onnx")
-MODEL_FILES = ("openvino_model.xml", "model.xml", "openvino/model.xml")
+MODEL_FILES = (
+    "openvino_model.xml",
+    "openvino/openvino_model.xml",
+    "model.xml",
+    "openvino/model.xml",
+)
 DISTRIBUTIONS = ("openvino",)
 REQUIREMENT = "openvino"
 READS_CONTENTS = True

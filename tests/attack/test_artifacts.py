@@ -269,22 +269,22 @@ def graphs(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Models whose weights lie elsewhere, and graphs that are none."""
     import onnx
 
+    for key, value in (
+        *(("location", path) for path in PATHS),
+        *(("offset", text) for text in ("-1", "x", "1000000000", "1" * 40, "")),
+        *(("length", text) for text in ("-1", "x", "1000000000000", "1" * 40, "0", "")),
+    ):
+        graph = onnx.load(folder / "onnx/unpadded.onnx", load_external_data=False)
+        for tensor in graph.graph.initializer:
+            for entry in tensor.external_data:
+                if entry.key == key:
+                    entry.value = value
+        yield "onnx/unpadded.onnx", graph.SerializeToString()
     for model in ("onnx/model.onnx", "onnx/unpadded.onnx"):
-        for key, value in (
-            *(("location", path) for path in PATHS),
-            *(("offset", text) for text in ("-1", "x", "1000000000", "1" * 40, "")),
-            *(("length", text) for text in ("-1", "x", "1000000000000", "1" * 40, "0", "")),
-        ):
-            graph = onnx.load(folder / model, load_external_data=False)
-            for tensor in graph.graph.initializer:
-                for entry in tensor.external_data:
-                    if entry.key == key:
-                        entry.value = value
-            yield model, graph.SerializeToString()
         raw = (folder / model).read_bytes()
         for content in (b"", b"\x00" * 100, raw[: len(raw) // 2], raw + raw, b"\xff" * 1000):
             yield model, content
-    path = "openvino/model.xml"
+    path = "openvino_model.xml"
     text = (folder / path).read_text()
     entity = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
     bomb = entity[:-2] + "".join(
@@ -304,9 +304,8 @@ def graphs(folder: Path) -> Iterator[tuple[str, bytes]]:
         re.sub(r"<dim>\d+</dim>", "<dim>1000000000000</dim>", text, count=9),
     ):
         yield path, content.encode()
-    for content in (b"", b"\x00", (folder / "openvino/model.bin").read_bytes()[:-100]):
-        yield "openvino/model.bin", content
-        yield "onnx/model.onnx.data", content
+    for content in (b"", b"\x00", (folder / "openvino_model.bin").read_bytes()[:-100]):
+        yield "openvino_model.bin", content
 
 
 def test_forged_files(

@@ -325,7 +325,8 @@ def test_a_static_product_is_what_its_integers_say(lean: Callable[..., Any]) -> 
     dialect = OnnxRuntimeDialect(weights, plan)
     x = dialect.graph.node("Cast", "input_ids", to=onnx.TensorProto.FLOAT)
     x = dialect.graph.node("Mul", x, dialect.graph.constant("tenth", np.array(0.1, np.float32)))
-    proto = dialect.graph.model(["input_ids"], dialect.linear(x, layer), ["batch", 40])
+    outputs = {"logits": (dialect.linear(x, layer), ("batch", 40))}
+    proto = dialect.graph.model(["input_ids"], outputs)
     ids = np.random.default_rng(0).integers(-15, 30, (5, 32))  # some outside of the range
     values = ids.astype(np.float32) * np.float32(0.1)
 

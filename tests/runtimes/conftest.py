@@ -145,7 +145,9 @@ def both_runtimes(
 
     models = (
         ModelEntry("onnxruntime", "onnx", "onnx/model.onnx", "fp32"),
-        ModelEntry("openvino", "openvino", "openvino/model.xml", "fp32"),
+        ModelEntry(
+            "openvino", "openvino", "openvino/model.xml", "fp32", weights=("openvino/model.bin",)
+        ),
     )
     write_artifact(tmp_path / "both", dataclasses.replace(manifest, models=models), populate)
     return tmp_path / "both"

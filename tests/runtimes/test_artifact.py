@@ -1,6 +1,7 @@
 """The artifact folder: what is written is read back, and what is damaged is refused by name."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runtimes import load
-from runtimes.artifact import Manifest, read_manifest, verify, write_artifact
+from runtimes.artifact import (
+    FORMAT_VERSION,
+    Manifest,
+    read_manifest,
+    verify,
+    write_artifact,
+)
 from runtimes.errors import ArtifactError
 
 
@@ -88,10 +95,39 @@ def test_missing_and_truncated_files_are_named(artifact: Path) -> None:
 def test_a_newer_format_is_refused_with_the_way_out(artifact: Path) -> None:
     path = artifact / "manifest.json"
     raw = json.loads(path.read_text())
-    path.write_text(json.dumps({**raw, "format": 2}))
-    with pytest.raises(ArtifactError, match=r"manifest\.json has artifact format 2") as caught:
+    path.write_text(json.dumps({**raw, "format": FORMAT_VERSION + 1}))
+    refused = rf"manifest\.json has artifact format {FORMAT_VERSION + 1}"
+    with pytest.raises(ArtifactError, match=refused) as caught:
         read_manifest(artifact)
     assert "`make dist` in its repository" in str(caught.value)
+
+
+def test_format_1_is_read_and_its_weights_are_found_by_name(both_runtimes: Path) -> None:
+    path = both_runtimes / "manifest.json"
+    raw = json.loads(path.read_text())
+    for model in raw["models"]:
+        del model["weights"]
+    blank = json.dumps({**raw, "format": 1, "manifest_sha256": ""}).encode()
+    digest = hashlib.sha256(blank).hexdigest()
+    path.write_bytes(
+        blank.replace(b'"manifest_sha256": ""', f'"manifest_sha256": "{digest}"'.encode())
+    )
+    manifest = read_manifest(both_runtimes)
+    assert manifest.format == 1
+    assert [model.weights for model in manifest.models] == [(), ("openvino/model.bin",)]
+    with load(both_runtimes, runtime="openvino") as classify:
+        assert classify("a gorgeous film")[0]["label"] in manifest.labels
+
+
+def test_weights_that_are_not_there_are_missed(tmp_path: Path, manifest: Manifest) -> None:
+    entry = dataclasses.replace(manifest.models[0], weights=("onnx/model.onnx_data",))
+
+    def populate(folder: Path) -> None:
+        (folder / "onnx").mkdir()
+        (folder / "onnx" / "model.onnx").write_bytes(b"graph")
+
+    with pytest.raises(ArtifactError, match=r"names onnx/model\.onnx_data, which was not written"):
+        write_artifact(tmp_path / "a", dataclasses.replace(manifest, models=(entry,)), populate)
 
 
 def test_what_is_no_artifact_is_said_to_be_none(tmp_path: Path, artifact: Path) -> None:

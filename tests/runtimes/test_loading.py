@@ -30,7 +30,9 @@ from runtimes.variants import TwoVariants
 
 TEXTS = ["a gorgeous , witty film", "dull", "not witty . " * 9, ("a film", "dull")]
 ONNX = ModelEntry("onnxruntime", "onnx", "onnx/model.onnx", "fp32")
-OPENVINO = ModelEntry("openvino", "openvino", "openvino/model.xml", "fp32")
+OPENVINO = ModelEntry(
+    "openvino", "openvino", "openvino/model.xml", "fp32", weights=("openvino/model.bin",)
+)
 
 
 @pytest.fixture

@@ -20,15 +20,28 @@ from runtimes.manifest import render
 
 LABELS = ("sad", "fine", "glad")
 TEXTS = ["a gorgeous , witty film", "dull"]  # of two lengths: in a list they need the mask
+DATA = ("onnx/model.onnx.data",)
 ONNX = (
-    ModelEntry("onnxruntime", "onnx", "onnx/model.onnx", "fp32"),
-    ModelEntry("onnxruntime", "onnx", "onnx/unpadded.onnx", "fp32", "unpadded", ("input_ids",)),
+    ModelEntry("onnxruntime", "onnx", "onnx/model.onnx", "fp32", weights=DATA),
+    ModelEntry(
+        "onnxruntime",
+        "onnx",
+        "onnx/unpadded.onnx",
+        "fp32",
+        "unpadded",
+        ("input_ids",),
+        weights=DATA,
+    ),
 )
-OPENVINO = (ModelEntry("openvino", "openvino", "openvino/model.xml", "fp32"),)
+OPENVINO = (
+    ModelEntry(
+        "openvino", "openvino", "openvino/model.xml", "fp32", weights=("openvino/model.bin",)
+    ),
+)
 
 
 def as_external(path: Path, data: str) -> None:
-    """Put a model's weights beside it, as our exports do."""
+    """Put a model's weights beside it."""
     import onnx
 
     model = onnx.load(path)

@@ -1,6 +1,6 @@
 """Question answering: every token says whether an answer starts and ends there."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -9,6 +9,9 @@ from torch.nn import functional as F
 from compress.encoder.answers import over_tokens
 from compress.encoder.heads.token_classification import LeanEncoderForTokenClassification
 from compress.encoder.modules import LeanEncoderWithHead
+
+if TYPE_CHECKING:
+    from export.heads import HeadGraph
 
 __all__ = ["MODEL", "LeanEncoderForQuestionAnswering"]
 
@@ -33,6 +36,12 @@ class LeanEncoderForQuestionAnswering(LeanEncoderForTokenClassification):
     def answers(cls, logits: Tensor, attention_mask: Tensor | None) -> Tensor:
         """Return (2 B, T): of each text the starts and then the ends, over its tokens."""
         return over_tokens(logits, None if attention_mask is None else attention_mask.bool())
+
+    @classmethod
+    def named_nodes(cls, graph: "HeadGraph") -> dict[str, tuple[str, tuple[str | int, ...]]]:
+        """Add the head to an ONNX graph; starts and ends are outputs of their own, (B, T)."""
+        sides = graph.split(cls.nodes(graph), int(graph.weights.config.outputs))
+        return dict(zip(("start_logits", "end_logits"), sides, strict=True))
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits.transpose(1, 2).flatten(0, 1), labels.flatten())

@@ -63,6 +63,19 @@ class LeanEncoderForSentenceEmbedding(LeanEncoderWithHead):
         """Add the head to an ONNX graph."""
         return graph.pooled()
 
+    @classmethod
+    def named_nodes(cls, graph: "HeadGraph") -> dict[str, tuple[str, tuple[str | int, ...]]]:
+        """Add the head to an ONNX graph; the tokens' vectors, (B, T, H), are an output, too.
+
+        Where the last layer computes the first token alone, for CLS pooling, they are (B, 1, H).
+        """
+        config = graph.weights.config
+        tokens = 1 if config.first_token_last_layer else "sequence"
+        return {
+            "last_hidden_state": (graph.x, ("batch", tokens, int(config.hidden_size))),
+            "sentence_embedding": (cls.nodes(graph), graph.shape),
+        }
+
     def _answers(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
         vectors: Tensor = self.classifier(hidden, attention_mask)
         return vectors

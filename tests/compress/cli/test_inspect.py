@@ -140,7 +140,9 @@ def test_half_an_artifact(tmp_path: Path, capfd: Any) -> None:
 
     artifact = write_tiny(tmp_path / "artifact")
     manifest = read_manifest(artifact)
-    second = ModelEntry("openvino", "openvino", "openvino/model.xml", "fp32")
+    second = ModelEntry(
+        "openvino", "openvino", "openvino/model.xml", "fp32", weights=("openvino/model.bin",)
+    )
     model = manifest.files["onnx/model.onnx"]
     files = {**manifest.files, "openvino/model.xml": model, "openvino/model.bin": model}
     made = dataclasses.replace(manifest, models=(*manifest.models, second), files=files)
