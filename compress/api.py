@@ -392,7 +392,8 @@ def benchmark(
     """Measure any mix of models on the same data, against the first one.
 
     Args:
-        models: Checkpoints, artifacts, and folders with ONNX or OpenVINO files.
+        models: Checkpoints and artifacts, each a folder or an id of the hub, and folders with ONNX
+            or OpenVINO files.
         data: Labelled text, as for `compress`; the reported split is measured on.
         out: Folder for the report, or None.
         rounds: Interleaved rounds.
@@ -417,7 +418,7 @@ def benchmark(
 
         return Benchmark(
             bench_models(
-                [Path(model) for model in models],
+                models,
                 data,
                 columns=NamedColumns(text_column, pair_column, label_column),
                 out=None if out is None else Path(out),
@@ -447,7 +448,7 @@ def tune(
     """Find an artifact's fastest settings on this machine, and keep them beside it.
 
     Args:
-        artifact: Its folder.
+        artifact: Its folder, or its id on the hub.
         data: Labelled text, as for `compress`; its reported split is asked.
         seed: Seed of cutting the data; None is that of the artifact's run.
         text_column: Column of the text, where it is not found by its name.
@@ -460,9 +461,12 @@ def tune(
     """
     with _quiet(progress, artifact) as shown:
         from compress.evaluation.bench import tune_artifact
+        from runtimes.hub import artifact_folder
 
         columns = NamedColumns(text_column, pair_column, label_column)
-        return tune_artifact(Path(artifact), data, columns=columns, seed=seed, progress=shown)
+        return tune_artifact(
+            artifact_folder(artifact), data, columns=columns, seed=seed, progress=shown
+        )
 
 
 def _as_named(model: Any, out: Path) -> str:

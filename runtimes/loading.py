@@ -32,6 +32,7 @@ from runtimes.errors import (
 from runtimes.fingerprint import usable_cores
 from runtimes.forks import guard
 from runtimes.hf_config import read_hf_config
+from runtimes.hub import artifact_folder
 from runtimes.json_files import read_json
 from runtimes.pipeline import Predictor
 from runtimes.pool import SessionPool
@@ -79,8 +80,9 @@ def load(
     verify: bool = True,
     trusted: str | os.PathLike[str] | None = None,
     tune: Sequence[TextInput] | None = None,
+    revision: str | None = None,
 ) -> Predictor:
-    """Open an artifact.
+    """Open an artifact, from a folder or from the Hugging Face hub.
 
     Where nothing else is asked for, it is opened as `runtimes.tuning` found to be fastest on this
     device, if that was measured. If another process is replacing the artifact, that is waited for.
@@ -90,7 +92,9 @@ def load(
     predictor, which says so: load in each process.
 
     Args:
-        folder: Folder with a `manifest.json`.
+        folder: Folder with a `manifest.json`; or a repository of the hub, `"owner/name"`, which is
+            downloaded once, into the cache of the hub's client (`runtimes.hub`). Where there is no
+            network, what the cache has is taken.
         runtime: Name of a runtime (`"onnxruntime"`); None takes the first of the manifest's models
             whose runtime is installed and has the device.
         device: Device to run on, e.g. `"cpu"`, `"cuda"`, `"gpu"`, `"npu"` (`runtimes.devices()`);
@@ -111,14 +115,15 @@ def load(
             `ssh-keygen`, with one key or several, or the line in it. It needs `cryptography`.
         tune: Texts of the kind that will be asked: if this device was not measured yet, that is
             done now, once, in about a minute, and kept beside the artifact if that can be written.
+        revision: Branch, tag or commit of the repository on the hub; None is its main branch.
 
     Returns:
         A callable that takes a text or a list and answers like `transformers.pipeline`.
 
     Raises:
         ArtifactError: The folder is no artifact, is damaged, holds no such model, or was signed by
-            nobody who is trusted.
-        MissingDependencyError: No runtime of the artifact is installed.
+            nobody who is trusted; or the hub does not give it.
+        MissingDependencyError: No runtime of the artifact is installed, or the hub's client is not.
         DeviceUnavailableError: No installed runtime has the device.
         UsageError: There is no such runtime, option or key.
     """
@@ -136,7 +141,7 @@ def load(
         batch_invariant,
         verify,
     )
-    folder = Path(folder)
+    folder = artifact_folder(folder, revision=revision, runtime=runtime)
     return open_settled(folder, lambda: _load(folder, asked, keys=keys, tune=tune), verified=verify)
 
 

@@ -29,7 +29,8 @@ __all__ = ["bench"]
 def bench(
     context: typer.Context,
     models: Annotated[
-        list[Path], typer.Argument(help="Checkpoints, artifacts, ONNX or OpenVINO folders.")
+        list[str],
+        typer.Argument(help="Checkpoints, artifacts, ONNX or OpenVINO folders, or ids of the hub."),
     ],
     data: Data = None,
     compare: Annotated[
@@ -81,15 +82,15 @@ def bench(
     if compare:
         if tune or threads_curve or data is not None or out is not None or device or precision:
             raise UsageError("--compare takes two reports, and no option but --json")
-        _compare(models, as_json=as_json)
+        _compare([Path(model) for model in models], as_json=as_json)
         return
     for_rows = (threads_curve, threads is not None, out is not None, device, precision)
     if tune and (len(models) != 1 or any(for_rows)):
         raise UsageError(
             "--tune takes one artifact and --data, and finds the threads itself",
-            hint=f"try: edgepress bench {models[0]} --tune --data my-data.csv",
+            hint=f"try: edgepress bench {shlex.quote(models[0])} --tune --data my-data.csv",
         )
-    typed = f"bench {shlex.join(map(str, models))}{' --tune' if tune else ''}"
+    typed = f"bench {shlex.join(models)}{' --tune' if tune else ''}"
     data = require_data(data, "models are measured on labelled text", typed)
     common: dict[str, Any] = {
         "seed": seed,
@@ -101,7 +102,10 @@ def bench(
     from compress import api
 
     if tune:
-        _show_tuning(api.tune(models[0], data, **common), models[0], as_json=as_json)
+        from runtimes.hub import artifact_folder
+
+        folder = artifact_folder(models[0])
+        _show_tuning(api.tune(folder, data, **common), folder, as_json=as_json)
         return
     measured = api.benchmark(
         models,

@@ -35,7 +35,7 @@ _NUMBERS = re.compile(r"\d+|-?\d+\.\d+( -?\d+\.\d+)*")
 
 
 def predict(
-    artifact: Annotated[Path, typer.Argument(help="Artifact folder.")],
+    artifact: Annotated[str, typer.Argument(help="Artifact folder, or its id on the hub.")],
     texts: Annotated[list[str] | None, typer.Argument(help="Texts; without any, stdin.")] = None,
     file: Annotated[
         Path | None, typer.Option(help="Texts: a table (csv, tsv, jsonl, parquet), or lines.")
@@ -68,6 +68,9 @@ def predict(
     trusted: Annotated[
         str | None, typer.Option(help="Public key (.pub file) that must have signed the artifact.")
     ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of an artifact on the hub.")
+    ] = None,
 ) -> None:
     """Label texts with an artifact: label, score and text between tabs, or a line an entity.
 
@@ -78,6 +81,7 @@ def predict(
     from compress.data.columns import NamedColumns
     from runtimes import load
     from runtimes.artifact import read_manifest
+    from runtimes.hub import artifact_folder
 
     form = _format(form, as_json=as_json)
     if texts and file:
@@ -91,15 +95,16 @@ def predict(
         )
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as what is read, whatever the locale says
+    folder = artifact_folder(artifact, revision=revision, runtime=runtime)
     with load(
-        artifact,
+        folder,
         runtime=runtime,
         device=device,
         threads=threads,
         batch_invariant=batch_size == 1,
         trusted=trusted,
     ) as classify:
-        task, pairs = classify.task, read_manifest(artifact).pairs
+        task, pairs = classify.task, read_manifest(folder).pairs
         options, several = _options(task, top_k)
         writer = _Writer(task, form, pairs=pairs, several=several)
         columns = NamedColumns(text_column, pair_column)

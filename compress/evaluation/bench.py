@@ -1,6 +1,6 @@
 """Measures any mix of models on the same data, for `edgepress bench`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,16 @@ from benchmarks.subjects import Subject
 from compress.data import Data, Splits, describe, load_splits
 from compress.data.columns import NamedColumns
 from compress.data.vocabulary import vocabulary_of
+from compress.encoder.checkpoint import read_config
 from compress.errors import DeviceUnavailableError, ModelError, UsageError
 from compress.evaluation.benchmark import run_benchmark
 from compress.evaluation.machine_peaks import peaks_by_threads
+from compress.system.hub import local_checkpoint
 from compress.system.progress import Progress
 from runtimes.artifact import MANIFEST_NAME, Manifest, read_manifest
 from runtimes.fingerprint import usable_cores
 from runtimes.hf_config import HfConfig, read_hf_config
+from runtimes.hub import artifact_folder, hub_file, is_hub_id
 from runtimes.loading import load
 from runtimes.registry import artifact_runtimes, get_runtime, get_task
 from runtimes.tuning import Tuning, tune
@@ -34,7 +37,7 @@ _LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 
 
 def bench_models(
-    models: Sequence[Path],
+    models: Sequence[str | Path],
     data: Data,
     *,
     columns: NamedColumns,
@@ -52,7 +55,8 @@ def bench_models(
     """Measure models against the first one.
 
     Args:
-        models: Hugging Face checkpoints, artifacts, and folders of other exporters.
+        models: Hugging Face checkpoints, artifacts, and folders of other exporters; of checkpoints
+            and artifacts also the hub's `owner/name`.
         data: As for a run; the reported split is measured on.
         columns: Names of columns that convention does not find.
         out: Where the report goes, as JSON, HTML, Markdown and CSV, or None.
@@ -72,20 +76,24 @@ def bench_models(
         UsageError: `out` cannot be written to, or holds something else; or no runtime of the
             models knows a device.
         DeviceUnavailableError: The device of the reference is not there.
-        ModelError: A folder is none of the kinds, or a model's labels are not the data's.
+        ModelError: A folder is none of the kinds, the hub does not give a model, or its labels are
+            not the data's.
+        ArtifactError: An artifact is damaged, or the hub does not give it.
         DataError: The data do not fit the first model.
     """
-    seed = _seed_of(models) if seed is None else seed
-    # A folder given twice is measured once.
-    subjects = [s for model in dict.fromkeys(models) for s in _subjects(model, threads)]
+    # By name, so that one given twice is measured once.
+    folders = dict(map(_named_folder, models))
+    first, *_ = folders.values()
+    seed = _seed_of(folders.values()) if seed is None else seed
+    subjects = [s for name, folder in folders.items() for s in _subjects(name, folder, threads)]
     subjects = [s for subject in subjects for s in _in_precisions(subject, precisions)]
     subjects = _on_devices(subjects, devices)
     if threads_curve:
         subjects += [few for subject in subjects for few in _with_fewer_threads(subject)]
     _check_reference(subjects[0])
-    splits = _splits(models[0], data, columns, seed)
-    for model in dict.fromkeys(models):
-        _check_labels(model, splits)
+    splits = _splits(first, data, columns, seed)
+    for name, folder in folders.items():
+        _check_labels(name, folder, splits)
     _check_out(out)
     with progress.track("measuring the machine", 1) as task:
         peaks = peaks_by_threads(subject.threads for subject in subjects)
@@ -152,7 +160,23 @@ def tune_artifact(
         return tune(folder, splits.report.inputs(), open_with=load, progress=advance)
 
 
-def _seed_of(models: Sequence[Path]) -> int:
+def _named_folder(model: str | Path) -> tuple[str, Path]:
+    """Return what a model is called, and its folder; one of the hub is downloaded.
+
+    Raises:
+        ModelError: The hub does not give it, or it is no checkpoint.
+        ArtifactError: Likewise, of an artifact.
+    """
+    if not is_hub_id(model):
+        return str(Path(model)), Path(model)
+    name = str(model)
+    if hub_file(name, MANIFEST_NAME) is not None:
+        return name, artifact_folder(name)
+    read_config(name)  # which says what is wrong with a checkpoint
+    return name, local_checkpoint(name)
+
+
+def _seed_of(models: Iterable[Path]) -> int:
     """Return the seed of the run that made the first artifact in `models`, or 0."""
     for model in models:
         if (model / MANIFEST_NAME).is_file():
@@ -185,16 +209,18 @@ def _check_out(out: Path | None) -> None:
         ) from error
 
 
-def _subjects(path: Path, threads: int | None) -> list[Subject]:
+def _subjects(name: str, path: Path, threads: int | None) -> list[Subject]:
     """Return a subject for each way that the folder can be run."""
-    name = f"{path.parent.name}/{path.name}" if path.name == "artifact" else path.name
-    shared: dict[str, Any] = {"model": name, "path": path, "threads": threads}
+    shown = name
+    if Path(name) == path:
+        shown = f"{path.parent.name}/{path.name}" if path.name == "artifact" else path.name
+    shared: dict[str, Any] = {"model": shown, "path": path, "threads": threads}
     if (path / MANIFEST_NAME).is_file():
         # the variants of a model are run together
         models = dict.fromkeys((m.runtime, m.precision) for m in read_manifest(path).models)
         return [
             Subject(
-                id=f"{path}:{runtime}:{precision}",
+                id=f"{name}:{runtime}:{precision}",
                 kind="artifact",
                 runtime=runtime,
                 precision=precision,
@@ -203,18 +229,18 @@ def _subjects(path: Path, threads: int | None) -> list[Subject]:
             for runtime, precision in models
         ]
     found = [
-        Subject(id=f"{path}:{runtime}", kind="export", runtime=runtime, **shared)
+        Subject(id=f"{name}:{runtime}", kind="export", runtime=runtime, **shared)
         for runtime in artifact_runtimes()
         if any((path / file).is_file() for file in get_runtime(runtime).MODEL_FILES)
     ]
     if any(path.glob("*.safetensors")):
-        found.append(Subject(id=f"{path}:pytorch", kind="checkpoint", runtime="pytorch", **shared))
+        found.append(Subject(id=f"{name}:pytorch", kind="checkpoint", runtime="pytorch", **shared))
     if not found:
         what = "does not exist" if not path.exists() else "holds no model that can be measured"
         raise ModelError(
             f"{path} {what}",
             hint="name a Hugging Face checkpoint, an artifact, or a folder with model.onnx or "
-            "openvino_model.xml, tokenizer.json and config.json",
+            "openvino_model.xml, tokenizer.json and config.json; or a model of the hub, OWNER/NAME",
         )
     return found
 
@@ -271,20 +297,20 @@ def _check_reference(subject: Subject) -> None:
             )
 
 
-def _check_labels(model: Path, splits: Splits) -> None:
+def _check_labels(name: str, folder: Path, splits: Splits) -> None:
     """Refuse a model of other labels before anything is measured.
 
     Raises:
         ModelError: They are not those of the data.
     """
-    known = _known(model)
+    known = _known(folder)
     if not known.labels or get_task(known.task).SPEC.labels is not None:
         return
     try:
         class_order(known.labels, splits.report.label_names)
     except SubjectError as error:
         raise ModelError(
-            f"{model} cannot be measured on this data: {error}",
+            f"{name} cannot be measured on this data: {error}",
             hint="measure it on data of its own, or leave it out",
         ) from error
 

@@ -15,7 +15,7 @@ from compress.data.vocabulary import vocabulary_of
 from compress.pipeline.inputs import Job
 from compress.search.family import check_stages
 from compress.stages import by_latency, planned_quantization
-from compress.system.hub import hub_if_reachable
+from compress.system.hub import local_checkpoint
 from runtimes.hf_config import problem_type_of, read_hf_config
 from runtimes.registry import get_task
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from compress.latency.table import LatencyTable
     from compress.stages.base import Context, Encoder
 
-__all__ = ["Start", "latency_table", "local_checkpoint", "prepare", "read_data", "scratch_of"]
+__all__ = ["Start", "latency_table", "prepare", "read_data", "scratch_of"]
 
 _log = logging.getLogger("edgepress")
 
@@ -166,14 +166,3 @@ def read_data(model: str, data: Data, config: Any, columns: NamedColumns, seed: 
         columns=columns,
         seed=seed,
     )
-
-
-def local_checkpoint(model: str) -> Path:
-    """Return the checkpoint's folder; download a model of the hub, but not its pickles."""
-    path = Path(model).expanduser()
-    if path.exists():
-        return path.resolve()
-    from huggingface_hub import snapshot_download
-
-    with hub_if_reachable():
-        return Path(snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.txt"]))

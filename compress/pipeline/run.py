@@ -17,7 +17,6 @@ from compress.pipeline.inputs import Family, Job
 from compress.pipeline.prepare import (
     Start,
     latency_table,
-    local_checkpoint,
     prepare,
     read_data,
     scratch_of,
@@ -27,6 +26,7 @@ from compress.search.checkpoints import import_key, machine
 from compress.search.family import run_stages
 from compress.search.members import Member, Staged, export_member, fallback_member
 from compress.system.fingerprint import checkpoint_files, digest
+from compress.system.hub import local_checkpoint
 from compress.system.logs import logging_to
 from compress.system.progress import Progress, SilentProgress
 from compress.system.workspace import Identity, Owner, Workspace

@@ -1,15 +1,12 @@
 """The Hugging Face hub, or doing without it."""
 
-import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from pathlib import Path
 
-__all__ = ["hub_if_reachable"]
+from runtimes.hub import hub_answers
 
-_TIMEOUT_S = 3.0
-_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+__all__ = ["hub_if_reachable", "local_checkpoint"]
 
 
 @contextmanager
@@ -23,7 +20,7 @@ def hub_if_reachable() -> Iterator[None]:
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE, config.HF_HUB_OFFLINE
-    if not _answers(constants.ENDPOINT):
+    if not hub_answers(constants.ENDPOINT):
         constants.HF_HUB_OFFLINE = config.HF_HUB_OFFLINE = True
     try:
         yield
@@ -31,13 +28,12 @@ def hub_if_reachable() -> Iterator[None]:
         constants.HF_HUB_OFFLINE, config.HF_HUB_OFFLINE = before
 
 
-def _answers(endpoint: str) -> bool:
-    if any(os.environ.get(name) for name in _PROXIES):
-        return True  # only the proxy can tell
-    url = urlsplit(endpoint)
-    port = url.port or (80 if url.scheme == "http" else 443)
-    try:
-        socket.create_connection((str(url.hostname), port), timeout=_TIMEOUT_S).close()
-    except OSError:
-        return False
-    return True
+def local_checkpoint(model: str) -> Path:
+    """Return the checkpoint's folder; download a model of the hub, but not its pickles."""
+    path = Path(model).expanduser()
+    if path.exists():
+        return path.resolve()
+    from huggingface_hub import snapshot_download
+
+    with hub_if_reachable():
+        return Path(snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.txt"]))

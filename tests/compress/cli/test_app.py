@@ -7,12 +7,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fake_hub import FakeHub, fake_hub
 
 from benchmarks.report import Report, Row
 from compress.cli import app as cli
@@ -745,3 +746,59 @@ def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy")
     with hub_if_reachable():
         assert not constants.is_offline_mode()
+
+
+# --- the hub ---
+
+
+@pytest.fixture
+def hub(
+    artifact: Path, task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FakeHub]:
+    monkeypatch.chdir(tmp_path)
+    with fake_hub(tmp_path / "cache", monkeypatch) as served:
+        served.repositories.update({"ada/artifact": artifact, "ada/bert": task.model})
+        yield served
+
+
+def test_predict_takes_an_artifact_of_the_hub(hub: FakeHub, artifact: Path, capfd: Any) -> None:
+    assert main(["predict", str(artifact), "a good film"]) == 0
+    expected = capfd.readouterr().out
+    assert main(["predict", "ada/artifact", "a good film"]) == 0
+    assert capfd.readouterr().out == expected
+    assert main(["predict", "ada/artifact", "a good film", "--revision", "v1"]) == 0
+    assert capfd.readouterr().out == expected
+    assert main(["predict", "ada/bert", "a good film"]) == 1
+    assert "edgepress ada/bert --data DATA" in capfd.readouterr().err
+    assert main(["predict", "ada/artefact", "a good film"]) == 1
+    assert "the hub does not give it" in capfd.readouterr().err
+
+
+def test_bench_takes_models_of_the_hub_as_a_run_does(
+    hub: FakeHub, artifact: Path, task: Any, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    seen: list[Any] = []
+
+    def note(subjects: Any, *_: Any, **__: Any) -> None:
+        seen.extend(subjects)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("compress.evaluation.bench.run_benchmark", note)
+    monkeypatch.setattr("compress.evaluation.bench.peaks_by_threads", lambda _: {})
+    models = ["ada/bert", "ada/artifact", str(artifact)]
+    assert main(["bench", *models, "--data", str(task.data)]) == 130
+    assert [(one.id.partition(":")[0], one.model, one.kind) for one in seen] == [
+        ("ada/bert", "ada/bert", "checkpoint"),
+        ("ada/artifact", "ada/artifact", "artifact"),
+        ("ada/artifact", "ada/artifact", "artifact"),
+        (str(artifact), f"{artifact.parent.name}/artifact", "artifact"),
+        (str(artifact), f"{artifact.parent.name}/artifact", "artifact"),
+    ]
+    assert {one.path.name for one in seen[:3]} == {hub.commit(name) for name in models[:2]}
+    monkeypatch.setattr("compress.api.tune", lambda folder, *_, **__: seen.append(folder))
+    monkeypatch.setattr("benchmarks.render.tuning.print_tuning", lambda *_: None)
+    assert main(["bench", "ada/artifact", "--tune", "--data", str(task.data)]) == 0
+    assert seen[-1].name == hub.commit("ada/artifact")
+    capfd.readouterr()
+    assert main(["bench", "ada/nothing", str(artifact), "--data", str(task.data)]) == 1
+    assert "ada/nothing: no such folder, and the hub does not give it" in capfd.readouterr().err
