@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.quiet import quiet_libraries
+from runtimes.checkpoint import check_checkpoint, open_whole
 from runtimes.errors import ModelError
 from runtimes.folders import partial_folder, remove
-from runtimes.hf_config import read_hf_config, refuse_own_code
+from runtimes.hf_config import read_hf_config
 from runtimes.pooling import MODULES, SENTENCE_LIMIT
 from runtimes.registry import get_task
 
@@ -49,7 +50,7 @@ def export_stock(
         ModelError: The exporter cannot handle the model; its own message is passed on. Or the
             checkpoint brings code of its own, which is not run.
     """
-    refuse_own_code(checkpoint)
+    check_checkpoint(checkpoint)
     target.parent.mkdir(parents=True, exist_ok=True)
     with partial_folder(target) as partial:
         try:
@@ -80,9 +81,7 @@ def _export(checkpoint: Path, target: Path, name: StockName, calibration: Sequen
     task = get_task(read_hf_config(checkpoint).task).SPEC
     opener = getattr(transformers, task.auto_class)
     # A file in half precision would make its graph one, too, and "fp32" a lie.
-    model = opener.from_pretrained(
-        checkpoint, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
-    )
+    model = open_whole(opener, checkpoint, task, dtype=torch.float32)
     # Two texts of different lengths: batch and sequence stay dynamic in the traced graph.
     texts = ["the quick brown fox jumps over the lazy dog", "hello"]
     inputs = dict(tokenizer(texts, padding=True, return_tensors="pt"))

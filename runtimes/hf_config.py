@@ -1,8 +1,7 @@
 """What the configuration files of a Hugging Face folder say about inputs and labels."""
 
-import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,11 @@ from runtimes.tasks import DEFAULT_TASK
 __all__ = [
     "HfConfig",
     "check_config",
+    "check_tokenizer_config",
     "first_position",
     "labels_of",
     "problem_type_of",
     "read_hf_config",
-    "refuse_adapter",
-    "refuse_own_code",
     "task_of",
 ]
 
@@ -44,9 +42,9 @@ _NO_LIMIT = 1_000_000
 _DEFAULT_MAX_LENGTH = 512
 # More than any encoder has: Transformers would build for minutes, or take all memory.
 _RANGES = {
-    "num_labels": (1, 1_000_000),
-    "num_hidden_layers": (1, 1_000),
-    "n_layers": (1, 1_000),
+    "num_labels": (1, 100_000),
+    "num_hidden_layers": (1, 200),
+    "n_layers": (1, 200),
     "num_attention_heads": (1, 10_000),
     "n_heads": (1, 10_000),
     "hidden_size": (1, 20_000),
@@ -58,10 +56,49 @@ _RANGES = {
     "type_vocab_size": (0, 1_000),
     "max_position_embeddings": (-1, 1_000_000),
     "pad_token_id": (-1, 2**31 - 1),
-    "chunk_size_feed_forward": (0, 1_000_000),
+    "chunk_size_feed_forward": (0, 1),  # more would have to divide every length
 }
 _TEXTS = ("model_type", "hidden_act", "activation", "head", "pooling", "dtype", "torch_dtype")
 _NUMBERS = ("layer_norm_eps", "layer_norm_epsilon", "initializer_range")
+# Other ways are libraries for a GPU, or are fetched from the hub as compiled code.
+_ATTENTION = ("eager", "sdpa", "flex_attention")
+
+_Rule = tuple[Callable[[Any], bool], str]  # of a value: whether it may be, and what it should be
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _within(least: int, most: int) -> _Rule:
+    return (
+        lambda value: type(value) is int and least <= value <= most,
+        f"a whole number from {least} to {most:,}",
+    )
+
+
+def _one_of(values: Sequence[str]) -> _Rule:
+    return lambda value: value in values, f"one of {', '.join(values)}"
+
+
+_CONFIG_RULES: dict[str, _Rule] = {
+    **{name: _within(*bounds) for name, bounds in _RANGES.items()},
+    **dict.fromkeys(
+        _NUMBERS, (lambda value: _is_number(value) and 0 <= value <= 1e38, "a number from 0 on")
+    ),
+    **dict.fromkeys(_TEXTS, (lambda value: isinstance(value, str), "text")),
+    "architectures": (
+        lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
+        "a list of names",
+    ),
+    "problem_type": _one_of(PROBLEM_TYPES),
+    **dict.fromkeys(("attn_implementation", "_attn_implementation"), _one_of(_ATTENTION)),
+}
+_TOKENIZER_RULES: dict[str, _Rule] = {
+    "model_max_length": (_is_number, "a number of tokens"),
+    "pad_token_type_id": _within(0, 2**31 - 1),
+    "truncation_side": _one_of(("left", "right")),
+}
 
 
 @dataclass(frozen=True)
@@ -105,13 +142,14 @@ def read_hf_config(folder: str | os.PathLike[str], contents: Contents | None = N
     config = read_json(Path(folder) / "config.json", contents)
     check_config(Path(folder) / "config.json", config)
     tokenizer = read_json(Path(folder) / "tokenizer_config.json", contents)
+    check_tokenizer_config(Path(folder) / "tokenizer_config.json", tokenizer)
     model_type = str(config.get("model_type") or "")
     pad = config.get("pad_token_id")
     limits = [_DEFAULT_MAX_LENGTH] if not config else []
     if isinstance(positions := config.get("max_position_embeddings"), int) and positions > 0:
         limits.append(positions - first_position(model_type, pad))
     length = tokenizer.get("model_max_length")
-    if isinstance(length, int | float) and 0 < length < _NO_LIMIT:
+    if length is not None and 0 < length < _NO_LIMIT:
         limits.append(int(length))
     pooling = pooling_of(Path(folder), config, contents)
     if pooling is not None:
@@ -144,26 +182,11 @@ def check_config(path: Path, config: dict[str, Any]) -> None:
         ModelError: Names the field.
     """
 
-    def refuse(name: str, what: str) -> ModelError:
-        return ModelError(f"{path}: {name} is {config[name]!r:.60}, not {what}")
-
     given = {name: value for name, value in config.items() if value is not None}
-    for name in given.keys() & _RANGES.keys():
-        least, most = _RANGES[name]
-        if type(given[name]) is not int or not least <= given[name] <= most:
-            raise refuse(name, f"a whole number from {least} to {most:,}")
-    for name in given.keys() & set(_NUMBERS):
-        value = given[name]
-        if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
-            raise refuse(name, "a number from 0 on")
-    for name in given.keys() & set(_TEXTS):
-        if not isinstance(given[name], str):
-            raise refuse(name, "text")
-    classes = given.get("architectures", [])
-    if not isinstance(classes, list) or not all(isinstance(each, str) for each in classes):
-        raise refuse("architectures", "a list of names")
-    if given.get("problem_type") not in (None, *PROBLEM_TYPES):
-        raise refuse("problem_type", f"one of {', '.join(PROBLEM_TYPES)}")
+    _refuse_odd(path, given, _CONFIG_RULES)
+    for name, value in given.items():
+        if "dropout" in name and type(value) in (int, float) and not 0 <= value <= 1:
+            raise ModelError(f"{path}: {name} is {value!r:.60}, not a share from 0 to 1")
     names = given.get("id2label")
     if names is None:
         return
@@ -177,44 +200,25 @@ def check_config(path: Path, config: dict[str, Any]) -> None:
             raise ModelError(f"{path}: id2label names class {index} {name!r:.40}, not by text")
 
 
-def refuse_own_code(folder: str | os.PathLike[str]) -> None:
-    """Refuse a checkpoint that brings Python code of its own, which is never run.
+def check_tokenizer_config(path: Path, config: dict[str, Any]) -> None:
+    """Refuse a `tokenizer_config.json` with values that no tokenizer could have.
 
-    Such a checkpoint may also name a family that Transformers knows. Opened as that, it would be
-    another model, so it is refused too. Code of a tokenizer is left out where there is a
-    `tokenizer.json` to go by.
-
-    Raises:
-        ModelError: Names the file and the code.
-    """
-    path = Path(folder) / "config.json"
-    named = read_json(path).get("auto_map")
-    if not named and not (Path(folder) / "tokenizer.json").is_file():
-        path = Path(folder) / "tokenizer_config.json"
-        named = read_json(path).get("auto_map")
-    if not named:
-        return
-    names = named.values() if isinstance(named, dict) else [named]
-    raise ModelError(
-        f"{path}: auto_map names code of the checkpoint's own, which is not run: "
-        f"{', '.join(map(str, names)):.200}",
-        hint="If it is an ordinary model of its model_type after all, remove auto_map.",
-    )
-
-
-def refuse_adapter(folder: str | os.PathLike[str]) -> None:
-    """Refuse a checkpoint with a PEFT adapter, which would be left out or put in unasked.
+    Args:
+        path: Names it in errors.
+        config: What it holds.
 
     Raises:
-        ModelError: There is one; says how to merge it.
+        ModelError: Names the field.
     """
-    if (Path(folder) / "adapter_config.json").exists():
-        raise ModelError(
-            f"{folder} holds an adapter of PEFT (adapter_config.json), which is not read",
-            hint="Merge it into the model, in Python: AutoPeftModelForSequenceClassification"
-            ".from_pretrained(FOLDER).merge_and_unload().save_pretrained(NEW_FOLDER); or, if the "
-            "weights beside it are whole without it, remove adapter_config.json.",
-        )
+
+    _refuse_odd(path, config, _TOKENIZER_RULES)
+
+
+def _refuse_odd(path: Path, config: dict[str, Any], rules: Mapping[str, _Rule]) -> None:
+    for name in config.keys() & rules.keys():
+        right, what = rules[name]
+        if (value := config[name]) is not None and not right(value):
+            raise ModelError(f"{path}: {name} is {value!r:.60}, not {what}")
 
 
 def first_position(model_type: str, pad_token_id: int | None) -> int:

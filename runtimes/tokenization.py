@@ -235,11 +235,6 @@ class Tokenizer:
         type_id = config.tokenizer.get("pad_token_type_id")
         if type_id is None:
             type_id = padding.get("pad_type_id", 0)
-        if type(type_id) is not int or not 0 <= type_id < 2**31:
-            raise ArtifactError(
-                f"{folder}: tokenizer_config.json cannot be right: pad_token_type_id is "
-                f"{type_id!r:.40}; it must be a number from 0 on."
-            )
         return cls(
             backend,
             max_length=config.max_length if max_length is None else max_length,

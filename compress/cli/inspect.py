@@ -193,7 +193,7 @@ def _checkpoint(path: Path, *, as_json: bool) -> str:
 
     family = config.model_type or "unknown"
     supported = family in supported_model_types()
-    weights = sorted(file.name for file in path.glob("*.safetensors"))
+    weights = sorted(file.name for file in path.glob("*.safetensors") if file.is_file())
     size = sum((path / name).stat().st_size for name in weights)
     if not weights:
         raise ArtifactError(f"{path} has a config.json but no safetensors weights")

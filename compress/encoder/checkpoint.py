@@ -11,8 +11,8 @@ from compress.encoder.task import note_pooling, task_of_checkpoint
 from compress.errors import ModelError
 from compress.system.hub import hub_if_reachable
 from runtimes.artifact import MANIFEST_NAME
+from runtimes.checkpoint import check_checkpoint, open_whole, refuse_adapter
 from runtimes.errors import nearest
-from runtimes.hf_config import check_config, refuse_adapter, refuse_own_code
 from runtimes.json_files import read_json, read_json_list
 from runtimes.pooling import MODULES, read_pooling
 from runtimes.quiet import quiet
@@ -20,18 +20,22 @@ from runtimes.registry import get_task
 from runtimes.tasks.base import TaskSpec
 
 __all__ = [
+    "PRECISION",
     "Checkpoint",
     "check_sound",
+    "check_source",
     "first_line",
     "load_checkpoint",
     "open_pretrained",
-    "open_weights",
     "read_config",
 ]
 
+PRECISION = "float32"
+"""Of weights, whatever the file has: in half precision small steps are lost."""
+
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-_SUFFIX = ".safetensors"
 _SAFE = ("model.safetensors", "model.safetensors.index.json")
+_CONFIGURATION = ("config.json", "tokenizer_config.json", "model.safetensors.index.json")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -44,22 +48,17 @@ class Checkpoint:
 
 
 def open_pretrained(opener: Any, source: str | Path, **options: Any) -> Any:
-    """Open a config, a tokenizer or a model; code of a checkpoint's own is never run.
+    """Open a config or a tokenizer; code of a checkpoint's own is never run.
 
     Args:
         opener: Class of transformers that has `from_pretrained`.
-        source: Checkpoint folder or hub id.
+        source: Checkpoint folder or hub id, after `check_source`.
         options: More arguments of `from_pretrained`.
 
     Raises:
-        ModelError: It brings code of its own, or its config has a value that no model could have.
+        ModelError: It needs code of its own.
         Exception: Whatever else transformers raises.
     """
-    if Path(source).is_dir():
-        refuse_own_code(source)
-        refuse_adapter(source)
-        path = Path(source) / "config.json"
-        check_config(path, read_json(path))
     try:
         return opener.from_pretrained(str(source), trust_remote_code=False, **options)
     except ValueError as error:
@@ -71,31 +70,22 @@ def open_pretrained(opener: Any, source: str | Path, **options: Any) -> Any:
         ) from error
 
 
-def open_weights(opener: Any, source: str | Path, **config: Any) -> tuple[Any, dict[str, Any]]:
-    """Open a model in float32, and say which weights are missing or of another size.
+def check_source(source: str | Path) -> None:
+    """Refuse a checkpoint that no library should open; of one on the hub its configuration is
+    fetched for that.
 
     Args:
-        opener: Class of transformers that has the head.
         source: Checkpoint folder or hub id.
-        config: The model's config, or what to change in it.
 
     Raises:
-        ModelError: It brings code of its own.
-        Exception: Whatever else transformers raises.
+        ModelError: As `check_checkpoint`.
     """
-    import torch
-
-    model, info = open_pretrained(
-        opener,
-        source,
-        **config,
-        # Left to itself the library takes the file's, and in half precision small steps are lost.
-        dtype=torch.float32,
-        use_safetensors=True,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,  # callers report them by name
-    )
-    return model, info
+    if Path(source).is_dir():
+        check_checkpoint(source)
+        return
+    found = [_fetched(str(source), name) for name in _CONFIGURATION]
+    for folder in {path.parent for path in found if path is not None}:
+        check_checkpoint(folder)
 
 
 def read_config(source: str | Path) -> Any:
@@ -119,6 +109,7 @@ def read_config(source: str | Path) -> Any:
         if path.exists():
             return _noted(open_pretrained(AutoConfig, path), path)
         with hub_if_reachable():
+            check_source(source)
             return _noted(open_pretrained(AutoConfig, source), _pooling_files(str(source)))
     except ModelError:
         raise
@@ -154,28 +145,11 @@ def load_checkpoint(source: str | Path, config: Any) -> Checkpoint:
     try:
         with quiet("transformers", "huggingface_hub"):  # the errors raised here say it in words
             tokenizer = open_pretrained(transformers.AutoTokenizer, name)
-            model, info = open_weights(_opener(task, config), name, config=config)
+            model = open_whole(_opener(task, config), name, task, config=config, dtype=PRECISION)
     except ModelError:
         raise
     except Exception as error:  # transformers and safetensors raise of every kind
         raise ModelError(f"{source}: cannot be loaded: {first_line(error)}") from error
-    missing = sorted(info["missing_keys"])
-    if task.pooled:  # its vectors do not go through a pooler of the model's own
-        missing = [key for key in missing if not key.startswith("pooler.")]
-    if missing:
-        architecture = ", ".join(config.architectures or ["unknown"])
-        raise ModelError(
-            f"{source}: not fine-tuned for {task.name}: it is a {architecture} and lacks "
-            f"{', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}",
-            hint="Fine-tune it first: edgepress train",
-        )
-    if mismatched := sorted(str(key[0]) for key in info["mismatched_keys"]):
-        raise ModelError(
-            f"{source}: weights and config.json disagree about the size of {mismatched[0]}"
-            f"{f' and {len(mismatched) - 1} more' if len(mismatched) > 1 else ''}",
-            hint="Heads pruned with an older transformers? Its pruned checkpoints cannot be loaded "
-            "by transformers 5; pass the unpruned one.",
-        )
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
             f"{source}: its tokenizer has no fast version (tokenizer.json), which the artifact "
@@ -234,19 +208,24 @@ def _noted(config: Any, folder: Path) -> Any:
 
 def _pooling_files(source: str) -> Path:
     """Return where the hub's cache has what says how sentence vectors are made."""
-    from transformers.utils import cached_file
-
-    def file(name: str) -> str | None:
-        found: str | None = cached_file(source, name, _raise_exceptions_for_missing_entries=False)
-        return found
-
-    modules = file(MODULES)
+    modules = _fetched(source, MODULES)
     if modules is None:
         return Path("nowhere")
-    for module in read_json_list(Path(modules)):
+    for module in read_json_list(modules):
         if module.get("path"):
-            file(f"{module['path']}/config.json")
-    return Path(modules).parent
+            _fetched(source, f"{module['path']}/config.json")
+    return modules.parent
+
+
+def _fetched(source: str, name: str) -> Path | None:
+    """Return where the hub's cache has a file of a model, if it has or can get it."""
+    from transformers.utils import cached_file
+
+    try:
+        found = cached_file(source, name, _raise_exceptions_for_missing_entries=False)
+    except OSError:  # transformers will say so in its own words
+        return None
+    return None if found is None else Path(found)
 
 
 def _check_folder(path: Path) -> None:
@@ -260,7 +239,11 @@ def _check_folder(path: Path) -> None:
             f"{path} is not a checkpoint: it has no config.json (it holds {contents})",
             hint="Pass the folder that save_pretrained wrote.",
         )
-    _check_config(path / "config.json")
+    check_checkpoint(path)
+    if not read_json(path / "config.json").get("model_type"):
+        raise ModelError(
+            f"{path / 'config.json'} has no model_type, so its architecture is unknown"
+        )
     if not names.intersection(_SAFE):
         _refuse_weights(path, names)
     if "tokenizer.json" not in names:
@@ -268,15 +251,6 @@ def _check_folder(path: Path) -> None:
             f"{path} has no tokenizer.json",
             hint=f"Write it: {_saving_again('AutoTokenizer', path)}",
         )
-    _check_shards(path / "model.safetensors.index.json")
-
-
-def _check_config(path: Path) -> None:
-    """Refuse a config.json that transformers fails on in ways of its own, or takes minutes over."""
-    config = read_json(path)
-    if not config.get("model_type"):
-        raise ModelError(f"{path} has no model_type, so its architecture is unknown")
-    check_config(path, config)
 
 
 def _refuse_weights(path: Path, names: set[str]) -> None:
@@ -296,16 +270,6 @@ def _refuse_weights(path: Path, names: set[str]) -> None:
         f"{path} has no weights (model.safetensors)",
         hint="name a folder that save_pretrained wrote, or a model id of the hub",
     )
-
-
-def _check_shards(path: Path) -> None:
-    """Refuse an index whose weights lie elsewhere than beside it."""
-    places = read_json(path).get("weight_map", {})
-    if not isinstance(places, dict):
-        raise ModelError(f"{path}: weight_map is {places!r:.40}, not an object")
-    for name in places.values():
-        if not isinstance(name, str) or Path(name).name != name or not name.endswith(_SUFFIX):
-            raise ModelError(f"{path}: {name!r:.60} is no file of weights beside it")
 
 
 def _saving_again(opener: str, path: Path) -> str:

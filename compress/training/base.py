@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from compress.encoder.checkpoint import (
+    PRECISION,
     check_sound,
+    check_source,
     first_line,
     open_pretrained,
-    open_weights,
 )
 from compress.errors import ModelError
 from compress.system.hub import hub_if_reachable
 from compress.training.scratch import is_size, new_config, train_tokenizer
 from compress.training.settings import TrainingSettings
+from runtimes.checkpoint import open_checked, sizes_behind
 
 __all__ = ["load_base", "new_pooler", "open_base"]
 
@@ -55,6 +57,7 @@ def load_base(
         return opener.from_config(new_config(base, tokenizer, **config)), tokenizer, []
     try:
         with hub_if_reachable():
+            check_source(base)
             tokenizer = open_pretrained(transformers.AutoTokenizer, base)
             model, new = open_base(opener, base, **config)
     except ModelError:
@@ -79,17 +82,21 @@ def open_base(opener: Any, base: str, **config: Any) -> tuple[Any, list[str]]:
     Raises:
         ModelError: Weights of the encoder are missing, or of another size than the configuration's.
     """
-    model, info = open_weights(opener, base, **config)
-    drawn = sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
-    encoder = f"{model.base_model_prefix}."
-    new = [name for name in drawn if not name.startswith(encoder) or _of_pooler(model, name)]
-    if lost := [name for name in drawn if name not in new]:
-        raise ModelError(
-            f"{base}: weights of its encoder are missing or of another size: "
-            f"{', '.join(lost[:3])}{f' and {len(lost) - 3} more' if len(lost) > 3 else ''}",
-            hint="Do config.json and the weights belong together, and are the weights whole?",
-        )
-    return model, new
+
+    def new_weights(model: Any, info: dict[str, Any]) -> list[str]:
+        drawn = sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
+        encoder = f"{model.base_model_prefix}."
+        new = [name for name in drawn if not name.startswith(encoder) or _of_pooler(model, name)]
+        if lost := [name for name in drawn if name not in new]:
+            raise ModelError(
+                f"{base}: weights of its encoder are missing or of another size: "
+                f"{', '.join(lost[:3])}{f' and {len(lost) - 3} more' if len(lost) > 3 else ''}"
+                f"{sizes_behind(model.config, info)}",
+                hint="Do config.json and the weights belong together, and are the weights whole?",
+            )
+        return new
+
+    return open_checked(opener, base, new_weights, dtype=PRECISION, **config)
 
 
 def new_pooler(model: Any, new: list[str]) -> bool:

@@ -32,6 +32,7 @@ from transformers.integrations import TensorBoardCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
 from compress.data.tokenized import length_grouped_batches
+from compress.errors import ModelError
 from compress.system.device import has_bfloat16, training_device
 from compress.system.distributed import processes
 from compress.system.progress import Progress
@@ -258,9 +259,16 @@ class _Reporting(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         metric = args.metric_for_best_model
+        logs = logs or {}
         for name, key in (("loss", "loss"), (metric, f"eval_{metric}")):
-            if key in (logs or {}):
+            if key in logs:
                 self._figures[name] = float(logs[key])
+        loss = float(logs.get("loss", logs.get("train_loss", 0.0)))
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"the training diverged: at step {state.global_step} its loss is {loss}",
+                hint="Are the base model's weights sound? Otherwise try a lower --learning-rate.",
+            )
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._bar.close()
@@ -353,6 +361,7 @@ def _arguments(
         load_best_model_at_end=True,
         metric_for_best_model=metric,
         logging_steps=10,
+        logging_nan_inf_filter=False,  # see `_Reporting`
         report_to="none",  # but see `TextTrainer`
         disable_tqdm=True,
         seed=settings.seed,

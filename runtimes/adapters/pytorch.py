@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from runtimes.base import CLOSED, Array, DeviceInfo, Session, TextInput, known_options
 from runtimes.buckets import bucket_of, filled
+from runtimes.checkpoint import check_checkpoint, open_whole
 from runtimes.errors import DeviceUnavailableError, MissingDependencyError, ModelError
-from runtimes.hf_config import labels_of, read_hf_config, refuse_adapter, refuse_own_code
+from runtimes.hf_config import labels_of, read_hf_config
 from runtimes.pooling import Pooling
 from runtimes.quiet import without_bars
 from runtimes.registry import get_task, task_names
@@ -74,7 +75,7 @@ _DTYPES = {
     "int8": "float32",  # loaded in it, then quantized
 }
 _CHECKPOINTS = "edgepress.checkpoints"
-_INSTALL = 'Install them: pip install "torch>=2.13" "transformers>=5.18"'
+_INSTALL = 'Install them: pip install "torch>=2.13" "transformers>=5.18" "accelerate>=1.15"'
 
 
 class PyTorchSession:
@@ -450,13 +451,15 @@ def _open(
         torch.set_num_threads(threads)
     try:
         with without_bars():
-            model = getattr(transformers, task.auto_class).from_pretrained(
-                str(path),
+            model = open_whole(
+                getattr(transformers, task.auto_class),
+                path,
+                task,
                 dtype=getattr(torch, _DTYPES[precision]),
-                use_safetensors=True,
                 local_files_only=True,
-                trust_remote_code=False,
             )
+    except ModelError:
+        raise
     except Exception as error:
         raise ModelError(f"The checkpoint {path} cannot be loaded: {error}") from error
     model.eval().to(device)
@@ -483,6 +486,7 @@ def _check_checkpoint(path: Path) -> None:
         raise ModelError(f"There is no checkpoint folder {path}.")
     if not (path / "config.json").is_file():
         raise ModelError(f"{path} is no Hugging Face checkpoint: it has no config.json.")
+    check_checkpoint(path)
     if not any(path.glob("*.safetensors")):
         pickled = sorted(file.name for file in path.glob("*.bin"))
         if pickled:
@@ -496,8 +500,6 @@ def _check_checkpoint(path: Path) -> None:
                 hint=f"If you trust them, convert once: python -c {shlex.quote(code)}",
             )
         raise ModelError(f"{path} has no weights (*.safetensors).")
-    refuse_own_code(path)
-    refuse_adapter(path)
     _register(read_hf_config(path).model_type, path)
 
 
@@ -546,11 +548,13 @@ def _input_names(model: Any) -> tuple[str, ...]:
 
 def _libraries() -> tuple[ModuleType, ModuleType]:
     try:
+        import accelerate  # noqa: F401 - Transformers needs it to open a model without weights
         import torch
         import transformers
     except ImportError as error:
         raise MissingDependencyError(
-            f"The PyTorch runtime needs torch and transformers: {error}.", hint=_INSTALL
+            f"The PyTorch runtime needs torch, transformers and accelerate: {error}.",
+            hint=_INSTALL,
         ) from error
     return torch, transformers
 

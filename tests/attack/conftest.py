@@ -1,7 +1,10 @@
 """What attacks count: cases that were tried, and what became of each; a table at the end."""
 
+import re
+import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +19,7 @@ from runtimes.errors import EdgepressError
 _Case = TypeVar("_Case")
 _COUNTS = ("cases", "tried", "refused", "answered", "failed")
 _LONGEST = 10.0  # seconds; what takes longer counts as hanging
+_MOST = 1_000  # MB; what takes more memory at a time counts as a fault
 _found: dict[str, list[int]] = {}
 
 
@@ -51,9 +55,11 @@ class Tally:
             expected: The answers as they should be. A function is asked whether the answers are
                 right.
         """
-        start = time.monotonic()
+        start, held = time.monotonic(), memory_mb("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak from here on
         try:
-            answers = act()
+            with bounded():
+                answers = act()
         except EdgepressError as error:
             words = str(error)
             self.count(case, fault="" if words.strip() else "an error without a word", refused=True)
@@ -67,6 +73,8 @@ class Tally:
             self.count(case, fault="" if right else f"answered {answers!r:.200} without a word")
         if (seconds := time.monotonic() - start) > _LONGEST:
             self.faults.append(f"{case}: took {seconds:.0f} s")
+        if (taken := memory_mb("VmHWM") - held) > _MOST:
+            self.faults.append(f"{case}: took {taken:,} MB")
 
     def count(self, case: str, *, fault: str = "", refused: bool = False) -> None:
         """Count one case that was judged elsewhere."""
@@ -76,6 +84,27 @@ class Tally:
             self.refused += 1
         else:
             self.answered += 1
+
+
+def memory_mb(name: str) -> int:
+    """Return what Linux says of this process's memory under a name, in MB."""
+    status = Path("/proc/self/status").read_text()
+    found = re.search(rf"{name}:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) // 1024
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Refuse this process a few times as much memory as may be taken: the machine is not its
+    own."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    most = (memory_mb("VmSize") + 6 * _MOST) << 20
+    resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 @pytest.fixture

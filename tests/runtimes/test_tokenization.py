@@ -210,7 +210,7 @@ def test_a_padding_that_is_no_number_is_named(tmp_path: Path, wrong: Any) -> Non
     _wordpiece().save_pretrained(tmp_path)
     path = tmp_path / "tokenizer_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "pad_token_type_id": wrong}))
-    with pytest.raises(ArtifactError, match="pad_token_type_id is"):
+    with pytest.raises(ModelError, match="pad_token_type_id is"):
         Tokenizer.from_folder(tmp_path)
 
 

@@ -2,7 +2,9 @@
 
 import ast
 import json
+import os
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from compress.encoder.checkpoint import read_config
 from compress.encoder.folding import UnsupportedArchitectureError
 from compress.encoder.importers.registry import import_encoder
 from compress.errors import ModelError
+from export.stock import export_stock
 from runtimes import open_checkpoint
 
 Save = Callable[..., Path]
@@ -85,13 +88,20 @@ def test_damaged_config(folder: Path, text: str, message: str) -> None:
         ({"id2label": ["a", "b"]}, "not a name for each class from 0 on"),
         ({"id2label": {"0": None, "1": "b"}}, "names class 0 None, not by text"),
         ({"id2label": {"0": "a", "1": 5}}, "names class 1 5, not by text"),
-        ({"num_labels": 10**9}, "num_labels is 1000000000, not a whole number from 1 to 1,000,000"),
+        ({"num_labels": 10**9}, "num_labels is 1000000000, not a whole number from 1 to 100,000"),
         ({"num_hidden_layers": 100_000}, "num_hidden_layers is 100000"),
         ({"num_hidden_layers": "x"}, "num_hidden_layers is 'x'"),
         ({"vocab_size": True}, "vocab_size is True, not a whole number"),
         ({"hidden_act": {}}, "hidden_act is {}, not text"),
         ({"layer_norm_eps": "x"}, "layer_norm_eps is 'x', not a number from 0 on"),
         ({"layer_norm_eps": float("nan")}, "layer_norm_eps is nan"),
+        ({"initializer_range": 10**400}, "initializer_range is 1000000"),
+        ({"classifier_dropout": float("nan")}, "classifier_dropout is nan, not a share from 0"),
+        ({"hidden_dropout_prob": 1.5}, r"hidden_dropout_prob is 1\.5, not a share"),
+        ({"chunk_size_feed_forward": 7}, "chunk_size_feed_forward is 7"),
+        ({"attn_implementation": "someone/kernel"}, "'someone/kernel', not one of eager"),
+        ({"_attn_implementation": "someone/kernel"}, "'someone/kernel', not one of eager"),
+        ({"transformers_weights": "../x.safetensors"}, "transformers_weights is '../x"),
         ({"dtype": "evil"}, r"config\.json"),
         ({"dtype": 5}, "dtype is 5, not text"),
         ({"model_type": ["bert"]}, r"model_type is \['bert'\], not text"),
@@ -136,7 +146,7 @@ def test_code_of_a_checkpoint_is_never_run(folder: Path, model_type: str) -> Non
     run = folder.with_name("was-run")
     _bring_code(folder, run)
     _edit_config(folder, model_type=model_type, auto_map={"AutoConfig": "own.Own"})
-    for opened in (import_encoder, _train):
+    for opened in DOORS:
         with pytest.raises(ModelError, match="code of the checkpoint's own, which is not run"):
             opened(folder)
     assert not run.exists()
@@ -157,6 +167,94 @@ def _train(base: Path) -> None:
 
     rows = {"text": [f"text {i}" for i in range(40)], "label": ["a", "b"] * 20}
     train(base, rows, out=base.with_name("trained"), progress=False)
+
+
+def _export(folder: Path) -> None:
+    export_stock(folder, folder.with_name("exported"), "onnx-fp32")
+
+
+# Whatever opens a checkpoint.
+DOORS: tuple[Callable[[Path], Any], ...] = (import_encoder, _train, open_checkpoint, _export)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"vocab_size": 9_999_999, "hidden_size": 19_968}, "vocab_size is 9,999,999"),
+        ({"vocab_size": 9_999_999}, "vocab_size is 9,999,999"),
+        ({"intermediate_size": 200_000}, "intermediate_size is 200,000"),
+        ({"max_position_embeddings": 1_000_000}, "max_position_embeddings is 1,000,000"),
+        ({"type_vocab_size": 1_000}, "type_vocab_size is 1,000"),
+        ({"num_hidden_layers": 40}, "num_hidden_layers is 40"),
+    ],
+)
+def test_sizes_are_held_against_the_weights_before_there_is_memory_for_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, int], named: str
+) -> None:
+    """The first asks for 800 GB, which no machine here gives."""
+    weight = torch.empty_like
+
+    def allocated(tensor: torch.Tensor, **options: Any) -> torch.Tensor:
+        made = weight(tensor, **options)
+        assert made.is_meta
+        return made
+
+    monkeypatch.setattr("torch.empty_like", allocated)
+    _edit_config(folder, **changes)
+    for opened in DOORS:
+        with pytest.raises(ModelError, match=named):
+            opened(folder)
+
+
+def test_a_head_is_held_against_the_weights(folder: Path) -> None:
+    names = {str(index): f"c{index}" for index in range(9)}
+    _edit_config(folder, id2label=names, label2id={name: int(i) for i, name in names.items()})
+    for opened in (import_encoder, open_checkpoint, _export):
+        with pytest.raises(ModelError, match=r"size of classifier.*num_labels is 9\)"):
+            opened(folder)
+
+
+@pytest.mark.parametrize("name", ["classifier.weight", "bert.embeddings.word_embeddings.weight"])
+def test_no_weight_is_drawn_in_place_of_one_that_is_missing(folder: Path, name: str) -> None:
+    weights = load_file(folder / "model.safetensors")
+    del weights[name]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    for opened in (import_encoder, open_checkpoint, _export):
+        with pytest.raises(ModelError, match=f"lacks {name}"):
+            opened(folder)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["chat_template.jinja", "special_tokens_map.json", "vocab.txt"])
+def test_pipes_and_devices_are_not_read(folder: Path, name: str) -> None:
+    os.mkfifo(folder / name)
+    for opened in DOORS:
+        with pytest.raises(ModelError, match=f"{name} is not a regular file"):
+            opened(folder)
+    (folder / name).unlink()
+    (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(ModelError, match=f"{name} is not a regular file"):
+        open_checkpoint(folder)
+
+
+def test_a_model_on_the_hub_is_looked_at_in_the_same_way(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "models--someone--some-model"
+    (cache / "refs").mkdir(parents=True)
+    (cache / "refs" / "main").write_text("1" * 40)
+    shutil.copytree(folder, cache / "snapshots" / ("1" * 40))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("transformers.utils.hub.HF_HUB_CACHE", str(tmp_path), raising=False)
+    assert read_config("someone/some-model").model_type == "bert"
+    for changes, message in (
+        ({"auto_map": {"AutoConfig": "own.Own"}}, "code of the checkpoint's own"),
+        ({"auto_map": None, "num_hidden_layers": 100_000}, "num_hidden_layers is 100000"),
+    ):
+        _edit_config(cache / "snapshots" / ("1" * 40), **changes)
+        for opened in (import_encoder, lambda name: _train(Path(name))):
+            with pytest.raises(ModelError, match=message):
+                opened("someone/some-model")
 
 
 def test_pickled_weights_are_refused_unread(folder: Path) -> None:
@@ -184,7 +282,7 @@ def test_a_command_that_is_proposed_can_be_pasted(folder: Path, name: str) -> No
 
 def test_adapters_are_refused_with_the_way_to_merge_them(folder: Path) -> None:
     (folder / "adapter_config.json").write_text("{}")
-    for opened in (import_encoder, _train, open_checkpoint):
+    for opened in DOORS:
         with pytest.raises(ModelError, match=r"holds an adapter of PEFT") as error:
             opened(folder)
         assert "merge_and_unload" in str(error.value.hint)
@@ -198,8 +296,9 @@ def test_weights_elsewhere_are_refused(folder: Path, place: Any) -> None:
     (folder / "model.safetensors").rename(folder.with_name("good-bert.safetensors"))
     index = {"metadata": {}, "weight_map": {"classifier.weight": place}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(ModelError, match="is no file of weights beside it"):
-        import_encoder(folder)
+    for opened in DOORS:
+        with pytest.raises(ModelError, match="is no file of weights beside it"):
+            opened(folder)
 
 
 def test_tokens_without_a_row_are_named(folder: Path) -> None:

@@ -332,6 +332,18 @@ def test_an_encoder_of_another_size_than_its_configuration_is_refused(
         learn()
 
 
+def test_a_training_that_diverges_ends_at_once(learn: Callable[..., Any], base: Path) -> None:
+    rewrite(
+        base,
+        lambda weights: {
+            name: value * 1e38 if "layer.0.output.dense.weight" in name else value
+            for name, value in weights.items()
+        },
+    )
+    with pytest.raises(ModelError, match="diverged: at step 10 its loss is nan"):
+        learn()
+
+
 @pytest.mark.slow
 def test_a_new_pooler_is_told_of(learn: Callable[..., Any], base: Path) -> None:
     assert not any("pooler" in note for note in learn("whole", epochs=0.5).notes)
