@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.client import SubjectError, Worker
+from benchmarks.differences import Differences, bounded
 from benchmarks.examples import Examples
 from benchmarks.metrics import Metric
+from benchmarks.quality import Quality
 from benchmarks.tasks import get_measure
 from runtimes.base import TextInput
 
-__all__ = ["Evaluation", "align_logits", "class_order", "predict", "write_inputs"]
+__all__ = [
+    "Evaluation",
+    "align_logits",
+    "class_order",
+    "differences",
+    "predict",
+    "quality_by_row",
+    "write_inputs",
+]
 
 _GENERIC = re.compile(r"LABEL_\d+", re.IGNORECASE)  # what Transformers calls classes without names
 
@@ -57,6 +67,47 @@ def predict(
     if len(logits) != len(examples.labels):
         raise SubjectError(f"it gave {len(logits)} answers for {len(examples.labels)} labels")
     return Evaluation(logits, get_measure(examples).metric(logits, examples), seconds)
+
+
+def quality_by_row(
+    evaluations: Mapping[str, Evaluation], ids: Sequence[str | None], examples: Examples
+) -> dict[str, Quality]:
+    """Return what there is to say of rows' answers beyond the metric.
+
+    Args:
+        evaluations: By row, of those that answered.
+        ids: Rows to tell of.
+        examples: What they answered.
+    """
+    measure, found = get_measure(examples), {}
+    for name in ids:
+        if name is not None and name in evaluations:
+            quality = measure.quality(evaluations[name].logits, examples)
+            if quality is not None:
+                found[name] = quality
+    return found
+
+
+def differences(
+    evaluations: Mapping[str, Evaluation],
+    ids: tuple[str, str | None],
+    examples: Examples,
+    *,
+    most: int,
+) -> Differences | None:
+    """Return the texts on which two rows differ; None where one of them did not answer.
+
+    Args:
+        evaluations: By row, of those that answered.
+        ids: The reference, and another row.
+        examples: What they answered.
+        most: Texts that are kept.
+    """
+    reference, other = (evaluations.get(name or "") for name in ids)
+    if reference is None or other is None:
+        return None
+    found = get_measure(examples).differences(reference.logits, other.logits, examples)
+    return bounded(found, most)
 
 
 def align_logits(

@@ -116,6 +116,8 @@ class Row:
         throughput_sessions: Sessions that shared the work then.
         throughput_alone_per_s: Of an artifact, the same one by one, as lists are answered unless
             batches are asked for (`batch_invariant=False`).
+        energy_mj: Millijoules that the processor's packages took for an input, inputs one by one,
+            whatever else they did meanwhile included; None where the machine does not count them.
         by_length: Latency by the length of the input.
         floor: How far above what its arithmetic takes at the machine's peaks.
         batch_label_changes: Share (0 to 1) of those inputs whose label differs from the one that
@@ -147,6 +149,7 @@ class Row:
     throughput_batch: int | None = None
     throughput_sessions: int | None = None
     throughput_alone_per_s: float | None = None
+    energy_mj: float | None = None
     by_length: tuple[LengthPoint, ...] = ()
     floor: Floor | None = None
     batch_label_changes: float | None = None
@@ -174,6 +177,8 @@ class Report:
         quality: By row, of the reference and the compared one, what there is to say beyond the
             metric.
         differences: Texts on which these two differ.
+        sizes: By row, bytes of its parts (`embeddings`, `layers`, `head`, `graph`, and beside them
+            `tokenizer`), of those rows whose weights have known names.
         data: What it was measured on (`n`, `task`, `labels`, `source`, `fingerprint`, `splits`,
             `notes` ...).
         method: How (`rounds`, `sentences`, `seed`, `peaks` of the machine ...).
@@ -195,6 +200,7 @@ class Report:
     compared: str | None = None
     quality: Mapping[str, Quality] = field(default_factory=dict)
     differences: Differences | None = None
+    sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     method: Mapping[str, Any] = field(default_factory=dict)
     budget: Mapping[str, Any] = field(default_factory=dict)

@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,17 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import latency
-from benchmarks.accuracy import Evaluation, align_logits, predict, write_inputs
+from benchmarks.accuracy import (
+    Evaluation,
+    align_logits,
+    differences,
+    predict,
+    quality_by_row,
+    write_inputs,
+)
 from benchmarks.chance import chance_notes
 from benchmarks.client import SubjectError, Worker
-from benchmarks.differences import MOST_TEXTS, Differences, bounded
+from benchmarks.differences import MOST_TEXTS
 from benchmarks.disturbance import NotQuietError, Watch
+from benchmarks.energy import Meter
 from benchmarks.environment import describe_environment
 from benchmarks.examples import Examples
 from benchmarks.latency import LatencySettings, Samples
 from benchmarks.lengths import measure_lengths, median_tokens, texts_of_lengths
 from benchmarks.memory import available_memory_bytes
-from benchmarks.quality import Quality
 from benchmarks.report import Percentiles, Report, Row
 from benchmarks.roofline import Peaks, floor_of
 from benchmarks.stats import Interval
@@ -45,6 +52,8 @@ WAITING = "waiting for quiet"
 _EVALUATION_BATCH = 32
 # Single inputs that are answered before memory is read, where accuracy is from batches.
 _SINGLES = 64
+# Inputs that energy is counted over, again and again.
+_ENERGY_INPUTS = 64
 # Cold starts of one subject: as many as these while they take no longer than that.
 _COLD, _COLD_SECONDS = 7, 3.0
 
@@ -123,8 +132,8 @@ def benchmark(
         reference=reference,
         recommended=recommended,
         compared=other,
-        quality=bench.quality(reference, other),
-        differences=bench.differences(other, texts),
+        quality=quality_by_row(bench.evaluations, (reference, other), examples),
+        differences=differences(bench.evaluations, (reference, other), examples, most=texts),
         rows=tuple(bench.row(subject) for subject in subjects),
         data=_data_facts(examples),
         method={
@@ -202,6 +211,7 @@ class _Bench:
         self.rounds_measured = self.rounds_numbered = 0
         self.groups = 0
         self._left_out: dict[str, list[str]] = {}  # ids of rows, by what others disturbed
+        self._meter = Meter.find()
         self.watch = Watch(threads=_most_threads(subjects), on_wait=self._waiting)
         # The reference is opened first: every group needs it.
         self._order = sorted(subjects, key=lambda subject: subject.id != reference)
@@ -224,7 +234,7 @@ class _Bench:
         self._inputs = write_inputs(examples, scratch, more=[text for _, text in self._long])
         self._scratch = scratch
         self._rows: dict[str, Row] = {}
-        self._evaluations: dict[str, Evaluation] = {}
+        self.evaluations: dict[str, Evaluation] = {}
         self._labels: dict[str, tuple[str, ...]] = {}
         self._kept: dict[str, int] = {}  # tokens that a row keeps of an input
 
@@ -274,8 +284,8 @@ class _Bench:
             row = replace(row, speedup=faster)
             if faster is not None and row.id != self._reference:
                 row = replace(row, doubt=self._doubt(samples, faster))
-        if row.id in self._evaluations and self._reference in self._evaluations:
-            reference, own = self._evaluations[self._reference], self._evaluations[row.id]
+        if row.id in self.evaluations and self._reference in self.evaluations:
+            reference, own = self.evaluations[self._reference], self.evaluations[row.id]
             measure = get_measure(self.examples)
             row = replace(
                 row,
@@ -291,30 +301,11 @@ class _Bench:
     def answering(self, wanted: str | None) -> str | None:
         """Return the id of a row whose answers can be compared with the reference's: a certain one,
         or the first; None where there is none."""
-        if self._reference not in self._evaluations:
+        others = [s.id for s in self._order if s.id in self.evaluations]
+        others = [name for name in others if name != self._reference]
+        if self._reference not in self.evaluations or wanted not in (None, *others):
             return None
-        others = [
-            s.id for s in self._order if s.id != self._reference and s.id in self._evaluations
-        ]
-        return wanted if wanted in others else None if wanted else next(iter(others), None)
-
-    def quality(self, *ids: str | None) -> dict[str, Quality]:
-        """Return what there is to say of rows' answers beyond the metric."""
-        measure = get_measure(self.examples)
-        found = {
-            name: measure.quality(self._evaluations[name].logits, self.examples)
-            for name in ids
-            if name in self._evaluations
-        }
-        return {name: quality for name, quality in found.items() if quality is not None}
-
-    def differences(self, other: str | None, most: int) -> Differences | None:
-        """Return the texts on which a row and the reference differ, at most so many of them."""
-        if other is None:
-            return None
-        reference, own = (self._evaluations[name].logits for name in (self._reference, other))
-        measure = get_measure(self.examples)
-        return bounded(measure.differences(reference, own, self.examples), most)
+        return wanted or next(iter(others), None)
 
     def left_out(self) -> dict[str, list[str]]:
         """Return the ids of rows by what was left out of them, as others disturbed it."""
@@ -385,7 +376,7 @@ class _Bench:
             return None
         if subject.id == self._reference:
             self.notes = chance_notes(evaluation.logits, self.examples)
-        self._evaluations[subject.id] = evaluation
+        self.evaluations[subject.id] = evaluation
         self._labels[subject.id] = opened.labels
         self._kept[subject.id] = opened.max_length
         self._update(subject.id, metric=evaluation.metric)
@@ -452,15 +443,28 @@ class _Bench:
         if self.settings.throughput_inputs > 0:
             self._progress(f"throughput: {worker.subject.model}", 0, 1)
             try:
+                self._energy(worker)
                 self._throughput(worker)
             except SubjectError as error:
                 self._note(worker.id, f"throughput was not measured: {error.message}")
             self._progress(f"throughput: {worker.subject.model}", 1, 1)
         worker.close()  # with all sessions that it opened
 
+    def _energy(self, worker: Worker) -> None:
+        """Count what single inputs take, where the machine counts it."""
+        meter, count = self._meter, min(_ENERGY_INPUTS, len(self.examples))
+        if meter is None or self._rows[worker.id].device != "cpu":
+            return
+
+        # A counter that can no longer be read says nothing.
+        with suppress(OSError, ValueError), self._undisturbed("energy", worker.id):
+            passes = partial(meter.joules_a_pass, lambda: worker.predict(count=count))
+            joules = self.watch.require_quiet(passes)
+            self._update(worker.id, energy_mj=1000 * joules / count)
+
     def _throughput(self, worker: Worker) -> None:
         """Find the inputs a second, in batches and one by one, and what batches change."""
-        alone = self._evaluations[worker.id].logits
+        alone = self.evaluations[worker.id].logits
         count = min(self.settings.throughput_inputs, len(self.examples))
         sizes = [size for size in self.settings.throughput_batches if size < count]
         ways = [

@@ -21,7 +21,15 @@ from benchmarks.render.rows import look_of, quiet_timings, short_names
 from benchmarks.render.scales import Scale
 from benchmarks.report import Report, Row
 
-__all__ = ["Bar", "Bars", "class_bars", "cold_start_bars", "latency_bars", "memory_bars"]
+__all__ = [
+    "Bar",
+    "Bars",
+    "class_bars",
+    "cold_start_bars",
+    "latency_bars",
+    "memory_bars",
+    "size_bars",
+]
 
 _MOST_CLASSES = 16
 
@@ -40,6 +48,8 @@ class Bar:
         tip: All that is known of it, in lines.
         thin: Ends of a thin line behind the bar; None: it has none.
         tick: Place of a stroke on the bar; None likewise.
+        parts: Ends and class of each part that the bar consists of; none: it is of one piece.
+        note: Below the bar.
     """
 
     name: str
@@ -51,6 +61,8 @@ class Bar:
     tip: str = ""
     thin: tuple[float, float] | None = None
     tick: float | None = None
+    parts: Sequence[tuple[float, float, str]] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +144,41 @@ def cold_start_bars(report: Report) -> Bars | None:
         "Milliseconds from starting a process to its first answer.",
         lambda row: row.cold_start_ms,
         lambda row: f"{whole(row.cold_start_ms)} ms",
+    )
+
+
+def size_bars(report: Report) -> Bars | None:
+    """Return what the bytes of rows are for; None where that is known of none but one."""
+    rows = [row for row in report.rows if report.sizes.get(row.id)]
+    if len(rows) < 2:
+        return None
+    sizes = {row.id: report.sizes[row.id] for row in rows}
+    most, names = max(sum(parts.values()) for parts in sizes.values()), short_names(report)
+    bars = []
+    for row in rows:
+        ends, end = list[tuple[float, float, str]](), 0.0
+        for name, size in sizes[row.id].items():
+            ends.append((end, end + 100 * size / most, f"part-{name}"))
+            end = ends[-1][1]
+        told = [f"{name} {megabytes(size)}" for name, size in sizes[row.id].items()]
+        bars.append(
+            Bar(
+                name=names[row.id],
+                value=f"{megabytes(sum(sizes[row.id].values()))} MB",
+                left=0.0,
+                right=end,
+                look=look_of(report, row),
+                row=row.id,
+                tip="\n".join([full_name(row), *(f"{each} MB" for each in told)]),
+                parts=ends,
+                note=", ".join(told),
+            )
+        )
+    return Bars(
+        "What the size is",
+        "MB of weights, of the graph, and of the tokenizer beside them, from left to right as "
+        "listed below each bar.",
+        bars,
     )
 
 

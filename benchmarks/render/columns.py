@@ -10,6 +10,7 @@ from benchmarks.render.figures import (
     median,
     megabytes,
     metric_name,
+    per_core_hour,
     rare,
     ratio,
     recommended_mark,
@@ -18,7 +19,11 @@ from benchmarks.render.figures import (
 )
 from benchmarks.report import Report, Row
 
-__all__ = ["Cell", "Column", "how_run", "main_columns", "mark_of", "more_columns"]
+__all__ = ["PER_CORE_HOUR", "Cell", "Column", "how_run", "main_columns", "mark_of", "more_columns"]
+
+
+PER_CORE_HOUR = "inputs a core-hour"
+"""The column that prices refer to."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,13 @@ def main_columns(report: Report) -> list[Column]:
     ]
 
 
-def more_columns(report: Report) -> list[Column]:
-    """Return the other columns of which any row has a figure."""
+def more_columns(report: Report, price: float | None = None) -> list[Column]:
+    """Return the other columns of which any row has a figure.
+
+    Args:
+        report: What was measured.
+        price: Of a core for an hour, in any currency; None: what a million inputs cost is not said.
+    """
     counts = [row.end_to_end_ms.n for row in report.rows if row.end_to_end_ms is not None]
     timings = f" (of {_range(counts)})" if counts else ""
     columns = [
@@ -76,6 +86,8 @@ def more_columns(report: Report) -> list[Column]:
         Column("load ms", lambda row: Cell(whole(row.load_ms), key=row.load_ms)),
         Column("cold start ms", lambda row: Cell(whole(row.cold_start_ms), key=row.cold_start_ms)),
         Column("batched /s", _batched),
+        Column(PER_CORE_HOUR, lambda row: _core_hour(report, row, price)),
+        Column("energy mJ", _energy),
         Column("model / floor", _floor),
     ]
     return [
@@ -132,6 +144,20 @@ def _batched(row: Row) -> Cell:
     if (row.throughput_sessions or 1) > 1:
         detail += f", {row.throughput_sessions} sessions"
     return Cell(whole(row.throughput_per_s), detail, row.throughput_per_s)
+
+
+def _core_hour(report: Report, row: Row, price: float | None) -> Cell:
+    count = per_core_hour(report, row)
+    if count is None:
+        return Cell(MISSING)
+    cost = "" if price is None else f"{price / count * 1e6:.2g} a million"
+    return Cell(whole(float(f"{count:.3g}")), cost, count)
+
+
+def _energy(row: Row) -> Cell:
+    if row.energy_mj is None:
+        return Cell(MISSING)
+    return Cell(f"{row.energy_mj:.3g}", key=row.energy_mj)
 
 
 def _floor(row: Row) -> Cell:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from benchmarks.latency import FACTOR
 from benchmarks.metrics import Drop
 from benchmarks.report import Percentiles, Report, Row
@@ -23,6 +25,7 @@ __all__ = [
     "megabytes",
     "metric_name",
     "milliseconds",
+    "per_core_hour",
     "rare",
     "ratio",
     "recommended_mark",
@@ -233,6 +236,20 @@ def budget_line(report: Report) -> str:
         return f"{asked}{found}."
     needed = float(f"{count * half**2:.2g}")
     return f"{asked}{found}; {_PLUS_MINUS}1 would take about {needed:,.0f}."
+
+
+def per_core_hour(report: Report, row: Row) -> float | None:
+    """Return the inputs that a core answers in an hour, one at a time; None off the CPU.
+
+    From the mean of the timings, where these were kept: what is rare and slow costs, too.
+    """
+    cpu = report.environment.get("cpu") or {}
+    cores = row.threads or cpu.get("cores_usable") or cpu.get("cores_logical")
+    if row.device != "cpu" or row.end_to_end_ms is None or not cores:
+        return None
+    timings = report.samples.get(row.id, {}).get("end_to_end_ms")
+    ms = row.end_to_end_ms.p50 if not timings else float(np.mean(np.concatenate(timings)))
+    return float(3.6e6 / ms / cores)
 
 
 def full_name(row: Row) -> str:

@@ -6,8 +6,22 @@ from typing import Any
 
 from benchmarks.render import answers, sections
 from benchmarks.render.architecture import describe_kept, kept_of
-from benchmarks.render.bars import class_bars, cold_start_bars, latency_bars, memory_bars
-from benchmarks.render.columns import Cell, Column, how_run, main_columns, mark_of, more_columns
+from benchmarks.render.bars import (
+    class_bars,
+    cold_start_bars,
+    latency_bars,
+    memory_bars,
+    size_bars,
+)
+from benchmarks.render.columns import (
+    PER_CORE_HOUR,
+    Cell,
+    Column,
+    how_run,
+    main_columns,
+    mark_of,
+    more_columns,
+)
 from benchmarks.render.curves import length_plot
 from benchmarks.render.figures import (
     budget_line,
@@ -37,8 +51,13 @@ _FRONT = (
 )
 
 
-def render_html(report: Report) -> str:
-    """Render the whole `report.html`: summary, charts, tables, and how it was measured."""
+def render_html(report: Report, *, price: float | None = None) -> str:
+    """Render the whole `report.html`: summary, charts, tables, and how it was measured.
+
+    Args:
+        report: What was measured.
+        price: Of a core for an hour, in any currency; the page asks for it where it is None.
+    """
     created = f"Measured {report.created}. " if report.created else ""
     seed = f"Seed {report.method['seed']}." if "seed" in report.method else ""
     charts = [
@@ -47,6 +66,7 @@ def render_html(report: Report) -> str:
         latency_bars(report),
         memory_bars(report),
         cold_start_bars(report),
+        size_bars(report),
     ]
     return str(
         _environment()
@@ -58,7 +78,9 @@ def render_html(report: Report) -> str:
             result=result(report),
             facts=_facts(report),
             budget=budget_line(report),
-            tables=_tables(report),
+            tables=_tables(report, price),
+            per_core_hour=PER_CORE_HOUR,
+            price=price,
             charts=[chart for chart in charts if chart is not None],
             **_answers(report),
             failures=sections.failures(report),
@@ -163,9 +185,9 @@ def _plot(
     }
 
 
-def _tables(report: Report) -> list[dict[str, Any]]:
+def _tables(report: Report, price: float | None) -> list[dict[str, Any]]:
     """Return the table that decides, and the one with all else."""
-    main, more = main_columns(report), more_columns(report)
+    main, more = main_columns(report), more_columns(report, price)
     tables = [_table(report, main, "Speed and accuracy", "few")]
     return tables + ([_table(report, more, "More figures", "many")] if more else [])
 

@@ -151,6 +151,15 @@ def method_facts(report: Report) -> list[str]:
             f"multiplications a second in float and {peaks['gmacs']['int8']:.0f} in INT8 (through "
             f"ONNX Runtime), and reads {slowest:.0f} (memory) to {fastest:.0f} (caches) GB/s."
         )
+    if any(row.energy_mj is not None for row in report.rows):
+        lines.append(
+            "`energy mJ`: millijoules that the processor's packages count (RAPL) while inputs are "
+            "answered one by one, by the input; what else the machine does is in it."
+        )
+    lines.append(
+        "`inputs a core-hour`: at the mean end-to-end time of single inputs, by the cores that the "
+        "row has threads for."
+    )
     if m.get("cold_starts"):
         lines.append(
             "`cold start ms`: from the start of a process to its first answer, median of "

@@ -19,6 +19,7 @@ from compress.encoder.checkpoint import read_config
 from compress.errors import DeviceUnavailableError, ModelError, UsageError
 from compress.evaluation.benchmark import run_benchmark
 from compress.evaluation.machine_peaks import peaks_by_threads
+from compress.evaluation.sizes import sizes_by_part
 from compress.system.hub import local_checkpoint
 from compress.system.progress import Progress
 from runtimes.artifact import MANIFEST_NAME, Manifest, read_manifest
@@ -117,6 +118,7 @@ def bench_models(
     )
     report = replace(
         report,
+        sizes=sizes_by_part(subjects),
         data={
             **report.data,
             "source": describe(data),

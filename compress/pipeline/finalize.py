@@ -15,6 +15,7 @@ from compress.evaluation.benchmark import (
     run_benchmark,
 )
 from compress.evaluation.screening import competing_runtimes, contenders
+from compress.evaluation.sizes import sizes_by_part
 from compress.pipeline.inputs import Family, Job
 from compress.pipeline.publish import publish
 from compress.search.members import Candidate, Member, Staged, export_member
@@ -279,8 +280,9 @@ def _measured(job: Job, family: Family, reference: Subject, decision: _Decision)
                     precision="fp32",
                 )
             )
-    return run_benchmark(
-        [reference, *family.rivals, *shown],
+    subjects = [reference, *family.rivals, *shown]
+    report = run_benchmark(
+        subjects,
         job.splits.report,
         LatencySettings(
             rounds=settings.rounds,
@@ -297,6 +299,7 @@ def _measured(job: Job, family: Family, reference: Subject, decision: _Decision)
         scratch=job.workspace.scratch,
         title="measuring",
     )
+    return replace(report, sizes=sizes_by_part(subjects))
 
 
 def _chosen(choice: Choice, candidates: Iterable[Candidate]) -> Candidate | None:

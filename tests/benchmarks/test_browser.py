@@ -174,6 +174,20 @@ def test_rows_are_sorted_and_filtered(browser: Any, page_of: Callable[[str], Pat
         assert len(names(page, 1)) == 1
 
 
+def test_a_price_gives_what_a_million_costs(browser: Any, page_of: Callable[[str], Path]) -> None:
+    with Shown(browser, page_of("text-classification"), 1400, "light") as shown:
+        page = shown.page
+        cell = page.locator('tr.recommended td[data-label="inputs a core-hour"]')
+        count = float(cell.get_attribute("data-v"))
+        assert "a million" not in cell.inner_text()
+        page.get_by_label("Price of a core-hour").fill("0.05")
+        assert float(cell.locator("small").inner_text().split()[0]) == pytest.approx(
+            0.05 / count * 1e6, rel=0.05
+        )
+        page.get_by_label("Price of a core-hour").fill("")
+        assert "a million" not in cell.inner_text()
+
+
 def test_a_point_tells_all_that_is_known_of_it(
     browser: Any, page_of: Callable[[str], Path]
 ) -> None:

@@ -71,6 +71,7 @@ def report_of(name: str, **changes: Any) -> Report:
                 throughput_batch=32,
                 throughput_sessions=2,
                 throughput_alone_per_s=700.0 * faster if quick else None,
+                energy_mj=60 / faster,
                 by_length=tuple(
                     LengthPoint(length, _ORIGINAL_MS / faster * (0.4 + length / 40))
                     for length in (8, 16, 32, 64, 128)
@@ -100,6 +101,7 @@ def report_of(name: str, **changes: Any) -> Report:
         rows=(*rows, gone),
         quality={row: found for row, found in quality.items() if found is not None},
         differences=measure.differences(reference, small, examples),
+        sizes={row.id: _parts(row.size_bytes or 0) for row in rows if "stock" not in row.id},
         data={
             "n": len(examples),
             "task": examples.task,
@@ -147,6 +149,11 @@ def _timings(
         "end_to_end_ms": np.round(ms, 4).tolist(),
         "model_ms": np.round(ms * 0.8, 4).tolist(),
     }
+
+
+def _parts(size: int) -> dict[str, int]:
+    parts = {"embeddings": 11_000_000, "head": 150_000, "graph": 50_000}
+    return {**parts, "layers": size - sum(parts.values()), "tokenizer": 680_000}
 
 
 def _member(model: str) -> dict[str, Any]:

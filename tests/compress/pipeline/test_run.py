@@ -131,6 +131,18 @@ def test_it_succeeds_and_says_where_things_are(done: Done) -> None:
     assert not (done.out / ".edgepress" / "scratch").exists()
 
 
+def test_the_report_says_what_changed_and_what_the_size_is(done: Done) -> None:
+    report = load_report(done.out / "report.json")
+    assert report.compared == report.recommended
+    assert report.quality.keys() == {report.reference, report.recommended}
+    assert report.differences.items == report.data["n"]
+    for row in report.sizes:
+        parts = {**report.sizes[row], "tokenizer": 0}
+        assert sum(parts.values()) == report.row(row).size_bytes
+    assert report.reference in report.sizes
+    assert len(report.sizes) > 1
+
+
 def test_it_sends_nothing_and_leaves_nothing_behind(done: Done) -> None:
     """The run, its benchmark's processes and that of the stock exports, in an empty home folder."""
     assert done.calls == []
