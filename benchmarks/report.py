@@ -31,6 +31,7 @@ __all__ = [
     "Percentiles",
     "Report",
     "Row",
+    "Step",
     "damage_named",
     "load_report",
     "paired_medians",
@@ -164,6 +165,19 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Step:
+    """Something to do next.
+
+    Attributes:
+        what: In words.
+        command: For a shell, where the report was made.
+    """
+
+    what: str
+    command: str
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything that one benchmark found out.
 
@@ -186,6 +200,7 @@ class Report:
         decisions: What a run decided on the way, in order.
         family: The models of the run.
         notes: Remarks for the reader.
+        next_steps: What to do with the result.
         command: The command that makes this report again.
         created: When, ISO 8601 in UTC.
         samples: Raw timings by row: `rounds` (their numbers), `disturbed` (of these, those that
@@ -207,6 +222,7 @@ class Report:
     decisions: tuple[Any, ...] = ()
     family: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()
+    next_steps: tuple[Step, ...] = ()
     command: str | None = None
     created: str | None = None
     samples: Mapping[str, Any] = field(default_factory=dict)
@@ -244,6 +260,7 @@ class Report:
             **values,
             "rows": [asdict(row) for row in self.rows],
             "quality": {row: asdict(quality) for row, quality in self.quality.items()},
+            "next_steps": [asdict(step) for step in self.next_steps],
             "differences": None if self.differences is None else asdict(self.differences),
         }
 
@@ -266,6 +283,7 @@ class Report:
             known["rows"] = tuple(_row(row) for row in values["rows"])
             for name in ("decisions", "family", "notes"):
                 known[name] = tuple(known.get(name, ()))
+            known["next_steps"] = tuple(built(Step, of) for of in known.get("next_steps", ()))
             known["quality"] = {row: _quality(of) for row, of in known.get("quality", {}).items()}
             if known.get("differences") is not None:
                 known["differences"] = _with_lists(

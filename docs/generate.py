@@ -124,6 +124,7 @@ def report_page() -> str:
     kinds = {
         **report.PARTS,
         **report.LISTS,
+        "next_steps": report.Step,
         "quality": quality.Quality,
         "classes": quality.ClassQuality,
         "bins": quality.Bin,

@@ -216,13 +216,14 @@ def differences_line(report: Report) -> str:
     if not found.differing:
         return f"Both give the same answers to all {found.items:,} texts."
     line = (
-        f"They differ on {found.differing:,} of {found.items:,} texts: the original alone is right "
-        f"on {found.reference_right:,} of these, {names[1]} alone on {found.answer_right:,}."
+        f"{names[1]} and the original differ on {found.differing:,} of {found.items:,} texts: the "
+        f"original alone is right on {found.reference_right:,} of these, {names[1]} alone on "
+        f"{found.answer_right:,}."
     )
     if not found.texts:
         return f"{line} The texts are left out of this report."
     if len(found.texts) < found.differing:
-        line += f" Here are {len(found.texts):,}, those first of which both are surest."
+        line += f" The report's page shows {len(found.texts):,}, the most certain ones first."
     return line
 
 

@@ -90,6 +90,8 @@ def render_html(report: Report, *, price: float | None = None) -> str:
             method=sections.method_facts(report),
             environment=sections.environment_facts(report.environment),
             kept=_kept(report),
+            next_steps=report.next_steps,
+            beside=bool(report.family) and report.recommended is not None,
             command=report.command,
             footer=f"{created}{seed}",
         )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from benchmarks.render import sections
+from benchmarks.render.answers import calibration_line, differences_line
 from benchmarks.render.architecture import describe_kept, kept_of
 from benchmarks.render.columns import Column, how_run, main_columns, mark_of, more_columns
 from benchmarks.render.figures import budget_line, doubts, result
@@ -29,6 +30,9 @@ def render_markdown(report: Report) -> str:
         _front(report),
         render_table(report),
         escape_markdown(budget_line(report)),
+        escape_markdown(differences_line(report)),
+        escape_markdown(calibration_line(report)),
+        _section("What to do next", _next(report)),
         _section("What could not be measured", _bullets(sections.failures(report))),
         _section("Remarks", _bullets(sections.remarks(report))),
         _section("What was kept", _kept(report)),
@@ -84,6 +88,14 @@ def _kept(report: Report) -> str:
         f"{escape_markdown(describe_kept(kept))}\n\n"
         f"![{escape_markdown(kept.name)}]({PICTURES}/{quote(kept.name, errors='replace')}.svg)"
         for kept in kept_of(report.family)
+    )
+
+
+def _next(report: Report) -> str:
+    """Return commands behind blanks: a fence could be closed by what stands in it."""
+    return "\n\n".join(
+        f"{escape_markdown(step.what)}\n\n    {escape_line(step.command)}"
+        for step in report.next_steps
     )
 
 

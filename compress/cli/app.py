@@ -28,6 +28,7 @@ from compress.cli.signing import sign, verify
 from compress.cli.streams import open_streams
 from compress.cli.train import train
 from compress.errors import EdgepressError, UsageError
+from compress.system.program import program
 from compress.system.waiting import wait_passively
 from runtimes.errors import nearest
 
@@ -140,7 +141,7 @@ def _run(arguments: list[str], received: list[signal.Signals]) -> int:
             wait_passively()
             if warning := missing_processes(arguments):
                 tell(warning, kind="warning")
-        typed = shlex.join(["edgepress", *arguments])
+        typed = shlex.join([*program(), *arguments])
         # Typer turns Ctrl-C into the result 130; commands themselves return nothing.
         with unmasking_stops():
             code = app(args=arguments, prog_name=_program(), standalone_mode=False, obj=typed)

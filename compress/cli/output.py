@@ -1,6 +1,5 @@
 """What the subcommands share: their common options, progress, and JSON on stdout."""
 
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compress.errors import UsageError
+from compress.system.program import program
 from runtimes.escaping import dump_json, escape_lines
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ __all__ = [
     "Threads",
     "efforts",
     "finish",
-    "program",
     "require_data",
     "show_report",
     "tell",
@@ -106,23 +105,6 @@ def require_data(data: str | None, why: str, command: str) -> str:
 def write_json(value: Any) -> None:
     """Print a value on stdout."""
     sys.stdout.write(dump_json(value, indent=2) + "\n")
-
-
-def program() -> list[str]:
-    """Return the words that start this command from where the user stands.
-
-    The name alone where the shell finds this very file by it: elsewhere the file may lie in an
-    environment, or the name belong to another program (ncompress replaces files).
-    """
-    started = Path(sys.argv[0])
-    if started.stem not in ("compress", "edgepress"):
-        return [_short(sys.executable), "-m", "edgepress"]
-    return [_short(str(started))]
-
-
-def _short(typed: str) -> str:
-    found = shutil.which(Path(typed).name)
-    return Path(typed).name if found and Path(found).absolute() == Path(typed).absolute() else typed
 
 
 def tell(message: str, *, kind: str = "") -> None:

@@ -1,7 +1,7 @@
 """Finds the runtimes that are fast enough here for their files to be judged one by one."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -16,7 +16,7 @@ from benchmarks.latency import sample_rounds
 from compress.errors import DeviceUnavailableError, UsageError
 from compress.system.progress import Progress, Waiting
 from runtimes.errors import EdgepressError
-from runtimes.registry import artifact_runtimes, get_runtime
+from runtimes.registry import artifact_runtimes, get_runtime, runtime_title
 from runtimes.tuning import time_turn
 
 __all__ = ["TimeTexts", "competing_runtimes", "contenders"]
@@ -99,7 +99,8 @@ def contenders(
             medians.setdefault((folder, name), []).append(watch.repeat(turn))
             task.advance()
     if (seen := watch.disturbance()).kept:
-        why = f"All runtimes were looked at: {seen.describe()} while they were compared."
+        busy = seen.describe()
+        why = f"{busy[0].upper()}{busy[1:]} while runtimes were compared, so all were considered."
         return list(names), (why,)
     ms = {key: float(np.median(rounds)) for key, rounds in medians.items()}
     fastest = {folder: min(ms[folder, name] for name in names) for folder in artifacts}
@@ -111,13 +112,29 @@ def contenders(
         ):
             left.append(name)
             continue
-        figures = " and ".join(f"{own:.2f}" for own in taken)
-        others = " and ".join(f"{fastest[folder]:.2f}" for folder in artifacts)
-        reasons.append(
-            f"{name} takes {figures} ms here where {others} is to be had: its files are exported, "
-            "and not looked at for the recommendation."
-        )
+        reasons.append(_too_slow(name, taken, ms, artifacts, names))
     return left, tuple(reasons)
+
+
+def _too_slow(
+    name: str,
+    taken: Sequence[float],
+    ms: Mapping[tuple[Path, str], float],
+    artifacts: Sequence[Path],
+    names: Sequence[str],
+) -> str:
+    """Say how slow a runtime is, against the one that is fastest with each artifact."""
+    faster = [min(names, key=lambda other: ms[folder, other]) for folder in artifacts]
+    best = [ms[folder, other] for folder, other in zip(artifacts, faster, strict=True)]
+    ratios = sorted(own / other for own, other in zip(taken, best, strict=True))
+    times = " to ".join(dict.fromkeys(f"{ratio:.1f}" for ratio in ratios))
+    others = " and ".join(dict.fromkeys(map(runtime_title, faster)))
+    figures = " and ".join(f"{own:.2f}" for own in taken)
+    against = " and ".join(f"{other:.2f}" for other in best)
+    return (
+        f"{runtime_title(name)} was {times} times slower than {others} here ({figures} ms against "
+        f"{against}), so it was not considered. Its files are in the artifact all the same."
+    )
 
 
 def _turn(folder: Path, name: str, texts: Sequence[Any], threads: int | None) -> float:

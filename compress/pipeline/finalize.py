@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from benchmarks.disturbance import Disturbance
 from benchmarks.labels import Spans
 from benchmarks.latency import LatencySettings
+from benchmarks.render.columns import how_run
 from benchmarks.report import Report, Row
 from benchmarks.subjects import Subject
 from compress.evaluation.benchmark import (
@@ -17,7 +18,8 @@ from compress.evaluation.benchmark import (
 from compress.evaluation.screening import competing_runtimes, contenders
 from compress.evaluation.sizes import sizes_by_part
 from compress.pipeline.inputs import Family, Job
-from compress.pipeline.publish import publish
+from compress.pipeline.next_steps import next_steps
+from compress.pipeline.publish import publish, publish_report
 from compress.search.members import Candidate, Member, Staged, export_member
 from compress.search.selection import Choice, choose, probable_drop
 
@@ -59,6 +61,8 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Report:
     report = _report(job, family, reference, decision, remarks)
     member = None if decision.chosen is None else decision.chosen.member
     publish(report, decision.members, member, job.workspace, job.name, job.data)
+    report = replace(report, next_steps=next_steps(report, job))
+    publish_report(report, job.workspace)
     return report
 
 
@@ -246,7 +250,7 @@ def _choose(job: Job, reference: Subject, candidates: Sequence[Candidate]) -> tu
         max_drop=job.recipe.max_drop,
         confidence=job.recipe.confidence,
         target_latency_ms=job.recipe.target_latency_ms,
-        names={row.id: f"{row.model}, {row.runtime} {row.precision}" for row in rows},
+        names={row.id: f"{row.model.partition(':')[0]} on {how_run(row)}" for row in rows},
     )
     return choice, seen.describe() if seen.kept else ""
 

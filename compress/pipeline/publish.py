@@ -20,7 +20,7 @@ from runtimes.artifact import MANIFEST_NAME, read_manifest
 from runtimes.errors import ArtifactError
 from runtimes.registry import runtime_names
 
-__all__ = ["publish"]
+__all__ = ["publish", "publish_report"]
 
 
 def publish(
@@ -31,10 +31,10 @@ def publish(
     model_name: str,
     data_name: str,
 ) -> None:
-    """Write the artifact, the other members, and the report.
+    """Write the artifact and the other members; `publish_report` comes last.
 
-    The report is written last and also where nothing is recommended; then an artifact of an
-    earlier run is removed, so that the folder never offers what its report does not.
+    Where nothing is recommended, an artifact of an earlier run is removed, so that the folder never
+    offers what its report does not.
     """
     others = [member for member in members if member is not recommended]
     for member in others:
@@ -47,6 +47,10 @@ def publish(
         shutil.rmtree(workspace.artifact, ignore_errors=True)
     else:
         _publish(recommended, workspace.artifact, report, model_name, data_name)
+
+
+def publish_report(report: Report, workspace: Workspace) -> None:
+    """Write the report, in all its forms, in place of an earlier run's."""
     shutil.rmtree(workspace.out / PICTURES, ignore_errors=True)  # of an earlier run's members
     write_report(report, workspace.out)
 

@@ -128,21 +128,23 @@ def _reason(
     before = tries[0].drop
     if not inside:
         if len(tries) == 1:
-            return f"The drop is {before:.2f}, {bound:.2f} is allowed, and no layer was tried."
+            return (
+                f"INT8 loses {before:.2f} points where {bound:.2f} may be lost; no layer was tried."
+            )
         best = min(tries[1:], key=lambda entry: entry.drop)
         return (
-            f"No layer was returned to float: the drop is {before:.2f}, {bound:.2f} is allowed, "
-            f"and with up to {max(len(entry.layers) for entry in tries)} layers in float it was "
+            f"INT8 loses {before:.2f} points where {bound:.2f} may be lost. No layer was returned "
+            f"to float: with up to {max(len(entry.layers) for entry in tries)} of them it lost "
             f"{best.drop:.2f} at best."
         )
     if not layers:
-        return f"All layers stay INT8: the drop is {before:.2f}, {bound:.2f} is allowed."
+        return f"All layers stay INT8: that loses {before:.2f} points, and {bound:.2f} may be lost."
     after = next(entry.drop for entry in tries if entry.layers == layers)
     gain = {entry.layer: entry.gain for entry in sensitivities}[layers[0]]
     named = ", ".join(layers[:3]) + (f" and {len(layers) - 3} more" if len(layers) > 3 else "")
     single = len(layers) == 1
     return (
         f"{named} {'was' if single else 'were'} returned to float: INT8 "
-        f"{'there' if single else f'in {layers[0]} alone'} moved the answers by KL {gain:.2g}, and "
-        f"the drop went from {before:.2f} to {after:.2f}, {bound:.2f} being allowed."
+        f"{'there' if single else f'in {layers[0]} alone'} moved the answers by KL {gain:.2g}. Now "
+        f"{after:.2f} points are lost instead of {before:.2f}; {bound:.2f} may be."
     )

@@ -67,31 +67,50 @@ def choose(
     measured: list[_Considered] = []
     for row in considered:
         bound = probable_drop(row.expected, confidence)
-        verdict = "outside the budget"
+        verdict = "too much"
         if row.drop <= max_drop:
             measured.append(row)
-            verdict = "inside by its measured drop only"
+            verdict = "accepted only if nothing else is, as it lost less when measured"
         if bound <= max_drop:
             safe.append(row)
-            verdict = "inside the budget"
+            verdict = "accepted"
         reasons.append(
-            f"{row.name}: {row.ms:.2f} ms, drop {row.drop:+.2f} points on the selection split, "
-            f"{row.expected.value:+.2f} expected, below {bound:.2f} with probability "
-            f"{confidence:g}: {verdict}."
+            f"{row.name} ({row.ms:.2f} ms) {_expects(row.expected.value)} ({_points(row.drop)} "
+            f"measured on the selection split), with {confidence:.0%} certainty {_at_most(bound)}; "
+            f"the budget is {max_drop:g}: {verdict}."
         )
     pool = safe or measured
     if not pool:
-        reasons.append(f"No candidate is within {max_drop:g} points.")
+        reasons.append(f"No candidate stays within {_budget(max_drop)}.")
         return Choice(None, tuple(reasons))
     fastest = min(row.pace for row in pool)
     level = [row for row in pool if row.pace <= _SAME_SPEED * fastest]
     best = min(level, key=lambda row: (row.expected.value, row.pace))
-    how = "" if safe else " by its measured drop, none being so with the probability asked for"
-    which = (
-        "the fastest" if best.pace == fastest else "as fast as any and the most accurate of these"
-    )
-    reasons.append(f"Chosen: {best.name}, {which} within {max_drop:g} points{how}.")
+    which = "the fastest"
+    if best.pace != fastest:
+        which = "as fast as any, and the most accurate of these,"
+    how = "" if safe else ", by its measured drop: none is so with the certainty that was asked for"
+    reasons.append(f"{best.name} was chosen: {which} within {_budget(max_drop)}{how}.")
     return Choice(best.row_id, tuple(reasons))
+
+
+def _budget(max_drop: float) -> str:
+    return f"{max_drop:g} point{'' if max_drop == 1 else 's'}"
+
+
+def _points(drop: float) -> str:
+    """Word a measured drop: `0.69 lost`, `0.31 gained`."""
+    return f"{abs(drop):.2f} {'gained' if drop < 0 else 'lost'}"
+
+
+def _expects(drop: float) -> str:
+    verb = "gains" if drop < 0 else "loses"
+    return f"{verb} an expected {abs(drop):.2f} points"
+
+
+def _at_most(bound: float) -> str:
+    """Word what the drop stays below."""
+    return f"gains more than {-bound:.2f}" if bound < 0 else f"loses less than {bound:.2f}"
 
 
 @dataclass(frozen=True)
@@ -127,7 +146,7 @@ def _considered(
         name = names.get(row.id, row.id)
         drop, expected, latency = row.drop, row.expected_drop, row.end_to_end_ms
         if row.error is not None or drop is None or expected is None or latency is None:
-            reasons.append(f"{name}: not considered, {row.error or 'not measured'}.")
+            reasons.append(f"{name} was not considered: {row.error or 'it was not measured'}.")
         else:
             pace = 1 / row.speedup.value if paired and row.speedup else latency.p50
             found.append(_Considered(row.id, name, drop.value, expected, latency.p50, pace))
@@ -138,14 +157,14 @@ def _most_accurate(
     considered: Sequence[_Considered], reasons: list[str], target_ms: float, confidence: float
 ) -> Choice:
     reasons += [
-        f"{row.name}: {row.ms:.2f} ms, drop {row.drop:+.2f} points on the selection split: "
-        f"{'inside' if row.ms <= target_ms else 'outside'} the {target_ms:g} ms."
+        f"{row.name} takes {row.ms:.2f} ms ({_points(row.drop)} on the selection split): "
+        f"{'within' if row.ms <= target_ms else 'above'} the {target_ms:g} ms."
         for row in considered
     ]
     pool = [row for row in considered if row.ms <= target_ms]
     if not pool:
-        reasons.append(f"No candidate runs in {target_ms:g} ms.")
+        reasons.append(f"No candidate answers within {target_ms:g} ms.")
         return Choice(None, tuple(reasons))
     best = min(pool, key=lambda row: (probable_drop(row.expected, confidence), row.ms))
-    reasons.append(f"Chosen: {best.name}, which loses least within {target_ms:g} ms.")
+    reasons.append(f"{best.name} was chosen: it loses least within {target_ms:g} ms.")
     return Choice(best.row_id, tuple(reasons))

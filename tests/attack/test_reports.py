@@ -17,6 +17,7 @@ from benchmarks.report import (
     Percentiles,
     Report,
     Row,
+    Step,
     damage_named,
     load_report,
     save_report,
@@ -72,6 +73,7 @@ def a_report() -> Report:
         differences=Differences(
             436, 3, 2, 1, (Difference("a text", None, "good", "good", 0.9, "bad", None),)
         ),
+        next_steps=(Step("Ask it.", "edgepress predict"),),
         rows=rows,
         data={"n": 436, "source": "films.csv", "notes": ["a note"], "fingerprint": "x"},
         method={"rounds_measured": 20, "sentences": 25, "seed": 5},

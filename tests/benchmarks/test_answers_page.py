@@ -80,13 +80,15 @@ def test_it_says_who_is_right_where_they_differ(reports: dict[str, Report]) -> N
     differ = first != second
     right = [int((differ & (each == examples.labels)).sum()) for each in (first, second)]
     assert differences_line(report) == (
-        f"They differ on {differ.sum()} of 240 texts: the original alone is right on {right[0]} "
-        f"of these, x3 alone on {right[1]}."
+        f"x3 and the original differ on {differ.sum()} of 240 texts: the original alone is right "
+        f"on {right[0]} of these, x3 alone on {right[1]}."
     )
     found = report.differences
     assert found is not None
     some = replace(report, differences=replace(found, texts=found.texts[:3]))
-    assert differences_line(some).endswith("Here are 3, those first of which both are surest.")
+    assert differences_line(some).endswith(
+        "The report's page shows 3, the most certain ones first."
+    )
     private = replace(report, differences=replace(found, texts=()))
     assert differences_line(private).endswith("The texts are left out of this report.")
     assert found.texts[0].text not in render_html(private)

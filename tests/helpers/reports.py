@@ -7,7 +7,7 @@ import numpy as np
 from answered import answered
 
 from benchmarks.latency import summarize
-from benchmarks.report import LengthPoint, Report, Row
+from benchmarks.report import LengthPoint, Report, Row, Step
 from benchmarks.stats import Interval, paired_ratio_interval
 from benchmarks.tasks import get_measure
 
@@ -129,6 +129,10 @@ def report_of(name: str, **changes: Any) -> Report:
         ),
         family=tuple(_member(model) for row, model, *_ in _ROWS if row.endswith("-onnxruntime")),
         notes=("A remark on `something`.",),
+        next_steps=(
+            Step("Ask it.", "edgepress predict out/artifact 'some text'"),
+            Step("See what is in it.", f"{'/a/long/way' * 20}/edgepress inspect out/artifact"),
+        ),
         command="compress minilm-films --data films --max-drop 4 --out out",
         created="2030-01-01T00:00:00+00:00",
         samples=samples,

@@ -18,7 +18,7 @@ from fake_hub import FakeHub, fake_hub
 from benchmarks.report import Report, Row
 from compress.cli import app as cli
 from compress.cli.app import main
-from compress.cli.output import program
+from compress.system.program import program
 
 # What a case gets: the task, an empty folder of its own, and the output folder. It returns the
 # command line.
@@ -569,7 +569,7 @@ def test_bench_measures_a_mix_and_writes_a_report(
     }
     assert json.loads((out / "report.json").read_text())["rows"] == shown["rows"]
     assert "onnxruntime" in (out / "report.md").read_text().lower()
-    assert shown["command"].startswith("edgepress bench ")
+    assert shown["command"].startswith(f"{shlex.join([*program(), 'bench'])} ")
 
 
 @pytest.mark.slow

@@ -49,7 +49,14 @@ def test_a_runtime_that_is_far_slower_with_all_models_is_left_out_with_the_figur
 
     assert names == ["onnxruntime"]
     assert len(reasons) == 1
-    assert all(part in reasons[0] for part in ("openvino", "6.00 and 2.30", "3.60 and 0.90"))
+    assert all(
+        part in reasons[0]
+        for part in (
+            "OpenVINO was 1.7 to 2.6 times slower than ONNX Runtime here",
+            "6.00 and 2.30 ms against 3.60 and 0.90",
+            "so it was not considered. Its files are in the artifact all the same.",
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,6 +98,6 @@ def test_on_a_busy_machine_no_runtime_is_left_out(monkeypatch: pytest.MonkeyPatc
     names, reasons = looked_at(timings((3.6, 6.0), (0.9, 2.3)))
     assert names == NAMES
     assert reasons == (
-        "All runtimes were looked at: other processes used 50% of the cores while they were "
-        "compared.",
+        "Other processes used 50% of the cores while runtimes were compared, so all were "
+        "considered.",
     )

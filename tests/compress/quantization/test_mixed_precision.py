@@ -48,13 +48,13 @@ def test_what_comes_out_was_verified_whatever_the_noise(drops: list[float], trie
 def test_a_plan_inside_the_bound_stays_as_it_is() -> None:
     result = fall_back(drop_until(0))
     assert (result.layers, len(result.tries)) == ((), 1)
-    assert result.reason == "All layers stay INT8: the drop is 0.50, 1.00 is allowed."
+    assert result.reason == ("All layers stay INT8: that loses 0.50 points, and 1.00 may be lost.")
 
 
 def test_the_reason_names_layer_gain_and_drop() -> None:
     assert fall_back(drop_until(1)).reason == (
         "layers.0.feed_forward.down was returned to float: INT8 there moved the answers by KL "
-        "0.05, and the drop went from 2.00 to 0.50, 1.00 being allowed."
+        "0.05. Now 0.50 points are lost instead of 2.00; 1.00 may be."
     )
     several = fall_back(drop_until(5), most_tries=20).reason
     assert "layers.2.feed_forward.down and 2 more were returned to float" in several
@@ -78,8 +78,8 @@ def test_if_nothing_helps_it_says_so() -> None:
     assert result.plan == QuantizationPlan()
     assert [len(entry.layers) for entry in result.tries] == [0, 1, 2, 4, 8, 12]
     assert result.reason == (
-        "No layer was returned to float: the drop is 2.00, 1.00 is allowed, and with up to 12 "
-        "layers in float it was 2.00 at best."
+        "INT8 loses 2.00 points where 1.00 may be lost. No layer was returned to float: with up to "
+        "12 of them it lost 2.00 at best."
     )
     alone = return_to_float(QuantizationPlan(), [], drop_until(99), bound=1.0)
     assert not alone.inside

@@ -76,11 +76,23 @@ def test_the_measured_drop_decides_where_none_is_sure() -> None:
     assert "by its measured drop" in choice.reasons[-1]
 
 
+def test_reasons_are_sentences_for_people() -> None:
+    rows = [row("a", 0.41, 0.69, 0.6, expected=0.67), row("b", 0.23, -0.31, 0.1)]
+    reasons = choose(rows, max_drop=1.0, confidence=0.7, names={"a": "x3", "b": "x2"}).reasons
+    assert reasons == (
+        "x3 (0.41 ms) loses an expected 0.67 points (0.69 lost measured on the selection split), "
+        "with 70% certainty loses less than 0.83; the budget is 1: accepted.",
+        "x2 (0.23 ms) gains an expected 0.31 points (0.31 gained measured on the selection split), "
+        "with 70% certainty gains more than 0.28; the budget is 1: accepted.",
+        "x2 was chosen: the fastest within 1 point.",
+    )
+
+
 def test_nothing_meets_the_budget() -> None:
     choice = choose([row("a", 1, 4.0)], max_drop=1, confidence=0.7, names={"a": "the model"})
     assert choice.row_id is None
     assert "the model" in choice.reasons[0]
-    assert choice.reasons[-1] == "No candidate is within 1 points."
+    assert choice.reasons[-1] == "No candidate stays within 1 point."
 
 
 def test_rows_that_failed_are_left_out_and_say_why() -> None:
@@ -88,8 +100,8 @@ def test_rows_that_failed_are_left_out_and_say_why() -> None:
     unmeasured = replace(row("b", 0.1, 0), drop=None)
     choice = choose([failed, unmeasured, row("c", 1, 0)], max_drop=1, confidence=0.7, names={})
     assert choice.row_id == "c"
-    assert choice.reasons[0] == "a: not considered, its process was killed."
-    assert choice.reasons[1] == "b: not considered, not measured."
+    assert choice.reasons[0] == "a was not considered: its process was killed."
+    assert choice.reasons[1] == "b was not considered: it was not measured."
     assert choose([], max_drop=1, confidence=0.7, names={}).row_id is None
 
 
@@ -108,5 +120,5 @@ def test_within_a_latency_the_least_drop_wins() -> None:
         return choose(rows, max_drop=0.1, confidence=0.7, names={}, target_latency_ms=ms)
 
     assert [within(ms).row_id for ms in (5, 2, 1.5, 0.5)] == ["slow", "mid", "fast", None]
-    assert within(2).reasons[-1] == "Chosen: mid, which loses least within 2 ms."
-    assert within(0.5).reasons[-1] == "No candidate runs in 0.5 ms."
+    assert within(2).reasons[-1] == "mid was chosen: it loses least within 2 ms."
+    assert within(0.5).reasons[-1] == "No candidate answers within 0.5 ms."

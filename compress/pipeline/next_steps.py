@@ -1,0 +1,78 @@
+"""Says what to do after a run: commands that work as they stand, where the run was started."""
+
+import math
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.report import Report, Step
+from compress.pipeline.inputs import Job
+from compress.system.program import program, short
+from export.examples import example_code, example_command
+
+__all__ = ["next_steps"]
+
+
+def next_steps(report: Report, job: Job) -> tuple[Step, ...]:
+    """Return what to do with the artifact; where nothing met the budget, how to come by one.
+
+    Args:
+        report: Of the run, whose artifact is published.
+        job: What the run was given.
+    """
+    if report.recommended is None:
+        return tuple(_instead(report, job))
+    return tuple(_with(job, job.workspace.artifact))
+
+
+def _with(job: Job, artifact: Path) -> Iterator[Step]:
+    start = program()
+    yield Step("Ask it.", example_command(artifact, start))
+    code = f"from edgepress import load; print(load({str(artifact)!r})({example_code(artifact)}))"
+    yield Step("Use it in Python.", shlex.join([short(sys.executable), "-c", code]))
+    if _is_path(job.data):
+        tune = shlex.join([*start, "bench", str(artifact), "--data", job.data, "--tune"])
+        yield Step(
+            "Copy the folder to the device that will answer, and find its fastest settings there.",
+            tune,
+        )
+    yield Step(
+        "See what is in it, and whether it is intact.",
+        shlex.join([*start, "inspect", str(artifact)]),
+    )
+    yield Step(
+        "See what the run keeps to go on from, which can be removed.",
+        shlex.join([*start, "clean", str(job.workspace.out)]),
+    )
+
+
+def _instead(report: Report, job: Job) -> Iterator[Step]:
+    if job.command is None:
+        return
+    names = {entry["name"] for entry in report.family}
+    rows = [row for row in report.rows if row.id.removesuffix(f"-{row.runtime}") in names]
+    if report.budget.get("target_latency_ms") is not None:
+        times = [row.end_to_end_ms.p50 for row in rows if row.end_to_end_ms is not None]
+        if times:
+            yield Step(
+                f"Allow more: the fastest model answered in {min(times):.2f} ms.",
+                f"{job.command} --target-latency {_above(min(times), 2):g}",
+            )
+    elif drops := [row.drop.value for row in rows if row.drop is not None]:
+        yield Step(
+            f"Allow more: the most accurate model lost {min(drops):.1f} points.",
+            f"{job.command} --max-drop {_above(max(min(drops), 0.0), 0) + 1:g}",
+        )
+    if report.budget.get("effort") != "best":
+        yield Step("Let it train longer.", f"{job.command} --effort best")
+
+
+def _above(value: float, decimals: int) -> float:
+    """Return the next value of so few decimals that is not below."""
+    return math.ceil(value * 10**decimals) / 10**decimals
+
+
+def _is_path(data: str) -> bool:
+    """Return whether data can be named on the command line: not what was given in memory."""
+    return Path(data).expanduser().exists() or "/" in data
