@@ -9,6 +9,7 @@ from runtimes.errors import (
     MissingDependencyError,
     ModelError,
     UsageError,
+    WrongAnswersError,
 )
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "ModelError",
     "RecipeError",
     "UsageError",
+    "WrongAnswersError",
 ]
 
 

@@ -9,12 +9,14 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from export.checks import cases_for, with_expected, write_checked
 from export.ecosystem import for_every_transformers, for_javascript
 from export.embedded import save_embedded
 from export.stock import StockName, copy_modules, export_stock
-from runtimes.artifact import Manifest, ModelEntry, write_artifact
+from runtimes.artifact import Manifest, ModelEntry
 from runtimes.errors import ModelError
 from runtimes.hf_config import read_hf_config
+from runtimes.loading import open_checkpoint
 from runtimes.registry import get_runtime
 from runtimes.tokenization import Tokenizer
 
@@ -110,4 +112,10 @@ def export_fallback_artifact(
         lineage=tuple(dict(step) for step in lineage),
         quantization={entry[0]: entry[-1] for entry in wanted.values()},
     )
-    return write_artifact(target, manifest, populate)
+    checks = cases_for(Tokenizer.from_folder(stock, max_length=max_length), pairs=pairs)
+    with open_checkpoint(checkpoint) as original:
+        checks = with_expected(checks, original.answering(checks.rows))
+    draft = scratch / "draft" / "artifact"
+    written, _ = write_checked(target, manifest, populate, checks, draft)
+    shutil.rmtree(draft.parent)
+    return written

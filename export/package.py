@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from export.checks import cases_for, with_expected, write_checked
 from export.ecosystem import (
     for_every_transformers,
     for_javascript,
     save_configs,
     save_modules,
 )
-from export.parity import Parity, check_parity, torch_logits
+from export.parity import Parity, check_parity, torch_logits, torch_outputs
 from export.quantization import QuantizationPlan
 from export.quiet import quiet_libraries
 from export.targets.base import Calibration, Target, input_names
@@ -23,6 +24,7 @@ from export.targets.registry import get_target, target_names
 from export.vocabulary import without_dead_tokens
 from runtimes.artifact import DETAILS_NAME, Manifest, ModelEntry, write_artifact
 from runtimes.base import TextInput
+from runtimes.checks import Checked
 from runtimes.folders import partial_folder
 from runtimes.hf_config import labels_of
 from runtimes.registry import get_task, task_of_head
@@ -40,10 +42,13 @@ class Exported:
     Attributes:
         manifest: As written into the artifact.
         parity: One entry for each file that was made, the float ones included.
+        checked: One for each runtime, how its files did in the artifact's self-test here; those
+            that are wrong are not in the artifact.
     """
 
     manifest: Manifest
     parity: tuple[Parity, ...]
+    checked: tuple[Checked, ...]
 
 
 def export_artifact(
@@ -130,8 +135,12 @@ def export_artifact(
                 (partial / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, partial / name)
 
-        manifest = write_artifact(target, manifest, populate)
-    return Exported(manifest, parity)
+        tests = cases_for(text_encoder, pairs=manifest.pairs)
+        tests = with_expected(tests, lambda i: torch_outputs(module, tests.rows.batch(i, names)))
+        manifest, checked = write_checked(
+            target, manifest, populate, tests, work / "draft" / "artifact"
+        )
+    return Exported(manifest, parity, checked)
 
 
 def republish(

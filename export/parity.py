@@ -12,7 +12,7 @@ from runtimes.base import logits_of
 from runtimes.errors import ModelError
 from runtimes.registry import get_runtime
 
-__all__ = ["FLOAT_TOLERANCE", "Parity", "answers", "check_parity", "torch_logits"]
+__all__ = ["FLOAT_TOLERANCE", "Parity", "answers", "check_parity", "torch_logits", "torch_outputs"]
 
 # Largest difference of a logit that a float export may show. Different summation orders give
 # 1e-6 to 1e-5; a wrong graph gives 1e-1 and more. Of logits larger than 1, a share of the largest.
@@ -48,20 +48,20 @@ def torch_logits(module: Any, batches: Batches) -> NDArray[np.float32]:
     """Return logits (M, C) of a PyTorch model for all batches, in evaluation mode on the CPU: a row
     a text, or a row a token that is not padding.
     """
+    return np.concatenate([answers(torch_outputs(module, batch), batch) for batch in batches])
+
+
+def torch_outputs(module: Any, batch: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+    """Return what a PyTorch model says of a batch, (B, C) or (B, T, C), in evaluation mode on the
+    CPU.
+    """
     import torch
 
     module.eval()
     with torch.inference_mode():
-        outputs = [
-            answers(
-                module(**{name: torch.from_numpy(value) for name, value in batch.items()})
-                .logits.float()
-                .numpy(),
-                batch,
-            )
-            for batch in batches
-        ]
-    return np.concatenate(outputs)
+        inputs = {name: torch.from_numpy(value) for name, value in batch.items()}
+        outputs: NDArray[np.float32] = module(**inputs).logits.float().numpy()
+    return outputs
 
 
 def check_parity(

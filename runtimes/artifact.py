@@ -29,9 +29,11 @@ from runtimes.manifest import (
 from runtimes.versions import installed_version
 
 __all__ = [
+    "CHECKS_NAME",
     "DETAILS_NAME",
     "FORMAT_VERSION",
     "MANIFEST_NAME",
+    "OPTIONAL",
     "SIGNATURE_NAME",
     "TUNING_NAME",
     "ArtifactFile",
@@ -53,6 +55,12 @@ family's own, for other libraries."""
 TUNING_NAME = "tuning.json"
 """What `runtimes.tuning` found, beside the manifest. The manifest does not vouch for it: it belongs
 to the device, not to the artifact, and losing it costs a little speed."""
+
+CHECKS_NAME = "checks.npz"
+"""The artifact's self-test, see `runtimes.checks`."""
+
+OPTIONAL = frozenset({"README.md", CHECKS_NAME})
+"""Files of the manifest that may be edited or removed: nothing that answers needs them."""
 
 # What looking at a folder leaves in it.
 _OF_THE_DESKTOP = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})

@@ -6,6 +6,7 @@
     ├── ModelError                  1   a checkpoint that cannot be read or is not supported
     ├── DataError                   1   a data set that cannot be read or does not fit the model
     ├── ArtifactError               1   an artifact that is incomplete, damaged or too new to read
+    ├── WrongAnswersError           1   a runtime is wrong on this machine
     ├── MissingDependencyError      3   an optional package is not installed
     ├── DeviceUnavailableError      3   a device was asked for that this machine does not have
     └── BudgetError                 4   no candidate met the accuracy budget (the report is written)
@@ -26,6 +27,7 @@ __all__ = [
     "MissingDependencyError",
     "ModelError",
     "UsageError",
+    "WrongAnswersError",
     "did_you_mean",
     "nearest",
     "not_finite",
@@ -92,6 +94,10 @@ def not_finite() -> ArtifactError:
         "The model's answer is no finite number.",
         hint="Its weights are not, or are damaged: compare it with its files (edgepress inspect).",
     )
+
+
+class WrongAnswersError(EdgepressError):
+    """A runtime answers an artifact's own checks wrongly on this machine."""
 
 
 class MissingDependencyError(EdgepressError):

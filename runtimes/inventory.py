@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from runtimes.artifact import (
+    CHECKS_NAME,
     DETAILS_NAME,
     MANIFEST_NAME,
+    OPTIONAL,
     SIGNATURE_NAME,
     TUNING_NAME,
     Manifest,
@@ -34,6 +36,7 @@ _KNOWN = {
     TUNING_NAME: "settings measured on a device",
     "README.md": "model card",
     DETAILS_NAME: "sizes of each layer",
+    CHECKS_NAME: "self-test",
     "config.json": "configuration of the model",
     "tokenizer.json": "tokenizer",
     "tokenizer_config.json": "configuration of the tokenizer",
@@ -41,8 +44,6 @@ _KNOWN = {
     SENTENCE_LIMIT: "longest input",
     "1_Pooling/config.json": "how vectors are pooled",
 }
-# People may edit it, and nothing else reads it.
-_FOR_PEOPLE = "README.md"
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def take_inventory(folder: Path, trusted: str | os.PathLike[str] | None = None) 
     removed: dict[str, set[str]] = {}
     if manifest is not None:
         removed = removed_files(folder, manifest)
-        optional = {_FOR_PEOPLE}.union(*removed.values())
+        optional = OPTIONAL.union(*removed.values())
         for name in manifest.files:
             files[name] = _listed(folder, manifest, name, optional=name in optional)
     for path in folder.rglob("*"):

@@ -12,6 +12,7 @@ from typing import Any
 from runtimes.artifact import (
     DETAILS_NAME,
     MANIFEST_NAME,
+    OPTIONAL,
     TUNING_NAME,
     ArtifactFile,
     Manifest,
@@ -78,6 +79,7 @@ def load(
     sessions: int = 1,
     batch_invariant: bool = True,
     verify: bool = True,
+    check: bool = False,
     trusted: str | os.PathLike[str] | None = None,
     tune: Sequence[TextInput] | None = None,
     revision: str | None = None,
@@ -111,6 +113,8 @@ def load(
             with dynamic INT8 also labels; the report says how many.
         verify: Compare every file with its SHA-256 first. A runtime whose files were all removed
             is passed over, and `README.md` is for people.
+        check: Run the artifact's self-test first, some seconds long: inputs of all lengths whose
+            answers are known (`runtimes.checks`).
         trusted: Open only what the owner of a key signed (`edgepress sign`): a `.pub` file of
             `ssh-keygen`, with one key or several, or the line in it. It needs `cryptography`.
         tune: Texts of the kind that will be asked: if this device was not measured yet, that is
@@ -125,6 +129,7 @@ def load(
             nobody who is trusted; or the hub does not give it.
         MissingDependencyError: No runtime of the artifact is installed, or the hub's client is not.
         DeviceUnavailableError: No installed runtime has the device.
+        WrongAnswersError: The self-test was asked for, and found the runtime wrong here.
         UsageError: There is no such runtime, option or key.
     """
     if trusted is not None and not verify:
@@ -142,7 +147,18 @@ def load(
         verify,
     )
     folder = artifact_folder(folder, revision=revision, runtime=runtime)
-    return open_settled(folder, lambda: _load(folder, asked, keys=keys, tune=tune), verified=verify)
+    predictor = open_settled(
+        folder, lambda: _load(folder, asked, keys=keys, tune=tune), verified=verify
+    )
+    if check:
+        from runtimes.checks import refuse_wrong
+
+        try:
+            refuse_wrong(predictor, folder)
+        except BaseException:
+            predictor.close()
+            raise
+    return predictor
 
 
 def _reopen(folder: Path, asked: _Asked, digest: str) -> Predictor:
@@ -548,7 +564,7 @@ def _beside(folder: Path, manifest: Manifest, entry: ModelEntry) -> list[str]:
     """Return the files that are not read for `entry`, as those that are get checked then."""
     variants = manifest.variants(entry.runtime, entry.precision).values()
     read = {name for one in (entry, *variants) for name in manifest.files_of(one)}
-    left_out = {*read, *_removed(folder, manifest), "README.md"}
+    left_out = {*read, *_removed(folder, manifest), *OPTIONAL}
     return [n for n in manifest.files if n not in left_out and not n.endswith(".json")]
 
 

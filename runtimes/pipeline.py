@@ -204,7 +204,7 @@ class Predictor:
             if note_cut:
                 rows = self.tokenizer.rows(chunk, offsets=True)
                 cut += _cut(rows)
-                batches, answer = self._batches(rows.lengths, batch_size), self._rows_of(rows)
+                batches, answer = self._batches(rows.lengths, batch_size), self.answering(rows)
             else:
                 batches, answer = self._work(chunk, batch_size)
             for batch, logits in zip(batches, self._map(answer, batches), strict=True):
@@ -233,7 +233,7 @@ class Predictor:
             rows = self.tokenizer.rows(inputs[start : start + _CHUNK], offsets=True)
             lengths = rows.lengths
             batches = self._batches(lengths, batch_size)
-            answer = self._rows_of(rows)
+            answer = self.answering(rows)
 
             def kept(
                 batch: list[int], rows: Rows = rows, answer: Callable[[list[int]], Array] = answer
@@ -267,8 +267,9 @@ class Predictor:
             cut,
         )
 
-    def _rows_of(self, rows: Rows) -> Callable[[list[int]], Array]:
-        """Return what answers a batch of tokenized inputs."""
+    def answering(self, rows: Rows) -> Callable[[list[int]], Array]:
+        """Return what answers a batch of tokenized inputs, named by their indices: float32 (B, C),
+        or (B, T, C) where the model answers for each token."""
 
         def answer(batch: list[int]) -> Array:
             names = self._single_names if len(batch) == 1 else self.session.input_names
@@ -284,7 +285,7 @@ class Predictor:
             singles = [[index] for index in range(len(chunk))]
             return singles, lambda batch: self._run(self.encode([chunk[batch[0]]]))
         rows = self.tokenizer.rows(chunk)
-        return self._batches(rows.lengths, batch_size), self._rows_of(rows)
+        return self._batches(rows.lengths, batch_size), self.answering(rows)
 
     def _map(self, answer: Callable[[_Item], _Answer], items: Sequence[_Item]) -> Iterable[_Answer]:
         """Answer texts or batches, in their order; several at a time where there are sessions."""

@@ -58,10 +58,9 @@ def quality(logits: Logits, examples: Examples) -> Quality:
 
 def differences(reference: Logits, logits: Logits, examples: Examples) -> Differences:
     """Return the texts that get another class."""
-    names = examples.label_names
     pairs = examples.pairs or (None,) * len(examples)
     items = [
-        Item(text, names[label], pair)
+        Item(text, _name(examples, label), pair)
         for text, pair, label in zip(examples.texts, pairs, examples.labels, strict=True)
     ]
     return compare(items, _answers(reference, examples), _answers(logits, examples))
@@ -70,6 +69,11 @@ def differences(reference: Logits, logits: Logits, examples: Examples) -> Differ
 def _answers(logits: Logits, examples: Examples) -> list[Answer]:
     chances = softmax(logits)
     return [
-        Answer(examples.label_names[best], float(own[best]), bool(best == label))
+        Answer(_name(examples, best), float(own[best]), bool(best == label))
         for own, best, label in zip(chances, chances.argmax(axis=1), examples.labels, strict=True)
     ]
+
+
+def _name(examples: Examples, label: int) -> str:
+    """Return a class's name; the tokens of a vocabulary have none here."""
+    return examples.label_names[label] if examples.label_names else f"token {label}"

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 from compress.cli.bench import bench
 from compress.cli.doctor import doctor
-from compress.cli.inspect import clean, inspect
+from compress.cli.inspect import check, clean, inspect
 from compress.cli.launch import missing_processes
 from compress.cli.output import tell
 from compress.cli.predict import predict
@@ -37,7 +37,7 @@ __all__ = ["app", "main"]
 # Failures of the machine, not of the program: worth a sentence, not a traceback.
 _SYSTEM_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}
 
-_COMMANDS = (run, train, demo, bench, predict, inspect, clean, sign, verify, recipe, doctor)
+_COMMANDS = (run, train, demo, bench, predict, inspect, check, clean, sign, verify, recipe, doctor)
 # Two things that people do with each.
 _EXAMPLES = {
     "run": (
@@ -58,6 +58,7 @@ _EXAMPLES = {
         "edgepress predict out/artifact --file reviews.csv --format csv > answers.csv",
     ),
     "inspect": ("edgepress inspect out/artifact", "edgepress inspect out/report.json --json"),
+    "check": ("edgepress check out/artifact", "edgepress check out/artifact --device gpu --json"),
     "clean": ("edgepress clean out", "edgepress clean out --yes"),
     "sign": ("edgepress sign out/artifact --key ~/.ssh/id_ed25519",),
     "verify": (

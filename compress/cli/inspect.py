@@ -1,4 +1,4 @@
-"""`edgepress inspect`: what a folder or report is, in words; `edgepress clean`: what can go."""
+"""`edgepress inspect`, `check` and `clean`: what a folder is, is it right here, what can go."""
 
 import io
 import sys
@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compress.cli.output import Json, tell
-from compress.errors import ArtifactError, ModelError, UsageError
+from compress.errors import (
+    ArtifactError,
+    MissingDependencyError,
+    ModelError,
+    UsageError,
+    WrongAnswersError,
+)
 from runtimes.escaping import dump_json, escape_line
 
 if TYPE_CHECKING:
     from runtimes.inventory import Inventory
     from runtimes.manifest import Manifest
 
-__all__ = ["clean", "inspect", "inspect_path"]
+__all__ = ["check", "clean", "inspect", "inspect_path"]
 
 
 def inspect(
@@ -41,6 +47,36 @@ def inspect(
         sys.stdout.flush()  # before what is said on stderr
         raise ArtifactError(
             "\n".join(found.problems), hint="Copy the artifact again, or export it anew."
+        )
+
+
+def check(
+    artifact: Annotated[Path, typer.Argument(help="Artifact folder.")],
+    device: Annotated[str, typer.Option(help="cpu, cuda, gpu, npu or auto.")] = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Run an artifact's self-test: is each runtime right on this machine, at every length?
+
+    The artifact holds inputs and what PyTorch and its own files answered where it was made. Where
+    only a runtime is installed: python -m runtimes check ARTIFACT. If one is wrong, the exit code
+    is 1.
+    """
+    from runtimes.checks import check_artifact, render
+
+    found = check_artifact(artifact, device=device)
+    shown = (
+        dump_json([one.to_json() for one in found], indent=2) + "\n" if as_json else render(found)
+    )
+    sys.stdout.write(shown)
+    sys.stdout.flush()
+    if wrong := [one.runtime for one in found if one.wrong]:
+        raise WrongAnswersError(
+            f"{', '.join(wrong)}: wrong on this machine",
+            hint="another runtime, or another version of it, may be right",
+        )
+    if not any(one.right for one in found):
+        raise MissingDependencyError(
+            "no runtime of the artifact could be asked", hint="edgepress doctor shows what is here"
         )
 
 

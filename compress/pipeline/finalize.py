@@ -20,7 +20,14 @@ from compress.evaluation.sizes import sizes_by_part
 from compress.pipeline.inputs import Family, Job
 from compress.pipeline.next_steps import next_steps
 from compress.pipeline.publish import publish, publish_report
-from compress.search.members import Candidate, Member, Staged, export_member
+from compress.search.members import (
+    Candidate,
+    Member,
+    Staged,
+    candidates_of,
+    export_member,
+    self_test_remarks,
+)
 from compress.search.selection import Choice, choose, probable_drop
 
 __all__ = ["conclude"]
@@ -76,7 +83,7 @@ def _select(job: Job, family: Family, reference: Subject) -> _Decision:
         seed=job.recipe.seed,
         progress=job.progress,
     )
-    candidates = [Candidate(member, name) for member in family.members for name in runtimes]
+    candidates = candidates_of(family.members, runtimes)
     choice, busy = _choose(job, reference, candidates)
     return _Decision(
         _chosen(choice, candidates),
@@ -100,7 +107,7 @@ def _refine(job: Job, family: Family, reference: Subject, decision: _Decision) -
     with job.progress.track("exporting other schemes", len(others)) as task:
         for staged in others:
             member = _exported(job, family, staged, only=only)
-            tried |= {Candidate(member, name): staged for name in runtimes}
+            tried |= dict.fromkeys(candidates_of([member], runtimes), staged)
             task.advance()
     before = [] if decision.chosen is None else [decision.chosen]
     choice, busy = _choose(job, reference, [*before, *tried])
@@ -113,7 +120,7 @@ def _refine(job: Job, family: Family, reference: Subject, decision: _Decision) -
     return replace(
         decision,
         chosen=Candidate(winner, better.runtime),
-        candidates=(*decision.candidates, *(Candidate(winner, name) for name in runtimes)),
+        candidates=(*decision.candidates, *candidates_of([winner], runtimes)),
     )
 
 
@@ -159,7 +166,12 @@ def _report(
             }
             for member in decision.members
         ),
-        notes=(*report.notes, *remarks, *_table_remarks(family)),
+        notes=(
+            *report.notes,
+            *remarks,
+            *self_test_remarks(decision.members),
+            *_table_remarks(family),
+        ),
         command=job.command,
     )
 
@@ -272,7 +284,7 @@ def _measured(job: Job, family: Family, reference: Subject, decision: _Decision)
     if chosen is not None and settings.every_runtime:
         member = chosen.member
         elsewhere = [name for name in competing_runtimes(job.recipe.competing) if name != runtime]
-        shown += [Candidate(member, name).subject(threads) for name in elsewhere]
+        shown += [each.subject(threads) for each in candidates_of([member], elsewhere)]
         if member.checkpoint is not None:
             shown.append(
                 replace(

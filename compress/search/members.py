@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,8 @@ from benchmarks.subjects import Subject
 from compress.config.recipe import Recipe
 from compress.system.fingerprint import digest
 from compress.system.workspace import Workspace
+from runtimes.artifact import read_manifest
+from runtimes.registry import runtime_title
 
 if TYPE_CHECKING:
     from compress.stages.base import Context, Encoder
@@ -20,10 +22,12 @@ __all__ = [
     "Candidate",
     "Member",
     "Staged",
+    "candidates_of",
     "describe_encoder",
     "export_member",
     "fallback_member",
     "sample",
+    "self_test_remarks",
 ]
 
 _log = logging.getLogger("edgepress")
@@ -95,6 +99,29 @@ class Candidate:
             runtime=self.runtime,
             threads=threads,
         )
+
+
+def candidates_of(members: Iterable[Member], runtimes: Sequence[str]) -> list[Candidate]:
+    """Return each member on each of the runtimes that its artifact has files for.
+
+    A runtime that failed the artifact's self-test where it was exported is not among them.
+    """
+    found = []
+    for member in members:
+        there = {entry.runtime for entry in read_manifest(member.artifact).models}
+        found += [Candidate(member, name) for name in runtimes if name in there]
+    return found
+
+
+def self_test_remarks(members: Iterable[Member]) -> list[str]:
+    """Say which runtimes failed the self-test of which members, and are not in their artifacts."""
+    return [
+        f"{member.name}: {runtime_title(checked['runtime'])} is {checked['verdict']} on this "
+        "machine, so the artifact has no files for it."
+        for member in members
+        for checked in read_manifest(member.artifact).metrics.get("checks", ())
+        if not checked["right"]
+    ]
 
 
 def export_member(

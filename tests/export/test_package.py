@@ -121,6 +121,7 @@ def test_the_manifest_says_what_it_is(export: Callable[..., Any], tmp_path: Path
         assert entry.inputs == ("input_ids", *mask, "token_type_ids")
         assert entry.instruction_sets == ("any",)
     assert set(manifest.files) == {
+        "checks.npz",
         "config.json",
         "edgepress.json",
         "tokenizer.json",

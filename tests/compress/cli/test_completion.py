@@ -14,6 +14,7 @@ COMMANDS = [
     "bench",
     "predict",
     "inspect",
+    "check",
     "clean",
     "sign",
     "verify",

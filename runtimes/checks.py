@@ -1,0 +1,445 @@
+"""An artifact's self-test: recorded inputs and answers, answered again on the device at hand.
+
+An artifact holds `checks.npz`: token ids over the lengths that matter, texts of many scripts, what
+full-precision PyTorch says of each, and what each of its files said where it was exported. A
+runtime that is wrong at one length, in padded batches or on this processor shows here.
+"""
+
+import io
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtimes.artifact import CHECKS_NAME, ArtifactFile, read_manifest, removed_files
+from runtimes.errors import ArtifactError, EdgepressError, WrongAnswersError
+from runtimes.tokenization import Rows
+
+if TYPE_CHECKING:
+    from runtimes.pipeline import Predictor
+
+__all__ = [
+    "CASES_A_LENGTH",
+    "Checked",
+    "Checks",
+    "answered",
+    "check_artifact",
+    "check_predictor",
+    "columns",
+    "lengths_to_check",
+    "places",
+    "read_checks",
+    "refuse_wrong",
+    "render",
+    "wrong_lengths",
+]
+
+# Of long outputs, so many places are kept: tokens of a text, and columns of the last axis.
+_PLACES, _COLUMNS = 16, 64
+# Errors are shares of how far the reference's outputs spread. What INT8 costs differs much from one
+# text to the next, and hardly for a text from machine to machine, or alone and in a padded batch:
+# the excess tells. A text between two answers makes much of little, so each length has several
+# cases, and the median of their excesses counts. OpenVINO's fault with AMX was 0.27 and more.
+CASES_A_LENGTH = 3
+_LEAST, _TIMES, _USUAL = 0.2, 2.0, 0.9
+_BATCH = 8
+_ANSWERS = "answers_"
+_TIMED = (8, 32, 128, 512)
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What is asked, and what was answered; K cases, one row of token ids each.
+
+    Attributes:
+        rows: The K cases, tokenized, and what pads them.
+        expected: (M, C) outputs of full-precision PyTorch: of each case one row, or where the
+            model answers for each token up to 16 of them, for the tokens of `places`.
+        answers: By runtime, the same of the artifact's own files, where it was exported.
+        columns: (C,) which of the model's outputs those are; at most 64 are kept.
+        texts: Texts, or pairs, of many scripts.
+        text_ids: Token ids of each text.
+    """
+
+    rows: Rows
+    expected: NDArray[np.float32]
+    columns: NDArray[np.int64]
+    answers: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    texts: Sequence[str | tuple[str, str]] = ()
+    text_ids: Sequence[Sequence[int]] = ()
+
+    @property
+    def of_tokens(self) -> bool:
+        """Whether the model answers for each token."""
+        return len(self.expected) != len(self.rows.lengths)
+
+    def kept(self, outputs: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+        """Return what is kept of a case's outputs, (C,) or (T, C), as rows (m, C)."""
+        rows = outputs[None] if outputs.ndim == 1 else outputs[places(length)]
+        return rows[:, self.columns].astype(np.float32)
+
+    def write(self, path: Path) -> None:
+        """Write the file, the same bytes for the same content."""
+        written: dict[str, Any] = dict(
+            **{name: _flat(rows) for name, rows in self.rows.columns.items()},
+            lengths=self.rows.lengths.astype(np.int32),
+            expected=self.expected,
+            columns=self.columns.astype(np.int32),
+            texts=np.frombuffer(
+                json.dumps([self.texts, self.rows.padding]).encode(), dtype=np.uint8
+            ),
+            text_ids=_flat(self.text_ids),
+            text_lengths=np.array([len(row) for row in self.text_ids], dtype=np.int32),
+            **{f"{_ANSWERS}{name}": values for name, values in self.answers.items()},
+        )
+        np.savez_compressed(path, **written)
+
+    @classmethod
+    def read(cls, content: bytes) -> "Checks":
+        """Read the file's content.
+
+        Raises:
+            ValueError: It is no such file.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            texts, padding = json.loads(arrays["texts"].tobytes())
+            columns = {name: _parts(arrays[name], arrays["lengths"]) for name in padding}
+            answers = {
+                name.removeprefix(_ANSWERS): values
+                for name, values in arrays.items()
+                if name.startswith(_ANSWERS)
+            }
+            return cls(
+                rows=Rows(columns, padding),
+                expected=arrays["expected"],
+                columns=arrays["columns"],
+                answers=answers,
+                texts=[text if isinstance(text, str) else tuple(text) for text in texts],
+                text_ids=_parts(arrays["text_ids"], arrays["text_lengths"]),
+            )
+        except Exception as error:  # zipfile, zlib, numpy and json each have their own
+            raise ValueError(f"holds no checks: {error}") from error
+
+
+def _flat(rows: Sequence[Sequence[int]]) -> NDArray[np.int32]:
+    return np.array([each for row in rows for each in row], dtype=np.int32)
+
+
+def _parts(flat: NDArray[np.int32], lengths: NDArray[np.int32]) -> list[list[int]]:
+    return [part.tolist() for part in np.split(flat, np.cumsum(lengths)[:-1])]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a runtime answered here.
+
+    Attributes:
+        runtime: Its name.
+        error: Why it could not be asked; "" where it was.
+        device: Where it ran.
+        precision: In what it computed.
+        cases: Number of inputs asked one by one.
+        wrong_lengths: Tokens of those that are wrong.
+        wrong_in_batches: Tokens of those that are wrong in a padded batch.
+        same_labels: Share (0 to 1) of answers with the label that the same file gave where it was
+            exported, or that PyTorch gives where that is not known.
+        largest: Largest error against PyTorch, as a share of how far its outputs spread, and
+        largest_at: the tokens of that input.
+        texts: Texts whose tokens were compared.
+        wrong_texts: Those whose tokens differ.
+        ms: By number of tokens, median milliseconds of one input.
+    """
+
+    runtime: str
+    error: str = ""
+    device: str = ""
+    precision: str = ""
+    cases: int = 0
+    wrong_lengths: tuple[int, ...] = ()
+    wrong_in_batches: tuple[int, ...] = ()
+    same_labels: float = 1.0
+    largest: float = 0.0
+    largest_at: int = 0
+    texts: int = 0
+    wrong_texts: int = 0
+    ms: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def wrong(self) -> bool:
+        """Whether it ran, and something was wrong."""
+        return bool(self.wrong_lengths or self.wrong_in_batches or self.wrong_texts)
+
+    @property
+    def right(self) -> bool:
+        """Whether it ran, and nothing was wrong."""
+        return not (self.error or self.wrong)
+
+    @property
+    def verdict(self) -> str:
+        """What to think of it, in words."""
+        if self.error:
+            return self.error
+        found = []
+        if self.wrong_lengths:
+            found.append(f"wrong at {_listed(self.wrong_lengths)} tokens")
+        if self.wrong_in_batches:
+            found.append(f"wrong in padded batches, at {_listed(self.wrong_in_batches)} tokens")
+        if self.wrong_texts:
+            found.append(f"{self.wrong_texts} of {self.texts} texts have other tokens")
+        return "; ".join(found) or "right"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        plain = {
+            **asdict(self),
+            "wrong_lengths": list(self.wrong_lengths),
+            "wrong_in_batches": list(self.wrong_in_batches),
+            "ms": {str(length): ms for length, ms in self.ms.items()},
+        }
+        return {**plain, "right": self.right, "verdict": self.verdict}
+
+
+def places(length: int) -> NDArray[np.int64]:
+    """Return which of T tokens are looked at, at most 16, the first and the last among them."""
+    return np.unique(np.linspace(0, length - 1, _PLACES).astype(np.int64))
+
+
+def columns(width: int) -> NDArray[np.int64]:
+    """Return which of a model's outputs are looked at, at most 64."""
+    return np.unique(np.linspace(0, width - 1, _COLUMNS).astype(np.int64))
+
+
+def lengths_to_check(least: int, most: int) -> list[int]:
+    """Return every length up to 64, then ever fewer of them, and the longest."""
+    found = list(range(least, min(most, 64) + 1))
+    step, length = 8, 72
+    while length < most:
+        found.append(length)
+        if length >= 16 * step:
+            step *= 2
+        length += step
+    return sorted({*found, most})
+
+
+def answered(
+    predictor: "Predictor", checks: Checks, *, batches: bool = False
+) -> NDArray[np.float32]:
+    """Return what a predictor says of all cases, (M, C) as `Checks.expected`.
+
+    Args:
+        predictor: Of the artifact.
+        checks: Its cases.
+        batches: Ask for eight of different lengths at once, padded, instead of one by one.
+    """
+    lengths = checks.rows.lengths
+    count = len(lengths)
+    if batches:  # each with short and long ones
+        step = -(-count // _BATCH)
+        groups = [list(range(start, count, step)) for start in range(step)]
+    else:
+        groups = [[case] for case in range(count)]
+    answer = predictor.answering(checks.rows)
+    found: dict[int, NDArray[np.float32]] = {}
+    for group in groups:
+        for case, outputs in zip(group, answer(group), strict=True):
+            own = outputs[: lengths[case]] if outputs.ndim > 1 else outputs
+            found[case] = checks.kept(own, int(lengths[case]))
+    return np.concatenate([found[case] for case in range(count)])
+
+
+def errors(answers: NDArray[np.float32], checks: Checks) -> NDArray[np.float64]:
+    """Return the largest error of each case (K,), as a share of the reference's spread."""
+    expected = checks.expected.astype(np.float64)
+    spread = max(float(np.sqrt(np.mean((expected - expected.mean(axis=0)) ** 2))), 1e-3)
+    of_rows = np.abs(answers - expected).max(axis=1) / spread
+    of_rows[~np.isfinite(of_rows)] = np.inf
+    sizes = [len(places(n)) if checks.of_tokens else 1 for n in checks.rows.lengths]
+    return np.array([part.max() for part in np.split(of_rows, np.cumsum(sizes)[:-1])])
+
+
+def wrong_lengths(
+    lengths: NDArray[np.int64], found: NDArray[np.float64], usual: NDArray[np.float64]
+) -> tuple[int, ...]:
+    """Return the lengths at which a runtime is wrong, in tokens.
+
+    Args:
+        lengths: (K,) of the cases.
+        found: (K,) their errors, from `errors`.
+        usual: (K,) the same file's errors where it was exported, or computed in another way.
+    """
+
+    def by_length(of: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.array([np.median(of[lengths == length]) for length in there])
+
+    there = np.unique(lengths)
+    allowed = max(_LEAST, _TIMES * float(np.quantile(by_length(usual), _USUAL)))
+    return tuple(int(length) for length in there[by_length(found - usual) > allowed])
+
+
+def check_predictor(
+    predictor: "Predictor",
+    checks: Checks,
+    answers: NDArray[np.float32] | None = None,
+    *,
+    timed: bool = False,
+) -> Checked:
+    """Ask a predictor all cases, and judge what it says.
+
+    Args:
+        predictor: Of the artifact that `checks` is of.
+        checks: Its cases.
+        answers: What `answered` returned, where they were asked already.
+        timed: Measure how long inputs of some lengths take.
+    """
+    runtime, lengths = predictor.runtime, checks.rows.lengths
+    if answers is None:
+        answers = answered(predictor, checks)
+    found = errors(answers, checks)
+    padded = errors(answered(predictor, checks, batches=True), checks)
+    before = checks.answers.get(runtime)
+    usual = None if before is None else errors(before, checks)
+    wrong = wrong_lengths(lengths, found, padded if usual is None else usual)
+    in_batches = wrong_lengths(lengths, padded, found if usual is None else usual)
+    known = checks.expected if before is None else before
+    return Checked(
+        runtime=runtime,
+        device=predictor.device,
+        precision=predictor.precision,
+        cases=len(found),
+        wrong_lengths=wrong,
+        wrong_in_batches=tuple(length for length in in_batches if length not in wrong),
+        same_labels=float((answers.argmax(axis=1) == known.argmax(axis=1)).mean()),
+        largest=float(found.max()),
+        largest_at=int(lengths[found.argmax()]),
+        texts=len(checks.texts),
+        wrong_texts=_other_tokens(predictor, checks),
+        ms=_timed(predictor, checks) if timed else {},
+    )
+
+
+def check_artifact(
+    folder: str | os.PathLike[str], *, device: str = "cpu", **options: Any
+) -> list[Checked]:
+    """Run an artifact's self-test on each of its runtimes.
+
+    Args:
+        folder: The artifact.
+        device: Where to run it.
+        options: Others of `runtimes.load`.
+
+    Returns:
+        What was found, a runtime each; one that is not installed has an `error`.
+
+    Raises:
+        ArtifactError: The artifact is damaged, or has no checks.
+    """
+    from runtimes.loading import load
+
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    checks = read_checks(folder)
+    found = []
+    for runtime in dict.fromkeys(entry.runtime for entry in manifest.models):
+        if runtime in removed_files(folder, manifest):
+            continue
+        try:
+            with load(folder, runtime=runtime, device=device, **options) as predictor:
+                found.append(check_predictor(predictor, checks, timed=True))
+        except ArtifactError:
+            raise
+        except EdgepressError as error:
+            found.append(Checked(runtime, error=str(error).splitlines()[0]))
+    return found
+
+
+def read_checks(folder: str | os.PathLike[str]) -> Checks:
+    """Return the checks of an artifact, compared with their SHA-256.
+
+    Raises:
+        ArtifactError: It has none, or they are damaged.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    if CHECKS_NAME not in manifest.files:
+        raise ArtifactError(
+            f"{folder} has no {CHECKS_NAME}: it cannot be checked.",
+            hint="Export it anew: artifacts of earlier versions have none.",
+        )
+    file = ArtifactFile(folder, manifest, CHECKS_NAME)
+    try:
+        return Checks.read(file.read())
+    except ValueError as error:
+        raise ArtifactError(f"{folder / CHECKS_NAME} {error}.") from error
+    finally:
+        file.close()
+
+
+def render(found: Sequence[Checked]) -> str:
+    """Return what was found as lines of text, a runtime each."""
+    head = ("runtime", "precision", "inputs", "same label", "largest error", "ms by tokens", "")
+    lines = [head]
+    for one in found:
+        if one.error:
+            lines.append((one.runtime, "", "", "", "", "", one.error))
+            continue
+        times = "  ".join(f"{length}: {ms:.2f}" for length, ms in one.ms.items())
+        largest = f"{one.largest:.2f} at {one.largest_at} tokens"
+        same = f"{100 * one.same_labels:.1f}%"
+        lines.append(
+            (one.runtime, one.precision, str(one.cases), same, largest, times, one.verdict)
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        + "\n"
+        for line in lines
+    )
+
+
+def refuse_wrong(predictor: "Predictor", folder: Path) -> None:
+    """Run the checks of an artifact that was just opened.
+
+    Raises:
+        WrongAnswersError: The runtime is wrong here.
+        ArtifactError: The artifact has no checks.
+    """
+    checked = check_predictor(predictor, read_checks(folder))
+    if not checked.right:
+        raise WrongAnswersError(
+            f"{checked.runtime} answers {folder} wrongly on this machine: {checked.verdict}.",
+            hint=f"Another runtime or version may be right: python -m runtimes check {folder}",
+        )
+
+
+def _other_tokens(predictor: "Predictor", checks: Checks) -> int:
+    return sum(
+        predictor.encode([text])["input_ids"][0].tolist() != expected
+        for text, expected in zip(checks.texts, checks.text_ids, strict=True)
+    )
+
+
+def _timed(predictor: "Predictor", checks: Checks) -> dict[int, float]:
+    """Return median milliseconds of inputs of some lengths, by their tokens."""
+    lengths, found = checks.rows.lengths, {}
+    answer = predictor.answering(checks.rows)
+    for case in sorted({int(np.abs(lengths - wanted).argmin()) for wanted in _TIMED}):
+        spent = []
+        for _ in range(9):
+            started = time.perf_counter()
+            answer([case])
+            spent.append(time.perf_counter() - started)
+        found[int(lengths[case])] = round(1000 * float(np.median(spent[2:])), 3)
+    return found
+
+
+def _listed(lengths: Sequence[int]) -> str:
+    shown = ", ".join(map(str, lengths[:8]))
+    return shown if len(lengths) <= 8 else f"{shown} and {len(lengths) - 8} other numbers of"

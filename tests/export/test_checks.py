@@ -1,0 +1,171 @@
+"""The self-test: made at export, asked on the device, and red where a runtime is wrong."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compress.cli.app import main
+from export.package import Exported, export_artifact
+from export.quantization import QuantizationPlan
+from runtimes import load
+from runtimes.__main__ import main as on_device
+from runtimes.adapters.openvino import OpenVinoSession
+from runtimes.artifact import read_manifest, verify
+from runtimes.checks import Checks, check_artifact, lengths_to_check, read_checks
+from runtimes.errors import ArtifactError, WrongAnswersError
+
+WRONG_AT = 7
+
+
+@pytest.fixture
+def export(
+    lean: Callable[..., Any], tokenizer: Any, texts: list[str], tmp_path: Path
+) -> Callable[..., Exported]:
+    """`export(plan=None)` writes `tmp_path/"artifact"`, of texts of up to 40 tokens."""
+
+    def run(plan: QuantizationPlan | None = None) -> Exported:
+        return export_artifact(
+            tmp_path / "artifact",
+            module=lean(),
+            tokenizer=tokenizer,
+            plan=plan,
+            max_length=40,
+            calibration=texts[:6],
+            checks=texts,
+        )
+
+    return run
+
+
+@pytest.fixture
+def wrong_at_one_length(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From the call on, OpenVINO answers inputs of seven tokens wrongly, as it did with AMX."""
+    right = OpenVinoSession.run
+
+    def run(self: Any, inputs: Any) -> Any:
+        outputs = right(self, inputs)
+        if inputs["input_ids"].shape == (1, WRONG_AT):
+            return {name: values[..., ::-1] * -30 for name, values in outputs.items()}
+        return outputs
+
+    return lambda: monkeypatch.setattr(OpenVinoSession, "run", run)
+
+
+@pytest.mark.parametrize("plan", [None, QuantizationPlan(reduce_range=True)], ids=["fp32", "int8"])
+def test_every_length_and_script_is_asked_and_right_here(
+    export: Callable[..., Exported], tmp_path: Path, plan: Any, capsys: Any
+) -> None:
+    exported = export(plan)
+    folder = tmp_path / "artifact"
+    assert [(one.runtime, one.verdict) for one in exported.checked] == [
+        ("onnxruntime", "right"),
+        ("openvino", "right"),
+    ]
+    checks = read_checks(folder)
+    assert set(range(2, 41)) <= set(checks.rows.lengths.tolist())  # [CLS] and [SEP] at least
+    assert len(checks.texts) > 20
+    assert {"onnxruntime", "openvino"} == set(checks.answers)
+    with load(folder, check=True) as predictor:
+        assert predictor.runtime == "onnxruntime"
+    assert main(["check", str(folder)]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in table] == ["runtime", "onnxruntime", "openvino"]
+    assert all(line.endswith("right") for line in table[1:])
+    assert on_device(["check", str(folder), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["right"] for one in found] == [True, True]
+    assert all(one["ms"] for one in found)
+    assert found[0]["largest"] < (1e-4 if plan is None else 1.0)
+
+
+def test_a_runtime_that_is_wrong_at_one_length_is_found_on_the_device(
+    export: Callable[..., Exported],
+    wrong_at_one_length: Callable[[], None],
+    tmp_path: Path,
+    capsys: Any,
+) -> None:
+    export(QuantizationPlan(reduce_range=True))
+    folder = tmp_path / "artifact"
+    wrong_at_one_length()
+    first, second = check_artifact(folder)
+    assert first.right
+    assert second.wrong_lengths == (WRONG_AT,)
+    assert second.verdict == f"wrong at {WRONG_AT} tokens"
+    with pytest.raises(WrongAnswersError, match=f"openvino answers .* wrong at {WRONG_AT} tokens"):
+        load(folder, runtime="openvino", check=True)
+    load(folder, check=True).close()  # ONNX Runtime is right
+    assert main(["check", str(folder)]) == 1
+    assert "openvino: wrong on this machine" in capsys.readouterr().err
+    assert on_device(["check", str(folder)]) == 1
+
+
+def test_a_runtime_that_is_wrong_where_it_is_exported_is_not_offered(
+    export: Callable[..., Exported], wrong_at_one_length: Callable[[], None], tmp_path: Path
+) -> None:
+    wrong_at_one_length()
+    exported = export(QuantizationPlan(reduce_range=True))
+    folder = tmp_path / "artifact"
+    manifest = read_manifest(folder)
+    verify(folder, manifest)
+    assert {entry.runtime for entry in manifest.models} == {"onnxruntime"}
+    assert not (folder / "openvino").exists()
+    assert [one.wrong_lengths for one in exported.checked] == [(), (WRONG_AT,)]
+    assert [one["verdict"] for one in manifest.metrics["checks"]] == [
+        "right",
+        f"wrong at {WRONG_AT} tokens",
+    ]
+    assert set(read_checks(folder).answers) == {"onnxruntime"}
+
+
+def test_where_all_are_wrong_nothing_is_exported(
+    export: Callable[..., Exported], wrong_at_one_length: Callable[[], None], monkeypatch: Any,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    wrong_at_one_length()
+    monkeypatch.setattr("export.package.target_names", lambda: ("openvino",))
+    with pytest.raises(WrongAnswersError, match=f"openvino is wrong at {WRONG_AT} tokens"):
+        export(QuantizationPlan(reduce_range=True))
+    assert not (tmp_path / "artifact").exists()
+
+
+def test_checks_can_be_removed_and_not_be_changed(
+    export: Callable[..., Exported], tmp_path: Path
+) -> None:
+    export()
+    file = tmp_path / "artifact" / "checks.npz"
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + b"x")
+    with pytest.raises(ArtifactError, match=r"checks\.npz"):
+        check_artifact(tmp_path / "artifact")
+    file.unlink()
+    load(tmp_path / "artifact").close()
+    with pytest.raises(ArtifactError, match=r"checks\.npz"):
+        load(tmp_path / "artifact", check=True)
+
+
+def test_what_is_written_is_read_again(export: Callable[..., Exported], tmp_path: Path) -> None:
+    export()
+    content = (tmp_path / "artifact" / "checks.npz").read_bytes()
+    checks = Checks.read(content)
+    checks.write(tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == content
+    cut = dataclasses.replace(checks, texts=())
+    cut.write(tmp_path / "cut.npz")
+    assert Checks.read((tmp_path / "cut.npz").read_bytes()).texts == []
+    for damaged in (b"", content[:100], b"x" * 100):
+        with pytest.raises(ValueError, match="holds no checks"):
+            Checks.read(damaged)
+
+
+def test_lengths_are_all_the_short_ones_and_fewer_of_the_long_ones() -> None:
+    assert lengths_to_check(3, 20) == list(range(3, 21))
+    lengths = lengths_to_check(2, 512)
+    assert lengths[:63] == list(range(2, 65))
+    assert lengths[-1] == 512
+    assert len(lengths) < 100
+    assert np.diff(lengths).max() <= 64
