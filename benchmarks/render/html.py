@@ -38,7 +38,7 @@ from benchmarks.render.plots import DESK, PHONE, Plot, Size, draw
 from benchmarks.report import Report, Row
 from runtimes.escaping import escape_lines
 
-__all__ = ["render_html"]
+__all__ = ["page_environment", "plot_in_page", "render_html", "table_of"]
 
 _TEXTS = 8  # that are shown at once
 _RELIABILITY = (
@@ -61,15 +61,15 @@ def render_html(report: Report, *, price: float | None = None) -> str:
     created = f"Measured {report.created}. " if report.created else ""
     seed = f"Seed {report.method['seed']}." if "seed" in report.method else ""
     charts = [
-        _plot(report, front_plot, "Speed and accuracy", _FRONT),
-        _plot(report, length_plot, "Latency by length", "One input at a time."),
+        plot_in_page(report, front_plot, "Speed and accuracy", _FRONT),
+        plot_in_page(report, length_plot, "Latency by length", "One input at a time."),
         latency_bars(report),
         memory_bars(report),
         cold_start_bars(report),
         size_bars(report),
     ]
     return str(
-        _environment()
+        page_environment()
         .get_template("report.html.j2")
         .render(
             title=title_of(report),
@@ -118,7 +118,7 @@ def _answers(report: Report) -> dict[str, Any]:
             ]
             for true, called, before, after in answers.confused(report)
         ],
-        "reliability": _plot(report, answers.reliability_plot, "Reliability", _RELIABILITY),
+        "reliability": plot_in_page(report, answers.reliability_plot, "Reliability", _RELIABILITY),
         "calibration": answers.calibration_line(report),
         "threshold_columns": [
             *("score", f"{first} answers", "of these right"),
@@ -144,7 +144,8 @@ def _differences(report: Report) -> dict[str, Any] | None:
     return {"line": line, "first": texts[:_TEXTS], "rest": texts[_TEXTS:]}
 
 
-def _environment() -> Any:
+def page_environment() -> Any:
+    """Return jinja2 with the templates of pages, which escape what they are given."""
     from jinja2 import Environment, PackageLoader
     from markupsafe import Markup, escape
 
@@ -169,7 +170,7 @@ def _written(value: Any) -> Any:
     return escape_lines(value) if type(value) is str else value
 
 
-def _plot(
+def plot_in_page(
     report: Report, plot: Callable[[Report, Size], Plot | None], title: str, caption: str
 ) -> dict[str, Any] | None:
     """Return a chart in both sizes, and what had no room for a label in each."""
@@ -190,11 +191,12 @@ def _plot(
 def _tables(report: Report, price: float | None) -> list[dict[str, Any]]:
     """Return the table that decides, and the one with all else."""
     main, more = main_columns(report), more_columns(report, price)
-    tables = [_table(report, main, "Speed and accuracy", "few")]
-    return tables + ([_table(report, more, "More figures", "many")] if more else [])
+    tables = [table_of(report, main, "Speed and accuracy", "few")]
+    return tables + ([table_of(report, more, "More figures", "many")] if more else [])
 
 
-def _table(report: Report, columns: list[Column], title: str, look: str) -> dict[str, Any]:
+def table_of(report: Report, columns: list[Column], title: str, look: str) -> dict[str, Any]:
+    """Return a table with a line for each row, for the macro `rows`."""
     return {
         "title": title,
         "look": look,

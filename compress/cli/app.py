@@ -22,6 +22,7 @@ from compress.cli.launch import missing_processes
 from compress.cli.output import tell
 from compress.cli.predict import predict
 from compress.cli.recipe import recipe
+from compress.cli.report import report
 from compress.cli.run import demo, run
 from compress.cli.signals import describe_stop, stopping_signals, unmasking_stops
 from compress.cli.signing import sign, verify
@@ -37,7 +38,10 @@ __all__ = ["app", "main"]
 # Failures of the machine, not of the program: worth a sentence, not a traceback.
 _SYSTEM_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}
 
-_COMMANDS = (run, train, demo, bench, predict, inspect, check, clean, sign, verify, recipe, doctor)
+_COMMANDS = (
+    *(run, train, demo, bench, predict, report, inspect),
+    *(check, clean, sign, verify, recipe, doctor),
+)
 # Two things that people do with each.
 _EXAMPLES = {
     "run": (
@@ -56,6 +60,10 @@ _EXAMPLES = {
     "predict": (
         'edgepress predict out/artifact "a gorgeous , witty film"',
         "edgepress predict out/artifact --file reviews.csv --format csv > answers.csv",
+    ),
+    "report": (
+        "edgepress report out-1 out-2 out-3 --out seeds.html",
+        "edgepress report out --price 0.05",
     ),
     "inspect": ("edgepress inspect out/artifact", "edgepress inspect out/report.json --json"),
     "check": ("edgepress check out/artifact", "edgepress check out/artifact --device gpu --json"),

@@ -15,11 +15,15 @@ from answered import ANSWERED
 from reports import report_of
 
 from benchmarks.render.html import render_html
+from benchmarks.render.side_by_side import render_side_by_side
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 WIDTHS = (390, 768, 1400, 1920)
 SCHEMES = ("light", "dark")
-ALL = [(name, width, scheme) for name in ANSWERED for width in WIDTHS for scheme in SCHEMES]
+SEVERAL = "side by side"
+ALL = [
+    (name, width, scheme) for name in (*ANSWERED, SEVERAL) for width in WIDTHS for scheme in SCHEMES
+]
 # What is looked at whenever tests run; the rest takes minutes.
 SOME = [("text-classification", 390, "dark"), ("token-classification", 1400, "light")]
 SERIOUS = ("serious", "critical")
@@ -77,7 +81,11 @@ def page_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     @cache
     def written(name: str) -> Path:
         path = folder / f"{name.replace(' ', '-')}.html"
-        path.write_text(render_html(report_of(name)), encoding="utf-8")
+        report = report_of("text-classification" if name == SEVERAL else name)
+        page = render_html(report)
+        if name == SEVERAL:
+            page = render_side_by_side([(f"films/seed-{seed}", report) for seed in range(4)])
+        path.write_text(page, encoding="utf-8")
         return path
 
     return written
@@ -116,7 +124,7 @@ def check(browser: Any, path: Path, name: str, width: int, scheme: str) -> None:
         assert measured["scroll"] == 0
         for fault in ("wide", "cut", "covered"):
             assert measured[fault] == [], fault
-        assert measured["charts"] >= 2
+        assert measured["charts"] >= 1
         # All that is folded is looked at, too.
         shown.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         assert shown.page.evaluate(MEASURE)["wide"] == []

@@ -13,6 +13,7 @@ COMMANDS = [
     "demo",
     "bench",
     "predict",
+    "report",
     "inspect",
     "check",
     "clean",
@@ -46,7 +47,7 @@ def bash(line: str) -> list[str]:
     ("line", "words"),
     [
         ("edgepress ", COMMANDS),
-        ("edgepress re", ["recipe"]),
+        ("edgepress re", ["report", "recipe"]),
         (
             "edgepress prdict --r",
             ["--runtimes", "--recipe", "--remeasure"],
