@@ -215,9 +215,12 @@ def differences_line(report: Report) -> str:
         return ""
     if not found.differing:
         return f"Both give the same answers to all {found.items:,} texts."
+    # Numbers are neither right nor wrong: one is nearer.
+    numbers = bool(found.texts) and found.texts[0].reference_score is None
+    what = "nearer" if numbers else "alone right"
     line = (
         f"{names[1]} and the original differ on {found.differing:,} of {found.items:,} texts: the "
-        f"original alone is right on {found.reference_right:,} of these, {names[1]} alone on "
+        f"original is {what} on {found.reference_right:,} of these, {names[1]} on "
         f"{found.answer_right:,}."
     )
     if not found.texts:

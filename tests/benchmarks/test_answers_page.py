@@ -80,8 +80,8 @@ def test_it_says_who_is_right_where_they_differ(reports: dict[str, Report]) -> N
     differ = first != second
     right = [int((differ & (each == examples.labels)).sum()) for each in (first, second)]
     assert differences_line(report) == (
-        f"x3 and the original differ on {differ.sum()} of 240 texts: the original alone is right "
-        f"on {right[0]} of these, x3 alone on {right[1]}."
+        f"x3 and the original differ on {differ.sum()} of 240 texts: the original is alone right "
+        f"on {right[0]} of these, x3 on {right[1]}."
     )
     found = report.differences
     assert found is not None
@@ -95,6 +95,7 @@ def test_it_says_who_is_right_where_they_differ(reports: dict[str, Report]) -> N
     same = replace(report, differences=replace(found, differing=0, texts=()))
     assert differences_line(same) == "Both give the same answers to all 240 texts."
     assert differences_line(replace(report, differences=None)) == ""
+    assert "the original is nearer on" in differences_line(reports["regression"])
     marked = [said(one, original=True).text for one in found.texts]
     assert sum("\u2713" in text for text in marked) == right[0]
 
