@@ -226,7 +226,7 @@ def differences_line(report: Report) -> str:
     if not found.texts:
         return f"{line} The texts are left out of this report."
     if len(found.texts) < found.differing:
-        line += f" The report's page shows {len(found.texts):,}, the most certain ones first."
+        line += f" The report shows {len(found.texts):,}, the most certain ones first."
     return line
 
 

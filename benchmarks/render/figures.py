@@ -219,7 +219,7 @@ def budget_line(report: Report) -> str:
         asked = f"Budget: a drop of at most {most:g} point{'' if most == 1 else 's'}"
         if (confidence := report.budget.get("confidence")) is not None:
             asked += f", with a probability of {confidence:.0%} as the selection split tells it"
-        asked += "."
+        asked += f".{_kept(report, float(most))}"
     else:
         return ""
     told = [
@@ -236,6 +236,18 @@ def budget_line(report: Report) -> str:
         return f"{asked}{found}."
     needed = float(f"{count * half**2:.2g}")
     return f"{asked}{found}; {_PLUS_MINUS}1 would take about {needed:,.0f}."
+
+
+def _kept(report: Report, most: float) -> str:
+    """Say whether the recommended row's drop is within the budget where it is reported."""
+    if report.recommended in (None, report.reference):
+        return ""
+    drop = report.row(report.recommended).drop
+    if drop is None:
+        return ""
+    return (
+        f" {'Met' if drop.value <= most else 'Missed'} where it is reported ({signed(drop.value)})."
+    )
 
 
 def per_core_hour(report: Report, row: Row) -> float | None:

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from benchmarks.render import sections
-from benchmarks.render.answers import calibration_line, differences_line
+from benchmarks.render.answers import (
+    CLASS_COLUMNS,
+    calibration_line,
+    class_rows,
+    compared_names,
+    differences_line,
+    said,
+)
 from benchmarks.render.architecture import describe_kept, kept_of
 from benchmarks.render.columns import Column, how_run, main_columns, mark_of, more_columns
 from benchmarks.render.figures import budget_line, doubts, result
@@ -25,12 +32,14 @@ def render_markdown(report: Report) -> str:
     parts = [
         f"# {escape_markdown(title_of(report))}",
         escape_markdown(doubts(report)),
-        f"**{escape_markdown(said)}**" if (said := headline(report)) else "",
+        f"**{escape_markdown(first)}**" if (first := headline(report)) else "",
         escape_markdown(result(report)),
         _front(report),
         render_table(report),
         escape_markdown(budget_line(report)),
         escape_markdown(differences_line(report)),
+        _texts(report),
+        _classes(report),
         escape_markdown(calibration_line(report)),
         _section("What to do next", _next(report)),
         _section("What could not be measured", _bullets(sections.failures(report))),
@@ -73,6 +82,41 @@ def _rows(report: Report, columns: Sequence[Column], *, marked: bool = True) -> 
 def _folded(title: str, body: str) -> str:
     """Return a part that is opened by a click, on GitHub and on the hub."""
     return f"<details>\n<summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def _texts(report: Report) -> str:
+    """Return the texts on which two models differ, folded."""
+    found, names = report.differences, compared_names(report)
+    if found is None or names is None or not found.texts:
+        return ""
+    lines = [
+        _line([*map(escape_markdown, ("text", "right answer", *names))]),
+        _line(["---"] * 4),
+        *(
+            _line(
+                [
+                    escape_markdown(f"{one.text} / {one.pair}" if one.pair else one.text),
+                    escape_markdown(one.label),
+                    *(escape_markdown(said(one, original=own).line) for own in (True, False)),
+                ]
+            )
+            for one in found.texts
+        ),
+    ]
+    return _folded("Texts on which they differ", "\n".join(lines))
+
+
+def _classes(report: Report) -> str:
+    """Return the figures by class, folded."""
+    rows = class_rows(report)
+    if not rows:
+        return ""
+    lines = [
+        _line(CLASS_COLUMNS),
+        _line(["---", *["--:"] * (len(CLASS_COLUMNS) - 1)]),
+        *(_line([escape_markdown(cell.line) for cell in row]) for row in rows),
+    ]
+    return _folded("Figures by class", "\n".join(lines))
 
 
 def _front(report: Report) -> str:

@@ -20,6 +20,7 @@ from benchmarks.render.answers import (
     threshold_rows,
 )
 from benchmarks.render.html import render_html
+from benchmarks.render.markdown import render_markdown
 from benchmarks.render.plots import DESK
 from benchmarks.report import Report
 
@@ -86,9 +87,7 @@ def test_it_says_who_is_right_where_they_differ(reports: dict[str, Report]) -> N
     found = report.differences
     assert found is not None
     some = replace(report, differences=replace(found, texts=found.texts[:3]))
-    assert differences_line(some).endswith(
-        "The report's page shows 3, the most certain ones first."
-    )
+    assert differences_line(some).endswith("The report shows 3, the most certain ones first.")
     private = replace(report, differences=replace(found, texts=()))
     assert differences_line(private).endswith("The texts are left out of this report.")
     assert found.texts[0].text not in render_html(private)
@@ -168,3 +167,20 @@ def test_it_says_whether_a_threshold_holds(reports: dict[str, Report]) -> None:
         assert (mark.y < on_diagonal) == (part.right > part.confidence)
     assert reliability_plot(reports["regression"], DESK) is None
     assert calibration_line(reports["regression"]) == ""
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+def test_markdown_has_the_same_folded(reports: dict[str, Report], name: str) -> None:
+    report = reports[name]
+    text = render_markdown(report)
+    folds = re.findall(r"<summary>(.*)</summary>\n\n((?:\|.*\n)+)", text)
+    titles = [title for title, _ in folds]
+    assert titles[:2] == ["All figures", "Texts on which they differ"]
+    assert ("Figures by class" in titles) == bool(class_rows(report))
+    for _, table in folds:
+        assert len({len(re.split(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+    found = report.differences
+    assert found is not None
+    assert len(folds[1][1].splitlines()) == 2 + len(found.texts)
+    private = replace(report, differences=replace(found, texts=()))
+    assert found.texts[0].text not in render_markdown(private)

@@ -94,12 +94,17 @@ def test_the_budget_stands_under_every_table_with_what_the_examples_can_tell(rep
     line = budget_line(report)
     assert line == (
         "Budget: a drop of at most 1 point, with a probability of 70% as the selection split "
-        "tells it. 436 reported examples tell the drop to ±1.3 points; ±1 would take about 740."
+        "tells it. Met where it is reported (0.2). 436 reported examples tell the drop to ±1.3 "
+        "points; ±1 would take about 740."
     )  # 436 x 1.3^2 = 737
     assert line in " ".join(printed(report, 100).split())
     assert line in render_markdown(report)
     assert line in render_html(report)
 
+    missed = budget_line(replace(report, budget={**asked, "max_drop": 0.1}))
+    assert "Missed where it is reported (0.2)." in missed
+    none = budget_line(replace(report, recommended=None))
+    assert "where it is reported" not in none
     latency = budget_line(replace(report, budget={**asked, "target_latency_ms": 2.5}))
     assert latency.startswith("Budget: 2.5 ms, and the least drop within it. 436 reported")
     assert budget_line(replace(report, budget={})) == ""
