@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, takewhile
 
 __all__ = ["Box", "place_labels", "shortened", "spread", "text_width"]
 
@@ -53,12 +54,14 @@ def text_width(text: str, size: float) -> float:
 
 def shortened(text: str, size: float, most: float) -> str:
     """Return text that takes at most `most` pixels, with an ellipsis for what was cut."""
-    if text_width(text, size) <= most:
+    widths = accumulate(size * _width(character) for character in text)
+    fitting = sum(1 for _ in takewhile(lambda width: width <= most, widths))
+    if fitting == len(text):
         return text
-    kept = len(text)
-    while kept > 1 and text_width(f"{text[:kept].rstrip()}\u2026", size) > most:
-        kept -= 1
-    return f"{text[:kept].rstrip()}\u2026"
+    kept = text[:fitting].rstrip()
+    while len(kept) > 1 and text_width(f"{kept}\u2026", size) > most:
+        kept = kept[:-1].rstrip()
+    return f"{kept}\u2026"
 
 
 def place_labels(

@@ -13,6 +13,7 @@ from benchmarks.compare import Change, compare_reports
 from benchmarks.differences import Difference, Differences
 from benchmarks.metrics import Drop, Metric
 from benchmarks.quality import Bin, ClassQuality, Quality, Threshold
+from benchmarks.render.html import render_html
 from benchmarks.report import (
     Percentiles,
     Report,
@@ -112,10 +113,16 @@ def test_reports(tally: Any, chosen: Any, tmp_path: Path) -> None:
         with damage_named(path):
             return compare_reports(before, after)
 
+    def page() -> str:
+        report = load_report(path)
+        with damage_named(path):
+            return render_html(report)
+
     doors: dict[str, tuple[Callable[[], Any], Callable[[Any], bool]]] = {
         "inspected": (lambda: inspect_path(path), is_plain),
         "as JSON": (lambda: inspect_path(path, as_json=True), is_plain),
         "compared": (compared, bool),
+        "as a page": (page, lambda html: html.rstrip().endswith("</html>")),
     }
     for number, (case, content) in enumerate(chosen(cases, 40, at_least=40)):
         path.write_text(content)

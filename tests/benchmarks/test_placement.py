@@ -45,6 +45,7 @@ def test_text_is_cut_to_what_there_is_room_for() -> None:
     cut = shortened("a model with a very long name", 12, 80)
     assert cut.endswith("\u2026")
     assert 60 < text_width(cut, 12) <= 80
+    assert len(shortened("a" * 5_000_000, 12, 80)) < 12  # at once
     assert text_width("\u4e2d\u6587", 10) > text_width("ab", 10)
 
 
