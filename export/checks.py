@@ -149,7 +149,7 @@ def write_checked(
             answers[runtime] = answered(predictor, checks)
             found.append(check_predictor(predictor, checks, answers[runtime]))
     right = {checked.runtime for checked in found if checked.right}
-    if not right:
+    if found and not right:
         raise WrongAnswersError(
             "No runtime answers this model right on this machine: "
             + "; ".join(f"{checked.runtime} is {checked.verdict}" for checked in found),

@@ -190,7 +190,7 @@ def refuse_adapter(folder: str | os.PathLike[str]) -> None:
 
 def _refuse_devices(folder: Path) -> None:
     """Refuse pipes and devices among the files: reading them does not end."""
-    for path in folder.iterdir():
+    for path in folder.iterdir() if folder.is_dir() else ():
         try:
             mode = path.stat().st_mode
         except OSError:  # a link to nothing is as good as absent

@@ -255,7 +255,7 @@ def answered(
     return np.concatenate([found[case] for case in range(count)])
 
 
-def errors(answers: NDArray[np.float32], checks: Checks) -> NDArray[np.float64]:
+def _errors(answers: NDArray[np.float32], checks: Checks) -> NDArray[np.float64]:
     """Return the largest error of each case (K,), as a share of the reference's spread."""
     expected = checks.expected.astype(np.float64)
     spread = max(float(np.sqrt(np.mean((expected - expected.mean(axis=0)) ** 2))), 1e-3)
@@ -272,7 +272,7 @@ def wrong_lengths(
 
     Args:
         lengths: (K,) of the cases.
-        found: (K,) their errors, from `errors`.
+        found: (K,) their errors, from `_errors`.
         usual: (K,) the same file's errors where it was exported, or computed in another way.
     """
 
@@ -302,10 +302,10 @@ def check_predictor(
     runtime, lengths = predictor.runtime, checks.rows.lengths
     if answers is None:
         answers = answered(predictor, checks)
-    found = errors(answers, checks)
-    padded = errors(answered(predictor, checks, batches=True), checks)
+    found = _errors(answers, checks)
+    padded = _errors(answered(predictor, checks, batches=True), checks)
     before = checks.answers.get(runtime)
-    usual = None if before is None else errors(before, checks)
+    usual = None if before is None else _errors(before, checks)
     wrong = wrong_lengths(lengths, found, padded if usual is None else usual)
     in_batches = wrong_lengths(lengths, padded, found if usual is None else usual)
     known = checks.expected if before is None else before

@@ -16,6 +16,7 @@ from benchmarks.stats import Interval
 __all__ = [
     "changed",
     "differences",
+    "differing_numbers",
     "drop",
     "drop_by_class",
     "expected_drop",

@@ -10,6 +10,7 @@ import yaml
 from compress.cli.app import main
 from compress.cli.output import EFFORTS
 from compress.config.recipe import Effort, load_recipe
+from compress.system.program import program
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ def test_what_is_printed_is_read_back(
 ) -> None:
     assert main(["recipe", *arguments]) == 0
     printed = capfd.readouterr().out
-    assert printed.startswith("# edgepress recipe")
+    assert printed.startswith(f"# {' '.join(program())} recipe")
     (tmp_path / "mine.yaml").write_text(printed)
     expected = load_recipe(overrides=overrides, options={"effort": effort})
     assert load_recipe(tmp_path / "mine.yaml") == expected
