@@ -18,7 +18,6 @@ from typer.core import TyperGroup
 from compress.cli.bench import bench
 from compress.cli.doctor import doctor
 from compress.cli.inspect import check, clean, inspect
-from compress.cli.launch import missing_processes
 from compress.cli.output import tell
 from compress.cli.predict import predict
 from compress.cli.recipe import recipe
@@ -29,6 +28,7 @@ from compress.cli.signing import sign, verify
 from compress.cli.streams import open_streams
 from compress.cli.train import train
 from compress.errors import EdgepressError, UsageError
+from compress.system.launch import missing_processes
 from compress.system.program import program
 from compress.system.waiting import wait_passively
 from runtimes.errors import nearest

@@ -129,7 +129,12 @@ def test_a_family_without_importer_becomes_an_artifact(
     assert manifest.max_length == 24
     with open_checkpoint(source) as reference:
         expected = reference.logits(texts)
-    for runtime in ("onnxruntime", "openvino"):
+    # With AMX, OpenVINO answers stock DeBERTa wrongly at some lengths, in some runs: the self-test
+    # finds it, and then there is no file.
+    right = {one["runtime"] for one in manifest.metrics["checks"] if one["right"]}
+    assert {entry.runtime for entry in manifest.models} == right
+    assert "onnxruntime" in right
+    for runtime in right:
         with load(tmp_path / "artifact", runtime=runtime) as classify:
             logits = classify.logits(texts)
         assert (logits.argmax(-1) == expected.argmax(-1)).mean() >= 0.85, runtime

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compress.cli.launch import missing_processes
+from compress.system.launch import missing_processes
 
 ALONE = {"ACCELERATE_USE_CPU": "True", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 
