@@ -1,8 +1,12 @@
 """`python -m compress`."""
 
+import signal
 import sys
 from pathlib import Path
 
+# As in `edgepress/__init__.py`.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 # Python looks into the working directory first, where modules may have any name.
 if not sys.flags.safe_path and Path(sys.path[0]) != Path(__file__).parents[1]:
     del sys.path[0]

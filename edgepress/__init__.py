@@ -18,8 +18,18 @@ the two it is, is settled when the first of them is imported.
 Names are loaded when they are first used.
 """
 
-import builtins
+import signal
 import sys
+
+# As a command (Python calls it "-m" until it has found `__main__`): until it has handlers of its
+# own, Ctrl-C ends it as it does any program, where Python would print what it was importing.
+if (
+    (sys.argv[:1] == ["-m"] and __name__ in sys.orig_argv)
+    or "".join(sys.argv[:1]).rpartition("/")[2] in ("edgepress", "compress")
+) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import builtins
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module

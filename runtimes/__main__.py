@@ -2,16 +2,17 @@
 
 import argparse
 import json
+import signal
 import sys
-
-from runtimes.checks import check_artifact, render
-from runtimes.errors import EdgepressError
 
 __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit code."""
+    from runtimes.checks import check_artifact, render
+    from runtimes.errors import EdgepressError
+
     parser = argparse.ArgumentParser(prog="python -m runtimes")
     commands = parser.add_subparsers(required=True, metavar="check")
     check = commands.add_parser("check", help="run an artifact's self-test on this machine")
@@ -32,4 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # Ctrl-C ends it without a word of where it was; ignored (`nohup`), it stays ignored.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(main())

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from runtimes.errors import ArtifactError
-from runtimes.registry import get_task, task_names
+from runtimes.registry import artifact_runtimes, get_runtime, get_task, task_names
 
 __all__ = [
     "FORMAT_VERSION",
@@ -43,6 +43,8 @@ _LARGEST_ID = 2**31 - 1
 _LARGEST_FILE = 2**50
 _LONGEST_PATH = 1000
 
+# Ends of names of model files, by format: a runtime goes by the name, too.
+_SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 # Ends of names of files that hold no weights.
 _NO_WEIGHTS = (".json", ".md", ".txt", ".onnx", ".xml")
 
@@ -205,10 +207,17 @@ def _model(raw: dict[str, Any]) -> ModelEntry:
     inputs = _texts(raw, "inputs")
     if "input_ids" not in inputs or len(set(inputs)) < len(inputs) or set(inputs) - set(_INPUTS):
         raise ValueError(f"a model has the inputs {list(inputs)!r:.80}")
+    runtime, kind = _text(raw, "runtime"), _text(raw, "format")
+    path = _safe_path(_text(raw, "path"))
+    # A runtime that opens the files of another as well does not answer as was measured from them.
+    if runtime in artifact_runtimes() and kind != get_runtime(runtime).FORMATS[0]:
+        raise ValueError(f"a model for {runtime} has the format {kind!r:.60}")
+    if not path.endswith(_SUFFIXES.get(kind, "")):
+        raise ValueError(f"a model of the format {kind} is {path!r:.80}")
     return ModelEntry(
-        runtime=_text(raw, "runtime"),
-        format=_text(raw, "format"),
-        path=_safe_path(_text(raw, "path")),
+        runtime=runtime,
+        format=kind,
+        path=path,
         precision=_one_of(raw, "precision", PRECISIONS),
         variant=_one_of(raw, "variant", VARIANTS),
         inputs=inputs,

@@ -258,6 +258,10 @@ def forge(folder: Path, **changes: Any) -> None:
         ({"files": {"tokenizer.json": {"sha256": "x", "size_bytes": 1}}}, "sha256"),
         ({"files": {"a" * 5000: {"sha256": "0" * 64, "size_bytes": 1}}}, "unsafe path"),
         ({"models": ()}, "holds no"),
+        # OpenVINO opens ONNX files as well, and answers by another graph than was measured then.
+        ({"models": (ModelEntry("openvino", "onnx", "onnx/model.onnx", "fp32"),)}, "format"),
+        ({"models": (ModelEntry("openvino", "openvino", "onnx/model.onnx", "fp32"),)}, "is 'onnx"),
+        ({"models": (ModelEntry("onnxruntime", "onnx", "tokenizer.json", "fp32"),)}, "is 'token"),
         ({"lineage": ("a",)}, "lineage"),
         ({"metrics": []}, "metrics"),
         ({"created_by": None}, "created_by"),

@@ -28,6 +28,15 @@ from compress.cli import {module}
 {act}
 print("went on")
 """
+# Gets one when it is about to import a module that every command needs, and no handler has yet.
+INTERRUPTING = """
+import signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.endswith(("compress.cli.entry", "runtimes.checks")):
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+"""
 SWALLOWING = """
 import os, signal
 class Left:
@@ -74,6 +83,29 @@ def test_a_signal_waits_for_the_end_of_an_import(number: signal.Signals, tmp_pat
     resumes = "the same command goes on from the last finished stage"
     assert done.stderr == f"\n{what}; {resumes}\n"
     assert (done.returncode, done.stdout) == (128 + number, "imported\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["-m", "edgepress"], ["-m", "compress"], ["-m", "runtimes"], ["{folder}/edgepress"]],
+    ids=" ".join,
+)
+def test_ctrl_c_before_there_are_handlers_prints_nothing(
+    command: list[str], tmp_path: Path
+) -> None:
+    script = tmp_path / "edgepress"
+    script.write_text("from edgepress.compress.cli.entry import main\nmain()\n")
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING)
+    done = subprocess.run(
+        [sys.executable, *(word.format(folder=tmp_path) for word in command)],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(app.__file__).parents[2]}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # nohup has it ignored
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_what_libraries_make_of_a_signal_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
