@@ -29,6 +29,9 @@ __all__ = [
 _GENERIC, _GENERIC_BEFORE = "TokenizersBackend", "PreTrainedTokenizerFast"
 # What families call the width of the feed-forward network.
 _WIDTHS = ("intermediate_size", "hidden_dim")
+# Of families that repeat layers (ALBERT): how many have weights of their own, and of how many parts
+# each consists.
+_GROUPS, _PARTS = "num_hidden_groups", "inner_group_num"
 # What sentence-transformers calls ways to pool.
 _MODES = {"cls_token": "cls", "mean_tokens": "mean"}
 _POOLING = "1_Pooling/config.json"
@@ -74,6 +77,9 @@ def family_config(lean: Any) -> Any:
     config.vocab_size = lean.vocab_size
     config.pad_token_id = lean.pad_token_id
     config.num_hidden_layers = len(lean.layers)
+    if hasattr(config, _GROUPS):
+        setattr(config, _GROUPS, len(lean.layers))
+        setattr(config, _PARTS, 1)
     config.max_position_embeddings = lean.max_position_embeddings + first_position(
         family, lean.pad_token_id
     )

@@ -17,6 +17,7 @@ from runtimes.registry import task_of_head
 
 __all__ = [
     "BERT_LAYER",
+    "Folding",
     "LayerParts",
     "UnsupportedArchitectureError",
     "check_options",
@@ -129,40 +130,47 @@ def layer_parts(
     return LayerParts(heads=heads, **modules, **more)
 
 
-def fold(
-    model: Any,
-    layers: Sequence[LayerParts],
-    paths: HeadPaths,
-    *,
-    projection: nn.Linear | None = None,
-    first_position: int = 0,
-    classifier_dropout: float | None = None,
-    **settings: Any,
-) -> LeanEncoderWithHead:
-    """Build the lean encoder from a model of Transformers; the weights are copied.
+@dataclass(frozen=True)
+class Folding:
+    """Where a model of Transformers keeps what the lean encoder has.
 
-    Args:
+    Attributes:
         model: Its `base_model.embeddings` have `word_embeddings`, `LayerNorm` and possibly
             `position_embeddings` and `token_type_embeddings`.
         layers: The encoder's layers.
-        paths: Paths of the modules of the family's heads.
+        heads: Paths of the modules of the family's heads.
         projection: From embedding size to hidden size, where the two differ.
         first_position: Row of the position table that the first token uses (RoBERTa: padding
             id + 1); the rows before it are dropped.
         classifier_dropout: As in `LeanEncoderConfig`; None is that of the layers.
         settings: Further fields of `LeanEncoderConfig`, and those that the family does not call as
             BERT does.
+    """
+
+    model: Any
+    layers: Sequence[LayerParts]
+    heads: HeadPaths
+    projection: nn.Linear | None = None
+    first_position: int = 0
+    classifier_dropout: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def fold(folding: Folding) -> LeanEncoderWithHead:
+    """Build the lean encoder from a model of Transformers; the weights are copied.
 
     Raises:
         UnsupportedArchitectureError: An option of the config cannot be folded.
         ModelError: Transformers itself does not implement an option any more.
     """
+    model, layers, paths = folding.model, folding.layers, folding.heads
     original, kind = model.config, model_of_original(model)
-    settings = {own: getattr(original, name, None) for own, name in _COMMON.items()} | settings
+    settings: dict[str, Any] = {own: getattr(original, name, None) for own, name in _COMMON.items()}
+    settings |= folding.settings
     check_options(original, settings["hidden_act"])
     embeddings = model.base_model.embeddings
     words = embeddings.word_embeddings.weight
-    positions = _positions(embeddings, words)[first_position:]
+    positions = _positions(embeddings, words)[folding.first_position :]
     types = getattr(embeddings, "token_type_embeddings", None)
     weights: dict[str, Tensor] = {"encoder.embeddings.words.weight": words}
     type_vocab_size = 0 if types is None else types.weight.shape[0]
@@ -174,8 +182,8 @@ def fold(
         weights["encoder.embeddings.types.weight"] = types.weight
     weights["encoder.embeddings.positions.weight"] = positions
     weights |= _parameters("encoder.embeddings.norm", embeddings.LayerNorm)
-    if projection is not None:
-        weights |= _parameters("encoder.embeddings.projection", projection)
+    if folding.projection is not None:
+        weights |= _parameters("encoder.embeddings.projection", folding.projection)
     for index, layer in enumerate(layers):
         for name, tensor in layer.folded().items():
             weights[f"encoder.layers.{index}.{name}"] = tensor
@@ -183,8 +191,8 @@ def fold(
     settings |= {
         "classifier_activation": getattr(original, activation, activation),
         "classifier_dropout": settings["dropout"]
-        if classifier_dropout is None
-        else classifier_dropout,
+        if folding.classifier_dropout is None
+        else folding.classifier_dropout,
         **kind.settings(model),
     }
     for name, part in kind.parts(model, paths).items():

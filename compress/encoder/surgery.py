@@ -15,7 +15,14 @@ from torch import Tensor
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
 from compress.encoder.modules import LeanEncoderPreTrainedModel
 
-__all__ = ["SlicePlan", "fold_token_types", "keep_layers", "keep_positions", "slice_model"]
+__all__ = [
+    "SlicePlan",
+    "drop_zeros",
+    "fold_token_types",
+    "keep_layers",
+    "keep_positions",
+    "slice_model",
+]
 
 Model = TypeVar("Model", bound=LeanEncoderPreTrainedModel)
 
@@ -77,6 +84,29 @@ def slice_model(model: Model, plan: SlicePlan) -> Model:
             kept[f"{prefix}layers.{new}.{name}"] = tensor
         new_layers.append(asdict(LayerSizes(len(heads), sizes[old].head_size, len(neurons))))
     return _rebuild(model, config.replaced(layers=new_layers), kept)
+
+
+def drop_zeros(model: Model) -> Model:
+    """Remove heads and neurons that only zeros are made of, as `unfolding.unfold` leaves them.
+
+    Returns:
+        `model` itself where there are none.
+    """
+    weights, prefix = _weights(model)
+    heads: dict[int, list[int]] = {}
+    neurons: dict[int, list[int]] = {}
+    found = False
+    for index, sizes in enumerate(model.config.layer_sizes):
+        layer = f"{prefix}layers.{index}."
+        for kept, name, count in (
+            (heads, "attention.output.weight", sizes.heads),
+            (neurons, "feed_forward.down.weight", sizes.intermediate_size),
+        ):
+            if count:
+                read = weights[layer + name].any(dim=0).view(count, -1).any(dim=1)
+                kept[index] = read.nonzero().flatten().tolist()
+                found |= len(kept[index]) < count
+    return slice_model(model, SlicePlan(heads=heads, neurons=neurons)) if found else model
 
 
 def fold_token_types(model: Model, token_type: int = 0) -> Model:

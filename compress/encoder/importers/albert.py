@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from compress.encoder.folding import UnsupportedArchitectureError, fold, layer_parts
+from compress.encoder.folding import Folding, UnsupportedArchitectureError, fold, layer_parts
 from compress.encoder.modules import HeadPaths, LeanEncoderWithHead
 
-__all__ = ["MODEL_TYPES", "convert"]
+__all__ = ["MODEL_TYPES", "convert", "folding"]
 
 MODEL_TYPES = ("albert",)
 
@@ -30,6 +30,11 @@ _HEADS = HeadPaths(
 
 def convert(model: Any) -> LeanEncoderWithHead:
     """Fold an `AlbertForSequenceClassification`, with its pooler in the head, or one for tokens."""
+    return fold(folding(model))
+
+
+def folding(model: Any) -> Folding:
+    """Return where the model keeps its parts."""
     config, encoder = model.config, model.base_model.encoder
     if config.embedding_size == config.hidden_size:
         raise UnsupportedArchitectureError(
@@ -37,7 +42,7 @@ def convert(model: Any) -> LeanEncoderWithHead:
             "no matrix between the two"
         )
     in_order = _in_order(encoder.albert_layer_groups, config.num_hidden_layers)
-    return fold(
+    return Folding(
         model,
         [layer_parts(layer, config.num_attention_heads, _LAYER) for layer in in_order],
         _HEADS,

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from compress.encoder.folding import fold, layer_parts
+from compress.encoder.folding import Folding, fold, layer_parts
 from compress.encoder.modules import HeadPaths, LeanEncoderWithHead
 
-__all__ = ["MODEL_TYPES", "convert"]
+__all__ = ["MODEL_TYPES", "convert", "folding"]
 
 MODEL_TYPES = ("bert",)
 
@@ -20,6 +20,11 @@ _HEADS = HeadPaths(
 
 def convert(model: Any) -> LeanEncoderWithHead:
     """Fold a `BertForSequenceClassification`, with its pooler in the head, or one for tokens."""
+    return fold(folding(model))
+
+
+def folding(model: Any) -> Folding:
+    """Return where the model keeps its parts."""
     config = model.config
     layers = [layer_parts(x, config.num_attention_heads) for x in model.base_model.encoder.layer]
-    return fold(model, layers, _HEADS, classifier_dropout=config.classifier_dropout)
+    return Folding(model, layers, _HEADS, classifier_dropout=config.classifier_dropout)

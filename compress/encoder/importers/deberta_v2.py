@@ -6,10 +6,16 @@ import torch
 from torch import Tensor, nn
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
-from compress.encoder.folding import BERT_LAYER, UnsupportedArchitectureError, fold, layer_parts
+from compress.encoder.folding import (
+    BERT_LAYER,
+    Folding,
+    UnsupportedArchitectureError,
+    fold,
+    layer_parts,
+)
 from compress.encoder.modules import HeadPaths, LeanEncoderWithHead
 
-__all__ = ["MODEL_TYPES", "convert"]
+__all__ = ["MODEL_TYPES", "convert", "folding"]
 
 MODEL_TYPES = ("deberta-v2",)
 
@@ -35,6 +41,11 @@ def convert(model: Any) -> LeanEncoderWithHead:
     The family projects embeddings of distances in each layer for each input; the results are the
     same every time, and are what the lean encoder has.
     """
+    return fold(folding(model))
+
+
+def folding(model: Any) -> Folding:
+    """Return where the model keeps its parts."""
     _check(model)
     config, encoder = model.config, model.base_model.encoder
     furthest = config.max_position_embeddings - 1 if config.relative_attention else 0
@@ -53,13 +64,12 @@ def convert(model: Any) -> LeanEncoderWithHead:
                     terms=_terms(attention),
                 )
             )
-    return fold(
+    return Folding(
         model,
         layers,
         _HEADS,
-        max_relative_distance=furthest,
-        distance_vectors=bool(furthest),
         classifier_dropout=getattr(config, "cls_dropout", None),
+        settings={"max_relative_distance": furthest, "distance_vectors": bool(furthest)},
     )
 
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from compress.encoder.folding import fold, layer_parts
+from compress.encoder.folding import Folding, fold, layer_parts
 from compress.encoder.modules import HeadPaths, LeanEncoderWithHead
 
-__all__ = ["MODEL_TYPES", "convert"]
+__all__ = ["MODEL_TYPES", "convert", "folding"]
 
 MODEL_TYPES = ("distilbert",)
 
@@ -31,13 +31,20 @@ _HEADS = HeadPaths(
 
 def convert(model: Any) -> LeanEncoderWithHead:
     """Fold a `DistilBertForSequenceClassification` or one for tokens, with any positions."""
+    return fold(folding(model))
+
+
+def folding(model: Any) -> Folding:
+    """Return where the model keeps its parts."""
     config = model.config
-    return fold(
+    return Folding(
         model,
         [layer_parts(x, config.n_heads, _LAYER) for x in model.base_model.transformer.layer],
         _HEADS,
-        hidden_act=config.activation,
-        dropout=config.dropout,
-        attention_dropout=config.attention_dropout,
         classifier_dropout=config.seq_classif_dropout,
+        settings={
+            "hidden_act": config.activation,
+            "dropout": config.dropout,
+            "attention_dropout": config.attention_dropout,
+        },
     )

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from compress.encoder.folding import fold, layer_parts
+from compress.encoder.folding import Folding, fold, layer_parts
 from compress.encoder.modules import HeadPaths, LeanEncoderWithHead
 
-__all__ = ["MODEL_TYPES", "convert"]
+__all__ = ["MODEL_TYPES", "convert", "folding"]
 
 MODEL_TYPES = ("electra",)
 
@@ -21,8 +21,13 @@ _HEADS = HeadPaths(
 
 def convert(model: Any) -> LeanEncoderWithHead:
     """Fold an `ElectraForSequenceClassification` or one for tokens (the discriminator)."""
+    return fold(folding(model))
+
+
+def folding(model: Any) -> Folding:
+    """Return where the model keeps its parts."""
     config = model.config
-    return fold(
+    return Folding(
         model,
         [layer_parts(x, config.num_attention_heads) for x in model.base_model.encoder.layer],
         _HEADS,

@@ -5,10 +5,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compress.encoder.folding import BERT_LAYER, UnsupportedArchitectureError, fold, layer_parts
+from compress.encoder.folding import (
+    BERT_LAYER,
+    Folding,
+    UnsupportedArchitectureError,
+    fold,
+    layer_parts,
+)
 from compress.encoder.modules import HeadPaths, LeanEncoderWithHead
 
-__all__ = ["MODEL_TYPES", "convert"]
+__all__ = ["MODEL_TYPES", "convert", "folding"]
 
 MODEL_TYPES = ("mpnet",)
 
@@ -38,6 +44,11 @@ def convert(model: Any) -> LeanEncoderWithHead:
     The family gives logarithmic ranges of distances one number each, the same in all layers. In
     the lean encoder each distance has its own, in each layer, so that layers can lose heads.
     """
+    return fold(folding(model))
+
+
+def folding(model: Any) -> Folding:
+    """Return where the model keeps its parts."""
     config, encoder = model.config, model.base_model
     if config.pad_token_id != encoder.embeddings.padding_idx:
         raise UnsupportedArchitectureError(
@@ -47,7 +58,7 @@ def convert(model: Any) -> LeanEncoderWithHead:
     first_position = encoder.embeddings.padding_idx + 1
     furthest = min(_FURTHEST, config.max_position_embeddings - first_position - 1)
     distances = {"numbers": _numbers(encoder.encoder, furthest)}
-    return fold(
+    return Folding(
         model,
         [
             layer_parts(layer, config.num_attention_heads, _LAYER, distances=distances)
@@ -55,7 +66,7 @@ def convert(model: Any) -> LeanEncoderWithHead:
         ],
         _HEADS,
         first_position=first_position,
-        max_relative_distance=furthest,
+        settings={"max_relative_distance": furthest},
     )
 
 

@@ -13,9 +13,10 @@ from compress.encoder.checkpoint import load_checkpoint, read_config
 from compress.encoder.folding import UnsupportedArchitectureError
 from compress.encoder.modules import LeanEncoderWithHead
 from compress.encoder.parity import max_logit_delta
+from compress.encoder.surgery import drop_zeros
 from compress.errors import ModelError
 
-__all__ = ["TOLERANCE", "Imported", "import_encoder", "supported_model_types"]
+__all__ = ["TOLERANCE", "Imported", "find_importer", "import_encoder", "supported_model_types"]
 
 TOLERANCE = 1e-4
 """Largest difference between a logit of the original and of the import that counts as equal; as a
@@ -44,6 +45,11 @@ def supported_model_types() -> tuple[str, ...]:
     return tuple(sorted(_importers()))
 
 
+def find_importer(model_type: str) -> ModuleType | None:
+    """Return the importer of a family, if it has one."""
+    return _importers().get(model_type)
+
+
 def import_encoder(source: str | Path) -> Imported:
     """Fold a fine-tuned sequence classifier into the lean encoder.
 
@@ -62,7 +68,7 @@ def import_encoder(source: str | Path) -> Imported:
             classification head, or its logits differ after the import.
     """
     config = read_config(source)
-    importer = _importers().get(config.model_type)
+    importer = find_importer(config.model_type)
     if importer is None:
         raise UnsupportedArchitectureError(
             f"{source}: no importer for architecture {config.model_type!r}; there is one for "
@@ -70,7 +76,8 @@ def import_encoder(source: str | Path) -> Imported:
             hint="It can still be exported, quantized and measured, but not distilled or pruned.",
         )
     checkpoint = load_checkpoint(source, config)
-    model = importer.convert(checkpoint.model).eval()
+    whole = importer.convert(checkpoint.model).eval()
+    model = drop_zeros(whole)
     delta, largest = max_logit_delta(checkpoint.model, model, checkpoint.tokenizer)
     if not math.isfinite(largest):
         raise ModelError(
@@ -88,7 +95,7 @@ def import_encoder(source: str | Path) -> Imported:
         model=model,
         tokenizer=checkpoint.tokenizer,
         max_abs_delta=delta,
-        notes=_notes(config, model),
+        notes=_notes(config, model, smaller=model is not whole),
     )
 
 
@@ -109,7 +116,7 @@ def _importers() -> dict[str, ModuleType]:
     return found
 
 
-def _notes(original: Any, model: LeanEncoderWithHead) -> tuple[str, ...]:
+def _notes(original: Any, model: LeanEncoderWithHead, *, smaller: bool) -> tuple[str, ...]:
     if original.model_type == model.config.model_type:
         return ("already a lean encoder",)
     notes = ["Q, K and V fused into one matrix, 1/sqrt(d) folded into Q"]
@@ -119,6 +126,8 @@ def _notes(original: Any, model: LeanEncoderWithHead) -> tuple[str, ...]:
             f"position table cut from {original.max_position_embeddings} to its {usable} usable "
             "positions"
         )
+    if smaller:
+        notes.append("heads and neurons that are all zeros left out")
     if getattr(original, "type_vocab_size", 0) == 1:
         notes.append("the only token type folded into the positions")
     return tuple(notes)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from compress.encoder.folding import fold, layer_parts
+from compress.encoder.folding import Folding, fold, layer_parts
 from compress.encoder.modules import HeadPaths, LeanEncoderWithHead
 
-__all__ = ["MODEL_TYPES", "convert"]
+__all__ = ["MODEL_TYPES", "convert", "folding"]
 
 MODEL_TYPES = ("camembert", "roberta", "xlm-roberta")
 
@@ -25,8 +25,13 @@ def convert(model: Any) -> LeanEncoderWithHead:
     the right that is a plain count, so the table is cut to start at the first token's row. (A
     text that spells out the padding token itself would be numbered differently.)
     """
+    return fold(folding(model))
+
+
+def folding(model: Any) -> Folding:
+    """Return where the model keeps its parts."""
     config, encoder = model.config, model.base_model
-    return fold(
+    return Folding(
         model,
         [layer_parts(layer, config.num_attention_heads) for layer in encoder.encoder.layer],
         _HEADS,
