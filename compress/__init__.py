@@ -38,10 +38,9 @@ transformers. It does arrange that transformers' Auto classes know the lean enco
 "lean-encoder"`) once they are imported.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compress.encoder.auto_classes import install as _install
-from runtimes.lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from compress.api import Benchmark, Result, benchmark, compress, pretrain, train, tune
@@ -105,11 +104,16 @@ __all__ = [
     "tune",
 ]
 
-__getattr__ = _lazy(
-    __name__, {name: home for home, names in _HOMES.items() for name in names.split()}
-)
-
 _install()
+
+
+def __getattr__(name: str) -> Any:
+    # Imported here: `python -m compress` begins with this file, before `__main__` has seen to it
+    # that no `runtimes` of the working directory is taken for ours.
+    from runtimes.lazy import lazy
+
+    homes = {name: home for home, names in _HOMES.items() for name in names.split()}
+    return lazy(__name__, homes)(name)
 
 
 def __dir__() -> list[str]:

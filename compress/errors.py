@@ -20,10 +20,25 @@ __all__ = [
     "EdgepressError",
     "MissingDependencyError",
     "ModelError",
+    "OtherTaskError",
     "RecipeError",
     "UsageError",
     "WrongAnswersError",
 ]
+
+
+class OtherTaskError(DataError):
+    """Data of another task than the model's.
+
+    Args:
+        message: See `EdgepressError`.
+        task: The task that the data look like, by its name in `runtimes.tasks`.
+        hint: See `EdgepressError`.
+    """
+
+    def __init__(self, message: str, *, task: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.task = task
 
 
 class RecipeError(UsageError):

@@ -186,10 +186,8 @@ def _page(parts: list[str]) -> str:
 
 
 def _placeholder(argument: Any) -> str:
-    if argument.metavar:
-        return str(argument.metavar)
-    name = argument.name.upper() + ("..." if argument.nargs == -1 else "")
-    return name if argument.required else f"[{name}]"
+    name = argument.metavar or argument.name.upper()
+    return (name if argument.required else f"[{name}]") + ("..." if argument.nargs == -1 else "")
 
 
 def _option(parameter: Any) -> tuple[str, ...]:

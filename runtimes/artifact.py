@@ -8,6 +8,7 @@ a readable manifest is therefore never half an artifact: it is none.
 import dataclasses
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -95,15 +96,16 @@ def read_content(folder: str | os.PathLike[str]) -> bytes:
         raise ArtifactError(f"{path} {error}.") from error
 
 
-def _looked_for(folder: Path) -> str | None:
+def _looked_for(folder: Path) -> str:
     nested, previous = folder / "artifact", previous_of(folder)
     if (nested / MANIFEST_NAME).is_file():
         return f"Did you mean {nested}?"
     if not folder.exists() and previous.is_dir():
         return f"Whoever replaced it was stopped in between; what it held is in {previous}"
     if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
-        return f"It is a checkpoint. Make an artifact of it: edgepress {folder} --data DATA"
-    return None if folder.is_dir() else "Name an artifact's folder, such as out/artifact."
+        named = shlex.quote(str(folder))
+        return f"It is a checkpoint. Make an artifact of it: edgepress {named} --data DATA"
+    return "Name an artifact's folder, such as out/artifact."
 
 
 def parse_manifest(folder: str | os.PathLike[str], content: bytes) -> Manifest:

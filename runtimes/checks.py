@@ -8,6 +8,7 @@ runtime that is wrong at one length, in padded batches or on this processor show
 import io
 import json
 import os
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -415,7 +416,8 @@ def refuse_wrong(predictor: "Predictor", folder: Path) -> None:
     if not checked.right:
         raise WrongAnswersError(
             f"{checked.runtime} answers {folder} wrongly on this machine: {checked.verdict}.",
-            hint=f"Another runtime or version may be right: python -m runtimes check {folder}",
+            hint="Another runtime or version may be right: "
+            f"python -m runtimes check {shlex.quote(str(folder))}",
         )
 
 

@@ -5,6 +5,7 @@
     │   └── RecipeError             2   a recipe key or value (compress.errors)
     ├── ModelError                  1   a checkpoint that cannot be read or is not supported
     ├── DataError                   1   a data set that cannot be read or does not fit the model
+    │   └── OtherTaskError          1   data of another task than the model's (compress.errors)
     ├── ArtifactError               1   an artifact that is incomplete, damaged or too new to read
     ├── WrongAnswersError           1   a runtime is wrong on this machine
     ├── MissingDependencyError      3   an optional package is not installed

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import os
+import shlex
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,8 +93,8 @@ def sign(content: bytes, key: str | os.PathLike[str]) -> bytes:
     except TypeError:  # it wants a passphrase
         raise UsageError(
             f"{key} has a passphrase, which is not asked for here",
-            hint=f"sign with what asks for it: ssh-keygen -Y sign -n {NAMESPACE} -f {key} "
-            "ARTIFACT/manifest.json",
+            hint=f"sign with what asks for it: ssh-keygen -Y sign -n {NAMESPACE} "
+            f"-f {shlex.quote(str(key))} ARTIFACT/manifest.json",
         ) from None
     except (ValueError, cryptography.UnsupportedAlgorithm):
         raise UsageError(
@@ -160,7 +161,7 @@ def check_signed(folder: Path, content: bytes, trusted: Sequence[bytes] | None) 
             return None
         raise ArtifactError(
             f"{folder} is not signed: it has no {SIGNATURE_NAME}.",
-            hint=f"Who made it signs it: edgepress sign {folder} --key KEY",
+            hint=f"Who made it signs it: edgepress sign {shlex.quote(str(folder))} --key KEY",
         ) from None
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}.") from error

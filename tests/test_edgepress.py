@@ -125,9 +125,8 @@ def test_the_module_forms_take_nothing_from_the_working_directory(
     module: str, artifact: Path, tmp_path: Path
 ) -> None:
     folder = strangers(tmp_path, "modules")
-    if module == "compress":  # which Python itself looks for there, and what it begins with
+    if module == "compress":  # which Python itself looks for there
         (folder / "compress.py").unlink()
-        (folder / "runtimes.py").unlink()
     shown = in_folder(folder, "-m", module, "predict", str(artifact), "a gorgeous film")
     assert shown.endswith("\ta gorgeous film\n")
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from compress.cli.bench import bench
 from compress.cli.doctor import doctor
+from compress.cli.entry import missing
 from compress.cli.inspect import check, clean, inspect
 from compress.cli.output import tell
 from compress.cli.predict import predict
@@ -68,7 +69,10 @@ _EXAMPLES = {
     "inspect": ("edgepress inspect out/artifact", "edgepress inspect out/report.json --json"),
     "check": ("edgepress check out/artifact", "edgepress check out/artifact --device gpu --json"),
     "clean": ("edgepress clean out", "edgepress clean out --yes"),
-    "sign": ("edgepress sign out/artifact --key ~/.ssh/id_ed25519",),
+    "sign": (
+        "edgepress sign out/artifact --key ~/.ssh/id_ed25519",
+        "edgepress sign out/family/full --key release",
+    ),
     "verify": (
         "edgepress verify out/artifact",
         "edgepress verify out/artifact --trusted release.pub",
@@ -92,18 +96,30 @@ class _WithShortForm(TyperGroup):
         return super().parse_args(ctx, _with_command(args, guess=not ctx.resilient_parsing))
 
 
+class _Command(TyperCommand):
+    """A command whose help shows no type behind `--help`."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option, a flag like the others."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.metavar = ""
+        return option
+
+
 app = typer.Typer(
     name="edgepress",
     cls=_WithShortForm,
     help="Compress a fine-tuned Transformer encoder inside an accuracy budget, and prove it.\n\n"
     "`edgepress MODEL --data DATA` is short for `edgepress run MODEL --data DATA`.",
+    epilog="Documentation: docs/index.md in the repository; `make docs` makes pages of it.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in _COMMANDS:
     _name = _command.__name__
     _examples = "\n\n".join(f"  {example}" for example in _EXAMPLES[_name])
-    app.command(epilog=f"Examples:\n\n{_examples}")(_command)
+    app.command(cls=_Command, epilog=f"Examples:\n\n{_examples}")(_command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -186,12 +202,15 @@ def _stopped(received: list[signal.Signals], command: str) -> int:
 
 def _known(error: Exception, command: str) -> tuple[str, str | None, int] | None:
     """Return message, hint and exit code of an error of the machine or of click; None of others."""
-    if isinstance(error, OSError | MemoryError) and os.environ.get("EDGEPRESS_DEBUG") == "1":
+    of_machine = (OSError, MemoryError, ModuleNotFoundError)
+    if isinstance(error, of_machine) and os.environ.get("EDGEPRESS_DEBUG") == "1":
         return None
     if isinstance(error, MemoryError):
         return "there is not enough memory", None, 1
     if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
         return f"{error.filename or 'writing'}: {error.strerror}", None, 1
+    if isinstance(error, ModuleNotFoundError) and (absent := missing(error)):
+        return *absent, 3
     if not hasattr(error, "format_message"):
         return None
     known = f" {command}" if command in _NAMES else ""

@@ -30,7 +30,10 @@ def bench(
     context: typer.Context,
     models: Annotated[
         list[str],
-        typer.Argument(help="Checkpoints, artifacts, ONNX or OpenVINO folders, or ids of the hub."),
+        typer.Argument(
+            metavar="MODEL",
+            help="Checkpoints, artifacts, ONNX or OpenVINO folders, or ids of the hub.",
+        ),
     ],
     data: Data = None,
     compare: Annotated[
@@ -47,10 +50,15 @@ def bench(
             "--tune", metavar="", help="Find an artifact's fastest settings here, and keep them."
         ),
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for the report, HTML and JSON.")] = None,
-    rounds: Annotated[int, typer.Option(min=2, help="Interleaved rounds.")] = 20,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder for the report, HTML and JSON.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(metavar="N", min=2, help="Interleaved rounds.")] = 20,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="It cuts the data; by default as the artifact's run.")
+        int | None,
+        typer.Option(
+            metavar="N", min=0, help="It cuts the data; by default as the artifact's run."
+        ),
     ] = None,
     threads: Threads = None,
     threads_curve: Annotated[
@@ -70,7 +78,8 @@ def bench(
         ),
     ] = None,
     texts: Annotated[
-        int, typer.Option(min=0, help="Texts shown on which two models differ; 0: none.")
+        int,
+        typer.Option(metavar="N", min=0, help="Texts shown on which two models differ; 0: none."),
     ] = MOST_TEXTS,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
@@ -90,7 +99,7 @@ def bench(
             "--tune takes one artifact and --data, and finds the threads itself",
             hint=f"try: edgepress bench {shlex.quote(models[0])} --tune --data my-data.csv",
         )
-    typed = f"bench {shlex.join(models)}{' --tune' if tune else ''}"
+    typed = ["bench", *models, *(["--tune"] if tune else [])]
     data = require_data(data, "models are measured on labelled text", typed)
     common: dict[str, Any] = {
         "seed": seed,

@@ -1,6 +1,7 @@
 """`edgepress inspect`, `check` and `clean`: what a folder is, is it right here, what can go."""
 
 import io
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compress.cli.output import Json, tell
+from compress.cli.output import Json, tell, wide_console
 from compress.errors import (
     ArtifactError,
     MissingDependencyError,
@@ -26,7 +27,9 @@ __all__ = ["check", "clean", "inspect", "inspect_path"]
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="Artifact, checkpoint, output folder or report.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="Artifact, checkpoint, output folder or report.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Show what a folder is: task, labels, sizes, what was done to it, whether it is intact.
@@ -51,8 +54,10 @@ def inspect(
 
 
 def check(
-    artifact: Annotated[Path, typer.Argument(help="Artifact folder.")],
-    device: Annotated[str, typer.Option(help="cpu, cuda, gpu, npu or auto.")] = "cpu",
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="Artifact folder.")],
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="cpu, cuda, gpu, npu or auto.")
+    ] = "cpu",
     as_json: Json = False,
 ) -> None:
     """Run an artifact's self-test: is each runtime right on this machine, at every length?
@@ -81,7 +86,7 @@ def check(
 
 
 def clean(
-    out: Annotated[Path, typer.Argument(help="Output folder of a run.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of a run.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Remove it.")] = False,
 ) -> None:
     """Show what a run keeps to go on from, and remove it with --yes.
@@ -102,7 +107,8 @@ def clean(
     width = max(map(len, kept), default=0)
     sys.stdout.writelines(f"  {n:<{width}}  {shown_bytes(size):>8}\n" for n, size in kept.items())
     if not yes and kept:
-        tell(f"the artifact needs none of it; to remove it: edgepress clean {out} --yes")
+        again = shlex.join(["edgepress", "clean", str(out), "--yes"])
+        tell(f"the artifact needs none of it; to remove it: {again}")
 
 
 def inspect_path(path: Path, *, as_json: bool = False) -> str:
@@ -215,9 +221,11 @@ def _report(path: Path, *, as_json: bool) -> str:
 
     from benchmarks.render.terminal import print_report
 
-    text = io.StringIO()
+    text, shown = io.StringIO(), wide_console()
     with damage_named(path):
-        print_report(report, Console(file=text, width=120))
+        print_report(
+            report, Console(file=text, width=shown.width, force_terminal=shown.is_terminal)
+        )
     return text.getvalue()
 
 

@@ -1,6 +1,8 @@
 """What the subcommands share: their common options, progress, and JSON on stdout."""
 
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,21 +86,20 @@ Threads = Annotated[
 ]
 
 
-def require_data(data: str | None, why: str, command: str) -> str:
+def require_data(data: str | None, why: str, command: Sequence[str]) -> str:
     """Return `data`.
 
     Args:
         data: What followed `--data`.
         why: What it is needed for.
-        command: What was typed so far, to be tried again.
+        command: The words that were typed so far, to be tried again.
 
     Raises:
         UsageError: There is none.
     """
     if data is None:
-        raise UsageError(
-            f"--data is missing: {why}", hint=f"try: edgepress {command} --data my-data.csv"
-        )
+        typed = shlex.join(["edgepress", *command, "--data", "my-data.csv"])
+        raise UsageError(f"--data is missing: {why}", hint=f"try: {typed}")
     return data
 
 

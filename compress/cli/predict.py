@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -35,10 +36,15 @@ _NUMBERS = re.compile(r"\d+|-?\d+\.\d+( -?\d+\.\d+)*")
 
 
 def predict(
-    artifact: Annotated[str, typer.Argument(help="Artifact folder, or its id on the hub.")],
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts; without any, stdin.")] = None,
+    artifact: Annotated[
+        str, typer.Argument(metavar="ARTIFACT", help="Artifact folder, or its id on the hub.")
+    ],
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, stdin.")
+    ] = None,
     file: Annotated[
-        Path | None, typer.Option(help="Texts: a table (csv, tsv, jsonl, parquet), or lines.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Texts: a table (csv, tsv, jsonl, parquet), or lines."),
     ] = None,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
@@ -66,10 +72,14 @@ def predict(
     ] = "cpu",
     threads: Threads = None,
     trusted: Annotated[
-        str | None, typer.Option(help="Public key (.pub file) that must have signed the artifact.")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Public key (.pub file) that must have signed the artifact."
+        ),
     ] = None,
     revision: Annotated[
-        str | None, typer.Option(help="Branch, tag or commit of an artifact on the hub.")
+        str | None,
+        typer.Option(metavar="REVISION", help="Branch, tag or commit of an artifact on the hub."),
     ] = None,
 ) -> None:
     """Label texts with an artifact: label, score and text between tabs, or a line an entity.
@@ -91,10 +101,9 @@ def predict(
     if named := next(filter(_is_file, texts or ()), None):
         raise UsageError(
             f"{named} is a file, not a text",
-            hint=f"for the texts in it: edgepress predict {artifact} --file {named}",
+            hint="for the texts in it: "
+            + shlex.join(["edgepress", "predict", artifact, "--file", named]),
         )
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # as what is read, whatever the locale says
     folder = artifact_folder(artifact, revision=revision, runtime=runtime)
     with load(
         folder,
@@ -119,7 +128,8 @@ def predict(
             sys.stdout.flush()  # whoever reads a pipe may wait for it
             answered += result is not None
     if not answered:
-        raise UsageError("there is no text", hint=f'try: edgepress predict {artifact} "some text"')
+        typed = shlex.join(["edgepress", "predict", artifact, "some text"])
+        raise UsageError("there is no text", hint=f"try: {typed}")
 
 
 @dataclass(frozen=True)

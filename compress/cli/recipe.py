@@ -24,12 +24,12 @@ def recipe(
     preset: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PRESET]", help="fast, balanced (default) or best.", autocompletion=efforts
+            metavar="PRESET", help="fast, balanced (default) or best.", autocompletion=efforts
         ),
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Recipe keys, such as distill.epochs=2."),
+        typer.Argument(metavar="KEY=VALUE", help="Recipe keys, such as distill.epochs=2."),
     ] = None,
     names: Annotated[bool, typer.Option("--list", metavar="", help="List the presets.")] = False,
 ) -> None:

@@ -22,7 +22,10 @@ _PAGE = Path("reports.html")
 
 def report(
     reports: Annotated[
-        list[Path], typer.Argument(help="Output folders or report.json files; one or several.")
+        list[Path],
+        typer.Argument(
+            metavar="REPORT", help="Output folders or report.json files; one or several."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -33,7 +36,11 @@ def report(
     ] = None,
     price: Annotated[
         float | None,
-        typer.Option(min=0, help="Price of a core for an hour: says what a million inputs cost."),
+        typer.Option(
+            metavar="PRICE",
+            min=0,
+            help="Price of a core for an hour: says what a million inputs cost.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

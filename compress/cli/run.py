@@ -1,5 +1,6 @@
 """`edgepress run` and `edgepress demo`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -35,33 +36,45 @@ _DEMO_RECIPE = [
 
 def run(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Checkpoint folder, or a model id of the hub.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Checkpoint folder, or a model id of the hub.")
+    ],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY=VALUE]...",
+            metavar="KEY=VALUE",
             help="Keys that `edgepress recipe` lists, such as distill.epochs=2.",
         ),
     ] = None,
     data: Data = None,
-    out: Annotated[Path, typer.Option(help="Folder for artifact, report and log.")] = Path("out"),
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="For artifact, report and log.")
+    ] = Path("out"),
     max_drop: Annotated[
-        float | None, typer.Option(min=0, help="Accuracy budget in points (default 1.0).")
+        float | None,
+        typer.Option(metavar="POINTS", min=0, help="Accuracy budget in points (default 1.0)."),
     ] = None,
     target_latency: Annotated[
         float | None,
-        typer.Option(help="Milliseconds: the least drop within them, instead of --max-drop."),
+        typer.Option(
+            metavar="MS", help="Milliseconds: the least drop within them, instead of --max-drop."
+        ),
     ] = None,
     effort: Effort = None,
     time_budget: Annotated[
         float | None,
-        typer.Option(help="Minutes the run may take: fewer members, or more at the budget's edge."),
+        typer.Option(
+            metavar="MINUTES",
+            help="Minutes the run may take: fewer members, or more at the budget's edge.",
+        ),
     ] = None,
     unlabelled: Annotated[
-        Path | None, typer.Option(help="More text, which the model labels: txt, csv, jsonl ...")
+        Path | None,
+        typer.Option(metavar="FILE", help="More text, which the model labels: txt, csv, jsonl ..."),
     ] = None,
     stages: Annotated[
-        str | None, typer.Option(help="Comma-separated, of distill, prune, quantize.")
+        str | None,
+        typer.Option(metavar="NAMES", help="Comma-separated, of distill, prune, quantize."),
     ] = None,
     runtimes: Annotated[
         str | None,
@@ -70,8 +83,12 @@ def run(
             help="Runtimes to have files for, of onnxruntime,openvino (default all).",
         ),
     ] = None,
-    recipe: Annotated[Path | None, typer.Option(help="YAML file with recipe keys.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML file with recipe keys.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Seed of everything random.")
+    ] = None,
     threads: Threads = None,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
@@ -90,10 +107,10 @@ def run(
     if data is None and (named := next((o for o in overrides or () if "=" not in o), None)):
         raise UsageError(
             f"{named!r} stands where KEY=VALUE may stand",
-            hint=f"did you mean: edgepress {model} --data {named}",
+            hint="did you mean: " + shlex.join(["edgepress", model, "--data", named]),
         )
     why = "the drop can only be measured on your own labelled text"
-    data = require_data(data, why, model)
+    data = require_data(data, why, [model])
     from compress.config.recipe import load_recipe
 
     options = {
@@ -129,9 +146,11 @@ def run(
 
 def demo(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("demo-out"),
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="For everything it makes.")] = Path(
+        "demo-out"
+    ),
     effort: Effort = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of everything random.")] = 0,
     overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,

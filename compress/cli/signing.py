@@ -13,8 +13,10 @@ __all__ = ["sign", "verify"]
 
 
 def sign(
-    artifact: Annotated[Path, typer.Argument(help="Artifact folder.")],
-    key: Annotated[Path, typer.Option(help="Private key that ssh-keygen -t ed25519 wrote.")],
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="Artifact folder.")],
+    key: Annotated[
+        Path, typer.Option(metavar="FILE", help="Private key that ssh-keygen -t ed25519 wrote.")
+    ],
 ) -> None:
     """Sign an artifact: devices that trust the key's public half open it by load(trusted=...).
 
@@ -39,9 +41,10 @@ def sign(
 
 
 def verify(
-    artifact: Annotated[Path, typer.Argument(help="Artifact folder.")],
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="Artifact folder.")],
     trusted: Annotated[
-        str | None, typer.Option(help="Public key (.pub file) that must have signed it.")
+        str | None,
+        typer.Option(metavar="FILE", help="Public key (.pub file) that must have signed it."),
     ] = None,
     as_json: Json = False,
 ) -> None:

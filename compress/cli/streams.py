@@ -16,16 +16,19 @@ def open_streams() -> Iterator[None]:
     """Let a command write in this block without looking at where to.
 
     A stream that is closed becomes one that is empty, or swallows all: otherwise the next file that
-    is opened would take its place. What stdout's encoding does not have is written as an escape.
-    What is left in its buffer afterwards, and can no longer be written, is dropped.
+    is opened would take its place. A file or a pipe gets UTF-8, whatever the locale says; what a
+    terminal's encoding does not have is written as an escape. What is left in stdout's buffer
+    afterwards, and can no longer be written, is dropped.
     """
     for name, mode in _STREAMS:
         if getattr(sys, name) is None:
             descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest free number: the stream's own
             os.set_inheritable(descriptor, True)
             setattr(sys, name, open(descriptor, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            encoding = stream.encoding if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
     try:
         yield
     finally:

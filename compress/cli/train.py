@@ -30,10 +30,12 @@ __all__ = ["train"]
 
 def train(
     context: typer.Context,
-    base: Annotated[str, typer.Argument(help="Encoder checkpoint folder, or an id of the hub.")],
+    base: Annotated[
+        str, typer.Argument(metavar="BASE", help="Encoder checkpoint folder, or an id of the hub.")
+    ],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Settings, such as schedule=cosine."),
+        typer.Argument(metavar="KEY=VALUE", help="Settings, such as schedule=cosine."),
     ] = None,
     data: Data = None,
     task: Annotated[
@@ -48,14 +50,25 @@ def train(
         str,
         typer.Option(metavar="[task|mlm|mlm+nsp]", help="The two others pre-train on plain text."),
     ] = "task",
-    out: Annotated[Path, typer.Option(help="Folder for the checkpoint.")] = Path("teacher"),
-    epochs: Annotated[float | None, typer.Option(help="Passes over the training text.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Examples a step.")] = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the checkpoint.")] = Path(
+        "teacher"
+    ),
+    epochs: Annotated[
+        float | None, typer.Option(metavar="N", help="Passes over the training text.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Examples a step.")
+    ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="Peak of the schedule; by default the narrower the encoder, the higher."),
+        typer.Option(
+            metavar="RATE",
+            help="Peak of the schedule; by default the narrower the encoder, the higher.",
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Seed of everything random.")
+    ] = None,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
     label_column: LabelColumn = None,
@@ -63,7 +76,7 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Fine-tune BASE on DATA: the teacher that `edgepress run` then makes fast."""
-    data = require_data(data, "there is nothing to learn from", f"train {base}")
+    data = require_data(data, "there is nothing to learn from", ["train", base])
     from compress import api
     from compress.training.settings import load_training_settings
 

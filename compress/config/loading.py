@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from compress.errors import RecipeError
 from runtimes.errors import nearest
@@ -92,11 +93,10 @@ def validated(model: type[Model], content: Mapping[str, Any], what: str) -> Mode
             ) from error
         # pydantic appends the place in a list and the member of a union: distill.layers.int
         name = max((k for k in known if f"{key}.".startswith(f"{k}.")), key=len, default=key)
-        raise RecipeError(
-            f"{what} key {name!r}: {first['msg'][0].lower()}{first['msg'][1:]} "
-            f"(got {reprlib.repr(first['input'])})",
-            hint=_nearest_choice(first),
-        ) from error
+        place = f"{what} key {name!r}" if name else what
+        got = f" (got {reprlib.repr(first['input'])})" if name else ""
+        hint = _nearest_choice(first) or _example(first, _field(model, name))
+        raise RecipeError(f"{place}: {_worded(first)}{got}", hint=hint) from error
 
 
 class _Loader(yaml.SafeLoader):
@@ -166,6 +166,28 @@ def _set(target: dict[str, Any], override: str) -> None:
         if not isinstance(target, dict):
             raise RecipeError(f"{override!r}: {parent} is a value and has no keys")
     target[leaf] = value
+
+
+def _worded(error: Any) -> str:
+    """Return what pydantic says of a value, without its own terms."""
+    if error["type"] == "tuple_type":
+        return "it is no list"
+    said: str = error["msg"].removeprefix("Value error, ")
+    return said[0].lower() + said[1:]
+
+
+def _example(error: Any, field: FieldInfo | None) -> str | None:
+    """Return a hint at what fits, for a value that is no list, or not such a list."""
+    if field is None or not field.examples or error["type"] not in ("tuple_type", "value_error"):
+        return None
+    return f"a list, such as {yaml.safe_dump(field.examples[0], default_flow_style=True).strip()}"
+
+
+def _field(model: type[Settings], name: str) -> FieldInfo | None:
+    """Return the field of a dotted key; None where there is none."""
+    section, _, leaf = name.rpartition(".")
+    owner = model.sections().get(section) if section else model
+    return None if owner is None else owner.model_fields.get(leaf)
 
 
 def _nearest_choice(error: Any) -> str | None:

@@ -72,6 +72,7 @@ class BenchmarkSettings(Settings):
     throughput: bool = Field(True, description="measure samples a second in batches as well")
     runtimes: tuple[str, ...] | None = Field(
         None,
+        examples=[["openvino"]],
         description="runtimes that compete, such as [openvino]; by default all installed that the "
         "artifact has files for",
     )
@@ -79,7 +80,9 @@ class BenchmarkSettings(Settings):
         True, description="show the recommended member on every runtime, not only on its own"
     )
     baselines: tuple[StockName, ...] | None = Field(
-        None, description="stock exports to compare with, such as [onnx-int8]; by default all"
+        None,
+        examples=[["onnx-int8"]],
+        description="stock exports to compare with, such as [onnx-int8]; by default all",
     )
     texts: int = Field(
         MOST_TEXTS,
@@ -137,10 +140,13 @@ class Recipe(Settings):
     )
     seed: int = Field(0, ge=0, description="of everything random")
     stages: tuple[StageName, ...] = Field(
-        (), description="applied in this order, each once a member"
+        (),
+        examples=[["prune", "quantize"]],
+        description="applied in this order, each once a member",
     )
     speedups: tuple[float, ...] = Field(
         (1.9, 2.4, 3.0, 4.2),
+        examples=[[2, 4]],
         description="the family: how many times as fast as the unpruned INT8 model each member is "
         "to be, by the measured latency table; each is made from the one before. None of them: one "
         "member, pruned by the shares of `prune`",
@@ -153,6 +159,7 @@ class Recipe(Settings):
     runtimes: tuple[RuntimeName, ...] | None = Field(
         None,
         min_length=1,
+        examples=[["onnxruntime"]],
         description="those that the artifact has files for, such as [onnxruntime]; by default all",
     )
     max_length: int | None = Field(
@@ -248,7 +255,7 @@ class Recipe(Settings):
     @classmethod
     def _growing(cls, speedups: tuple[float, ...]) -> tuple[float, ...]:
         if any(a >= b for a, b in pairwise((1.0, *speedups))):
-            raise ValueError("speedups start above 1 and grow")
+            raise ValueError("they start above 1 and grow")
         return speedups
 
     @field_validator("stages")

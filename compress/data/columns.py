@@ -10,11 +10,13 @@ from runtimes.errors import nearest
 __all__ = [
     "LISTS_OF_WORDS",
     "NamedColumns",
+    "all_columns",
     "cells",
     "choose_columns",
     "choose_texts",
     "column_in",
     "first_column",
+    "pair_of",
 ]
 
 # Names that data sets of the field use, the most specific first.
@@ -90,7 +92,7 @@ def choose_columns(table: Table, named: NamedColumns) -> tuple[str, str | None, 
         raise _missing(table, "label", LABELS, "--label-column")
     if named.text is not None:
         return column_in(table, named.text, "--text-column"), pair, label
-    if pair is None and (both := _pair_of(table, label)) is not None:
+    if pair is None and (both := pair_of(table, label)) is not None:
         return *both, label
     taken = {label, pair}
     text = first_column(table, TEXTS + tuple(first for first, _ in PAIRS), taken)
@@ -120,7 +122,7 @@ def choose_texts(table: Table, named: NamedColumns, *, pairs: bool) -> tuple[str
             raise _missing(table, "text", TEXTS, "--text-column")
         return (found,)
     if first is None and second is None:
-        first, second = _pair_of(table) or (None, None)
+        first, second = pair_of(table) or (None, None)
     for given, what, option in (
         (first, "first text", "--text-column"),
         (second, "second text", "--pair-column"),
@@ -131,7 +133,7 @@ def choose_texts(table: Table, named: NamedColumns, *, pairs: bool) -> tuple[str
     return str(first), str(second)
 
 
-def _pair_of(table: Table, label: str | None = None) -> tuple[str, str] | None:
+def pair_of(table: Table, label: str | None = None) -> tuple[str, str] | None:
     """Return the columns of a pair that go by names of the field."""
     for names in PAIRS:
         first, second = (first_column(table, (name,)) for name in names)
@@ -155,6 +157,12 @@ def column_in(table: Table, name: str, option: str) -> str:
             hint=f"Did you mean {option} {near}?" if near else f"Name one with {option}.",
         )
     return found
+
+
+def all_columns(table: Table, *names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the first of each of `names` that the table has; () where it lacks one of them."""
+    found = [first_column(table, each) for each in names]
+    return () if None in found else tuple(name for name in found if name is not None)
 
 
 def first_column(

@@ -1,7 +1,9 @@
 """Load data, wherever it is, as the three splits of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +13,8 @@ from compress.data.memory import Data, describe
 from compress.data.missing import Missing
 from compress.data.reading import read_tables
 from compress.data.splitting import Splits, carve, fingerprint, without_leaks
-from compress.errors import DataError
+from compress.data.table import Table
+from compress.errors import DataError, OtherTaskError
 from runtimes.registry import get_task
 from runtimes.tasks import DEFAULT_TASK
 
@@ -56,17 +59,17 @@ def load_splits(
     Raises:
         DataError: The data cannot be read, a column is missing, cells are empty, labels do not
             match, or there is too little of it. The message names the file, row or column.
+        OtherTaskError: The data are of another task.
     """
     tables = read_tables(data)
     source = describe(data)
-    reader = import_module(f".tasks.{task.replace('-', '_')}", __package__)
-    given, notes = reader.read(
-        tables,
-        columns or NamedColumns(),
-        label_names,
-        problem_type,
-        missing,
-    )
+    named = columns or NamedColumns()
+    try:
+        given, notes = _reader(task).read(tables, named, label_names, problem_type, missing)
+    except DataError as error:
+        if named == NamedColumns() and (other := _other_task(tables, task)) is not None:
+            raise _mistaken(source, other, task) from error
+        raise
     train, selection, report, carved = carve(given, seed, source)
     train, selection, leaks = without_leaks(train, selection, report, source)
     if len(np.unique(train.labels)) < 2:
@@ -83,3 +86,32 @@ def load_splits(
             f"{100 / len(report):.1f} points, so small drops cannot be told from chance."
         )
     return Splits(train, selection, report, tuple(notes), fingerprint((train, selection, report)))
+
+
+def _reader(task: str) -> Any:
+    """Return the module that reads a task's data."""
+    return import_module(f".tasks.{task.replace('-', '_')}", __package__)
+
+
+def _other_task(tables: Mapping[str, Table], task: str) -> str | None:
+    """Return the task that has most of its columns here, where `task` lacks one; None if none."""
+    table = next(iter(tables.values()))
+    if not len(table) or _reader(task).recognized(table):
+        return None
+    package = import_module(".tasks", __package__)
+    names = sorted(module.name.replace("_", "-") for module in iter_modules(package.__path__))
+    known = {
+        name: len(_reader(name).recognized(table))
+        for name in names
+        if not get_task(name).SPEC.of_vocabulary  # plain text may be for anything
+    }
+    best = max(known, key=lambda name: known[name])
+    return best if known[best] else None
+
+
+def _mistaken(source: str, other: str, task: str) -> OtherTaskError:
+    return OtherTaskError(
+        f"{source}: this looks like {other} data; the model is {get_task(task).SPEC.model}",
+        task=other,
+        hint=f"data for it has rows such as {_reader(task).ROW}",
+    )

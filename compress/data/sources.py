@@ -1,6 +1,7 @@
 """What a `--data` argument means: which file holds which split."""
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +64,9 @@ def locate(source: str) -> Source:
             f"{source}: neither a regular file nor a folder, but a device, pipe or socket."
         )
     if path.is_symlink():
-        raise DataError(f"{source}: a link that leads to no file.", hint=f"Look: ls -l {source}")
+        raise DataError(
+            f"{source}: a link that leads to no file.", hint=f"Look: ls -l {shlex.quote(source)}"
+        )
     if not _looks_like_a_path(source) and HUB_ID.match(source):
         return Source(hub=source)
     raise DataError(f"No such file or folder: {source}", hint=_suggestion(path))

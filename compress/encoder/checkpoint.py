@@ -83,6 +83,7 @@ def check_source(source: str | Path) -> None:
     if Path(source).is_dir():
         check_checkpoint(source)
         return
+    _check_hub_id(str(source), Path(source).expanduser())
     found = [_fetched(str(source), name) for name in _CONFIGURATION]
     for folder in {path.parent for path in found if path is not None}:
         check_checkpoint(folder)
@@ -264,7 +265,8 @@ def _refuse_weights(path: Path, names: set[str]) -> None:
     if (path / MANIFEST_NAME).is_file():
         raise ModelError(
             f"{path} is an artifact: it is compressed already",
-            hint=f"compress the checkpoint that it was made from, or: edgepress predict {path}",
+            hint="compress the checkpoint that it was made from, or: "
+            f"edgepress predict {shlex.quote(str(path))}",
         )
     raise ModelError(
         f"{path} has no weights (model.safetensors)",
@@ -291,7 +293,8 @@ def _check_hub_id(source: str, path: Path) -> None:
     siblings = [p.name for p in parent.iterdir() if p.is_dir()] if parent.is_dir() else []
     near = nearest(path.name, siblings)
     if looks_local or near:
-        hint = f"Did you mean {parent / near}?" if near else None
+        named = "Name a checkpoint folder, or a model id of the hub: OWNER/NAME."
+        hint = f"Did you mean {parent / near}?" if near else named
         raise ModelError(f"{source}: no such folder", hint=hint)
 
 

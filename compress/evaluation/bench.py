@@ -1,6 +1,8 @@
 """Measures any mix of models on the same data, for `edgepress bench`."""
 
-from collections.abc import Iterable, Sequence
+import os
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from benchmarks.client import SubjectError
 from benchmarks.differences import MOST_TEXTS
 from benchmarks.latency import LatencySettings
 from benchmarks.render.files import write_report
-from benchmarks.report import Report
+from benchmarks.report import Report, Step
 from benchmarks.subjects import Subject
 from compress.data import Data, Splits, describe, load_splits
 from compress.data.columns import NamedColumns
@@ -21,6 +23,7 @@ from compress.evaluation.benchmark import run_benchmark
 from compress.evaluation.machine_peaks import peaks_by_threads
 from compress.evaluation.sizes import sizes_by_part
 from compress.system.hub import local_checkpoint
+from compress.system.program import program
 from compress.system.progress import Progress
 from runtimes.artifact import MANIFEST_NAME, Manifest, read_manifest
 from runtimes.fingerprint import usable_cores
@@ -128,8 +131,38 @@ def bench_models(
         command=command,
     )
     if out is not None:
+        if command is not None:
+            report = replace(report, next_steps=tuple(_next_steps(command, folders, data, out)))
         write_report(report, out)
     return report
+
+
+def _next_steps(command: str, folders: Mapping[str, Path], data: Data, out: Path) -> Iterator[Step]:
+    """Yield what to do with a report: commands that work as they stand, where it was started."""
+    start = program()
+    named = str(data) if isinstance(data, str | os.PathLike) else None
+    artifact = next((n for n, folder in folders.items() if (folder / MANIFEST_NAME).exists()), None)
+    checkpoint = next(
+        (n for n, folder in folders.items() if any(folder.glob("*.safetensors"))), None
+    )
+    if artifact is not None and named is not None:
+        yield Step(
+            f"Find the settings with which {artifact} is fastest here, and keep them in it.",
+            shlex.join([*start, "bench", artifact, "--data", named, "--tune"]),
+        )
+    elif checkpoint is not None and named is not None:
+        yield Step(
+            f"Make a faster model of {checkpoint}, within one point of its accuracy.",
+            shlex.join([*start, checkpoint, "--data", named, "--max-drop", "1"]),
+        )
+    yield Step(
+        "Say what a million inputs cost at your price of a core for an hour.",
+        shlex.join([*start, "report", str(out), "--price", "0.05"]),
+    )
+    later = f"{out}-later"
+    again = f"{command} --out {shlex.quote(later)}"
+    compared = shlex.join([*start, "bench", "--compare", str(out), later])
+    yield Step("Measure again another day, and see what became worse.", f"{again} && {compared}")
 
 
 def tune_artifact(

@@ -58,7 +58,9 @@ class QuantizeSettings(_SchemeSettings):
         "layers that INT8 hurts most to float where INT8 alone costs a faster member the budget",
     )
     float_layers: tuple[str, ...] = Field(
-        (), description="linear layers to leave in float, such as layers.2.feed_forward.down"
+        (),
+        examples=[["layers.2.feed_forward.down"]],
+        description="linear layers to leave in float, such as layers.2.feed_forward.down",
     )
 
     @property

@@ -12,7 +12,7 @@ from compress.encoder.checkpoint import (
 )
 from compress.errors import ModelError
 from compress.system.hub import hub_if_reachable
-from compress.training.scratch import is_size, new_config, train_tokenizer
+from compress.training.scratch import SIZES, is_size, new_config, train_tokenizer
 from compress.training.settings import TrainingSettings
 from runtimes.checkpoint import open_checked, sizes_behind
 
@@ -63,7 +63,11 @@ def load_base(
     except ModelError:
         raise
     except Exception as error:  # transformers raises of every kind
-        raise ModelError(f"{base} cannot be loaded {purpose}: {first_line(error)}") from error
+        raise ModelError(
+            f"{base} cannot be loaded {purpose}: {first_line(error)}",
+            hint="name an encoder's checkpoint folder, a model id of the hub, or a size to start "
+            f"from: {', '.join(SIZES)}",
+        ) from error
     check_sound(base, tokenizer, model)
     return model, tokenizer, new
 

@@ -11,7 +11,7 @@ from benchmarks.tasks import get_measure
 from compress.data import Data, describe, load_splits
 from compress.data.columns import NamedColumns
 from compress.data.tokenized import kept_length
-from compress.errors import UsageError
+from compress.errors import DataError, OtherTaskError, UsageError
 from compress.system.progress import Progress, SilentProgress
 from compress.training.base import load_base, new_pooler
 from compress.training.preparation import prepare
@@ -87,14 +87,20 @@ def train(
         progress = SilentProgress()
     get_task(task)  # an unknown one is refused by name
     check_trainable(task)
-    splits = load_splits(
-        data,
-        label_names=None,
-        task=task,
-        columns=columns,
-        missing=settings.missing,
-        seed=settings.seed,
-    )
+    try:
+        splits = load_splits(
+            data,
+            label_names=None,
+            task=task,
+            columns=columns,
+            missing=settings.missing,
+            seed=settings.seed,
+        )
+    except OtherTaskError as error:
+        raise DataError(
+            f"{describe(data)}: this looks like {error.task} data; {task} is to be learnt",
+            hint=f"add --task {error.task}",
+        ) from error
     examples, notes = prepare(splits, settings)
     names = splits.train.label_names
     session = Session(base, describe(data), out, settings, task, splits.fingerprint, command)

@@ -33,6 +33,7 @@ class TaskSpec:
         shown: Options of `postprocess` for results that a person reads.
         columns: What the columns of `lines` are called.
         example: An input as a line of text; None: one or two plain texts.
+        model: What a model of it is called, with its article.
         hub_tag: What the Hugging Face hub calls the task, where it has another name there.
         trained_by: How to come by a trained model, for a task that `edgepress train` does not have.
     """
@@ -52,6 +53,7 @@ class TaskSpec:
     shown: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     example: str | None = None
+    model: str = "a model of another task"
     hub_tag: str | None = None
     trained_by: str | None = None
 

@@ -30,6 +30,7 @@ SPEC = TaskSpec(
     name="fill-mask",
     auto_class="AutoModelForMaskedLM",
     head="mask",
+    model="a masked-language model",
     outputs="vocab_size",
     reads_tokens=True,
     labels=(),

@@ -26,6 +26,7 @@ SPEC = TaskSpec(
     name="multiple-choice",
     auto_class="AutoModelForMultipleChoice",
     head="choice",
+    model="a multiple-choice model",
     nested=True,
     labels=("score",),
     columns=("answer", "score", "prompt"),

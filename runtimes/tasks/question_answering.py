@@ -27,6 +27,7 @@ SPEC = TaskSpec(
     name="question-answering",
     auto_class="AutoModelForQuestionAnswering",
     head="span",
+    model="a question-answering model",
     reads_tokens=True,
     windows=True,
     longest=384,  # a window, as everybody has it since SQuAD

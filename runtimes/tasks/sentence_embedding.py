@@ -22,6 +22,7 @@ SPEC = TaskSpec(
     name="sentence-embedding",
     auto_class="AutoModel",
     head="embedding",
+    model="a sentence-embedding model",
     outputs="hidden_size",
     pooled=True,
     labels=(),

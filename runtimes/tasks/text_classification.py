@@ -26,6 +26,7 @@ SPEC = TaskSpec(
     name="text-classification",
     auto_class="AutoModelForSequenceClassification",
     head="sequence",
+    model="a text classifier",
     default_labels=2,
     columns=("label", "score", "text", "text_pair"),
     by_problem={"multi_label_classification": "multi_label", "regression": "regression"},

@@ -26,6 +26,7 @@ SPEC = TaskSpec(
     name="token-classification",
     auto_class="AutoModelForTokenClassification",
     head="token",
+    model="a tagger of words",
     reads_tokens=True,
     default_labels=2,
     shown={"aggregation_strategy": "simple"},

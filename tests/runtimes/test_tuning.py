@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from runtimes import load
+from runtimes.__main__ import main as on_device
 from runtimes.artifact import TUNING_NAME, read_manifest, verify, write_artifact
 from runtimes.errors import ArtifactError, MissingDependencyError, UsageError
 from runtimes.fingerprint import device_key
@@ -197,6 +198,28 @@ def test_without_texts_or_runtimes_it_says_so(
     monkeypatch.setattr(get_runtime("onnxruntime"), "devices", list)
     with pytest.raises(MissingDependencyError, match="no runtime of the artifact"):
         tune(artifact, TEXTS, open_with=load)
+
+
+def test_a_device_without_the_full_install_tunes_too(
+    artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\ufeff" + "\r\n\n".join(TEXTS), encoding="utf-8")
+    assert on_device(["tune", str(artifact), str(texts)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    best = read_tuning(artifact)
+    assert best is not None
+    assert " ms  ONNX Runtime fp32, threads " in told[0]
+    assert told[0].endswith(", ".join(f"{name} {value}" for name, value in best.options.items()))
+    assert on_device(["tune", str(artifact), str(texts), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["texts"] == len(TEXTS)
+    assert on_device(["tune", str(artifact), str(tmp_path / "none.txt")]) == 1
+    texts.write_bytes(b"caf\xe9")
+    assert on_device(["tune", str(artifact), str(texts)]) == 1
+    said = capsys.readouterr().err
+    assert said.count("cannot be read") == 2
+    assert on_device(["tune", str(tmp_path), str(texts)]) == 1
+    assert "Not an artifact" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", runtime_names())

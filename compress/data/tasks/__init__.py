@@ -8,5 +8,8 @@ with the tables by split, the columns that the person named (`compress.data.colu
 the model's class names and problem type, or None for those of the data, and what becomes of rows
 with empty cells (`compress.data.missing`). It raises DataError, naming the place.
 
+Two more are for data that cannot be read, and may be of another task: `recognized(table)` returns
+the columns that are called as this task's, () where one is missing; `ROW` is what a row looks like.
+
 Imported by `compress.data` alone. Read `text_classification.py` first.
 """

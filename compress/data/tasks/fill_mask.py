@@ -12,19 +12,26 @@ import numpy as np
 
 from benchmarks.examples import Examples
 from benchmarks.labels import WordLabels
-from compress.data.columns import NamedColumns, column_in, first_column
+from compress.data.columns import NamedColumns, all_columns, column_in, first_column
 from compress.data.missing import Missing
 from compress.data.table import Table, is_missing
 from compress.errors import DataError
 from runtimes.tasks.fill_mask import MASKS
 
-__all__ = ["read"]
+__all__ = ["ROW", "read", "recognized"]
+
+ROW = '{"text": "a [MASK] day", "label": "nice"}'
 
 _TEXTS = ("text", "sentence", "masked_sentence", "content", "line")
 _LABELS = ("label", "answer", "obj_label", "target")
 _WORD = re.compile(r"(?<!\S)\w+(?!\S)")
 _SHARE = 1 / 7  # of the words; BERT masks 15% of the tokens
 _SPACES = ("Ġ", "▁")  # what tokens begin with in front of which there is a space
+
+
+def recognized(table: Table) -> tuple[str, ...]:
+    """See `compress.data.tasks`."""
+    return all_columns(table, _TEXTS)
 
 
 def read(

@@ -8,20 +8,28 @@ import numpy as np
 
 from benchmarks.examples import Examples
 from benchmarks.labels import Choices
-from compress.data.columns import NamedColumns, cells, first_column
+from compress.data.columns import NamedColumns, all_columns, cells, first_column
 from compress.data.labels import without_hidden
 from compress.data.lists import with_lists
 from compress.data.missing import Missing
 from compress.data.table import Table, is_missing
 from compress.errors import DataError
 
-__all__ = ["read"]
+__all__ = ["ROW", "read", "recognized"]
+
+ROW = '{"prompt": "he ran", "choices": ["away", "blue"], "label": 0}'
 
 _PROMPTS = ("prompt", "question", "sent1", "context", "premise", "startphrase", "text")
 _CHOICES = ("choices", "options", "endings", "answers")
 _NUMBERED = re.compile(r"(?:ending|choice|option|answer|sol)_?(\d)", re.IGNORECASE)
 _LABELS = ("label", "answer", "answerkey", "correct", "gold")
 _LETTERS = "ABCDEFGHIJ"
+
+
+def recognized(table: Table) -> tuple[str, ...]:
+    """See `compress.data.tasks`."""
+    numbered = tuple(name for name in table.columns if _NUMBERED.fullmatch(name))
+    return all_columns(table, _PROMPTS, numbered or ("choices", "options", "endings"), _LABELS)
 
 
 def read(

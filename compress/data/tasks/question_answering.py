@@ -7,12 +7,26 @@ import numpy as np
 
 from benchmarks.examples import Examples
 from benchmarks.labels import Spans
-from compress.data.columns import NamedColumns, cells
+from compress.data.columns import NamedColumns, all_columns, cells, first_column
 from compress.data.missing import Missing
 from compress.data.table import Table, is_missing
 from compress.errors import DataError
 
-__all__ = ["read"]
+__all__ = ["ROW", "read", "recognized"]
+
+ROW = (
+    '{"question": "who came?", "context": "Ada came.", '
+    '"answers": {"text": ["Ada"], "answer_start": [0]}}'
+)
+_QUESTIONS = ("question",)
+_CONTEXTS = ("context", "passage", "paragraph")
+_ANSWERS = ("answers", "answer")
+
+
+def recognized(table: Table) -> tuple[str, ...]:
+    """See `compress.data.tasks`."""
+    articles = first_column(table, ("paragraphs",))
+    return (articles,) if articles else all_columns(table, _QUESTIONS, _CONTEXTS, _ANSWERS)
 
 
 def read(
@@ -81,9 +95,9 @@ def _articles(table: Table) -> list[Row]:
 def _rows(table: Table, named: NamedColumns) -> list[Row]:
     """The questions of a table as the hub has them."""
     columns = (
-        cells(table, named.text, ("question",), "--text-column"),
-        cells(table, named.pair, ("context", "passage", "paragraph"), "--pair-column"),
-        cells(table, named.label, ("answers", "answer"), "--label-column"),
+        cells(table, named.text, _QUESTIONS, "--text-column"),
+        cells(table, named.pair, _CONTEXTS, "--pair-column"),
+        cells(table, named.label, _ANSWERS, "--label-column"),
     )
     rows = []
     for row, (question, context, answers) in enumerate(zip(*columns, strict=True), start=1):

@@ -6,13 +6,23 @@ import numpy as np
 
 from benchmarks.examples import Examples
 from benchmarks.labels import PairScores
-from compress.data.columns import NamedColumns
+from compress.data.columns import LABELS, NamedColumns, first_column, pair_of
 from compress.data.missing import Missing
 from compress.data.table import Table
 from compress.data.tasks import text_classification
 from compress.errors import DataError
 
-__all__ = ["read"]
+__all__ = ["ROW", "read", "recognized"]
+
+ROW = '{"text": "a", "text_pair": "b", "score": 0.9}'
+
+
+def recognized(table: Table) -> tuple[str, ...]:
+    """See `compress.data.tasks`."""
+    pair, score = pair_of(table), first_column(table, LABELS)
+    if pair is None or score is None or not isinstance(table.columns[score][0], float):
+        return ()
+    return (*pair, score)
 
 
 def read(
@@ -32,7 +42,7 @@ def _alternating(examples: Examples, name: str) -> Examples:
     if examples.pairs is None:
         raise DataError(
             f"the {name} split has no pairs of sentences, by which vectors are judged",
-            hint='A row looks like {"text": "...", "text_pair": "...", "score": 0.8}; name columns '
+            hint=f"A row looks like {ROW}; name columns "
             "with --text-column, --pair-column and --label-column.",
         )
     both = zip(examples.texts, examples.pairs, strict=True)

@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
 from benchmarks.labels import ClassLabels, Labels, LabelSets, Scores
-from compress.data.columns import NamedColumns, choose_columns, column_in
+from compress.data.columns import (
+    LABELS,
+    TEXTS,
+    NamedColumns,
+    all_columns,
+    choose_columns,
+    column_in,
+)
 from compress.data.labels import (
     match_label_sets,
     match_labels,
@@ -21,7 +28,16 @@ from compress.data.missing import Missing, without_missing
 from compress.data.table import Table, require_present
 from compress.errors import DataError
 
-__all__ = ["read"]
+__all__ = ["ROW", "read", "recognized"]
+
+ROW = '{"text": "so good", "label": "positive"}'
+
+
+def recognized(table: Table) -> tuple[str, ...]:
+    """See `compress.data.tasks`."""
+    names = all_columns(table, TEXTS, LABELS)
+    plain = all(isinstance(table.columns[name][0], str | int) for name in names)
+    return names if plain else ()
 
 
 def read(

@@ -7,18 +7,24 @@ import numpy as np
 
 from benchmarks.examples import Examples
 from benchmarks.labels import WordLabels
-from compress.data.columns import LISTS_OF_WORDS, NamedColumns, column_in, first_column
+from compress.data.columns import LISTS_OF_WORDS, NamedColumns, all_columns, column_in, first_column
 from compress.data.labels import match_labels, without_hidden
 from compress.data.lists import with_lists
 from compress.data.missing import Missing, without_missing
 from compress.data.table import Table, listed
 from compress.errors import DataError
 
-__all__ = ["read"]
+__all__ = ["ROW", "read", "recognized"]
 
 WORDS = (*LISTS_OF_WORDS, "sentence", "text")
 TAGS = ("tags", "ner_tags", "labels", "slots", "pos_tags", "chunk_tags", "upos", "entities")
+ROW = '{"tokens": ["to", "Rome"], "tags": ["O", "B-city"]}'
 _TAG = "tag"  # the column of the tables that tags are matched in, a row each
+
+
+def recognized(table: Table) -> tuple[str, ...]:
+    """See `compress.data.tasks`."""
+    return all_columns(table, LISTS_OF_WORDS, TAGS)
 
 
 def read(
@@ -108,7 +114,7 @@ def _lists(table: Table, column: str) -> list[list[Any]]:
             raise DataError(
                 f"{table.where}: data row {row}, column '{column}': expected a list of words or "
                 f"tags, found {type(value).__name__}.",
-                hint='A record looks like {"tokens": ["to", "Rome"], "tags": ["O", "B-city"]}.',
+                hint=f"A record looks like {ROW}.",
             )
         found.append([item if isinstance(item, int) else str(item) for item in value])
     return found

@@ -568,7 +568,13 @@ def test_bench_measures_a_mix_and_writes_a_report(
         shown["rows"][0]["metric"]["value"]
     }
     assert json.loads((out / "report.json").read_text())["rows"] == shown["rows"]
-    assert "onnxruntime" in (out / "report.md").read_text().lower()
+    page = (out / "report.md").read_text()
+    assert "onnxruntime" in page.lower()
+    assert "No model is recommended" not in page
+    for step in shown["next_steps"]:
+        assert f"    {step['command']}" in page
+    assert [len(step["command"].split(" && ")) for step in shown["next_steps"]] == [1, 1, 2]
+    assert main(shlex.split(shown["next_steps"][1]["command"])[len(program()) :]) == 0  # its page
     assert shown["command"].startswith(f"{shlex.join([*program(), 'bench'])} ")
 
 

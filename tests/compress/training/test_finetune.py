@@ -263,7 +263,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_touched(
     assert main([*arguments, "--out", str(tmp_path / "new"), "max_length=9999"]) == 2
     to_new = ["--data", str(task.data), "--out", str(tmp_path / "new"), "--quiet"]
     assert main(["train", str(tmp_path / "no"), *to_new]) == 1
-    assert "cannot be loaded as a classifier" in capfd.readouterr().err
+    assert "no such folder" in capfd.readouterr().err
     assert not (tmp_path / "new").exists()
     assert main(["train", str(base)]) == 2
     assert "--data is missing" in capfd.readouterr().err
