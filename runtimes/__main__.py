@@ -1,4 +1,7 @@
-"""`python -m runtimes check` and `tune`, where nothing but a runtime is installed."""
+"""`python -m runtimes check`, `tune` and `serve`, where nothing but a runtime is installed.
+
+`serve` needs Starlette and uvicorn, too.
+"""
 
 import argparse
 import json
@@ -13,9 +16,10 @@ __all__ = ["main"]
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     from runtimes.errors import EdgepressError
+    from runtimes.serving.command import add_arguments, run_command
 
     parser = argparse.ArgumentParser(prog="python -m runtimes")
-    commands = parser.add_subparsers(required=True, metavar="check|tune")
+    commands = parser.add_subparsers(required=True, metavar="check|tune|serve")
     check = commands.add_parser("check", help="run an artifact's self-test on this machine")
     check.add_argument("artifact", help="its folder")
     check.add_argument("--device", default="cpu", help="cpu (default), cuda, gpu, npu ...")
@@ -26,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     tune.set_defaults(run=_tune)
     for command in (check, tune):
         command.add_argument("--json", action="store_true", help="print what was found as JSON")
+    serve = commands.add_parser("serve", help="answer over HTTP")
+    add_arguments(serve)
+    serve.set_defaults(run=run_command)
     given = parser.parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = given.run
     try:

@@ -79,7 +79,7 @@ class Predictor:
         self.problem_type = problem_type
         self.batch_invariant = batch_invariant
         self.threads = threads
-        self._pairs = pairs
+        self.pairs = pairs
         self._pooling = pooling
         # What makes such a predictor again: a function and its arguments (`runtimes.loading`).
         self.source: tuple[Callable[..., Predictor], tuple[Any, ...]] | None = None
@@ -158,18 +158,38 @@ class Predictor:
         if answer_one is not None and type(inputs) is str:
             return [answer_one(inputs)]
         parsed = self.task.parse(_listed(inputs))
-        texts = _texts(parsed.inputs)
-        if texts is None and not self._pairs:
-            pair = next(item for item in parsed.inputs if not isinstance(item, str))
+        return parsed.shaped(self.results(parsed.inputs, batch_size=batch_size, **options))
+
+    def results(
+        self, inputs: Sequence[TextInput], *, batch_size: int = 32, **options: Any
+    ) -> list[Any]:
+        """Return a result for each of N texts or pairs, as the task's `parse` gives them.
+
+        It is what a call does between reading what the caller passed (`Parsed.inputs`) and shaping
+        what it gets back (`Parsed.shaped`): inputs of several callers can be answered together.
+
+        Args:
+            inputs: N texts or pairs.
+            batch_size: See `__call__`.
+            options: See `__call__`.
+
+        Raises:
+            TypeError: There is no such option.
+            UsageError: See `__call__`.
+            ArtifactError: The model's answer is no finite number.
+        """
+        texts = _texts(inputs)
+        if texts is None and not self.pairs:
+            pair = next(item for item in inputs if not isinstance(item, str))
             raise UsageError(
                 f"{pair!r:.80} is a pair, and the model was made for single texts.",
                 hint="make one text of the two, as in training",
             )
+        answer_one = None if options else self._answer_one
         if answer_one is not None and self.batch_invariant and texts is not None:
-            return parsed.shaped(list(self._map(answer_one, texts)))
-        outputs = self.outputs(parsed.inputs, batch_size)
-        results = self.task.postprocess(outputs, self.labels, self.problem_type, **options)
-        return parsed.shaped(results)
+            return list(self._map(answer_one, texts))
+        outputs = self.outputs(inputs, batch_size)
+        return self.task.postprocess(outputs, self.labels, self.problem_type, **options)
 
     def logits(self, inputs: Sequence[TextInput], batch_size: int = 32) -> NDArray[np.float32]:
         """Return raw outputs for N texts or pairs: float32 (M, C), a row a decision.

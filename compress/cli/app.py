@@ -24,6 +24,7 @@ from compress.cli.predict import predict
 from compress.cli.recipe import recipe
 from compress.cli.report import report
 from compress.cli.run import demo, run
+from compress.cli.serving.command import serve
 from compress.cli.signals import describe_stop, stopping_signals, unmasking_stops
 from compress.cli.signing import sign, verify
 from compress.cli.streams import open_streams
@@ -40,7 +41,7 @@ __all__ = ["app", "main"]
 _SYSTEM_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}
 
 _COMMANDS = (
-    *(run, train, demo, bench, predict, report, inspect),
+    *(run, train, demo, bench, predict, serve, report, inspect),
     *(check, clean, sign, verify, recipe, doctor),
 )
 # Two things that people do with each.
@@ -61,6 +62,10 @@ _EXAMPLES = {
     "predict": (
         'edgepress predict out/artifact "a gorgeous , witty film"',
         "edgepress predict out/artifact --file reviews.csv --format csv > answers.csv",
+    ),
+    "serve": (
+        "edgepress serve out/artifact",
+        "edgepress serve out/artifact --host 0.0.0.0 --token-file secret.txt",
     ),
     "report": (
         "edgepress report out-1 out-2 out-3 --out seeds.html",

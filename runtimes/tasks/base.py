@@ -34,6 +34,12 @@ class TaskSpec:
         columns: What the columns of `lines` are called.
         example: An input as a line of text; None: one or two plain texts.
         model: What a model of it is called, with its article.
+        asked: Names of the parts of an input, in their order (`runtimes.serving`).
+        optional: How many of them, from the end, an input may lack.
+        answered: By name, the type of each part of an answer, as the Open Inference Protocol calls
+            types; none: answers have as many parts as the model finds, and are sent as JSON.
+        served: Options of `postprocess` where a request over HTTP names none.
+        alternatives: Whether an input's answer over HTTP is a list, the best first.
         hub_tag: What the Hugging Face hub calls the task, where it has another name there.
         trained_by: How to come by a trained model, for a task that `edgepress train` does not have.
     """
@@ -54,6 +60,11 @@ class TaskSpec:
     columns: tuple[str, ...] = ()
     example: str | None = None
     model: str = "a model of another task"
+    asked: tuple[str, ...] = ("text",)
+    optional: int = 0
+    answered: Mapping[str, str] = field(default_factory=dict)
+    served: Mapping[str, Any] = field(default_factory=dict)
+    alternatives: bool = False
     hub_tag: str | None = None
     trained_by: str | None = None
 

@@ -31,6 +31,8 @@ SPEC = TaskSpec(
     labels=("score",),
     columns=("answer", "score", "prompt"),
     example="It has rained.\tThe street is wet.\tThe street is dry.",
+    asked=("prompt", "choices"),
+    answered={"answer": "BYTES", "index": "INT64", "score": "FP32"},
 )
 
 Question = tuple[str, list[str]]

@@ -34,6 +34,8 @@ SPEC = TaskSpec(
     default_labels=2,
     columns=("answer", "score", "question", "context"),
     example="Who was it?\tIt was Ada.",
+    asked=("question", "context"),
+    answered={"answer": "BYTES", "score": "FP32", "start": "INT64", "end": "INT64"},
 )
 
 _MOST_TOKENS = 15

@@ -29,6 +29,7 @@ SPEC = TaskSpec(
     columns=("embedding", "text"),
     hub_tag="sentence-similarity",
     trained_by="Train it with sentence-transformers, whose folders compress takes.",
+    answered={"embedding": "FP32"},
 )
 
 

@@ -30,6 +30,11 @@ SPEC = TaskSpec(
     default_labels=2,
     columns=("label", "score", "text", "text_pair"),
     by_problem={"multi_label_classification": "multi_label", "regression": "regression"},
+    asked=("text", "text_pair"),
+    optional=1,
+    answered={"label": "BYTES", "score": "FP32"},
+    served={"top_k": 5},  # as the hub's own service
+    alternatives=True,
 )
 
 

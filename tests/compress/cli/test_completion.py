@@ -13,6 +13,7 @@ COMMANDS = [
     "demo",
     "bench",
     "predict",
+    "serve",
     "report",
     "inspect",
     "check",

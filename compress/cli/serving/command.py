@@ -1,0 +1,88 @@
+"""`edgepress serve`: answers over HTTP."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from compress.cli.output import Threads
+from runtimes.serving.settings import HELP, ServerSettings, name_of, read_token
+
+if TYPE_CHECKING:
+    from runtimes import Predictor
+
+__all__ = ["serve"]
+
+_ASKED = ServerSettings()
+
+
+def serve(
+    artifact: Annotated[str, typer.Argument(help="Artifact folder, or its id on the hub.")],
+    host: Annotated[str, typer.Option(help=HELP["host"])] = _ASKED.host,
+    port: Annotated[int, typer.Option(help=HELP["port"])] = _ASKED.port,
+    name: Annotated[str | None, typer.Option(help=HELP["name"])] = None,
+    token_file: Annotated[Path | None, typer.Option(help=HELP["token_file"])] = None,
+    queue: Annotated[int, typer.Option(min=1, help=HELP["queue"])] = _ASKED.queue,
+    max_texts: Annotated[int, typer.Option(min=1, help=HELP["max_texts"])] = _ASKED.max_texts,
+    max_body_bytes: Annotated[
+        int, typer.Option(min=1, help=HELP["max_body_bytes"])
+    ] = _ASKED.max_body_bytes,
+    timeout_s: Annotated[float, typer.Option(help=HELP["timeout_s"])] = _ASKED.timeout_s,
+    batch_size: Annotated[int, typer.Option(min=1, help=HELP["batch_size"])] = _ASKED.batch_size,
+    batch_wait_ms: Annotated[
+        float, typer.Option(min=0, help=HELP["batch_wait_ms"])
+    ] = _ASKED.batch_wait_ms,
+    drain_s: Annotated[float, typer.Option(min=0, help=HELP["drain_s"])] = _ASKED.drain_s,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help=HELP["quiet"])] = False,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[onnxruntime|openvino]", help="By default what its manifest names first."
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="[cpu|cuda|gpu|npu]", help="Where it runs.")
+    ] = "cpu",
+    threads: Threads = None,
+    trusted: Annotated[
+        str | None, typer.Option(help="Public key (.pub file) that must have signed the artifact.")
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of an artifact on the hub.")
+    ] = None,
+) -> None:
+    """Answer over HTTP: POST /predict, the Open Inference Protocol, /v1/embeddings; GET /docs.
+
+    SIGTERM ends it once all that was accepted is answered, and SIGHUP opens the artifact anew. The
+    log is JSON, a line a request, without the texts.
+    """
+    from runtimes import load
+    from runtimes.serving import serve as answer
+
+    settings = ServerSettings(
+        host=host,
+        port=port,
+        name=name or name_of(artifact),
+        token=read_token(token_file),
+        queue=queue,
+        max_texts=max_texts,
+        max_body_bytes=max_body_bytes,
+        timeout_s=timeout_s,
+        batch_size=batch_size,
+        batch_wait_ms=batch_wait_ms,
+        drain_s=drain_s,
+        log_requests=not quiet,
+    )
+
+    def open_model() -> "Predictor":
+        return load(
+            artifact,
+            runtime=runtime,
+            device=device,
+            threads=threads,
+            batch_invariant=batch_size == 1,
+            trusted=trusted,
+            revision=revision,
+        )
+
+    answer(open_model, settings)

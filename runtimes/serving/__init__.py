@@ -1,0 +1,50 @@
+"""A web server for an artifact: `edgepress serve`, or `python -m runtimes serve` on a device.
+
+It needs Starlette, uvicorn and prometheus-client (the extra `serve`), beside what any device has.
+Imported by the commands alone. Read `app.py` first: the routes; `batching.py` is what stands
+between them and the model, `server.py` what starts and stops.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from runtimes.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from runtimes.pipeline import Predictor
+    from runtimes.serving.demo import Demo
+    from runtimes.serving.settings import ServerSettings
+
+__all__ = ["serve"]
+
+_EXTRA = ("anyio", "prometheus_client", "starlette", "uvicorn")
+
+
+def serve(
+    open_model: Callable[[], "Predictor"],
+    settings: "ServerSettings",
+    *,
+    demo: "Demo | None" = None,
+) -> None:
+    """Answer over HTTP until SIGTERM or Ctrl-C; then finish what was accepted, and return.
+
+    Args:
+        open_model: Opens the artifact: now, and again at each SIGHUP.
+        settings: Where to listen, and the limits.
+        demo: A page to try the model on.
+
+    Raises:
+        MissingDependencyError: The extra is not installed.
+        UsageError: The address cannot be listened on.
+        EdgepressError: Whatever `open_model` raises at the start.
+    """
+    try:
+        from runtimes.serving.server import run
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in _EXTRA:
+            raise
+        raise MissingDependencyError(
+            f"A server needs the package {error.name}, which is not installed.",
+            hint="Install it: pip install starlette uvicorn prometheus-client",
+        ) from error
+    run(open_model, settings, demo=demo)
