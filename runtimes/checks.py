@@ -245,8 +245,10 @@ def answered(
     if batches:  # each with short and long ones
         step = -(-count // _BATCH)
         groups = [list(range(start, count, step)) for start in range(step)]
-    else:
-        groups = [[case] for case in range(count)]
+    else:  # short after long: what a runtime keeps of the one may show in the other
+        order = np.argsort(lengths, kind="stable")
+        turns = zip(order[::-1], order, strict=True)
+        groups = [[case] for case in dict.fromkeys(int(c) for pair in turns for c in pair)]
     answer = predictor.answering(checks.rows)
     found: dict[int, NDArray[np.float32]] = {}
     for group in groups:
