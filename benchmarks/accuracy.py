@@ -21,6 +21,7 @@ __all__ = [
     "Evaluation",
     "align_logits",
     "class_order",
+    "describe_wrong",
     "differences",
     "predict",
     "quality_by_row",
@@ -28,6 +29,10 @@ __all__ = [
 ]
 
 _GENERIC = re.compile(r"LABEL_\d+", re.IGNORECASE)  # what Transformers calls classes without names
+
+
+# Of how far a file's answers spread: other arithmetic moves them by a tenth of this at most.
+_WRONG = 0.25
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,25 @@ def predict(
     if len(logits) != len(examples.labels):
         raise SubjectError(f"it gave {len(logits)} answers for {len(examples.labels)} labels")
     return Evaluation(logits, get_measure(examples).metric(logits, examples), seconds)
+
+
+def describe_wrong(logits: NDArray[np.float32], right: NDArray[np.float32]) -> str:
+    """Return a remark on answers that a runtime gives wrongly here; "" where it gives none.
+
+    Args:
+        logits: (M, C) what a file says as its library opens it.
+        right: (M, C) what it says as `runtimes` opens it, which avoids the library's known faults.
+    """
+    spread = max(float(right.std(axis=0).max()), 1e-3)
+    wrong = np.abs(logits - right).max(axis=1) > _WRONG * spread
+    if not wrong.any():
+        return ""
+    others = int((logits[wrong].argmax(axis=1) != right[wrong].argmax(axis=1)).sum())
+    return (
+        f"{int(wrong.sum()):,} of its {len(wrong):,} answers are wrong on this processor "
+        f"({others:,} name another label): a fault of the library, which runtimes.load avoids and "
+        "this row, opened as its users open it, does not."
+    )
 
 
 def quality_by_row(

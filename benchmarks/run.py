@@ -18,6 +18,7 @@ from benchmarks import latency
 from benchmarks.accuracy import (
     Evaluation,
     align_logits,
+    describe_wrong,
     differences,
     predict,
     quality_by_row,
@@ -371,6 +372,8 @@ class _Bench:
                     batch_size = 1
                     self._note(subject.id, "Its answers depend on the texts beside them.")
             evaluation = predict(worker, opened.labels, self.examples, batch_size=batch_size)
+            if not subject.options.get("workarounds", True):
+                self._note(subject.id, self._wrong(subject, evaluation.logits))
         except SubjectError as error:
             self._fail(worker, error)
             return None
@@ -382,6 +385,13 @@ class _Bench:
         self._update(subject.id, metric=evaluation.metric)
         self._progress(f"accuracy: {subject.model}", place, len(self._order))
         return worker
+
+    def _wrong(self, subject: Subject, logits: NDArray[np.float32]) -> str:
+        """Return what to say of a row's answers, against those of its file as we open it."""
+        ours = replace(subject, options={**subject.options, "workarounds": True})
+        with Worker(ours, self._inputs, self._scratch, timeout_s=self._timeout_s) as worker:
+            right = predict(worker, worker.open().labels, self.examples).logits
+        return describe_wrong(logits, right)
 
     def _time(self, workers: list[Worker], *, last: bool) -> None:
         """Time one group in turns, then take what would disturb that: memory and throughput."""
@@ -565,8 +575,7 @@ class _Bench:
             self._note(subject.id, f"cold start was not measured: {error.message}")
 
     def _note(self, row_id: str, remark: str) -> None:
-        earlier = self._rows[row_id].note
-        self._update(row_id, note=f"{earlier} {remark}" if earlier else remark)
+        self._update(row_id, note=f"{self._rows[row_id].note} {remark}".strip())
 
     def _fail(self, worker: Any, error: Exception) -> None:
         message = error.message if isinstance(error, SubjectError) else str(error)

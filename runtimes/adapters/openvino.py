@@ -190,7 +190,8 @@ def open_model(
             integer products on a CPU, whatever is declared. The session reports what it came to.
         options: `pinning`: whether each thread stays on a core of its own (CPU only). `buckets`:
             whether models of a few fixed lengths are compiled instead of one for all; None for
-            where the device needs it (NPU).
+            where the device needs it (NPU). `workarounds`: False leaves out what makes the CPU
+            plugin answer rightly: a file then opens as it does for who uses the library alone.
         contents: As in `runtimes.base.Runtime.open_model`: an `.xml` with the `.bin` beside it, or
             an `.onnx` that holds its weights itself.
 
@@ -199,7 +200,7 @@ def open_model(
         DeviceUnavailableError: The device is not there.
         ArtifactError: The file cannot be opened.
     """
-    wanted = known_options(NAME, options, pinning=None, buckets=None)
+    wanted = known_options(NAME, options, pinning=None, buckets=None, workarounds=True)
     openvino = import_openvino()
     core = openvino.Core()
     name, reason = _DEVICES.get(
@@ -222,7 +223,8 @@ def open_model(
         problem = str(error).strip() if there else "there is no such file"
         raise ArtifactError(f"OpenVINO cannot open {path}: {problem}") from error
 
-    if device in ("cpu", "auto") and "amx_int8" in processor_flags():
+    mended = wanted["workarounds"] and device in ("cpu", "auto")
+    if mended and "amx_int8" in processor_flags():
         _convolve_in_float(whole)
 
     def compiled(length: int | None) -> OpenVinoSession:
@@ -236,7 +238,8 @@ def open_model(
                 port.any_name if port.names else f"output_{index}"
                 for index, port in enumerate(model.outputs)
             ]
-            result = core.compile_model(model, name, {**config, **_exact(model, device)})
+            exact = _exact(model, device) if mended else {}
+            result = core.compile_model(model, name, {**config, **exact})
         except Exception as error:
             raise ArtifactError(f"OpenVINO cannot open {path}: {str(error).strip()}") from error
         return OpenVinoSession(
@@ -284,7 +287,7 @@ def _exact(model: Any, device: str) -> dict[str, Any]:
     compiled attention then gives wrong answers at single lengths, which ones depending on the
     model's sizes. In fp32 it is right at all of them, and no slower.
     """
-    if device not in ("cpu", "auto") or not any(
+    if not any(
         operation.get_type_name() == "FakeQuantize"
         or (
             operation.get_type_name() == "Constant"

@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import pytest
 
-from benchmarks import LatencySettings, Subject, benchmark, load_report, save_report
+from benchmarks import LatencySettings, Subject, benchmark, load_report, run, save_report
 from benchmarks.client import SubjectError, Worker
 from benchmarks.disturbance import PATIENCE, Taken, Watch
 from benchmarks.lengths import measure_lengths, texts_of_lengths
@@ -21,6 +21,33 @@ from benchmarks.subjects import open_subject
 from runtimes.errors import DataError, UsageError
 
 QUICK = LatencySettings(rounds=4, sentences=6, warmup=3, settle=1, min_rounds=2)
+
+
+def test_a_row_as_its_users_open_it_says_what_the_library_answers_wrongly(
+    export, artifact, examples, monkeypatch
+):
+    import openvino
+
+    stock = replace(export, runtime="openvino", options={"workarounds": False})
+    openvino.save_model(
+        openvino.convert_model(export.path / "model.onnx"), export.path / "openvino_model.xml"
+    )
+    opened = []
+    describe = run.describe_wrong
+
+    def compared(logits, right):
+        opened.append(len(logits))
+        assert describe(logits, right) == ""  # a float model of one product is right anywhere
+        return describe(np.where(np.arange(len(logits))[:, None] < 3, right[::-1], logits), right)
+
+    monkeypatch.setattr(run, "describe_wrong", compared)
+    report = benchmark([stock, artifact("full")], examples, reference="full", settings=QUICK)
+    row = report.rows[0]
+    assert (row.error, opened) == (None, [40])
+    assert row.note.startswith(
+        "3 of its 40 answers are wrong on this processor (0 name another label)"
+    )
+    assert report.rows[1].note == ""
 
 
 def test_rows_are_measured_together_and_failures_do_not_stop_them(

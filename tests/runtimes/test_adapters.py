@@ -255,6 +255,9 @@ class TestOpenVino:
         hint = {"INFERENCE_PRECISION_HINT": "f32"} if quantized else {}
         expected = hint if device == "cpu" or not hint else {"DEVICE_PROPERTIES": {"CPU": hint}}
         assert asked == [{"PERFORMANCE_HINT": "LATENCY", **expected}]
+        alone = {"workarounds": False}  # as it opens for who uses the library without us
+        get_runtime("openvino").open_model(path, device=device, precision=declared, options=alone)
+        assert asked[1] == {"PERFORMANCE_HINT": "LATENCY"}
 
     def test_inputs_of_another_type_are_converted_and_kept(self, tmp_path: Path) -> None:
         from runtimes.adapters.openvino import import_openvino
