@@ -12,8 +12,8 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from runtimes.cores import usable_cores
 from runtimes.errors import UsageError
-from runtimes.fingerprint import usable_cores
 
 __all__ = [
     "CORES_FOR_OTHERS",

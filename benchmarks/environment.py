@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from runtimes.fingerprint import usable_cores
+from runtimes.cores import usable_cores
 from runtimes.processor import processor_flags, processor_info
 from runtimes.registry import get_runtime, runtime_names
 from runtimes.versions import installed_versions

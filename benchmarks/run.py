@@ -39,8 +39,8 @@ from benchmarks.roofline import Peaks, floor_of
 from benchmarks.stats import Interval
 from benchmarks.subjects import Subject
 from benchmarks.tasks import get_measure
+from runtimes.cores import usable_cores
 from runtimes.errors import DataError, EdgepressError, UsageError
-from runtimes.fingerprint import usable_cores
 from runtimes.registry import get_task
 
 __all__ = ["WAITING", "Progress", "benchmark"]

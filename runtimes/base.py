@@ -146,7 +146,8 @@ class Runtime(Protocol):
         Args:
             path: `.onnx` file, OpenVINO `.xml`, or Hugging Face checkpoint folder.
             device: One of `devices()`.
-            threads: Intra-op threads; None lets the library use all cores.
+            threads: Intra-op threads; None lets the library use all cores, or where this process
+                may use a part of the machine only (affinity, quota), as many as that can run.
             precision: What the file holds; the session reports what really executes.
             options: Settings of the runtime's own; one that it does not know is an error.
             contents: The model file and those that it needs, read already, for a runtime with

@@ -1,17 +1,15 @@
 """What device this is, as far as it decides which settings are fastest."""
 
 import hashlib
-import math
-import os
 import platform
 from functools import cache
 
-from runtimes.cgroups import cpu_quota
+from runtimes.cores import usable_cores
 from runtimes.processor import processor_info
 from runtimes.registry import artifact_runtimes, get_runtime
 from runtimes.versions import installed_versions
 
-__all__ = ["describe_device", "device_key", "usable_cores"]
+__all__ = ["describe_device", "device_key"]
 
 
 def device_key() -> str:
@@ -26,16 +24,6 @@ def describe_device() -> str:
     versions = installed_versions(*libraries, "tokenizers")
     named = [f"{name} {version}" for name, version in versions.items()]
     return ", ".join([f"{_processor()}, {usable_cores()} cores", *named])
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: taskset and containers give fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        count = len(os.sched_getaffinity(0))
-    else:
-        count = os.cpu_count() or 1
-    quota = cpu_quota()
-    return count if quota is None else min(count, max(1, math.ceil(quota)))
 
 
 def _processor() -> str:

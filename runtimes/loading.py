@@ -23,6 +23,7 @@ from runtimes.artifact import (
 )
 from runtimes.artifact import verify as verify_files
 from runtimes.base import Session, TextInput, plain_device
+from runtimes.cores import usable_cores
 from runtimes.errors import (
     ArtifactError,
     DeviceUnavailableError,
@@ -30,7 +31,6 @@ from runtimes.errors import (
     MissingDependencyError,
     UsageError,
 )
-from runtimes.fingerprint import usable_cores
 from runtimes.forks import guard
 from runtimes.hf_config import read_hf_config
 from runtimes.hub import artifact_folder
@@ -101,7 +101,8 @@ def load(
             whose runtime is installed and has the device.
         device: Device to run on, e.g. `"cpu"`, `"cuda"`, `"gpu"`, `"npu"` (`runtimes.devices()`);
             PyTorch's `"cuda:0"` is `"cuda"`.
-        threads: Threads within an operation; None lets the library use all cores.
+        threads: Threads within an operation; None for as many as there are cores, or as this
+            process may use of them (affinity, quota of a container).
         precision: Take only models of this precision, where an artifact holds several.
         options: Settings of the runtime's own (`runtimes.adapters`).
         sessions: More than one opens the model so many times: lists of inputs are then answered by

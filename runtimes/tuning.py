@@ -17,6 +17,7 @@ import numpy as np
 
 from runtimes.artifact import TUNING_NAME, read_manifest
 from runtimes.base import TextInput
+from runtimes.cores import usable_cores
 from runtimes.errors import (
     ArtifactError,
     EdgepressError,
@@ -24,7 +25,7 @@ from runtimes.errors import (
     ModelError,
     UsageError,
 )
-from runtimes.fingerprint import describe_device, device_key, usable_cores
+from runtimes.fingerprint import describe_device, device_key
 from runtimes.folders import write_text
 from runtimes.json_files import read_json
 from runtimes.manifest import Manifest

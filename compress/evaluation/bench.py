@@ -26,7 +26,7 @@ from compress.system.hub import local_checkpoint
 from compress.system.program import program
 from compress.system.progress import Progress
 from runtimes.artifact import MANIFEST_NAME, Manifest, read_manifest
-from runtimes.fingerprint import usable_cores
+from runtimes.cores import usable_cores
 from runtimes.hf_config import HfConfig, read_hf_config
 from runtimes.hub import artifact_folder, hub_file, is_hub_id
 from runtimes.loading import load

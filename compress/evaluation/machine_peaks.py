@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.child import module_command
 from benchmarks.roofline import Peaks
 from runtimes.adapters.onnxruntime import import_onnxruntime
-from runtimes.fingerprint import usable_cores
+from runtimes.cores import usable_cores
 
 __all__ = ["main", "measure_peaks", "peaks_by_threads"]
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtimes.base import CLOSED, Array, DeviceInfo, Session, known_options
+from runtimes.cores import limited_cores
 from runtimes.errors import ArtifactError, DeviceUnavailableError, MissingDependencyError
 from runtimes.versions import installed_version
 
@@ -148,7 +149,8 @@ def open_model(
     settings = library.SessionOptions()
     settings.graph_optimization_level = library.GraphOptimizationLevel.ORT_ENABLE_ALL
     settings.inter_op_num_threads = 1
-    settings.intra_op_num_threads = threads or 0  # 0: one a physical core
+    # 0: one a physical core of the machine, each kept on its own
+    settings.intra_op_num_threads = threads or limited_cores() or 0
     settings.log_severity_level = 3  # what matters of the warnings is raised or warned of here
     settings.enable_cpu_mem_arena = wanted["arena"]
     spinning = "1" if wanted["spinning"] else "0"

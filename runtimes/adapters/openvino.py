@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from runtimes.base import CLOSED, Array, DeviceInfo, Session, known_options
 from runtimes.buckets import bucket_of, filled
+from runtimes.cores import limited_cores
 from runtimes.errors import ArtifactError, DeviceUnavailableError, MissingDependencyError
 from runtimes.processor import processor_flags
 
@@ -209,8 +210,8 @@ def open_model(
     if name not in _present(core):
         raise DeviceUnavailableError(f"OpenVINO cannot use the device {device!r}: {reason}.")
     config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-    if threads is not None and device == "cpu":
-        config["INFERENCE_NUM_THREADS"] = threads
+    if device == "cpu" and (count := threads or limited_cores()):
+        config["INFERENCE_NUM_THREADS"] = count
     if wanted["pinning"] is not None and device == "cpu":
         config["ENABLE_CPU_PINNING"] = wanted["pinning"]
     if precision in _HINTS:
