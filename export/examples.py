@@ -3,18 +3,23 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from runtimes.artifact import read_manifest
 from runtimes.registry import get_task
 from runtimes.tasks.fill_mask import MASKS
 
-__all__ = ["example_code", "example_command"]
+__all__ = ["example", "example_code", "example_command", "mask_token"]
+
+
+def example(artifact: Path) -> Any:
+    """Return the input as the task takes it."""
+    return get_task(read_manifest(artifact).task).from_line(_line(artifact))
 
 
 def example_code(artifact: Path) -> str:
     """Return the input as Python."""
-    task = get_task(read_manifest(artifact).task)
-    return repr(task.from_line(_line(artifact)))
+    return repr(example(artifact))
 
 
 def example_command(artifact: Path, program: Sequence[str] = ("edgepress",)) -> str:
@@ -38,6 +43,10 @@ def _line(artifact: Path) -> str:
     line = get_task(manifest.task).SPEC.example
     if line is None:
         return "some text\tanother text" if manifest.pairs else "some text"
+    return line.replace(MASKS[0], mask_token(artifact))
+
+
+def mask_token(artifact: Path) -> str:
+    """Return the token that stands for a word to be found; BERT's where the tokenizer has none."""
     tokens = (artifact / "tokenizer.json").read_text(encoding="utf-8")
-    mask = next((mask for mask in MASKS if mask in tokens), MASKS[0])
-    return line.replace(MASKS[0], mask)
+    return next((mask for mask in MASKS if mask in tokens), MASKS[0])

@@ -3,6 +3,7 @@
 import io
 import shlex
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from runtimes.manifest import Manifest
 
 __all__ = ["check", "clean", "inspect", "inspect_path"]
+
+_INDENT = 12
 
 
 def inspect(
@@ -163,6 +166,8 @@ def _facts(path: Path, found: "Inventory") -> dict[str, Any]:
 
 
 def _described(manifest: "Manifest") -> Iterator[str]:
+    from export.card import in_words
+
     yield f"written by  {manifest.created_by}, format {manifest.format}"
     yield f"task        {manifest.task}, {manifest.problem_type}"
     yield f"labels      {', '.join(manifest.labels)}"
@@ -175,14 +180,20 @@ def _described(manifest: "Manifest") -> Iterator[str]:
         )
         yield f"model       {model.path}: {model.precision}, {size / 1e6:.1f} MB"
     for step in manifest.lineage:
-        details = ", ".join(f"{key} {value}" for key, value in step.items() if key != "stage")
-        yield f"stage       {step.get('stage')}: {details}"
+        yield from _wrapped("made", in_words(step))
     rows = manifest.metrics.get("rows")
     for row in rows if isinstance(rows, list) else ():
         try:
             yield f"measured    {_row_line(row)}"
         except (AttributeError, LookupError, TypeError, ValueError):  # it may say anything
             yield f"measured    {row!r:.60}"
+
+
+def _wrapped(name: str, text: str) -> Iterator[str]:
+    """Yield a sentence in lines that are as wide as the terminal."""
+    lines = textwrap.wrap(escape_line(text), max(40, wide_console().width - _INDENT))
+    for number, line in enumerate(lines):
+        yield f"{name if number == 0 else '':<{_INDENT}}{line}"
 
 
 def _listed(found: "Inventory") -> Iterator[str]:

@@ -9,7 +9,7 @@ from compress.data.table import listed
 from compress.errors import DataError
 from runtimes.errors import nearest
 
-__all__ = ["EXTENSIONS", "Source", "locate"]
+__all__ = ["EXTENSIONS", "Source", "hub_dataset", "locate"]
 
 EXTENSIONS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 
@@ -70,6 +70,13 @@ def locate(source: str) -> Source:
     if not _looks_like_a_path(source) and HUB_ID.match(source):
         return Source(hub=source)
     raise DataError(f"No such file or folder: {source}", hint=_suggestion(path))
+
+
+def hub_dataset(source: str) -> str | None:
+    """Return the hub's id of a data set; None of files, folders and objects in memory."""
+    if Path(source).expanduser().exists() or _looks_like_a_path(source):
+        return None
+    return source.partition(":")[0] if HUB_ID.match(source) else None
 
 
 def _locate_in_folder(folder: Path) -> Source:

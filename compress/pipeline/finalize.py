@@ -29,6 +29,7 @@ from compress.search.members import (
     self_test_remarks,
 )
 from compress.search.selection import Choice, choose, probable_drop
+from export.origin import read_origin
 
 __all__ = ["conclude"]
 
@@ -67,7 +68,8 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Report:
         _log.info("decision: %s", reason)
     report = _report(job, family, reference, decision, remarks)
     member = None if decision.chosen is None else decision.chosen.member
-    publish(report, decision.members, member, job.workspace, job.name, job.data)
+    origin = read_origin(job.model, job.checkpoint)
+    publish(report, decision.members, member, job.workspace, origin, job.data)
     report = replace(report, next_steps=next_steps(report, job))
     publish_report(report, job.workspace)
     return report

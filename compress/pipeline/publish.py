@@ -8,13 +8,14 @@ from typing import Any
 
 from benchmarks.render.figures import budget_line
 from benchmarks.render.files import write_report
-from benchmarks.render.headline import summary
+from benchmarks.render.headline import data_name, summary, title_of
 from benchmarks.render.markdown import PICTURES, render_table
 from benchmarks.report import Report
+from compress.data.sources import hub_dataset
 from compress.search.members import Candidate, Member
 from compress.system.workspace import Workspace
-from export.card import render_card
-from export.examples import example_code
+from export.card import Measured, render_card
+from export.origin import Origin
 from export.package import republish
 from runtimes.artifact import MANIFEST_NAME, read_manifest
 from runtimes.errors import ArtifactError
@@ -28,8 +29,8 @@ def publish(
     members: Sequence[Member],
     recommended: Member | None,
     workspace: Workspace,
-    model_name: str,
-    data_name: str,
+    origin: Origin,
+    data: str,
 ) -> None:
     """Write the artifact and the other members; `publish_report` comes last.
 
@@ -38,7 +39,7 @@ def publish(
     """
     others = [member for member in members if member is not recommended]
     for member in others:
-        _publish(member, workspace.family / member.name, report, model_name, data_name)
+        _publish(member, workspace.family / member.name, report, origin, data)
     if workspace.family.is_dir():
         for folder in workspace.family.iterdir():
             if folder.is_dir() and folder.name not in {member.name for member in others}:
@@ -46,7 +47,7 @@ def publish(
     if recommended is None:
         shutil.rmtree(workspace.artifact, ignore_errors=True)
     else:
-        _publish(recommended, workspace.artifact, report, model_name, data_name)
+        _publish(recommended, workspace.artifact, report, origin, data)
 
 
 def publish_report(report: Report, workspace: Workspace) -> None:
@@ -55,7 +56,7 @@ def publish_report(report: Report, workspace: Workspace) -> None:
     write_report(report, workspace.out)
 
 
-def _publish(member: Member, target: Path, report: Report, model_name: str, data_name: str) -> None:
+def _publish(member: Member, target: Path, report: Report, origin: Origin, data: str) -> None:
     manifest = read_manifest(member.artifact)
     ids = {Candidate(member, runtime).row_id for runtime in runtime_names()}
     rows = [row for row in report.rows if row.id in ids]
@@ -65,18 +66,17 @@ def _publish(member: Member, target: Path, report: Report, model_name: str, data
         "seed": report.data.get("seed"),
     }
     metric = next((row.metric for row in rows if row.metric is not None), None)
-    card = render_card(
-        name=model_name,
-        task=manifest.task,
-        labels=manifest.labels,
-        example=example_code(member.artifact),
+    differences = report.differences if any(row.id == report.compared for row in rows) else None
+    measured = Measured(
+        title=title_of(report),
         summary=summary(report),
         table=f"{render_table(report)}\n\n{budget_line(report)}",
-        runtimes=list(dict.fromkeys(model.runtime for model in manifest.models)),
-        lineage=manifest.lineage,
-        metric=None if metric is None else {"name": metric.name, "value": metric.value},
-        data=Path(data_name).name,
+        data=data_name(data),
+        data_id=hub_dataset(data),
+        metric=None if metric is None else dataclasses.asdict(metric),
+        differing=None if differences is None else (differences.differing, differences.items),
     )
+    card = render_card(member.artifact, origin, measured)
     _remove_damaged(target)
     republish(member.artifact, target, manifest, metrics, card)
 

@@ -31,7 +31,8 @@ class Encoder:
     Attributes:
         module: The lean encoder with its task head, on the CPU, in evaluation mode.
         tokenizer: The checkpoint's own (fast) tokenizer.
-        lineage: One record per stage so far, for people; no code decides by it.
+        lineage: One record per stage so far, for people, each with a sentence `in_words`; no code
+            decides by it.
         state: What later stages decide by.
         plan: How exporters are to quantize it; None before a stage has planned it.
     """

@@ -201,6 +201,7 @@ class Distill:
         best = _deployed(student, plan, material.selection)
         if before.score > best.score:  # training undid more than it mended
             student, best = untrained, before
+            entry["undone"] = True
         entry |= {
             "epochs": settings.epochs,
             "texts": len(members),
@@ -226,8 +227,22 @@ class Distill:
 
 
 def _done(encoder: Encoder, student: Any, entry: dict[str, Any], state: EncoderState) -> Encoder:
+    entry["in_words"] = _in_words(entry, len(student.config.layers))
     student = student.to("cpu").eval()
     return replace(encoder, module=student, lineage=(*encoder.lineage, entry), state=state)
+
+
+def _in_words(entry: dict[str, Any], depth: int) -> str:
+    cut = f"It was cut to {depth} layers. " if "layers" in entry else ""
+    if "texts" not in entry:
+        near = "its answers were as near to the original's as training would bring them"
+        return f"{cut}It was not trained: {near}."
+    if not entry["steps"]:
+        return f"{cut}It was not trained."
+    amount = f"{entry['steps']:,} steps on {entry['texts']:,} texts"
+    if "undone" in entry:
+        return f"{cut}{amount} brought it no nearer to the original, and were undone."
+    return f"{cut}It was trained to answer as the original does (distillation): {amount}."
 
 
 def _continued(settings: DistillSettings) -> DistillSettings:

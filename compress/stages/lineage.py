@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from compress.encoder.surgery import SlicePlan
     from compress.pruning.importance import Importance
 
-__all__ = ["EncoderState", "Provenance", "original_entry"]
+__all__ = ["EncoderState", "Provenance", "left_in_words", "original_entry"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,18 @@ class EncoderState:
 def _plain(value: Provenance | EncoderState) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(json.dumps(asdict(value)))  # tuples become lists
     return plain
+
+
+def left_in_words(original: Sequence["LayerSizes"], left: Sequence["LayerSizes"]) -> str:
+    """Say what is left of an original: `4 of 6 layers, 22 of 72 attention heads, and ...`."""
+    heads, of_heads = (sum(layer.heads for layer in layers) for layers in (left, original))
+    widths = sorted({layer.intermediate_size for layer in left})
+    neurons = f"{widths[0]:,}" if len(widths) == 1 else f"{widths[0]:,} to {widths[-1]:,}"
+    before = max(layer.intermediate_size for layer in original)
+    return (
+        f"{len(left)} of {len(original)} layers, {heads} of {of_heads} attention heads, and "
+        f"{neurons} of {before:,} neurons in a feed-forward layer"
+    )
 
 
 def original_entry(sizes: Sequence["LayerSizes"], scores: "Importance") -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import Field
 from compress.config.loading import Settings
 from compress.errors import RecipeError
 from compress.stages.base import Context, Encoder
-from compress.stages.lineage import original_entry
+from compress.stages.lineage import left_in_words, original_entry
 
 if TYPE_CHECKING:
     from compress.config.recipe import Recipe
@@ -130,7 +130,13 @@ class Prune:
             provenance = provenance.after(plan)
         layer_map = after_removal(kept, layer_map)
         evaluation = material.selection.evaluate(smaller)
+        aim = ""
+        if "target_ms" in entry:
+            aim = f", towards {entry['target_ms']:.2f} ms by the latency table"
+        left = left_in_words(teacher_sizes, smaller.config.layer_sizes)
         entry |= {
+            "in_words": f"Parts that matter least were removed{aim}: {left} were kept, and what "
+            "follows them was refitted.",
             "teacher_layers": list(layer_map),
             "heads": [layer["heads"] for layer in smaller.config.layers],
             "neurons": [layer["intermediate_size"] for layer in smaller.config.layers],

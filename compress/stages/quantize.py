@@ -14,6 +14,7 @@ from export.quantization import QuantizationPlan
 from export.targets.base import Scheme
 from export.targets.registry import default_schemes, get_target, target_names
 from runtimes.processor import processor_flags
+from runtimes.registry import runtime_title
 
 if TYPE_CHECKING:
     from compress.config.recipe import Recipe
@@ -117,9 +118,19 @@ class Quantize:
             "stage": self.name,
             **{name: _scheme(name, scheme).summary for name, scheme in plan.schemes.items()},
             "embeddings": plan.embeddings,
+            "in_words": _in_words(plan),
             **({"weight_bits": 7} if plan.reduce_range else {}),
         }
         return replace(encoder, plan=plan, lineage=(*encoder.lineage, step))
+
+
+def _in_words(plan: QuantizationPlan) -> str:
+    files = (
+        f"{_scheme(name, scheme).summary} for {runtime_title(name)}"
+        for name, scheme in plan.schemes.items()
+    )
+    bits = "; weights have 7 bits, which are safe without VNNI" if plan.reduce_range else ""
+    return f"It was quantized: {'; '.join(files)}; {plan.embeddings.upper()} embeddings{bits}."
 
 
 def planned(settings: QuantizeSettings) -> QuantizationPlan:

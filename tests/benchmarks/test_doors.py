@@ -5,10 +5,12 @@ import io
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from rich.console import Console
+from tiny_artifact import describe_tiny, write_tiny_files
 
 from benchmarks.compare import Change
 from benchmarks.differences import Difference, Differences
@@ -24,7 +26,9 @@ from benchmarks.render.table import render_csv
 from benchmarks.render.terminal import print_report
 from benchmarks.report import Report, Row, Step
 from benchmarks.stats import Interval
-from export.card import render_card
+from export.card import Measured, render_card
+from export.origin import Origin
+from runtimes.artifact import write_artifact
 
 SHORT = "=1+1\x1b[2J\x9b\u202e\ud83d<img>\n# forged"
 EVIL = f"{SHORT}<script>x</script>![i](//x)[l](//x)\r\n"
@@ -88,18 +92,13 @@ def terminal(evil: Report) -> str:
 
 
 def card(evil: Report) -> str:
-    written = render_card(
-        name=EVIL,
-        task="text-classification",
-        labels=[EVIL],
-        summary=EVIL,
-        table="",
-        runtimes=["onnxruntime", "openvino"],
-        lineage=[{"stage": EVIL, "kept": EVIL}],
-        metric=None,
-        data="d",
-        example="'some text'",
-    )
+    whole = EVIL.replace("\ud83d", "")  # no manifest holds half of a pair
+    steps = ({"stage": whole, "kept": whole}, {"stage": "prune", "in_words": whole})
+    with TemporaryDirectory() as place:
+        folder = Path(place) / "artifact"
+        manifest = replace(describe_tiny((whole, whole[:20], "glad")), lineage=steps)
+        write_artifact(folder, manifest, write_tiny_files)
+        written = render_card(folder, Origin(EVIL), Measured(EVIL, EVIL, "", EVIL))
     return written.split("\n---\n", 1)[
         1
     ]  # what stands before is YAML, which has escapes of its own

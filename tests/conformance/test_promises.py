@@ -103,6 +103,7 @@ def test_a_stage(
 
     assert len(result.lineage) == len(lineage) + 1, "it says what it did"
     assert result.lineage[-1]["stage"] == name
+    assert result.lineage[-1]["in_words"].endswith("."), "in a sentence for people"
 
     given = context()
     with given.material:

@@ -10,7 +10,6 @@ import onnx
 import pytest
 
 from export import onnx as graphs
-from export.card import render_card
 from export.package import export_artifact, republish
 from export.parity import check_parity, torch_logits
 from export.quantization import QuantizationPlan
@@ -235,52 +234,3 @@ def test_the_tokenizer_keeps_its_limit(export: Callable[..., Any], tmp_path: Pat
     assert read_hf_config(tmp_path / "artifact").max_length == 16
     config = json.loads((tmp_path / "artifact" / "tokenizer_config.json").read_text())
     assert str(tmp_path) not in json.dumps(config)
-
-
-@pytest.mark.parametrize("name", ["plain", 'quoted "name": #1', "naïve\nlines", "- [x]: {y}"])
-def test_the_card_opens_with_valid_yaml(name: str) -> None:
-    import yaml
-
-    card = render_card(
-        name=name,
-        task="text-classification",
-        labels=["good: very", "bad"],
-        summary="It is 7 times as fast.",
-        table="| a |\n| - |\n",
-        runtimes=["onnxruntime", "openvino"],
-        lineage=[{"stage": "prune", "heads": [2, 3]}, {"seconds": 1}],
-        metric={"name": "accuracy", "value": 91.237},
-        data=name,
-        example="'some text'",
-    )
-    _, front, body = card.split("---\n", 2)
-    values = yaml.safe_load(front)
-    assert values["pipeline_tag"] == "text-classification"
-    (index,) = values["model-index"]
-    (result,) = index["results"]
-    assert index["name"] == f"{name}-edgepress"
-    assert result["dataset"]["name"] == name
-    assert result["metrics"] == [{"type": "accuracy", "value": 91.24}]
-    assert "**prune**: heads [2, 3]" in body
-    assert "It is 7 times as fast." in body
-
-
-def test_a_card_without_a_figure_claims_none() -> None:
-    import yaml
-
-    card = render_card(
-        name="m",
-        task="token-classification",
-        labels=["a"],
-        summary="",
-        table="",
-        runtimes=["onnxruntime"],
-        lineage=[],
-        metric=None,
-        data="d",
-        example="'some text'",
-    )
-    assert "model-index" not in yaml.safe_load(card.split("---\n")[1])
-    assert "- none" in card
-    assert "onnxruntime" in card
-    assert " or " not in card.split("## Run it")[1].split("```")[0]  # there is one runtime

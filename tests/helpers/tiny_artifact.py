@@ -77,11 +77,12 @@ def describe_tiny(labels: Sequence[str] = LABELS, *, pairs: bool = False) -> Man
 
 def write_tiny(target: Path, labels: Sequence[str] = LABELS, *, pairs: bool = False) -> Path:
     """Write a complete artifact for ONNX Runtime."""
-
-    def populate(folder: Path) -> None:
-        make_tokenizer().save(str(folder / "tokenizer.json"))
-        save_onnx(folder / "onnx" / "model.onnx", make_vectors())
-        (folder / "README.md").write_text("a card")
-
-    write_artifact(target, describe_tiny(labels, pairs=pairs), populate)
+    write_artifact(target, describe_tiny(labels, pairs=pairs), write_tiny_files)
     return target
+
+
+def write_tiny_files(folder: Path) -> None:
+    """Write what its manifest lists."""
+    make_tokenizer().save(str(folder / "tokenizer.json"))
+    save_onnx(folder / "onnx" / "model.onnx", make_vectors())
+    (folder / "README.md").write_text("a card")

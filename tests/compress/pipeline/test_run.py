@@ -28,6 +28,7 @@ from compress.search.members import Member
 from compress.search.selection import Choice
 from compress.stages import get_stage
 from compress.system.workspace import Workspace
+from export.origin import Origin
 from runtimes import load
 from runtimes.artifact import read_manifest, verify
 
@@ -130,6 +131,27 @@ def test_it_succeeds_and_says_where_things_are(done: Done) -> None:
         "run.log",
     ]
     assert not (done.out / ".edgepress" / "scratch").exists()
+
+
+def test_the_card_says_how_it_was_made_and_what_it_lost(done: Done) -> None:
+    report = load_report(done.out / "report.json")
+    row = next(row for row in report.rows if row.id == report.recommended)
+    card = (done.out / "artifact" / "README.md").read_text(encoding="utf-8")
+    front = yaml.safe_load(card.split("---\n", 2)[1])
+    (result,) = front["model-index"][0]["results"]
+    (metric,) = result["metrics"]
+    assert row.metric is not None
+    assert metric["value"] == pytest.approx(row.metric.value, abs=0.01)
+    assert metric["args"]["n"] == row.metric.n
+    assert result["dataset"]["name"] == "opinions"
+    assert "\n# Text classification on opinions: worse, better\n" in card
+    assert "1. Parts that matter least were removed" in card
+    assert "\n1. It was quantized: " in card
+    lost = report.differences
+    assert f"On {lost.differing} of {lost.items} examples it answers otherwise" in card
+    assert "License: opinion-bert states none" in card
+    for member in (done.out / "family").iterdir():  # whose answers were not compared
+        assert "answers otherwise" not in (member / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_report_says_what_changed_and_what_the_size_is(done: Done) -> None:
@@ -480,7 +502,7 @@ def test_a_family_without_importer_is_exported_as_it_is(
     member = Member("stock", "as it is", "key", (), out / "artifact", None)
     workspace = Workspace(tmp_path / "again")
     workspace.create()
-    publish(with_rival, [member], member, workspace, "rembert", "opinions")
+    publish(with_rival, [member], member, workspace, Origin("rembert"), "opinions")
     again = read_manifest(workspace.artifact)
     assert [row["id"] for row in again.metrics["rows"]] == ["stock-onnxruntime"]
 

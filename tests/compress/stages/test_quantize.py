@@ -51,6 +51,9 @@ def test_by_default_the_plan_is_the_default(encoder: Encoder) -> None:
     planned = STAGE.apply(encoder, context())
     assert planned.plan == here(QuantizationPlan())
     assert planned.lineage[-1]["onnxruntime"] == "dynamic INT8, one scale a column"
+    said = planned.lineage[-1]["in_words"]
+    assert said.startswith("It was quantized: dynamic INT8, one scale a column for ONNX Runtime; ")
+    assert " for OpenVINO; INT8 embeddings" in said
 
 
 def test_forced_schemes_reach_the_plan(encoder: Encoder) -> None:

@@ -100,6 +100,10 @@ def test_distilling_halves_the_layers_and_keeps_the_answers(toy: Any, tmp_path: 
     assert entry["teacher_layers"][-1] == 2
     assert entry["steps"] == 128
     assert entry["texts"] == 1024
+    assert entry["in_words"] == (
+        "It was cut to 2 layers. It was trained to answer as the original does (distillation): "
+        "128 steps on 1,024 texts."
+    )
     with fake_quantized(student.module, context.plan):  # as it will run
         found = selection_accuracy(toy, student)
     assert entry["selection_accuracy"] == pytest.approx(found, abs=1e-2)
@@ -140,6 +144,7 @@ def test_layers_as_named(toy: Any, tmp_path: Path) -> None:
     student = get_stage("distill").apply(start(toy), toy.context(tmp_path, distill=settings))
     assert student.lineage[-1]["layers"] == [0, 1]
     assert student.lineage[-1]["teacher_layers"] == [0, 2]
+    assert student.lineage[-1]["in_words"] == "It was cut to 2 layers. It was not trained."
     teacher = toy.teacher.encoder.layers[1].attention.qkv.weight
     assert torch.equal(student.module.encoder.layers[1].attention.qkv.weight, teacher)
     plain = Encoder(keep_layers(toy.teacher, [0, 1]), toy.tokenizer)
@@ -159,6 +164,10 @@ def test_pruning_by_shares_repairs(toy: Any, tmp_path: Path) -> None:
     entry = small.lineage[-1]
     assert sum(entry["heads"]) == 9
     assert sum(entry["neurons"]) == 144
+    assert entry["in_words"].startswith(
+        "Parts that matter least were removed: 3 of 3 layers, 9 of 12 attention heads, and "
+    )
+    assert " of 64 neurons in a feed-forward layer were kept" in entry["in_words"]
     assert all(width % 8 == 0 for width in entry["neurons"])
     assert [layer["heads"] for layer in small.module.config.layers] == entry["heads"]
     assert selection_accuracy(toy, small) >= selection_accuracy(toy, start(toy)) - 5
