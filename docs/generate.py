@@ -1,7 +1,8 @@
 """Write the reference pages from the code: `python docs/generate.py`, or `make docs`.
 
 Each page says only what the code says of itself: help of options, descriptions of settings,
-docstrings. A test compares the committed pages with what this script would write.
+docstrings; `front.svg` shows the table of `example.md`. A test compares the committed pages with
+what this script would write.
 """
 
 import dataclasses
@@ -153,12 +154,59 @@ def manifest_page() -> str:
     return _page(parts)
 
 
+def front_picture() -> str:
+    """Draw the table of `example.md` as a run's report draws it."""
+    from benchmarks.metrics import Drop, Metric
+    from benchmarks.render.front import front_plot
+    from benchmarks.render.plots import DESK, draw_file
+    from benchmarks.report import Report, Row
+    from benchmarks.stats import Interval
+
+    written = (REFERENCE.parent / "example.md").read_text(encoding="utf-8")
+    texts = int(re.findall(r"\((\d+) texts, each", written)[0])  # of which accuracies are shares
+    table = written[written.index("| runtime | p50") :].partition("\n\n")[0].splitlines()[2:]
+    rows, chosen = [], None
+    for number, line in enumerate(table):
+        model, ran, _, faster, accuracy, drop, _ = (
+            [float(each) for each in re.findall(r"[+-]?\d+\.?\d*", cell)] if place > 1 else cell
+            for place, cell in enumerate(
+                cell.strip().strip("*") for cell in line.strip("|").split("|")
+            )
+        )
+        runtime, _, precision = str(ran).rpartition(" ")
+        points = 100 * round(accuracy[0] * texts / 100) / texts
+        full = rows[0].metric.value if rows else points
+        row = Row(
+            id=f"{'stock-' if str(model).startswith('stock') else ''}{number}",
+            model=str(model),
+            runtime={"PyTorch": "pytorch", "OpenVINO": "openvino"}.get(runtime, "onnxruntime"),
+            device="cpu",
+            precision=precision,
+            speedup=Interval(*(faster if len(faster) == 3 else faster * 3)),
+            metric=Metric("accuracy", points, points, points, texts),
+            drop=Drop(full - points, *(drop[1:] or [0.0, 0.0]), p_value=1.0),
+        )
+        rows.append(row)
+        chosen = row.id if "**" in line else chosen
+    report = Report(
+        environment={},
+        reference=rows[0].id,
+        rows=tuple(rows),
+        recommended=chosen,
+        budget={"max_drop": 1.0},
+    )
+    plot = front_plot(report, DESK)
+    assert plot is not None  # it has rows
+    return draw_file(plot)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "command.md": command_page,
     "recipe.md": recipe_page,
     "python.md": python_page,
     "report.md": report_page,
     "manifest.md": manifest_page,
+    "../front.svg": front_picture,
 }
 
 
