@@ -17,22 +17,34 @@ _ASKED = ServerSettings()
 
 
 def serve(
-    artifact: Annotated[str, typer.Argument(help="Artifact folder, or its id on the hub.")],
-    host: Annotated[str, typer.Option(help=HELP["host"])] = _ASKED.host,
-    port: Annotated[int, typer.Option(help=HELP["port"])] = _ASKED.port,
-    name: Annotated[str | None, typer.Option(help=HELP["name"])] = None,
-    token_file: Annotated[Path | None, typer.Option(help=HELP["token_file"])] = None,
-    queue: Annotated[int, typer.Option(min=1, help=HELP["queue"])] = _ASKED.queue,
-    max_texts: Annotated[int, typer.Option(min=1, help=HELP["max_texts"])] = _ASKED.max_texts,
+    artifact: Annotated[
+        str, typer.Argument(metavar="ARTIFACT", help="Artifact folder, or its id on the hub.")
+    ],
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help=HELP["host"])] = _ASKED.host,
+    port: Annotated[int, typer.Option(metavar="N", help=HELP["port"])] = _ASKED.port,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help=HELP["name"])] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=HELP["token_file"])
+    ] = None,
+    queue: Annotated[int, typer.Option(metavar="N", min=1, help=HELP["queue"])] = _ASKED.queue,
+    max_texts: Annotated[
+        int, typer.Option(metavar="N", min=1, help=HELP["max_texts"])
+    ] = _ASKED.max_texts,
     max_body_bytes: Annotated[
-        int, typer.Option(min=1, help=HELP["max_body_bytes"])
+        int, typer.Option(metavar="N", min=1, help=HELP["max_body_bytes"])
     ] = _ASKED.max_body_bytes,
-    timeout_s: Annotated[float, typer.Option(help=HELP["timeout_s"])] = _ASKED.timeout_s,
-    batch_size: Annotated[int, typer.Option(min=1, help=HELP["batch_size"])] = _ASKED.batch_size,
+    timeout_s: Annotated[
+        float, typer.Option(metavar="S", help=HELP["timeout_s"])
+    ] = _ASKED.timeout_s,
+    batch_size: Annotated[
+        int, typer.Option(metavar="N", min=1, help=HELP["batch_size"])
+    ] = _ASKED.batch_size,
     batch_wait_ms: Annotated[
-        float, typer.Option(min=0, help=HELP["batch_wait_ms"])
+        float, typer.Option(metavar="MS", min=0, help=HELP["batch_wait_ms"])
     ] = _ASKED.batch_wait_ms,
-    drain_s: Annotated[float, typer.Option(min=0, help=HELP["drain_s"])] = _ASKED.drain_s,
+    drain_s: Annotated[
+        float, typer.Option(metavar="S", min=0, help=HELP["drain_s"])
+    ] = _ASKED.drain_s,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help=HELP["quiet"])] = False,
     runtime: Annotated[
         str | None,
@@ -45,10 +57,14 @@ def serve(
     ] = "cpu",
     threads: Threads = None,
     trusted: Annotated[
-        str | None, typer.Option(help="Public key (.pub file) that must have signed the artifact.")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Public key (.pub file) that must have signed the artifact."
+        ),
     ] = None,
     revision: Annotated[
-        str | None, typer.Option(help="Branch, tag or commit of an artifact on the hub.")
+        str | None,
+        typer.Option(metavar="REVISION", help="Branch, tag or commit of an artifact on the hub."),
     ] = None,
 ) -> None:
     """Answer over HTTP: POST /predict, the Open Inference Protocol, /v1/embeddings; GET /docs.
