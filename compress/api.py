@@ -49,6 +49,8 @@ class Member:
         name: Short and unique in the run, such as `x2.4`.
         description: Its sizes.
         artifact: Its folder.
+        checkpoint: Folder of its pruned PyTorch model, which `from_pretrained` opens; None where
+            nothing was pruned, as its family has no importer.
         row: Its row in the table; of several, that of the runtime it is recommended for, or of the
             fastest. None where it was not measured for the table.
     """
@@ -56,6 +58,7 @@ class Member:
     name: str
     description: str
     artifact: Path
+    checkpoint: Path | None
     row: "Row | None"
 
     def load(self, **options: Any) -> "Predictor":
@@ -206,7 +209,9 @@ class Result:
         artifact = self.out / ("artifact" if row is not None else f"family/{name}")
         if row is None and timed:
             row = min(timed, key=lambda row: row.end_to_end_ms.p50)  # type: ignore[union-attr]
-        return Member(name, entry["description"], artifact, row)
+        found = entry.get("checkpoint")
+        checkpoint = None if found is None else self.out / found["path"]
+        return Member(name, entry["description"], artifact, checkpoint, row)
 
     def _repr_html_(self) -> str:
         return _html(self.report)

@@ -240,6 +240,23 @@ def _report(path: Path, *, as_json: bool) -> str:
     return text.getvalue()
 
 
+def _made(path: Path) -> dict[str, str]:
+    """Return what a checkpoint that a run published says of itself; empty of all others."""
+    from runtimes.artifact import DETAILS_NAME
+    from runtimes.json_files import read_json
+
+    found = read_json(path / DETAILS_NAME).get("checkpoint")
+    if not isinstance(found, dict):
+        return {}
+    alike = f"answers like the exported model, to {found.get('max_abs_delta')}"
+    reason = f" ({found['reason']})" if found.get("reason") else ""
+    stages = ", ".join(str(step.get("stage")) for step in found.get("lineage", ()))
+    return {
+        "made by": f"{found.get('created_by')}: {found.get('description')}; {stages}",
+        "opens as": f"{found.get('opens_as')}{reason}; {alike}",
+    }
+
+
 def _checkpoint(path: Path, *, as_json: bool) -> str:
     from compress.encoder.importers.registry import supported_model_types
     from runtimes.hf_config import read_hf_config
@@ -258,6 +275,7 @@ def _checkpoint(path: Path, *, as_json: bool) -> str:
         "importer": "yes" if supported else "no: export and INT8 only, no distillation or pruning",
         "labels": list(config.labels),
         "weights": f"{', '.join(weights)}, {size / 1e6:.1f} MB",
+        **_made(path),
     }
     if as_json:
         return dump_json(facts, indent=2) + "\n"

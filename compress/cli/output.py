@@ -150,8 +150,10 @@ def finish(result: "Result", out: Path, *, as_json: bool) -> None:
     show_report(result.report, as_json=as_json)
     from export.examples import example_command
 
-    artifact = result.artifact
+    artifact, checkpoint = result.artifact, result.recommended.checkpoint
     tell("")
     tell(f"artifact  {artifact}")
+    if checkpoint is not None:
+        tell(f"PyTorch   {checkpoint}")
     tell(f"report    {out / 'report.html'}")
     tell(f"try it    {example_command(artifact, program())}")

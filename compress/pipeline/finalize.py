@@ -1,7 +1,7 @@
 """The end of a run: select, refine the quantization, report, publish."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.disturbance import Disturbance
@@ -17,6 +17,7 @@ from compress.evaluation.benchmark import (
 )
 from compress.evaluation.screening import competing_runtimes, contenders
 from compress.evaluation.sizes import sizes_by_part
+from compress.pipeline.checkpoints import IMPORT, Published, publish_checkpoints
 from compress.pipeline.inputs import Family, Job
 from compress.pipeline.next_steps import next_steps
 from compress.pipeline.publish import publish, publish_report
@@ -70,6 +71,7 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Report:
     member = None if decision.chosen is None else decision.chosen.member
     origin = read_origin(job.model, job.checkpoint)
     publish(report, decision.members, member, job.workspace, origin, job.data)
+    report = _with_checkpoints(report, publish_checkpoints(job, decision.members, member))
     report = replace(report, next_steps=next_steps(report, job))
     publish_report(report, job.workspace)
     return report
@@ -176,6 +178,22 @@ def _report(
         ),
         command=job.command,
     )
+
+
+def _with_checkpoints(report: Report, published: Mapping[str, Published]) -> Report:
+    """Say which checkpoints there are, and why one is not opened without this package."""
+    family = tuple(
+        {**entry, "checkpoint": published[entry["name"]].to_json()}
+        if entry["name"] in published
+        else entry
+        for entry in report.family
+    )
+    ours = {each.reason: each for each in published.values() if each.reason}
+    notes = [
+        f"The PyTorch checkpoints open after {IMPORT}, as {each.opens_as}: {reason}."
+        for reason, each in ours.items()
+    ]
+    return replace(report, family=family, notes=(*report.notes, *notes))
 
 
 def _table_remarks(family: Family) -> list[str]:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.report import Report, Step
+from compress.pipeline.checkpoints import IMPORT
 from compress.pipeline.inputs import Job
 from compress.system.program import program, short
 from export.examples import example_code, example_command
+from runtimes.registry import get_task
 
 __all__ = ["next_steps"]
 
@@ -23,10 +25,10 @@ def next_steps(report: Report, job: Job) -> tuple[Step, ...]:
     """
     if report.recommended is None:
         return tuple(_instead(report, job))
-    return tuple(_with(job, job.workspace.artifact))
+    return tuple(_with(report, job, job.workspace.artifact))
 
 
-def _with(job: Job, artifact: Path) -> Iterator[Step]:
+def _with(report: Report, job: Job, artifact: Path) -> Iterator[Step]:
     start = program()
     yield Step("Ask it.", example_command(artifact, start))
     code = f"from edgepress import load; print(load({str(artifact)!r})({example_code(artifact)}))"
@@ -37,6 +39,7 @@ def _with(job: Job, artifact: Path) -> Iterator[Step]:
             "Copy the folder to the device that will answer, and find its fastest settings there.",
             tune,
         )
+    yield from _taken_on(report, job)
     yield Step(
         "See what is in it, and whether it is intact.",
         shlex.join([*start, "inspect", str(artifact)]),
@@ -45,6 +48,25 @@ def _with(job: Job, artifact: Path) -> Iterator[Step]:
         "See what the run keeps to go on from, which can be removed.",
         shlex.join([*start, "clean", str(job.workspace.out)]),
     )
+
+
+def _taken_on(report: Report, job: Job) -> Iterator[Step]:
+    """Yield what opens the recommended member's checkpoint in PyTorch, where there is one."""
+    place = job.workspace.checkpoint
+    for entry in report.family:
+        found = entry.get("checkpoint")
+        if found is not None and job.workspace.out / found["path"] == place:
+            opener = get_task(job.splits.train.task).SPEC.auto_class
+            first = f"{IMPORT}; " if found["reason"] else ""
+            code = (
+                f"{first}from transformers import {opener}; "
+                f"print({opener}.from_pretrained({str(place)!r}))"
+            )
+            yield Step(
+                f"Take the pruned model on in PyTorch ({found['opens_as']}; its answers are those "
+                f"of the exported one to {found['max_abs_delta']:.0e}).",
+                shlex.join([short(sys.executable), "-c", code]),
+            )
 
 
 def _instead(report: Report, job: Job) -> Iterator[Step]:

@@ -114,6 +114,8 @@ def estimate_room(sizes: Sizes, recipe: Recipe, *, outputs: float = 0.0) -> Room
     checkpoints = sum(float_bytes * weights + sizes.tokenizer_bytes for weights in members[1:])
     kept = float_bytes * sizes.weights + sizes.tokenizer_bytes + turns * checkpoints
     kept += 2 * sum(exported) + _REPORT  # as exported, and as published
+    # Once more as checkpoints, in which layers are as large as the largest.
+    kept += sum(float_bytes * weights + sizes.tokenizer_bytes for weights in members)
     if plan is not None and recipe.quantize.alternatives:
         # Of a member in the middle: one more in INT8, and one that is mostly float.
         kept += (float_bytes + 1) * sorted(members)[len(members) // 2] + 2 * sizes.tokenizer_bytes

@@ -1,7 +1,8 @@
 """The folder that a run writes to: its owner, and the checkpoints that let a killed run go on.
 
     OUT/
-      artifact/  family/  report.html/.md/.csv/.json  recipe.yaml  run.log     for the user
+      artifact/  family/  checkpoint/  checkpoints/                         for the user
+      report.html/.md/.csv/.json  recipe.yaml  run.log
       .edgepress/                                                          the run's own
         run.json             whose the folder is: model, data, task; which process works on it
         lock                 held by the process that works on it
@@ -186,7 +187,12 @@ class Workspace:
         """Remove what a killed run had not finished, and make an empty `scratch`."""
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir()
-        for place in (self.out, self.family, *(self._private / name for name in _KEPT)):
+        for place in (
+            self.out,
+            self.family,
+            self.checkpoints,
+            *(self._private / name for name in _KEPT),
+        ):
             for left in place.glob(".*.partial"):  # the lock is held: nobody fills them any more
                 remove(left)
 
@@ -199,6 +205,16 @@ class Workspace:
     def family(self) -> Path:
         """Folder that the other members are published in."""
         return self.out / "family"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Folder that the recommended member's PyTorch checkpoint is published in."""
+        return self.out / "checkpoint"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder that those of the other members are published in."""
+        return self.out / "checkpoints"
 
     @property
     def log(self) -> Path:

@@ -114,6 +114,7 @@ def test_a_run_gives_the_family_the_table_and_a_classifier(result: Result) -> No
     whole = rf"full: 3 layers, 12 heads, {ratio}drop -?[\d.]+ \(.+ to .+\)"
     assert re.fullmatch(whole, shown)
     assert list(result.family) == ["full"]
+    assert result.recommended.checkpoint == result.out / "checkpoint"
     with result.load() as classify, result.family["full"].load(threads=1) as same:
         assert classify("a lovely film") == same("a lovely film")
         assert classify("a lovely film")[0]["label"] == "better"

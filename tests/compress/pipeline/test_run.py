@@ -122,6 +122,8 @@ def test_it_succeeds_and_says_where_things_are(done: Done) -> None:
     # The front is drawn where ratios could be measured.
     assert sorted(there - {"pictures"}) == [
         "artifact",
+        "checkpoint",
+        "checkpoints",
         "family",
         "recipe.yaml",
         "report.csv",
@@ -169,7 +171,7 @@ def test_the_report_says_what_changed_and_what_the_size_is(done: Done) -> None:
 def test_what_to_do_next_works_where_the_run_was_started(done: Done, copy: Path) -> None:
     """Each command as it stands, from the folder that somebody else's modules are in, too."""
     steps = load_report(done.out / "report.json").next_steps
-    assert len(steps) == 5
+    assert len(steps) == 6
     page = (done.out / "report.md").read_text()
     for step in steps:
         assert step.what in page
@@ -267,6 +269,23 @@ def test_the_artifact_and_the_family_are_whole(done: Done, task: Any) -> None:
     assert sum(right) >= 34
 
 
+def test_each_member_is_there_in_pytorch(done: Done, task: Any) -> None:
+    from transformers import pipeline
+
+    report = load_report(done.out / "report.json")
+    member = str(report.recommended).split("-")[0]
+    for entry in report.family:
+        found = entry["checkpoint"]
+        name = entry["name"]
+        assert found["path"] == ("checkpoint" if name == member else f"checkpoints/{name}")
+        assert (found["opens_as"], found["reason"]) == ("BertForSequenceClassification", "")
+        assert found["max_abs_delta"] < 1e-4
+    classify = pipeline("text-classification", model=str(done.out / "checkpoint"))
+    texts, labels = zip(*task.make_rows(40, seed=9), strict=True)
+    found = [answer["label"] for answer in classify(list(texts))]
+    assert sum(a == label for a, label in zip(found, labels, strict=True)) >= 34
+
+
 def test_report_recipe_and_log_can_be_read(done: Done) -> None:
     text = (done.out / "report.md").read_text()
     assert "opinion-bert" in text
@@ -287,6 +306,10 @@ def test_inspect_reads_what_a_run_wrote(done: Done, capfd: Any) -> None:
     sure = report.row(str(report.recommended)).sure_speedup is not None  # a busy machine: not
     assert main(["inspect", str(done.out)]) == 0
     assert recommended_mark(report) in capfd.readouterr().out
+    assert main(["inspect", str(done.out / "checkpoint")]) == 0
+    shown = capfd.readouterr().out
+    assert "opens as    BertForSequenceClassification; answers like the exported model" in shown
+    assert re.search(r"made by     edgepress .*: 2 layers, \d+ heads, .*quantize\n", shown)
     assert main(["inspect", str(done.out / "artifact")]) == 0
     assert ("times as fast" in capfd.readouterr().out) == sure
 
@@ -335,6 +358,8 @@ def test_a_rerun_resumes_and_a_budget_that_nothing_meets_exits_4(
     assert report["recommended"] is None
     assert report["decisions"][-1] == "None is good."
     assert not (copy / "artifact").exists()
+    assert not (copy / "checkpoint").exists()
+    assert {path.name for path in (copy / "checkpoints").iterdir()} == {"full", "distill", "prune"}
     assert {path.name for path in (copy / "family").iterdir()} == {"full", "distill", "prune"}
 
 

@@ -59,6 +59,12 @@ def compressed(
     rows = {row["id"]: row for row in report["rows"]}
     assert all(row["error"] is None for row in rows.values())
     assert {row["metric"]["name"] for row in rows.values()} == {metric}
+    for entry in report["family"]:
+        found = entry["checkpoint"]
+        assert found["reason"] == ""
+        with open_checkpoint(out / found["path"]):  # in the family's class, with all its weights
+            assert found["max_abs_delta"] < 1e-4
+            assert found["opens_as"].startswith("Bert")
     named = {name: rows[report[name]] for name in ("recommended", "reference")}
     return {**rows, **named}
 
