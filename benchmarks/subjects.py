@@ -110,6 +110,7 @@ def _model_files(subject: Subject) -> set[Path]:
         for model in manifest.models:
             if model.runtime == subject.runtime and subject.precision in (None, model.precision):
                 variants = manifest.variants(model.runtime, model.precision)
+                variants.pop("portable", None)
                 names = {name for each in variants.values() for name in manifest.files_of(each)}
                 return {subject.path / name for name in names}
     else:

@@ -1,16 +1,21 @@
-"""Two ways to spell an encoder layer in ONNX.
+"""Three ways to spell an encoder layer in ONNX.
 
 `PortableDialect` uses standard operators only: any runtime and converter reads it. It is the float
 export and what OpenVINO's files are converted from. `OnnxRuntimeDialect` uses what ONNX Runtime is
 fastest with: the attention operator of the newest standard, and fused operators of its own (domain
 `com.microsoft`): one for dynamic quantization + INT8 matrix product + bias, or, with ranges known
 beforehand, one to quantize and one to multiply. At the short lengths of real requests the number of
-nodes, not of multiplications, is what a small encoder pays for.
+nodes, not of multiplications, is what a small encoder pays for. `StandardDialect` is the same
+model, INT8 weights included, for every other runtime: operators that have been standard for years,
+and padding on any side.
 """
 
+from dataclasses import replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto
 
 from export.folds import Folds
@@ -20,13 +25,29 @@ from export.weights import LeanWeights, Linear
 from runtimes.base import MASKED
 from runtimes.errors import ModelError
 
-__all__ = ["Dialect", "OnnxRuntimeDialect", "PortableDialect"]
+__all__ = ["Dialect", "OnnxRuntimeDialect", "PortableDialect", "StandardDialect"]
+
+_INT64 = TensorProto.INT64
 
 
 class Dialect(Protocol):
-    """How the parts of an encoder layer are spelled. Values are names in the graph."""
+    """How the parts of an encoder are spelled. Values are names in the graph.
+
+    Attributes:
+        graph: Where the nodes go.
+        first_is_first: Whether a text's first token is known to stand first in its row.
+    """
 
     graph: GraphBuilder
+    first_is_first: bool
+
+    def positions(self, table: NDArray[np.float32]) -> str:
+        """Rows of the (P, E) table for the tokens: (1 or B, T, E)."""
+        ...
+
+    def first_token(self, x: str) -> str:
+        """The first token's row of (B, T, H): (B, 1, H)."""
+        ...
 
     def padding(self, attention_mask: str) -> str:
         """The mask in the form that `attention` takes."""
@@ -73,11 +94,23 @@ class PortableDialect:
     """Standard ONNX operators, float."""
 
     opset = 20  # the first with Gelu
+    first_is_first = True
 
     def __init__(self, weights: LeanWeights) -> None:
         self.graph = GraphBuilder(self.opset)
         self._weights = weights
         self._epsilon = float(weights.config.layer_norm_eps)
+
+    def positions(self, table: NDArray[np.float32]) -> str:
+        """As many rows as there are tokens."""
+        length = self.graph.node("Shape", "input_ids", start=1, end=2)
+        rows = self.graph.constant("positions", table[None])
+        return self.graph.node("Slice", rows, self.graph.shape(0), length, self.graph.shape(1))
+
+    def first_token(self, x: str) -> str:
+        """Token 0."""
+        graph = self.graph
+        return graph.node("Slice", x, graph.shape(0), graph.shape(1), graph.shape(1))
 
     def padding(self, attention_mask: str) -> str:
         """(B, 1, 1, T), 0 for tokens and very negative for padding."""
@@ -253,6 +286,85 @@ class OnnxRuntimeDialect(PortableDialect):
         x = self.graph.node("QuantizeLinear", x, x_scale, x_zero)
         inputs = _given(x, weight, x_scale, scale, x_zero, "", bias)
         return self.graph.node("MatMulIntegerToFloat", *inputs, domain=CONTRIB)
+
+
+class StandardDialect(OnnxRuntimeDialect):
+    """Standard operators of opset 18, INT8 where the plan says so, over the same weights.
+
+    Rows may be padded on the right, on the left or not at all: positions and the first token are
+    those of the mask.
+    """
+
+    opset = 18  # of 2022; a later one would buy shorter graphs only
+    first_is_first = False
+
+    def __init__(
+        self, weights: LeanWeights, plan: QuantizationPlan | None = None, folds: Folds | None = None
+    ) -> None:
+        super().__init__(weights, plan, replace(folds or Folds(), attention=False))
+        self._quantized: dict[str, list[str]] = {}
+
+    def positions(self, table: NDArray[np.float32]) -> str:
+        """The row of each token's place among those that are no padding."""
+        rows = self.graph.constant("positions", table)
+        before = self.graph.node("Sub", self._counted, self._whole(1))
+        return self.graph.node(
+            "Gather", rows, self.graph.node("Max", before, self._whole(0)), axis=0
+        )
+
+    def first_token(self, x: str) -> str:
+        """A product with 1 for the first token that is no padding, and 0 for all others."""
+        first = self.graph.node("Equal", self._counted, self._whole(1))
+        first = self.graph.node("Mul", self.graph.node("Cast", first, to=_INT64), "attention_mask")
+        chosen = self.graph.node("Cast", first, to=TensorProto.FLOAT)
+        chosen = self.graph.node("Unsqueeze", chosen, self.graph.shape(1))
+        return self.graph.node("MatMul", chosen, x)
+
+    def activation(self, x: str, name: str) -> str:
+        """GELU in the form that runtimes find and fuse."""
+        graph = self.graph
+        half = graph.constant("half", np.array(0.5, np.float32))
+        one = graph.constant("one", np.array(1.0, np.float32))
+        if name in {"gelu", "gelu_python"}:
+            root = graph.constant("root_of_two", np.array(np.sqrt(2.0), np.float32))
+            share = graph.node("Erf", graph.node("Div", x, root))
+        elif name in {"gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python_tanh"}:
+            cubic = graph.constant("cubic", np.array(0.044715, np.float32))
+            scale = graph.constant("tanh_scale", np.array(np.sqrt(2.0 / np.pi), np.float32))
+            cube = graph.node("Mul", graph.node("Mul", x, x), x)
+            inner = graph.node("Add", x, graph.node("Mul", cube, cubic))
+            share = graph.node("Tanh", graph.node("Mul", inner, scale))
+        else:
+            return super().activation(x, name)
+        return graph.node("Mul", graph.node("Mul", x, graph.node("Add", share, one)), half)
+
+    def _int8(self, plan: QuantizationPlan, x: str, layer: Linear, bias: str) -> str:
+        graph = self.graph
+        values, scales = quantize_columns(layer.weight, plan.weight_levels)
+        weight = graph.constant(f"{layer.name}.weight_int8", values)
+        scale = graph.constant(f"{layer.name}.scale", scales)
+        if plan.schemes["onnxruntime"] == "dynamic":
+            if x not in self._quantized:
+                self._quantized[x] = graph.nodes("DynamicQuantizeLinear", [x], 3)
+            x, x_scale, x_zero = self._quantized[x]
+        else:
+            input_scale, zero_point = activation_scale(*plan.static_range(layer.name))
+            x_scale = graph.constant(f"{layer.name}.input_scale", np.array(input_scale))
+            x_zero = graph.constant(f"{layer.name}.input_zero_point", np.array(zero_point))
+            x = graph.node("QuantizeLinear", x, x_scale, x_zero)
+        product = graph.node("MatMulInteger", x, weight, x_zero)
+        product = graph.node("Cast", product, to=TensorProto.FLOAT)
+        return graph.node(
+            "Add", graph.node("Mul", product, graph.node("Mul", x_scale, scale)), bias
+        )
+
+    @cached_property
+    def _counted(self) -> str:
+        """(B, T): how many tokens there are up to each, itself included."""
+        return self.graph.node("CumSum", "attention_mask", self._whole(1))
+
+    def _whole(self, value: int) -> str:
+        return self.graph.constant(f"number_{value}", np.array(value, np.int64))
 
 
 def _given(*inputs: str) -> list[str]:

@@ -13,7 +13,8 @@ __all__ = ["CONTRIB", "GraphBuilder"]
 # Domain of ONNX Runtime's fused operators.
 CONTRIB = "com.microsoft"
 
-_IR_VERSION = 10  # old enough for everything that knows the operators
+# By opset from which on: old enough for everything that knows the operators.
+_IR_VERSIONS = {0: 8, 19: 9, 20: 10}
 
 
 class GraphBuilder:
@@ -91,6 +92,7 @@ class GraphBuilder:
         opsets = [helper.make_opsetid("", self._opset)]
         if any(node.domain == CONTRIB for node in self._nodes):
             opsets.append(helper.make_opsetid(CONTRIB, 1))
+        ir_version = max(v for since, v in _IR_VERSIONS.items() if since <= self._opset)
         return helper.make_model(
-            graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="edgepress"
+            graph, opset_imports=opsets, ir_version=ir_version, producer_name="edgepress"
         )

@@ -20,12 +20,14 @@ class HeadGraph:
         weights: The model's; layers are named as in its modules (`classifier.dense`).
         x: (B, T, H), or (B, 1, H), of the last layer.
         mask: The attention mask (B, T); None where nothing is padded.
+        narrow: Whether x is the first token's.
     """
 
     dialect: Dialect
     weights: LeanWeights
     x: str
     mask: str | None
+    narrow: bool = False
 
     @property
     def shape(self) -> tuple[str | int, ...]:
@@ -36,8 +38,10 @@ class HeadGraph:
 
     def first_token(self) -> str:
         """Add the first token's row of x: (B, H)."""
-        graph = self.dialect.graph
-        return graph.node("Gather", self.x, graph.constant("first", np.array(0, np.int64)), axis=1)
+        graph, x = self.dialect.graph, self.x
+        if not (self.narrow or self.dialect.first_is_first):
+            x = self.dialect.first_token(x)
+        return graph.node("Gather", x, graph.constant("first", np.array(0, np.int64)), axis=1)
 
     def linear(self, x: str, layer: str) -> str:
         """Add a linear layer, in INT8 where the plan says so: (..., K) -> (..., N)."""

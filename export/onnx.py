@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto
 
-from export.dialects import Dialect, OnnxRuntimeDialect, PortableDialect
+from export.dialects import Dialect, OnnxRuntimeDialect, PortableDialect, StandardDialect
 from export.distances import Distances
 from export.folds import Folds
 from export.heads import HeadGraph
@@ -26,6 +26,7 @@ def build_onnx(
     plan: QuantizationPlan | None = None,
     *,
     padded: bool = True,
+    standard: bool = False,
     folds: Folds | None = None,
 ) -> onnx.ModelProto:
     """Build the model for ONNX Runtime, with its fused operators.
@@ -40,7 +41,7 @@ def build_onnx(
 
     Returns:
         Inputs `input_ids`, `attention_mask` and, where the encoder has token types,
-        `token_type_ids`, each int64 (batch, sequence) padded on the right. With the mask, outputs
+        `token_type_ids`, each int64 (batch, sequence), padded on the right. With the mask, outputs
         are what stock exports of the task call them; without, they are `logits`, (batch, classes)
         or (batch, sequence, classes).
 
@@ -53,7 +54,8 @@ def build_onnx(
     folds = folds or Folds()
     if plan is None or plan.embeddings != "int8":
         folds = replace(folds, int8_words=False)
-    return _build(module, weights, OnnxRuntimeDialect(weights, plan, folds), folds, padded=padded)
+    spelled = StandardDialect if standard else OnnxRuntimeDialect
+    return _build(module, weights, spelled(weights, plan, folds), folds, padded=padded)
 
 
 def build_portable_onnx(module: Any) -> onnx.ModelProto:
@@ -73,10 +75,16 @@ def _build(
     padding = dialect.padding("attention_mask") if padded else None
     distances = Distances(weights, graph)
     last = len(config.layers) - 1
+    first_only = folds.first_token and bool(config.first_token_last_layer)
+    # Of distances, those to the first token are known where it is known which one that is.
+    narrow = first_only and (dialect.first_is_first or not config.max_relative_distance)
     for index in range(len(config.layers)):
-        first_only = index == last and folds.first_token and bool(config.first_token_last_layer)
-        x = _layer(weights, dialect, folds, index, x, padding, distances, first_only=first_only)
-    head = HeadGraph(dialect, weights, x, "attention_mask" if padded else None)
+        x = _layer(
+            weights, dialect, folds, index, x, padding, distances,
+            apart=first_only and index == last, narrow=narrow and index == last,
+        )  # fmt: skip
+    mask = "attention_mask" if padded else None
+    head = HeadGraph(dialect, weights, x, mask, narrow=narrow)
     if padded:
         return graph.model(inputs, module.named_nodes(head))
     return graph.model(inputs, {"logits": (module.nodes(head), head.shape)})
@@ -94,10 +102,7 @@ def _embeddings(weights: LeanWeights, dialect: Dialect, *, int8_words: bool) -> 
         x = graph.node("Mul", graph.node("Cast", rows, to=TensorProto.FLOAT), scales)
     else:
         x = graph.node("Gather", graph.constant("words", table), "input_ids", axis=0)
-    length = graph.node("Shape", "input_ids", start=1, end=2)
-    rows_of_positions = weights["embeddings.positions.weight"][None]  # (1, P, E)
-    positions = graph.constant("positions", rows_of_positions)
-    positions = graph.node("Slice", positions, graph.shape(0), length, graph.shape(1))
+    positions = dialect.positions(weights["embeddings.positions.weight"])
     if weights.config.type_vocab_size:
         types = graph.constant("types", weights["embeddings.types.weight"])
         x = graph.node("Add", x, graph.node("Gather", types, "token_type_ids", axis=0))
@@ -116,22 +121,21 @@ def _layer(
     padding: str | None,
     distances: Distances,
     *,
-    first_only: bool,
+    apart: bool,
+    narrow: bool,
 ) -> str:
-    """Add one encoder layer: (B, T, H) -> (B, T, H), or (B, 1, H) with `first_only`.
+    """Add one encoder layer: (B, T, H) -> (B, T, H), or (B, 1, H) with `narrow`.
 
     A classifier reads one token, so in the last layer only that token's query and feed-forward
-    network are computed.
+    network are computed; queries then have a product of their own, which is `apart`.
     """
     graph, name = dialect.graph, f"layers.{index}"
     sizes = weights.config.layers[index]
     width = sizes["heads"] * sizes["head_size"]
-    residual = x
-    if first_only:
-        residual = graph.node("Slice", x, graph.shape(0), graph.shape(1), graph.shape(1))
+    residual = dialect.first_token(x) if narrow else x
     context = None
     if width:
-        if first_only:
+        if apart:
             q = dialect.linear(residual, weights.rows(f"{name}.attention.qkv", 0, width))
             kv = dialect.linear(x, weights.rows(f"{name}.attention.qkv", width, 3 * width))
             k, v = graph.nodes("Split", [kv], 2, axis=-1, num_outputs=2)
@@ -145,7 +149,7 @@ def _layer(
         else:
             qkv = dialect.linear(x, weights.linear(f"{name}.attention.qkv"))
             q, k, v = graph.nodes("Split", [qkv], 3, axis=-1, num_outputs=3)
-        far = distances.added(index, q, k, first_only=first_only)
+        far = distances.added(index, q, k, first_only=narrow)
         context = dialect.attention(q, k, v, padding, far, sizes["heads"], sizes["head_size"])
     x = dialect.add_and_norm(
         context, f"{name}.attention.output", residual, f"{name}.attention_norm"

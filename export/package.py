@@ -103,7 +103,11 @@ def export_artifact(
                 work,
                 module,
                 plan,
-                {"padded": batches, "unpadded": singles},
+                {
+                    "padded": batches,
+                    "unpadded": singles,
+                    "portable": [_padded_left(batch) for batch in batches],
+                },
                 expected,
                 _Tokenized(text_encoder, calibration, names),
                 target_names() if runtimes is None else runtimes,
@@ -187,7 +191,8 @@ def _export_models(
         work: Folder for them.
         module: As in `export_artifact`; so are `plan` and `runtimes`.
         plan: How to quantize.
-        checks: By variant, the same texts: in padded batches, and one by one.
+        checks: By variant, the same texts: in batches that are padded on the right, one by one,
+            and in batches that are padded on the left.
         expected: (M, C) what PyTorch says of them.
         calibration: For static quantization.
         runtimes: Whose files to write.
@@ -240,6 +245,15 @@ class _Tokenized:
 
     def __iter__(self) -> Iterator[Inputs]:
         return (self._tokenizer.encode([text], self._names) for text in self._texts)
+
+
+def _padded_left(batch: Inputs) -> Inputs:
+    """Return the same rows with their padding before the tokens."""
+    empty = batch["attention_mask"].shape[1] - batch["attention_mask"].sum(axis=1)
+    return {
+        name: np.stack([np.roll(row, int(n)) for row, n in zip(rows, empty, strict=True)])
+        for name, rows in batch.items()
+    }
 
 
 def _batches(

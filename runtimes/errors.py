@@ -27,6 +27,7 @@ __all__ = [
     "EdgepressError",
     "MissingDependencyError",
     "ModelError",
+    "OutdatedRuntimeError",
     "UsageError",
     "WrongAnswersError",
     "did_you_mean",
@@ -105,6 +106,10 @@ class MissingDependencyError(EdgepressError):
     """An optional package is not installed."""
 
     exit_code = 3
+
+
+class OutdatedRuntimeError(MissingDependencyError):
+    """A runtime is installed, in a version that cannot answer rightly; the hint updates it."""
 
 
 class DeviceUnavailableError(EdgepressError):

@@ -29,6 +29,7 @@ from runtimes.errors import (
     DeviceUnavailableError,
     EdgepressError,
     MissingDependencyError,
+    OutdatedRuntimeError,
     UsageError,
 )
 from runtimes.forks import guard
@@ -46,6 +47,7 @@ from runtimes.tokenization import INPUT_NAMES, Tokenizer
 from runtimes.tuning import Setting, install_hint, keep_tuning, read_tuning
 from runtimes.tuning import tune as measure_settings
 from runtimes.variants import TwoVariants
+from runtimes.versions import at_least, installed_versions
 from runtimes.watched import WatchedSession
 
 __all__ = ["load", "open_checkpoint", "open_model_folder"]
@@ -282,6 +284,31 @@ def _load(
     raise _none_usable(folder, device, entries, failures)
 
 
+def _fitting(folder: Path, manifest: Manifest, entry: ModelEntry) -> list[ModelEntry]:
+    """Return the file of an entry's model to open, and where there is one, that for padded rows.
+
+    Raises:
+        OutdatedRuntimeError: The runtime that is installed is too old for all of them. Nothing
+            was opened: some versions open what they then answer wrongly.
+    """
+    distributions = get_runtime(entry.runtime).DISTRIBUTIONS
+    installed = next(iter(installed_versions(*distributions).items()), None)
+    variants = manifest.variants(entry.runtime, entry.precision)
+    for names in (("unpadded", "padded"), (entry.variant,), ("portable",)):
+        found = [variants[name] for name in names if name in variants]
+        if len(found) == len(names) and (
+            installed is None or all(at_least(installed[1], one.needs) for one in found)
+        ):
+            return found
+    assert installed is not None  # or the second would do
+    least = variants.get("portable", entry).needs
+    raise OutdatedRuntimeError(
+        f"{folder} needs {installed[0]} {least} or newer; {installed[1]} is installed, whose "
+        "answers would be wrong.",
+        hint=f'Update it: pip install --upgrade "{installed[0]}>={entry.needs}"',
+    )
+
+
 def _measured(folder: Path, texts: Sequence[TextInput]) -> Setting:
     """Return the fastest setting; where it cannot be kept, that is warned of."""
     found = measure_settings(folder, texts, save=False, open_with=load)
@@ -401,14 +428,12 @@ def _open(
         mapped = [file for file in files if file.path != folder / one.path]
         return [WatchedSession(model, mapped) for model in models]
 
-    variants = manifest.variants(entry.runtime, entry.precision)
-    both = variants.keys() == {"padded", "unpadded"}
-    first = variants["unpadded"] if both else entry
+    first, *padded_too = _fitting(folder, manifest, entry)
     files = files_of(first)
     models = opened(first, files, sessions)
-    if not both:
+    if not padded_too:
         return models
-    padded = variants["padded"]
+    padded = padded_too[0]
     known, files = {file.path for file in files}, files_of(padded)
     for file in files:
         if file.path not in known:  # the weights are shared, and were checked above
@@ -542,7 +567,9 @@ def _select(
     entries = [
         entry
         for entry in manifest.models
-        if runtime in (None, entry.runtime) and precision in (None, entry.precision)
+        if runtime in (None, entry.runtime)
+        and precision in (None, entry.precision)
+        and entry.variant != "portable"
     ]
     if not entries:
         wanted = " ".join(word for word in (precision, runtime) if word)
@@ -579,8 +606,10 @@ def _none_usable(
         return DeviceUnavailableError(
             f"No runtime of {folder} can use the device {device!r}. {reasons}", hint=hint
         )
-    names = list(dict.fromkeys(entry.runtime for entry in entries))
     reasons = " ".join(dict.fromkeys(f.message for f in failures))
+    if old := next((f for f in failures if isinstance(f, OutdatedRuntimeError)), None):
+        return OutdatedRuntimeError(f"No runtime here fits {folder}. {reasons}", hint=old.hint)
+    names = list(dict.fromkeys(entry.runtime for entry in entries))
     return MissingDependencyError(
         f"No runtime for {folder} is installed. {reasons}",
         hint=install_hint(names),

@@ -35,7 +35,7 @@ SIGNATURE_NAME = f"{MANIFEST_NAME}.sig"
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8", "auto")
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
-VARIANTS = ("padded", "unpadded")
+VARIANTS = ("padded", "unpadded", "portable")
 
 # What no model of this kind comes near to.
 _LONGEST = 1_000_000  # tokens
@@ -49,6 +49,7 @@ _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 _NO_WEIGHTS = (".json", ".md", ".txt", ".onnx", ".xml")
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_VERSION = re.compile(r"(\d{1,9}(\.\d{1,9}){0,3})?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KINDS = {str: "text", int: "whole number", bool: "true or false", list: "list", dict: "object"}
 _Value = TypeVar("_Value", str, int, bool, list[Any], dict[str, Any])
@@ -69,12 +70,15 @@ class ModelEntry:
         precision: `"fp32"`, `"bf16"`, `"fp16"` or `"int8"`.
         variant: `"padded"` takes an attention mask and any batch; `"unpadded"` takes rows of equal
             length and no mask. Of two entries that differ in nothing else, each batch is given to
-            the one that fits it.
+            the one that fits it. `"portable"` is the same model again, slower, for versions of the
+            runtime that the others do not fit, and for rows that are padded on any side.
         inputs: Input names of the graph.
         instruction_sets: CPU instruction sets on which the quantized ranges cannot saturate
             (informative; empty = not stated).
         weights: Paths of further files that it is read from, such as another model of the artifact
             that holds the weights of both.
+        needs: The runtime's least version that answers rightly, found by running it: `"1.25"`;
+            empty where none is known that does not.
     """
 
     runtime: str
@@ -85,6 +89,7 @@ class ModelEntry:
     inputs: tuple[str, ...] = ("input_ids", "attention_mask")
     instruction_sets: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
+    needs: str = ""
 
 
 @dataclass(frozen=True)
@@ -214,6 +219,9 @@ def _model(raw: dict[str, Any]) -> ModelEntry:
         raise ValueError(f"a model for {runtime} has the format {kind!r:.60}")
     if not path.endswith(_SUFFIXES.get(kind, "")):
         raise ValueError(f"a model of the format {kind} is {path!r:.80}")
+    needs = _text({"needs": "", **raw}, "needs")
+    if not _VERSION.fullmatch(needs):
+        raise ValueError(f"a model needs the version {needs!r:.60}")
     return ModelEntry(
         runtime=runtime,
         format=kind,
@@ -223,6 +231,7 @@ def _model(raw: dict[str, Any]) -> ModelEntry:
         inputs=inputs,
         instruction_sets=_texts(raw, "instruction_sets"),
         weights=tuple(_safe_path(path) for path in _texts({"weights": [], **raw}, "weights")),
+        needs=needs,
     )
 
 

@@ -1,4 +1,4 @@
-"""Files for ONNX Runtime: a padded and an unpadded graph over the same weights."""
+"""Files for ONNX Runtime: graphs for padded rows, for others, and for old versions."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,14 @@ DESCRIPTION = (
 )
 UNQUANTIZED = "fp32"
 
+# File, variant, and the first ONNX Runtime that answers rightly: 1.24 opens the first two as well,
+# and takes padding for text.
+_FILES = (
+    ("padded.onnx", "padded", "1.25"),
+    ("unpadded.onnx", "unpadded", "1.25"),
+    ("model.onnx", "portable", "1.17"),
+)
+
 
 def write(
     module: Any,
@@ -30,14 +38,22 @@ def write(
     calibration: Calibration,  # noqa: ARG001 - ranges are in the plan, or found at every call
     folder: Path,
 ) -> list[ModelEntry]:
-    """Write `onnx/model.onnx`, which holds the weights, and `onnx/unpadded.onnx`."""
+    """Write `onnx/model.onnx`, which holds the weights, and two graphs that point into it.
+
+    What other libraries look for is the portable one, which any version answers rightly, padded on
+    any side. `onnx/padded.onnx` and `onnx/unpadded.onnx` are for versions that are fast with them.
+    """
     from export.embedded import save_embedded
     from export.onnx import build_onnx
 
     place = folder / "onnx"
     place.mkdir(parents=True)
-    padded, unpadded = (build_onnx(module, plan, padded=padded) for padded in (True, False))
-    holder = save_embedded(padded, place / "model.onnx", {"unpadded.onnx": unpadded})
+    others = {
+        "padded.onnx": build_onnx(module, plan),
+        "unpadded.onnx": build_onnx(module, plan, padded=False),
+    }
+    portable = build_onnx(module, plan, standard=True)
+    holder = save_embedded(portable, place / "model.onnx", others)
     return [
         ModelEntry(
             runtime=RUNTIME,
@@ -45,8 +61,9 @@ def write(
             path=f"onnx/{name}",
             precision="fp32" if plan is None or plan.is_float(RUNTIME) else "int8",
             variant=variant,
-            inputs=input_names(module.config, padded=variant == "padded"),
+            inputs=input_names(module.config, padded=variant != "unpadded"),
             weights=() if name == holder else (f"onnx/{holder}",),
+            needs=needs,
         )
-        for name, variant in (("model.onnx", "padded"), ("unpadded.onnx", "unpadded"))
+        for name, variant, needs in _FILES
     ]

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 
 from runtimes.base import CLOSED, Array, DeviceInfo, Session, known_options
 from runtimes.cores import limited_cores
-from runtimes.errors import ArtifactError, DeviceUnavailableError, MissingDependencyError
+from runtimes.errors import (
+    ArtifactError,
+    DeviceUnavailableError,
+    MissingDependencyError,
+    OutdatedRuntimeError,
+)
 from runtimes.versions import installed_version
 
 __all__ = [
@@ -35,7 +40,7 @@ TITLE = "ONNX Runtime"
 PREFERENCE = 10
 FORMATS = ("onnx",)
 MODEL_FILES = ("model.onnx", "onnx/model.onnx")
-REQUIREMENT = "onnxruntime>=1.31"
+REQUIREMENT = "onnxruntime>=1.25"
 # Given the bytes, the library keeps copies: 55 MB more for an artifact of 16 MB.
 READS_CONTENTS = False
 TUNABLE: tuple[Mapping[str, Any], ...] = ({}, {"spinning": False}, {"arena": False})
@@ -74,7 +79,7 @@ _INTEGER_OPERATORS = (
 _PRODUCTS = ("MatMul", "Gemm", "Attention")
 
 # The first that knows the operators of our graphs (export.dialects).
-_OLDEST = (1, 31)
+_OLDEST = (1, 25)
 
 
 class OnnxRuntimeSession:
@@ -164,7 +169,7 @@ def open_model(
         reason = "there is no such file" if not path.exists() else str(error).strip()
         if path.exists() and _version(library) < _OLDEST:
             oldest = ".".join(map(str, _OLDEST))
-            raise MissingDependencyError(
+            raise OutdatedRuntimeError(
                 f"ONNX Runtime {library.__version__} cannot open {path}, and is older than "
                 f"{oldest}, which models of this tool need: {reason}",
                 hint=f'Update it: pip install --upgrade "onnxruntime>={oldest}"',

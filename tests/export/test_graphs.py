@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,35 @@ def run_onnx(proto: onnx.ModelProto, batches: list[dict[str, np.ndarray]]) -> np
     return np.concatenate([answers(session.run(["logits"], batch)[0], batch) for batch in batches])
 
 
-@pytest.mark.parametrize("build", [build_onnx, build_portable_onnx])
+build_standard = partial(build_onnx, standard=True)
+
+
+def padded_left(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same rows, with their padding first."""
+    lacking = (batch["attention_mask"] == 0).sum(axis=1)
+    return {
+        name: np.stack([np.roll(row, n) for row, n in zip(rows, lacking, strict=True)])
+        for name, rows in batch.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "build", [build_onnx, build_portable_onnx, build_standard], ids=["own", "portable", "standard"]
+)
 def test_onnx_equals_pytorch(model: Any, batches: Callable[..., Any], build: Any) -> None:
     inputs = batches(model)
     proto = build(model)
     assert np.abs(run_onnx(proto, inputs) - torch_logits(model, inputs)).max() < 1e-4
+
+
+def test_the_standard_graph_takes_padding_on_any_side(
+    model: Any, batches: Callable[..., Any]
+) -> None:
+    inputs = batches(model)
+    expected = torch_logits(model, inputs)
+    proto = build_standard(model)
+    found = run_onnx(proto, [padded_left(batch) for batch in inputs])
+    assert np.abs(found - expected).max() < 1e-4
 
 
 def test_openvino_equals_pytorch(model: Any, batches: Callable[..., Any], tmp_path: Path) -> None:
@@ -94,6 +119,35 @@ def test_the_portable_graph_is_standard_onnx(lean: Callable[..., Any]) -> None:
     onnx.checker.check_model(proto, full_check=True)
     assert {node.domain for node in proto.graph.node} == {""}
     assert [entry.domain for entry in proto.opset_import] == [""]
+
+
+def test_the_standard_graph_needs_no_new_runtime(lean: Callable[..., Any]) -> None:
+    for plan in (None, QuantizationPlan()):
+        proto = build_standard(lean(max_relative_distance=9, distance_vectors=True), plan)
+        onnx.checker.check_model(proto, full_check=True)
+        assert {node.domain for node in proto.graph.node} == {""}
+        assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", 18)]
+        assert proto.ir_version == 8  # ONNX Runtime 1.17 reads 9 and below
+
+
+def test_the_standard_graph_multiplies_the_same_integers(
+    lean: Callable[..., Any], batches: Callable[..., Any]
+) -> None:
+    model = lean()
+    rows = [
+        {name: values[row : row + 1, : int(batch["attention_mask"][row].sum())]
+         for name, values in batch.items()}
+        for batch in batches(model) for row in range(len(batch["input_ids"]))
+    ]  # fmt: skip
+    fused, standard = (build_onnx(model, QuantizationPlan(), standard=way) for way in (False, True))
+    assert "MatMulInteger" in {node.op_type for node in standard.graph.node}
+    difference = run_onnx(fused, rows) - run_onnx(standard, rows)
+    assert np.abs(difference).max() < 1e-3
+    large = [
+        [t.raw_data for t in proto.graph.initializer if len(t.raw_data) >= 1024]
+        for proto in (fused, standard)
+    ]
+    assert large[0] == large[1]  # one file holds the weights of both
 
 
 def test_attention_is_one_node_for_onnx_runtime(lean: Callable[..., Any]) -> None:

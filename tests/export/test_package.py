@@ -92,9 +92,11 @@ def test_a_float_scheme_gives_that_runtime_a_float_file(
     assert QuantizationPlan.from_json(exported.manifest.quantization).schemes["openvino"] == "float"
 
     exported = export(QuantizationPlan({"onnxruntime": "float"}), "other")
-    assert [e.precision for e in exported.manifest.models] == ["fp32", "fp32", "int8"]
-    proto = onnx.load(tmp_path / "other" / "onnx" / "model.onnx")
-    assert "DynamicQuantizeMatMul" not in {node.op_type for node in proto.graph.node}
+    assert [e.precision for e in exported.manifest.models] == [*3 * ["fp32"], "int8"]
+    for name in ("model", "padded", "unpadded"):
+        proto = onnx.load(tmp_path / "other" / "onnx" / f"{name}.onnx")
+        integers = {"DynamicQuantizeMatMul", "MatMulInteger"}
+        assert not integers & {node.op_type for node in proto.graph.node}
 
 
 def test_the_manifest_says_what_it_is(export: Callable[..., Any], tmp_path: Path) -> None:
@@ -113,10 +115,11 @@ def test_the_manifest_says_what_it_is(export: Callable[..., Any], tmp_path: Path
     assert [(entry.runtime, entry.variant) for entry in manifest.models] == [
         ("onnxruntime", "padded"),
         ("onnxruntime", "unpadded"),
+        ("onnxruntime", "portable"),
         ("openvino", "padded"),
     ]
     for entry in manifest.models:
-        mask = ("attention_mask",) if entry.variant == "padded" else ()
+        mask = () if entry.variant == "unpadded" else ("attention_mask",)
         assert entry.inputs == ("input_ids", *mask, "token_type_ids")
         assert entry.instruction_sets == ("any",)
     assert set(manifest.files) == {
@@ -127,15 +130,14 @@ def test_the_manifest_says_what_it_is(export: Callable[..., Any], tmp_path: Path
         "tokenizer_config.json",
         "onnx/model.onnx",
         "onnx/unpadded.onnx",
+        "onnx/padded.onnx",
         "openvino_model.xml",
         "openvino_model.bin",
     }
     measured = [(e["runtime"], e["precision"]) for e in manifest.metrics["parity"]]
     assert measured == [
-        ("onnxruntime", "fp32"),
-        ("onnxruntime", "fp32"),
-        ("onnxruntime", "int8"),
-        ("onnxruntime", "int8"),
+        *3 * [("onnxruntime", "fp32")],
+        *3 * [("onnxruntime", "int8")],
         ("openvino", "fp32"),
         ("openvino", "int8"),
     ]
@@ -182,7 +184,7 @@ def test_a_wrong_graph_is_refused_and_nothing_is_written(
         return proto
 
     monkeypatch.setattr(graphs, "build_onnx", wrong)
-    with pytest.raises(ModelError, match=r"model\.onnx differs from PyTorch by .* on onnxruntime"):
+    with pytest.raises(ModelError, match=r"padded\.onnx differs from PyTorch by .* on onnxruntime"):
         export(None)
     assert list(tmp_path.iterdir()) == []
 
