@@ -162,4 +162,6 @@ def for_javascript(folder: Path, models: Sequence[ModelEntry]) -> None:
 
 
 def _write(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    # Sorted, as Transformers writes checkpoints: what is read from one comes in that order.
+    text = json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True)
+    path.write_text(f"{text}\n", encoding="utf-8")

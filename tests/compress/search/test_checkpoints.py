@@ -16,6 +16,7 @@ from compress.stages.base import Context, Encoder
 from compress.stages.lineage import EncoderState, Provenance
 from compress.system.progress import SilentProgress
 from compress.system.workspace import Workspace
+from export.ecosystem import save_configs
 from export.quantization import QuantizationPlan
 
 COSTS = LayerCosts(Curve((0, 4), (0.1, 0.3)), Curve((0, 64), (0.0, 0.4)))
@@ -175,3 +176,21 @@ def test_a_checkpoint_holds_log_and_state(toy: Any, tmp_path: Any) -> None:
         assert found is not None
         assert (found.lineage, found.state) == (encoder.lineage, encoder.state)
     assert load_encoder(workspace, "other", like=encoder) is None
+
+
+def test_what_is_exported_of_a_resumed_encoder_is_the_same(toy: Any, tmp_path: Any) -> None:
+    """Reading a checkpoint adds to a configuration what Transformers writes there."""
+    workspace = Workspace(tmp_path / "out")
+    workspace.create()
+    encoder = Encoder(toy.teacher, toy.tokenizer)
+    save_encoder(workspace, "key", encoder)
+    found = load_encoder(workspace, "key", like=encoder)
+    assert found is not None
+    written = []
+    for name, each in (("made", encoder), ("resumed", found)):
+        folder = tmp_path / name
+        folder.mkdir()
+        save_configs(each.module, folder)
+        written.append({path.name: path.read_text() for path in folder.iterdir()})
+    assert written[0] == written[1]
+    assert len(written[0]) == 2
