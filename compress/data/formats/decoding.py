@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import shlex
 from pathlib import Path
 
 from compress.errors import DataError
@@ -47,12 +48,12 @@ def read_text(path: Path) -> str:
     if "\0" in text and raw[:1000].count(0) > len(raw[:1000]) // 5:
         raise DataError(
             f"{path}: not UTF-8: it looks like UTF-16 without a byte order mark.",
-            hint=f"Convert it: iconv -f UTF-16LE -t UTF-8 '{path}' > utf8{path.suffix}",
+            hint=f"Convert it: iconv -f UTF-16LE {_to_utf8(path)}",
         )
     if "\x1b$" in text and "\x1b(B" in text:  # seven bits, which are valid UTF-8
         raise DataError(
             f"{path}: not UTF-8: it looks like ISO-2022-JP (Japanese).",
-            hint=f"Convert it: iconv -f ISO-2022-JP -t UTF-8 '{path}' > utf8{path.suffix}",
+            hint=f"Convert it: iconv -f ISO-2022-JP {_to_utf8(path)}",
         )
     if not text.strip():
         raise DataError(f"{path}: the file is empty.", hint="Check how the file was written.")
@@ -81,6 +82,11 @@ def _undecodable(path: Path, raw: bytes, encoding: str, start: int) -> DataError
     line = raw.count(b"\n", 0, offset) + 1
     return DataError(
         f"{path}: not UTF-8: byte 0x{raw[offset]:02x} at offset {offset} (line {line}).",
-        hint=f"Convert it from its encoding: iconv -f WINDOWS-1252 (Western Europe), SHIFT_JIS "
-        f"(Japanese) or GB18030 (Chinese) -t UTF-8 '{path}' > utf8{path.suffix}",
+        hint="Convert it from its encoding: iconv -f WINDOWS-1252 (Western Europe), SHIFT_JIS "
+        f"(Japanese) or GB18030 (Chinese) {_to_utf8(path)}",
     )
+
+
+def _to_utf8(path: Path) -> str:
+    """Return the end of a command of `iconv` that writes a file anew."""
+    return f"-t UTF-8 {shlex.quote(str(path))} > {shlex.quote(f'utf8{path.suffix}')}"

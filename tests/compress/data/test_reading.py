@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,11 @@ def test_byte_order_mark_semicolons_and_windows_line_ends(tmp_path: Path) -> Non
     path.write_bytes(b"\xef\xbb\xbftext;label\r\nhello, you;a\r\nbye;b\r\n")
     table = read_file(path)
     assert table.columns == {"text": ["hello, you", "bye"], "label": ["a", "b"]}
+
+
+def test_a_separator_at_the_end_of_each_line_moves_no_cell(tmp_path: Path) -> None:
+    table = read_file(write(tmp_path / "a.csv", "text,label,\na,x,\nb,y,\n"))
+    assert (table.columns["text"], table.columns["label"]) == (["a", "b"], ["x", "y"])
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
@@ -200,6 +206,25 @@ def test_broken_files_are_named_with_the_place(
         read_file(path)
     assert all(words in caught.value.message for words in expected), caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["a b.csv", "$HOME.csv", "it's.csv", "`id`.tsv"])
+@pytest.mark.parametrize(
+    ("encoding", "named"),
+    [("utf-16-le", "UTF-16LE"), ("iso2022_jp", "ISO-2022-JP"), ("shift-jis", "SHIFT_JIS")],
+)
+def test_the_command_that_converts_a_file_can_be_pasted(
+    tmp_path: Path, name: str, encoding: str, named: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes("text,label\n映画,b\n".encode(encoding))
+    with pytest.raises(DataError) as caught:
+        read_file(path)
+    hint = str(caught.value.hint)
+    assert f" {named}" in hint
+    assert ("WINDOWS-1252" in hint) == (encoding == "shift-jis")  # which leaves several open
+    typed = shlex.split(hint[hint.index("-t ") :])
+    assert typed == ["-t", "UTF-8", str(path), ">", f"utf8{path.suffix}"]
 
 
 @pytest.mark.parametrize("validation", ["validation", "valid", "val", "dev"])
