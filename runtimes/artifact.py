@@ -220,7 +220,8 @@ class ArtifactFile:
         if checked and self._file.size != expected["size_bytes"]:
             size = self._file.size
             self._file.close()
-            raise _damaged(self.path, f"has {size} bytes instead of {expected['size_bytes']}")
+            problem = f"has {size} bytes instead of {expected['size_bytes']}"
+            raise _damaged(self.path, problem, hint=_CHANGED)
 
     def read(self) -> bytes:
         """Return its bytes.
@@ -270,16 +271,19 @@ class ArtifactFile:
         for piece in content:
             digest.update(piece)
         if digest.hexdigest() != self._sha256:
-            raise _damaged(self.path, "was changed: its SHA-256 does not match the manifest")
+            problem = "was changed: its SHA-256 does not match the manifest"
+            raise _damaged(self.path, problem, hint=_CHANGED)
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
 
 
-def _damaged(
-    path: Path, problem: str, hint: str = "Copy the artifact again, or export it anew."
-) -> ArtifactError:
+_DAMAGED = "Copy the artifact again, or export it anew."
+_CHANGED = f"{_DAMAGED} If you changed it yourself: load(..., verify=False)."
+
+
+def _damaged(path: Path, problem: str, hint: str = _DAMAGED) -> ArtifactError:
     return ArtifactError(f"{path} {problem}.", hint=hint)
 
 

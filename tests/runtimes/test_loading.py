@@ -1,9 +1,11 @@
 """Opening artifacts, bare exports and checkpoints, and what is said when that cannot be done."""
 
+import ast
 import csv
 import dataclasses
 import json
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Callable
@@ -159,11 +161,15 @@ def test_labels_that_a_task_does_not_have_are_an_error(
 
 
 def test_verification_can_be_skipped_but_is_the_default(artifact: Path) -> None:
-    (artifact / "tokenizer.json").write_text((artifact / "tokenizer.json").read_text() + " ")
-    with pytest.raises(ArtifactError, match=r"tokenizer\.json"):
-        load(artifact)
-    with load(artifact, verify=False) as predict:
-        assert predict("film")[0]["label"] in predict.labels
+    path = artifact / "tokenizer.json"
+    text = path.read_text()
+    for changed in (text + " ", text.replace("\n", "\r\n"), text.replace("\n", " ", 1)):
+        path.write_bytes(changed.encode())
+        with pytest.raises(ArtifactError, match=r"tokenizer\.json") as caught:
+            load(artifact)
+        assert "If you changed it yourself: load(..., verify=False)" in str(caught.value.hint)
+        with load(artifact, verify=False) as predict:
+            assert predict("film")[0]["label"] in predict.labels
 
 
 @pytest.mark.parametrize(
@@ -302,6 +308,22 @@ class TestCheckpoints:
         (tmp_path / "model.safetensors").write_bytes(b"no tensors")
         with pytest.raises(ModelError, match="cannot be loaded"):
             open_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a b", "$HOME", "it's", "модель"])
+def test_the_command_that_converts_pickled_weights_can_be_pasted(
+    name: str, tmp_path: Path, checkpoint: Path
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "config.json").write_text((checkpoint / "config.json").read_text())
+    (folder / "pytorch_model.bin").write_bytes(b"never read")
+    with pytest.raises(ModelError, match="only pickled weights") as caught:
+        open_checkpoint(folder)
+    words = shlex.split(str(caught.value.hint).partition(": ")[2])
+    assert words[:2] == ["python", "-c"]
+    saved = ast.parse(words[2]).body[-1].value  # type: ignore[attr-defined]
+    assert saved.args[0].value == saved.func.value.args[0].value == str(folder)
 
 
 @pytest.mark.shared
