@@ -124,6 +124,12 @@ def run(
         "runtimes": None if runtimes is None else _split(runtimes),
     }
     resolved = load_recipe(recipe, overrides or [], options)
+    if target_latency is not None and max_drop is not None:
+        tell(
+            f"--target-latency {target_latency:g} asks for the least drop, so --max-drop "
+            f"{max_drop:g} is no limit",
+            kind="note",
+        )
     # After the recipe: a mistake in it is answered before the exporters are imported.
     from compress.api import compress
 

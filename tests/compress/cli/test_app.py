@@ -275,6 +275,14 @@ def test_options_may_stand_anywhere(task: Any, tmp_path: Path, capfd: Any) -> No
         assert "max_length=41, but the model has 40 positions" in capfd.readouterr().err
 
 
+def test_of_two_budgets_the_one_that_counts_is_said(task: Any, tmp_path: Path, capfd: Any) -> None:
+    said = "note: --target-latency 5 asks for the least drop, so --max-drop 1 is no limit\n"
+    for given in ("--target-latency 5 --max-drop 1", "--target-latency 5", "--max-drop 1"):
+        arguments = run(task, tmp_path / "out", *given.split(), model=tmp_path / "none")
+        assert main(arguments) == 1
+        assert (said in capfd.readouterr().err) == (len(given.split()) == 4)
+
+
 @pytest.mark.parametrize(
     "place", ["compress.pipeline.prepare.load_splits", "compress.config.recipe.load_recipe"]
 )
@@ -528,6 +536,27 @@ def test_bad_folders_are_named(
     assert not list(empty.iterdir())
 
 
+@pytest.mark.parametrize("names", [{"0": "worse", "2": "better"}, {"0": None, "1": "better"}])
+def test_class_names_that_are_none_are_refused_by_every_command(
+    names: dict[str, Any], task: Any, tmp_path: Path, capfd: Any
+) -> None:
+    model = copied(task.model, tmp_path / "odd")
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "id2label": names}))
+    data, out = ["--data", str(task.data)], ["--out", str(tmp_path / "out")]
+    for arguments in (
+        ["inspect", str(model)],
+        ["bench", str(model), *data],
+        ["train", str(model), *data, *out],
+        [str(model), *data, *out],
+    ):
+        assert main(arguments) == 1, arguments
+        captured = capfd.readouterr()
+        assert captured.out == ""
+        assert f"{model / 'config.json'}: id2label " in captured.err
+        assert "Traceback" not in captured.err
+
+
 def test_bench_refuses_other_labels_before_it_measures(
     task: Any, tmp_path: Path, capfd: Any
 ) -> None:
@@ -618,6 +647,9 @@ def test_doctor(capfd: Any) -> None:
     lines = capfd.readouterr().out.splitlines()
     assert any(line.startswith("yes     onnxruntime") and " cpu " in line for line in lines)
     assert not any(line.startswith("no ") and "problem" not in line for line in lines)
+    for start, word in (("memory  ", "GB (of this machine)"), ("disk    ", " free in ")):
+        [room] = [line for line in lines if line.startswith(start)]
+        assert word in room
     [absent] = [line for line in lines if line.startswith("not here: ")]
     assert "openvino npu" in absent
     assert main(["doctor", "--all"]) == 0
