@@ -54,7 +54,8 @@ def load_base(
     if is_size(base):
         length = settings.max_length or _NEW_LENGTH
         tokenizer = train_tokenizer(texts, settings.vocabulary, length)
-        return opener.from_config(new_config(base, tokenizer, **config)), tokenizer, []
+        made = new_config(base, tokenizer, **config)
+        return opener.from_config(made, trust_remote_code=False), tokenizer, []
     try:
         with hub_if_reachable():
             check_source(base)

@@ -31,7 +31,7 @@ def calls(package: str) -> Iterator[tuple[str, ast.Call]]:
                     yield f"{path}:{node.lineno}", node
 
 
-@pytest.mark.parametrize("package", ["runtimes", "benchmarks", "export"])
+@pytest.mark.parametrize("package", ["runtimes", "benchmarks", "export", "compress"])
 def test_every_door_says_that_it_is_not_run(package: str) -> None:
     for place, call in calls(package):
         given = {keyword.arg: keyword.value for keyword in call.keywords}
@@ -43,6 +43,7 @@ def test_every_door_says_that_it_is_not_run(package: str) -> None:
 def test_the_doors_are_found() -> None:
     assert len(list(calls("runtimes"))) >= 3
     assert len(list(calls("export"))) >= 1
+    assert len(list(calls("compress"))) >= 4
 
 
 @pytest.mark.parametrize("model_type", ["evil", "bert"])

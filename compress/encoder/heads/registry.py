@@ -51,6 +51,7 @@ def build(config: LeanEncoderConfig) -> LeanEncoderWithHead:
 
 def read(folder: Path) -> LeanEncoderWithHead:
     """Read the model that `save_pretrained` wrote, in evaluation mode."""
-    kind = model_of_head(LeanEncoderConfig.from_pretrained(folder).head)
-    model: LeanEncoderWithHead = kind.from_pretrained(folder)
+    config = LeanEncoderConfig.from_pretrained(folder, trust_remote_code=False)
+    kind = model_of_head(config.head)
+    model: LeanEncoderWithHead = kind.from_pretrained(folder, trust_remote_code=False)
     return model.eval()
