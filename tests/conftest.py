@@ -159,6 +159,9 @@ def watch(event, arguments):
     if looked_up or (event in ("socket.connect", "socket.sendto") and type(arguments[1]) is tuple):
         with open({log!r}, "a") as file:
             file.write(f"{{event}} {{arguments[-1]}}\\n")
+    if event in ("tempfile.mkdtemp", "tempfile.mkstemp") and str(arguments[0]).startswith({temp!r}):
+        with open({log!r} + ".temp", "a") as file:
+            file.write(os.path.basename(arguments[0]) + "\\n")
 
 sys.addaudithook(watch)
 
@@ -183,6 +186,8 @@ class Watched:
         calls: Names that it, or a process that it started, looked up, and addresses that it
             connected to.
         home: Files that it left in a home folder that was empty, relative to it.
+        temporary: Names of what it made in the system's folder for temporary files, which is
+            swept by nobody if it is killed.
     """
 
     code: int
@@ -190,6 +195,7 @@ class Watched:
     errors: str
     calls: list[str]
     home: list[str]
+    temporary: list[str]
 
 
 @pytest.fixture(scope="session")
@@ -201,10 +207,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Watched]:
 
     def run(*arguments: str, cwd: Path | None = None) -> Watched:
         folder = tmp_path_factory.mktemp("watched")
-        home, log, watcher = (folder / name for name in ("home", "calls", "watcher"))
-        for place in (home, watcher):
+        home, log, watcher, temp = (folder / n for n in ("home", "calls", "watcher", "temp"))
+        for place in (home, watcher, temp):
             place.mkdir()
-        (watcher / "sitecustomize.py").write_text(WATCHER.format(log=str(log)))
+        (watcher / "sitecustomize.py").write_text(WATCHER.format(log=str(log), temp=str(temp)))
         # Nothing of this environment but where programs are, and what is waited for: not even that
         # the hub is off.
         kept = {
@@ -215,19 +221,21 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Watched]:
         kept["PATH"] = os.environ["PATH"]
         done = subprocess.run(
             [sys.executable, *arguments],
-            env={**kept, "HOME": str(home), "PYTHONPATH": str(watcher)},
+            env={**kept, "HOME": str(home), "PYTHONPATH": str(watcher), "TMPDIR": str(temp)},
             cwd=cwd,
             capture_output=True,
             text=True,
             timeout=500,
             check=False,
         )
+        made = log.with_name("calls.temp")
         return Watched(
             done.returncode,
             done.stdout,
             done.stderr,
             log.read_text().splitlines() if log.exists() else [],
             sorted(str(p.relative_to(home)) for p in home.rglob("*") if p.is_file()),
+            made.read_text().splitlines() if made.exists() else [],
         )
 
     return run

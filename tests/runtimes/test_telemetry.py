@@ -47,10 +47,13 @@ def test_what_would_report_is_imported_in_one_place_each() -> None:
 def test_a_connection_would_be_seen(watch: Callable[..., Any]) -> None:
     done = watch(
         "-c",
-        "import pathlib, socket\n"
+        "import pathlib, socket, tempfile\n"
+        "tempfile.mkdtemp(prefix='mine-')\n"
         "pathlib.Path.home().joinpath('id').write_text('me')\n"
         "try: socket.create_connection(('127.0.0.1', 9))\n"
         "except OSError: pass",
     )
     assert len(done.calls) == 2  # looked up, and connected to
     assert done.home == ["id"]
+    [made] = done.temporary
+    assert made.startswith("mine-")

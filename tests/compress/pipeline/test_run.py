@@ -72,6 +72,7 @@ class Done:
     stderr: str
     calls: list[str]
     home: list[str]
+    temporary: list[str]
 
     def again(self, out: Path, *more: str) -> list[str]:
         """The same command for a copy of the output folder."""
@@ -89,7 +90,8 @@ def done(task: Any, watched: Callable[..., Any], tmp_path_factory: pytest.TempPa
     arguments = [str(task.model), "--data", str(task.data), "--out", str(out), "--max-drop", "9"]
     arguments += [*QUICK, "benchmark.baselines=[onnx-fp32]", "--seed", "1"]
     ran = watched("-m", "edgepress", *arguments, cwd=out.parent)
-    return Done(out, arguments, ran.code, ran.output, ran.errors, ran.calls, ran.home)
+    kept = (ran.code, ran.output, ran.errors, ran.calls, ran.home, ran.temporary)
+    return Done(out, arguments, *kept)
 
 
 @pytest.fixture
@@ -190,6 +192,8 @@ def test_it_sends_nothing_and_leaves_nothing_behind(done: Done) -> None:
     """The run, its benchmark's processes and that of the stock exports, in an empty home folder."""
     assert done.calls == []
     assert done.home == []
+    # What it needs for a while is in the output folder, where the next run sweeps it.
+    assert done.temporary == []
 
 
 def test_the_room_that_was_said_beforehand_is_what_it_took(done: Done) -> None:
