@@ -99,9 +99,14 @@ def texts() -> list[Path]:
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the repository")
 def test_nobody_is_told_to_install_a_name_that_is_not_ours() -> None:
     """Whoever registers the name on a public index would run code on our users' devices."""
-    told = re.compile(r"pip3?\s+install[^\n`]*?[\s\"']edgepress(?![\w-])[^\n]*")
+    told = re.compile(
+        r"\b(?:pip3?|pipx|uv|poetry|pdm|conda)\s+(?:pip\s+|tool\s+)?(?:install|add)\b"
+        r"[^\n`,]*?[\s\"']edgepress(?![\w-])[^\n]*"
+    )
     assert told.search("pip install --no-deps edgepress")
     assert told.search('pip install "edgepress[dev]"')
+    assert told.search("uv add edgepress")
+    assert told.search("uv tool install edgepress==1.0")
     assert not told.search("pip install --no-deps edgepress-*.whl")
     found = [
         f"{path.relative_to(ROOT)}: {match[0]}"
@@ -129,3 +134,22 @@ def test_workflows_run_pinned_actions_with_few_rights(path: Path) -> None:
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         for name in target.split():
             assert re.search(rf"^{name}:", makefile, re.MULTILINE), name
+
+
+@pytest.mark.skipif(not workflows(), reason="needs the repository")
+def test_a_release_states_where_it_comes_from_before_it_is_published() -> None:
+    path = ROOT / ".github" / "workflows" / "release.yml"
+    jobs: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+    build, publish = jobs["build"], jobs["publish"]
+    assert build["permissions"] == {
+        "contents": "read",
+        "id-token": "write",
+        "attestations": "write",
+    }
+    done = [step.get("uses", step.get("run", "")).partition("@")[0] for step in build["steps"]]
+    wanted = ["make audit", "make dist sbom", "actions/attest-build-provenance"]
+    places = [done.index(each) for each in [*wanted, "actions/upload-artifact"]]
+    assert places == sorted(places)
+    assert build["steps"][places[2]]["with"]["subject-path"] == "dist/*"
+    assert publish["needs"] == "build"
+    assert publish["permissions"] == {"id-token": "write"}

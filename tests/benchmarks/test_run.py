@@ -127,6 +127,14 @@ def test_answers_that_depend_on_padding_are_those_of_single_texts(artifact, exam
     assert not masked.note
 
 
+def test_a_reference_below_chance_is_said_to_be(artifact, examples):
+    swapped = artifact("swapped", {"good": (1.0, 0.0), "bad": (0.0, 1.0)})
+    report = benchmark([swapped], examples, reference="swapped", settings=QUICK)
+    [note] = [note for note in report.notes if "always answering" in note]
+    assert note.startswith("The original model is right in 5.0% of the cases")
+    assert "'negative' is 'positive', 'positive' is 'negative' of the model" in note
+
+
 def test_batch_sizes_lengths_and_cold_starts(artifact, export, examples):
     settings = replace(QUICK, throughput_batches=(4, 16), cold_starts=2, lengths=(4, 16, 32, 999))
     steps = []

@@ -1,4 +1,7 @@
-"""Every parser answers any input with a table or settings, or with a named error."""
+"""Every parser answers any input with a table or settings, or with a named error.
+
+What once did harm stays as an `@example`.
+"""
 
 import csv
 import io
@@ -7,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from compress.config.loading import read_settings
@@ -47,6 +50,9 @@ def rows_of(path: Path) -> int | None:
 
 
 @_BOUNDED
+@example([('"lone', "a"), ("b\x85c", "d"), ('"', "e")], "\t")
+@example([("a\u2028b", ""), ('"', '""')], ",")
+@example([("a;b", 'say "hi"'), ("line 1\nline 2", "tab\there")], ";")
 @given(st.lists(st.tuples(_CELLS, _CELLS), min_size=1), st.sampled_from([",", ";", "\t"]))
 def test_rows_that_csv_writes_are_read_or_refused(
     rows: list[tuple[str, str]], separator: str
@@ -67,6 +73,9 @@ def test_rows_that_csv_writes_are_read_or_refused(
 
 
 @_BOUNDED
+@example(['"film good', "b", '"film bad'])
+@example(['"text'] * 6)
+@example(["a\x85b", '"never closed'])
 @given(st.lists(_CELLS.map(lambda cell: cell.replace("\n", " ").replace("\r", " ")), min_size=1))
 def test_lines_of_two_cells_are_rows_or_refused(cells: list[str]) -> None:
     lines = [f"{cell.replace(',', '')},x{i}" for i, cell in enumerate(cells)]
@@ -79,6 +88,13 @@ def test_lines_of_two_cells_are_rows_or_refused(cells: list[str]) -> None:
 
 
 @_BOUNDED
+@example("a.json", b"[" * 100_000)
+@example("a.jsonl", b"[" * 100_000)
+@example("a.json", b'[{"text": ' + b"9" * 5000 + b"}]")
+@example("a.csv", "text,label\na,b\n".encode("utf-16-le"))
+@example("a.csv", b"\xff\xfea")
+@example("a.tsv", b"\x1f\x8b\x08\x00")
+@example("a.jsonl", rb'{"text": "\ud83d"}')
 @given(st.sampled_from(_NAMES), st.binary(max_size=60) | st.text(max_size=40).map(str.encode))
 def test_any_bytes_are_a_table_or_an_error(folder: Path, name: str, content: bytes) -> None:
     path = folder / name

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from export import onnx as graphs
 from export.package import export_artifact, republish
@@ -197,6 +199,27 @@ def test_nan_is_no_parity(lean: Callable[..., Any], tmp_path: Path, batches: Any
     expected[0, 0] = np.nan
     with pytest.raises(ModelError, match="differs"):
         check_parity(tmp_path / "model.onnx", "onnxruntime", "fp32", inputs, expected)
+
+
+def test_of_large_logits_more_may_differ(
+    lean: Callable[..., Any], tmp_path: Path, batches: Any
+) -> None:
+    """In single precision, scores of thousands have no four digits after the point."""
+    model = lean()
+    inputs = batches(model)
+    for factor in (1.0, 1e4):
+        with torch.no_grad():
+            for parameter in model.classifier.parameters():
+                parameter.mul_(factor)
+        onnx.save(graphs.build_onnx(model), tmp_path / "model.onnx")
+        expected = torch_logits(model, inputs)
+        check = partial(check_parity, tmp_path / "model.onnx", "onnxruntime", "fp32", inputs)
+        largest = float(np.abs(expected).max())
+        assert (largest > 1000) == (factor > 1)
+        if factor > 1:
+            assert check(expected + 0.1).max_abs_delta > 0.05
+        with pytest.raises(ModelError, match="differs from PyTorch"):
+            check(expected + 0.01 * max(1.0, largest))
 
 
 def test_an_export_replaces_an_earlier_one_and_nothing_else(

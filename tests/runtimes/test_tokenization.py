@@ -187,6 +187,17 @@ def test_the_truncation_side_is_the_configured_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ids, _stock(stock, [LONG])["input_ids"])
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("truncation_side", "up"), ("model_max_length", "x"), ("pad_token_type_id", -1)],
+)
+def test_a_setting_that_no_tokenizer_has_is_named(tmp_path: Path, name: str, value: object) -> None:
+    _wordpiece().save_pretrained(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({name: value}))
+    with pytest.raises(ModelError, match=rf"tokenizer_config\.json: {name} is {value!r}, not "):
+        Tokenizer.from_folder(tmp_path)
+
+
 def test_roberta_has_fewer_positions_than_its_table(tmp_path: Path) -> None:
     config = {"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}
     (tmp_path / "config.json").write_text(json.dumps(config))

@@ -194,6 +194,24 @@ def test_labels_that_only_one_split_has_are_found(tmp_path: Path) -> None:
         load_splits(source, label_names=["a", "b"])
 
 
+def test_a_train_split_of_one_class_is_refused(tmp_path: Path) -> None:
+    source = write(
+        tmp_path, train=range(0, 100, 2), validation=range(100, 140), test=range(140, 180)
+    )
+    with pytest.raises(DataError, match="the train split has fewer than two classes"):
+        load_splits(source, label_names=None)
+
+
+def test_texts_that_are_no_text_are_said_to_be_none(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({"text": [{"a": f"t{i}"} for i in range(40)], "label": ["a", "b"] * 20})
+    pq.write_table(table, tmp_path / "all.parquet")
+    with pytest.raises(DataError, match=r"data row 1, column 'text': expected text, found dict"):
+        load_splits(str(tmp_path / "all.parquet"), label_names=None)
+
+
 def test_missing_texts_are_numbered(tmp_path: Path) -> None:
     path = tmp_path / "all.csv"
     path.write_text('text,label\na,x\n,y\nb,x\n"  ",y\n', encoding="utf-8")
