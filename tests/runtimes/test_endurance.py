@@ -12,7 +12,6 @@ import psutil
 import pytest
 
 from runtimes import load
-from runtimes.artifact import Manifest, ModelEntry, write_artifact
 from runtimes.registry import get_runtime
 
 REQUESTS, BEFORE = 100_000, 10_000
@@ -30,27 +29,9 @@ def resident() -> int:
 
 
 @pytest.fixture(params=["onnxruntime", "openvino"])
-def everywhere(
-    request: pytest.FixtureRequest, tmp_path: Path, wordpiece: Any, write_onnx: Any
-) -> tuple[Path, str]:
-    """An artifact that either runtime reads, and the runtime's name."""
-    entry = ModelEntry(request.param, "onnx", "onnx/model.onnx", "fp32")
-    manifest = Manifest(
-        task="text-classification",
-        labels=("sad", "fine", "glad"),
-        problem_type="single_label_classification",
-        max_length=16,
-        pad_token_id=0,
-        type_ids=False,
-        models=(entry,),
-    )
-
-    def populate(folder: Path) -> None:
-        wordpiece.save(str(folder / "tokenizer.json"))
-        write_onnx(folder / "onnx" / "model.onnx")
-
-    write_artifact(tmp_path / "artifact", manifest, populate)
-    return tmp_path / "artifact", request.param
+def everywhere(request: pytest.FixtureRequest, both_runtimes: Path) -> tuple[Path, str]:
+    """An artifact of both runtimes, and the name of one."""
+    return both_runtimes, request.param
 
 
 @pytest.mark.slow
