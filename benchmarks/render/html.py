@@ -38,7 +38,7 @@ from benchmarks.render.plots import DESK, PHONE, Plot, Size, draw
 from benchmarks.report import Report, Row
 from runtimes.escaping import escape_lines
 
-__all__ = ["page_environment", "plot_in_page", "render_html", "table_of"]
+__all__ = ["differences_in_page", "page_environment", "plot_in_page", "render_html", "table_of"]
 
 _TEXTS = 8  # that are shown at once
 _RELIABILITY = (
@@ -104,7 +104,7 @@ def _answers(report: Report) -> dict[str, Any]:
     first, second = names or ("", "")
     return {
         "names": names,
-        "differences": _differences(report),
+        "differences": differences_in_page(report),
         "class_columns": answers.CLASS_COLUMNS,
         "classes": answers.class_rows(report),
         "drops": class_bars(report),
@@ -128,7 +128,8 @@ def _answers(report: Report) -> dict[str, Any]:
     }
 
 
-def _differences(report: Report) -> dict[str, Any] | None:
+def differences_in_page(report: Report) -> dict[str, Any] | None:
+    """Return the texts on which the two models differ, a few first, for the macro `texts`."""
     line, found = answers.differences_line(report), report.differences
     if not line or found is None:
         return None

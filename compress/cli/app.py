@@ -65,7 +65,7 @@ _EXAMPLES = {
     ),
     "serve": (
         "edgepress serve out/artifact",
-        "edgepress serve out/artifact --host 0.0.0.0 --token-file secret.txt",
+        "edgepress serve out --demo --original my-model --open",
     ),
     "report": (
         "edgepress report out-1 out-2 out-3 --out seeds.html",

@@ -12,7 +12,6 @@ from runtimes.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from runtimes.pipeline import Predictor
-    from runtimes.serving.demo import Demo
     from runtimes.serving.settings import ServerSettings
 
 __all__ = ["serve"]
@@ -24,14 +23,18 @@ def serve(
     open_model: Callable[[], "Predictor"],
     settings: "ServerSettings",
     *,
-    demo: "Demo | None" = None,
+    page: "Callable[[Predictor], str] | None" = None,
+    original: "Predictor | None" = None,
+    on_listening: Callable[[str], None] | None = None,
 ) -> None:
     """Answer over HTTP until SIGTERM or Ctrl-C; then finish what was accepted, and return.
 
     Args:
         open_model: Opens the artifact: now, and again at each SIGHUP.
         settings: Where to listen, and the limits.
-        demo: A page to try the model on.
+        page: Makes a page to try the model on, from the model that answers; it is at `/`.
+        original: The model that the artifact was made of, which the page asks, too.
+        on_listening: Called with the address once requests are answered.
 
     Raises:
         MissingDependencyError: The extra is not installed.
@@ -47,4 +50,4 @@ def serve(
             f"A server needs the package {error.name}, which is not installed.",
             hint="Install it: pip install starlette uvicorn prometheus-client",
         ) from error
-    run(open_model, settings, demo=demo)
+    run(open_model, settings, page=page, original=original, on_listening=on_listening)

@@ -156,7 +156,7 @@ class Batcher:
                 kinds.setdefault(job.kind, []).append(job)
         for alike in kinds.values():
             outcomes = self._together(alike)
-            if len(alike) > 1 and any(error is not None for _, _, error in outcomes):
+            if len(alike) > 1 and all(error is not None for _, _, error in outcomes):
                 # One request's fault is not the others'.
                 outcomes = [each for job in alike for each in self._together([job])]
             yield from outcomes

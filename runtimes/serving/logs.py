@@ -58,8 +58,9 @@ class _Handler(logging.Handler):
 
 
 def take_over(log: Log) -> None:
-    """Let the server's library write its warnings into our log, and nothing else anywhere."""
-    logger = logging.getLogger("uvicorn.error")
-    logger.handlers = [_Handler(log)]
-    logger.propagate = False
-    logger.setLevel(logging.WARNING)
+    """Let the server's libraries write their warnings into our log, and nothing else anywhere."""
+    for name in ("uvicorn.error", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers = [_Handler(log)]
+        logger.propagate = False
+        logger.setLevel(logging.WARNING)

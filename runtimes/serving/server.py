@@ -15,6 +15,7 @@ import uvicorn
 from runtimes.errors import UsageError
 from runtimes.pipeline import Predictor
 from runtimes.serving.app import create_app
+from runtimes.serving.connections import http_protocol
 from runtimes.serving.demo import Demo
 from runtimes.serving.logs import Log, take_over
 from runtimes.serving.service import Service, describe
@@ -28,17 +29,24 @@ _TURN_S = 0.0005
 
 
 def run(
-    open_model: Callable[[], Predictor], settings: ServerSettings, *, demo: Demo | None = None
+    open_model: Callable[[], Predictor],
+    settings: ServerSettings,
+    *,
+    page: Callable[[Predictor], str] | None = None,
+    original: Predictor | None = None,
+    on_listening: Callable[[str], None] | None = None,
 ) -> None:
     """Answer until a signal ends it; see `runtimes.serving.serve`."""
     log = Log()
     take_over(log)
+    _allow_connections()
     with bind(settings) as listener:
         service = Service(open_model(), open_model, settings, log)
+        demo = None if page is None else Demo(page, original)
         before = sys.getswitchinterval()
         sys.setswitchinterval(_TURN_S)
         try:
-            Server(service, demo, listener).run(sockets=[listener])
+            Server(service, demo, listener, on_listening).run(sockets=[listener])
         finally:
             sys.setswitchinterval(before)
             if demo is not None:
@@ -57,13 +65,21 @@ class Server(uvicorn.Server):
         service: The open model.
         demo: A page to try it on.
         listener: What it listens on.
+        on_listening: Called with the address once requests are answered.
     """
 
-    def __init__(self, service: Service, demo: Demo | None, listener: socket.socket) -> None:
+    def __init__(
+        self,
+        service: Service,
+        demo: Demo | None,
+        listener: socket.socket,
+        on_listening: Callable[[str], None] | None = None,
+    ) -> None:
         settings = service.settings
         super().__init__(
             uvicorn.Config(
                 create_app(service, demo),
+                http=http_protocol(),
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -75,6 +91,7 @@ class Server(uvicorn.Server):
         )
         self._service = service
         self._listener = listener
+        self._on_listening = on_listening
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waits = False
 
@@ -92,6 +109,8 @@ class Server(uvicorn.Server):
         log.write("listening", url=url, model=settings.name, **describe(self._service.predictor))
         if settings.token is None and not _is_loopback(host):
             log.write("everybody who reaches this address can ask", level="warning", url=url)
+        if self._on_listening is not None:
+            self._on_listening(url)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Begin to end; a second signal ends it sooner."""
@@ -147,6 +166,15 @@ def bind(settings: ServerSettings) -> socket.socket:
             f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}",
             hint="--port 0 takes a free one",
         ) from error
+
+
+def _allow_connections() -> None:
+    """Raise the number of open files to what the process may have: a connection is one."""
+    with suppress(ImportError, ValueError, OSError):  # Windows has no such limit
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _is_loopback(host: str) -> bool:

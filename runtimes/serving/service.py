@@ -152,10 +152,10 @@ class Service:
         Raises:
             RequestError: They are no object, or there is no such option (422).
         """
-        if parameters is None:
-            return {}
-        if not isinstance(parameters, Mapping):
+        if parameters is not None and not isinstance(parameters, Mapping):
             raise RequestError(422, "parameters must be an object")
+        if not parameters:
+            return {}
         found = inspect.signature(predictor.task.postprocess).parameters.values()
         known = [each.name for each in found if each.kind is inspect.Parameter.KEYWORD_ONLY]
         check_keys(parameters, known, f"{predictor.task.SPEC.name}: parameters")

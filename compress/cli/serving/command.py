@@ -1,11 +1,15 @@
 """`edgepress serve`: answers over HTTP."""
 
+import threading
+import webbrowser
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compress.cli.output import Threads
+from compress.cli.output import Threads, tell
+from compress.errors import UsageError
 from runtimes.serving.settings import HELP, ServerSettings, name_of, read_token
 
 if TYPE_CHECKING:
@@ -66,19 +70,32 @@ def serve(
         str | None,
         typer.Option(metavar="REVISION", help="Branch, tag or commit of an artifact on the hub."),
     ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", metavar="", help="A page to try it on, at /.")
+    ] = False,
+    original: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Checkpoint that the page asks, too, in PyTorch."),
+    ] = None,
+    open_page: Annotated[
+        bool, typer.Option("--open", metavar="", help="Open the page in a browser.")
+    ] = False,
 ) -> None:
     """Answer over HTTP: POST /predict, the Open Inference Protocol, /v1/embeddings; GET /docs.
 
-    SIGTERM ends it once all that was accepted is answered, and SIGHUP opens the artifact anew. The
-    log is JSON, a line a request, without the texts.
+    ARTIFACT may be a run's output folder. SIGTERM ends it once all that was accepted is answered,
+    and SIGHUP opens the artifact anew. The log is JSON, a line a request, without the texts.
     """
-    from runtimes import load
+    from runtimes import load, open_checkpoint
     from runtimes.serving import serve as answer
 
+    if (original is not None or open_page) and not demo:
+        raise UsageError("--original and --open belong to the page", hint="add --demo")
+    folder = _artifact_in(artifact)
     settings = ServerSettings(
         host=host,
         port=port,
-        name=name or name_of(artifact),
+        name=name or name_of(folder),
         token=read_token(token_file),
         queue=queue,
         max_texts=max_texts,
@@ -90,9 +107,13 @@ def serve(
         log_requests=not quiet,
     )
 
+    if demo and settings.token is not None:
+        raise UsageError("the page has no token to send", hint="leave the token out, or --demo")
+    reference = None if original is None else open_checkpoint(original, threads=threads)
+
     def open_model() -> "Predictor":
-        return load(
-            artifact,
+        predictor = load(
+            folder,
             runtime=runtime,
             device=device,
             threads=threads,
@@ -100,5 +121,36 @@ def serve(
             trusted=trusted,
             revision=revision,
         )
+        if reference is not None and (of := reference.task.SPEC.name) != predictor.task.SPEC.name:
+            predictor.close()
+            raise UsageError(f"--original {original} is a model of {of}, and the artifact is not")
+        return predictor
 
-    answer(open_model, settings)
+    if not demo:
+        answer(open_model, settings)
+        return
+    from compress.cli.serving.page import page_of
+
+    answer(
+        open_model,
+        settings,
+        page=page_of(artifact, folder, reference),
+        original=reference,
+        on_listening=partial(_show, opened=open_page),
+    )
+
+
+def _artifact_in(artifact: str) -> str:
+    """Return the artifact of a run's output folder; all else as it is."""
+    from runtimes.manifest import MANIFEST_NAME
+
+    inside = Path(artifact) / "artifact"
+    is_run = not (Path(artifact) / MANIFEST_NAME).exists() and (inside / MANIFEST_NAME).exists()
+    return str(inside) if is_run else artifact
+
+
+def _show(url: str, *, opened: bool) -> None:
+    tell(f"page  {url}")
+    if opened:
+        # In a thread of its own: a browser may take its time.
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()

@@ -9,12 +9,13 @@ from runtimes.pipeline import Predictor
 from runtimes.serving.settings import ServerSettings
 from runtimes.versions import tool_version
 
-__all__ = ["PAGE_HEADERS", "document", "page"]
+__all__ = ["PAGE_HEADERS", "POLICY", "document", "page"]
+
+POLICY = "Content-Security-Policy"
 
 PAGE_HEADERS = {
-    # Nothing from elsewhere, and nowhere else to send anything.
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    # Nothing from elsewhere, nowhere to send anything, and no script.
+    POLICY: "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",

@@ -15,7 +15,7 @@ PAGE = "<!doctype html><title>try it</title>"
 
 @pytest.mark.parametrize("kind", ASKED)
 def test_both_models_answer(kind: str, toy: Callable[[str], Predictor], kept: Any) -> None:
-    demo = Demo(PAGE, kept(toy(kind)))
+    demo = Demo(lambda _: PAGE, kept(toy(kind)))
     inputs = ASKED[kind][:2] if kind == "sentence-embedding" else ASKED[kind][0]
     with in_thread(kept(toy(kind)), demo) as asker:
         page = asker.ask("/")
@@ -36,7 +36,7 @@ def test_both_models_answer(kind: str, toy: Callable[[str], Predictor], kept: An
 def test_without_the_original_the_small_one_answers_alone(
     toy: Callable[[str], Predictor], kept: Any
 ) -> None:
-    with in_thread(kept(toy("text-classification")), Demo(PAGE)) as asker:
+    with in_thread(kept(toy("text-classification")), Demo(lambda _: PAGE)) as asker:
         found = asker.ask("/demo/ask", {"inputs": "cold"}).json()
         assert found.keys() == {"small"}
         assert [row["score"] for row in found["small"]["rows"]] == sorted(

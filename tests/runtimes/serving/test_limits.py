@@ -1,5 +1,6 @@
 """What a server refuses, and that nothing grows: queue, bodies, time, tokens, others' faults."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -133,6 +134,27 @@ def test_bodies_have_a_limit_also_where_they_do_not_say_their_size(gated: Any) -
         slow.endheaders()
         assert slow.getresponse().status == 503
         slow.close()
+
+
+def test_headers_have_a_limit(gated: Any) -> None:
+    with in_thread(gated) as asker:
+        for header in (b"X-A: " + b"a" * 300_000, b"X-B: b\r\n" * 40_000):
+            connection = asker.connect()
+            connection.connect()
+            with contextlib.suppress(OSError):  # it was closed while we sent
+                for start in range(0, len(header), 5000):
+                    connection.sock.sendall(
+                        (b"" if start else b"GET /healthz HTTP/1.1\r\n")
+                        + header[start : start + 5000]
+                    )
+            with contextlib.suppress(OSError):
+                assert b" 400 " in connection.sock.recv(200)
+            with contextlib.suppress(OSError):
+                while connection.sock.recv(1000):
+                    pass  # ends, as the server has closed it
+            connection.close()
+        many = {f"x_{place}": "a" * 1000 for place in range(30)}
+        assert asker.ask("/predict", {"inputs": "b" * 200_000}, **many).status == 200
 
 
 def test_texts_of_a_request_have_a_limit(gated: Any) -> None:
