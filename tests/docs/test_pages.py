@@ -5,6 +5,7 @@ A comment before an example says where it does not: `<!-- test: minutes -->` run
 """
 
 import re
+import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,9 +78,15 @@ def page_examples(page: str) -> list[Example]:
     return examples(DOCS / page if (DOCS / page).is_file() else ROOT / page)
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
 def run(page: str, *modes: str) -> None:
     """Run a page's examples where we are; Python examples share their names."""
     names: dict[str, Any] = {"__name__": "__main__"}
+    port = "8000", str(free_port())
     for example in page_examples(page):
         if example.mode not in modes:
             continue
@@ -87,10 +94,13 @@ def run(page: str, *modes: str) -> None:
         if example.language == "python":
             exec(compile(example.code, where, "exec"), names)
             continue
-        script = f"set -euo pipefail\n{example.code}"
+        # Other tests may have the usual port.
+        script = f"set -euo pipefail\n{example.code}".replace(*port)
         done = subprocess.run(
             ["bash", "-c", script], capture_output=True, text=True, check=False, cwd=Path.cwd()
         )
+        if done.returncode and (left := Path("serve.pid")).exists():
+            subprocess.run(["kill", left.read_text().strip()], check=False)  # what it started
         assert done.returncode == 0, f"{where}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 
