@@ -1,0 +1,183 @@
+"""What is opened elsewhere: runs of four tasks on real data, and what our own runner answers."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runtimes import load
+from runtimes.loading import open_checkpoint
+
+SHARED = Path(os.environ.get("EDGEPRESS_SHARED", "../shared"))
+TEXTS = 200
+# Pruned by shares and not by a table of latencies, nothing trained, and hardly measured.
+RECIPE = [
+    "stages=[prune, quantize]",
+    "speedups=[]",
+    "prune.steps=1",
+    "prune.heads=0.1",
+    "prune.neurons=0.1",
+    "quantize.alternatives=false",
+    "benchmark.rounds=2",
+    "benchmark.sentences=5",
+    "benchmark.baselines=[]",
+    "benchmark.cold_starts=0",
+    "benchmark.throughput=false",
+    "benchmark.every_runtime=false",
+    "--max-drop",
+    "100",
+]
+# What is trained before, from the classifier's encoder, in a minute.
+TRAINED = {"token-classification": 2000, "question-answering": 600}
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A run's result.
+
+    Attributes:
+        task: Its task.
+        artifact: As the run left it.
+        checkpoint: Likewise.
+        inputs: Texts, or questions with contexts.
+    """
+
+    task: str
+    artifact: Path
+    checkpoint: Path
+    inputs: list[Any]
+
+    def ours(self, runtime: str) -> list[Any]:
+        """Our own runner's top answers on a runtime; on "pytorch" those of the checkpoint."""
+        asked = [tuple(each) if isinstance(each, list) else each for each in self.inputs]
+        opened = (
+            open_checkpoint(self.checkpoint)
+            if runtime == "pytorch"
+            else load(self.artifact, runtime=runtime)
+        )
+        with opened as answer:
+            if self.task == "sentence-embedding":
+                return np.asarray(answer(asked)).tolist()
+            if self.task == "text-classification":
+                return [found["label"] for found in answer(asked)]
+            if self.task == "question-answering":
+                return [found["answer"] for found in answer(asked)]
+            return [
+                [[token["word"], token["entity"]] for token in tokens]
+                for tokens in answer(asked, ignore_labels=[])
+            ]
+
+
+@pytest.fixture(scope="session")
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Delivered]:
+    """`delivered(task)`: made by the command, once."""
+    if not (SHARED / "models").is_dir():
+        pytest.skip(f"{SHARED} is missing (set EDGEPRESS_SHARED)")
+
+    @cache
+    def make(task: str) -> Delivered:
+        folder = tmp_path_factory.mktemp(task)
+        model, data, inputs = MAKERS[task](folder)
+        out = folder / "out"
+        _edgepress(str(model), "--data", str(data), "--out", str(out), *RECIPE)
+        # The pruned member, whichever of the two was the faster one here.
+        artifact, checkpoint = out / "family" / "prune", out / "checkpoints" / "prune"
+        if not artifact.is_dir():
+            artifact, checkpoint = out / "artifact", out / "checkpoint"
+        return Delivered(task, artifact, checkpoint, inputs)
+
+    return make
+
+
+def _edgepress(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "edgepress", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def _read_csv(name: str) -> list[dict[str, str]]:
+    with (SHARED / "data" / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _classifier(folder: Path) -> tuple[Path, Path, list[Any]]:
+    texts = [row["text"] for row in _read_csv("sst2/validation.csv")[:TEXTS]]
+    return SHARED / "models" / "minilm-sst2", SHARED / "data" / "sst2", texts
+
+
+def _tagger(folder: Path) -> tuple[Path, Path, list[Any]]:
+    source = SHARED / "data" / "snips-slots"
+    held_out = (source / "validation.jsonl").read_text(encoding="utf-8").splitlines()
+    train = (source / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    data = folder / "data"
+    data.mkdir()
+    kept = "\n".join(train[:: len(train) // TRAINED["token-classification"]]) + "\n"
+    (data / "train.jsonl").write_text(kept, encoding="utf-8")
+    (data / "validation.jsonl").write_text("\n".join(held_out) + "\n", encoding="utf-8")
+    texts = [" ".join(json.loads(line)["tokens"]) for line in held_out[:TEXTS]]
+    return _trained(folder, "token-classification", data), data, texts
+
+
+def _reader(folder: Path) -> tuple[Path, Path, list[Any]]:
+    data, source = folder / "data", SHARED / "data" / "snips-qa"
+    data.mkdir()
+    asked: list[Any] = []
+    for name, count in (("train", TRAINED["question-answering"]), ("validation", 300)):
+        squad = json.loads((source / f"{name}.json").read_text(encoding="utf-8"))
+        paragraphs = [p for each in squad["data"] for p in each["paragraphs"]]
+        paragraphs = paragraphs[:: max(1, len(paragraphs) // count)]
+        cut = {**squad, "data": [{"title": name, "paragraphs": paragraphs}]}
+        (data / f"{name}.json").write_text(json.dumps(cut), encoding="utf-8")
+        asked = [[qa["question"], p["context"]] for p in paragraphs for qa in p["qas"]]
+    return _trained(folder, "question-answering", data), data, asked[:TEXTS]
+
+
+def _embedder(folder: Path) -> tuple[Path, Path, list[Any]]:
+    """The classifier's encoder, as sentence-transformers has one; utterances of an intent are
+    alike."""
+    from transformers import AutoModel, AutoTokenizer
+
+    source, model = SHARED / "models" / "minilm-sst2", folder / "embedder"
+    AutoModel.from_pretrained(source).save_pretrained(model)
+    AutoTokenizer.from_pretrained(source).save_pretrained(model)
+    (model / "1_Pooling").mkdir()
+    (model / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    parts = [("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize")]
+    (model / "modules.json").write_text(
+        json.dumps([{"type": f"sentence_transformers.models.{k}", "path": p} for k, p in parts])
+    )
+    rows = _read_csv("snips-intent/train.csv")[:800]
+    data = folder / "data.csv"
+    with data.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("text", "text_pair", "score"))
+        for one, other in pairwise(rows):
+            table.writerow((one["text"], other["text"], float(one["label"] == other["label"])))
+    texts = [row["text"] for row in _read_csv("snips-intent/validation.csv")[:TEXTS]]
+    return model, data, texts
+
+
+MAKERS = {
+    "text-classification": _classifier,
+    "token-classification": _tagger,
+    "question-answering": _reader,
+    "sentence-embedding": _embedder,
+}
+
+
+def _trained(folder: Path, task: str, data: Path) -> Path:
+    base, teacher = SHARED / "models" / "minilm-sst2", folder / "teacher"
+    arguments = ["--task", task, "--data", str(data), "--out", str(teacher), "epochs=1"]
+    _edgepress("train", str(base), *arguments, "learning_rate=2e-4")
+    return teacher
