@@ -250,6 +250,7 @@ class TestOpenVino:
                 return super().compile_model(model, name, config)
 
         monkeypatch.setattr(openvino, "Core", Core)
+        monkeypatch.setattr("runtimes.adapters.openvino.limited_cores", lambda: None)
         path = _write_dense_model(tmp_path / "model.xml", quantized=quantized)
         get_runtime("openvino").open_model(path, device=device, precision=declared)
         hint = {"INFERENCE_PRECISION_HINT": "f32"} if quantized else {}
