@@ -34,9 +34,7 @@ def open_settled(folder: Path, attempt: Callable[[], Predictor], *, verified: bo
         try:
             predictor = attempt()
         except ArtifactError:
-            replaced = _state(folder) not in (before, None)
-            between = not folder.exists() and previous_of(folder).exists()
-            if left == 0 or not (replaced or between):
+            if left == 0 or not _is_replaced(folder, before):
                 raise
         else:
             if verified or left == 0 or _state(folder) in (before, None):
@@ -44,6 +42,16 @@ def open_settled(folder: Path, attempt: Callable[[], Predictor], *, verified: bo
             predictor.close()
         time.sleep(_PAUSE)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _is_replaced(folder: Path, before: tuple[int, ...] | None) -> bool:
+    """Return whether another artifact takes the place of the one with that state."""
+    now = _state(folder)
+    if now is None:
+        # Between the two renames the earlier one has another name, and loses it after the second:
+        # if it lost it since, there is a new one.
+        return previous_of(folder).exists() or _state(folder) is not None
+    return now != before
 
 
 def _state(folder: Path) -> tuple[int, ...] | None:

@@ -132,6 +132,28 @@ def test_many_loads_while_it_is_replaced_again_and_again(
         writer.join()
 
 
+def test_a_second_rename_while_one_looks_for_it_is_seen(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    previous = replaced.previous_of(artifact)
+    tries: list[bool] = []
+
+    def attempt() -> Any:
+        tries.append(artifact.exists())
+        if len(tries) == 1:
+            artifact.rename(previous)
+            raise ArtifactError("a file of it is gone")
+        return "opened"
+
+    def finished(folder: Path) -> Path:
+        previous.rename(folder)  # the writer's second rename; then it removes the earlier one
+        return previous
+
+    monkeypatch.setattr(replaced, "previous_of", finished)
+    assert replaced.open_settled(artifact, attempt, verified=True) == "opened"
+    assert tries == [True, True]
+
+
 def test_damage_is_not_waited_for(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)

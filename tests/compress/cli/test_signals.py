@@ -33,7 +33,7 @@ INTERRUPTING = """
 import signal, sys
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name.endswith(("compress.cli.entry", "runtimes.checks")):
+        if name.endswith(("compress.cli.entry", "runtimes.serving.command")):
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Finder())
 """
