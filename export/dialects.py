@@ -307,14 +307,14 @@ class StandardDialect(OnnxRuntimeDialect):
     def positions(self, table: NDArray[np.float32]) -> str:
         """The row of each token's place among those that are no padding."""
         rows = self.graph.constant("positions", table)
-        before = self.graph.node("Sub", self._counted, self._whole(1))
+        before = self.graph.node("Sub", self._counted, self.graph.number(1))
         return self.graph.node(
-            "Gather", rows, self.graph.node("Max", before, self._whole(0)), axis=0
+            "Gather", rows, self.graph.node("Max", before, self.graph.number(0)), axis=0
         )
 
     def first_token(self, x: str) -> str:
         """A product with 1 for the first token that is no padding, and 0 for all others."""
-        first = self.graph.node("Equal", self._counted, self._whole(1))
+        first = self.graph.node("Equal", self._counted, self.graph.number(1))
         first = self.graph.node("Mul", self.graph.node("Cast", first, to=_INT64), "attention_mask")
         chosen = self.graph.node("Cast", first, to=TensorProto.FLOAT)
         chosen = self.graph.node("Unsqueeze", chosen, self.graph.shape(1))
@@ -361,10 +361,7 @@ class StandardDialect(OnnxRuntimeDialect):
     @cached_property
     def _counted(self) -> str:
         """(B, T): how many tokens there are up to each, itself included."""
-        return self.graph.node("CumSum", "attention_mask", self._whole(1))
-
-    def _whole(self, value: int) -> str:
-        return self.graph.constant(f"number_{value}", np.array(value, np.int64))
+        return self.graph.node("CumSum", "attention_mask", self.graph.number(1))
 
 
 def _given(*inputs: str) -> list[str]:

@@ -109,7 +109,7 @@ class Distances:
     @cached_property
     def _places(self) -> str:
         """(T,): 0 to T - 1."""
-        return self._range(self._number(0), self._count, 1)
+        return self._range(self._graph.number(0), self._count, 1)
 
     @cached_property
     def _behind(self) -> str:
@@ -137,11 +137,8 @@ class Distances:
     def _columns(self, apart: str) -> str:
         """Return where distances stand in a table of -D to D."""
         graph, furthest = self._graph, self._furthest
-        apart = graph.node("Clip", apart, self._number(-furthest), self._number(furthest))
-        return graph.node("Add", apart, self._number(furthest))
+        apart = graph.node("Clip", apart, graph.number(-furthest), graph.number(furthest))
+        return graph.node("Add", apart, graph.number(furthest))
 
     def _range(self, start: str, end: str, step: int) -> str:
-        return self._graph.node("Range", start, end, self._number(step))
-
-    def _number(self, value: int) -> str:
-        return self._graph.constant(f"number_{value}", np.array(value, np.int64))
+        return self._graph.node("Range", start, end, self._graph.number(step))

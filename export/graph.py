@@ -46,6 +46,10 @@ class GraphBuilder:
         name = "shape." + "_".join(str(size) for size in sizes)
         return self.constant(name, np.array(sizes, dtype=np.int64))
 
+    def number(self, value: int) -> str:
+        """Add a 64-bit integer, shared by all that need the same."""
+        return self.constant(f"number_{value}", np.array(value, dtype=np.int64))
+
     def node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """Add a node with one output; return the output."""
         return self.nodes(operator, inputs, 1, domain=domain, **attributes)[0]

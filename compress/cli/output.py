@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 __all__ = [
     "EFFORTS",
     "Data",
+    "Device",
     "Effort",
     "Json",
     "LabelColumn",
     "Overwrite",
     "PairColumn",
     "Quiet",
+    "Revision",
+    "RuntimeName",
     "TextColumn",
     "Threads",
+    "Trusted",
     "efforts",
     "finish",
     "require_data",
@@ -83,6 +87,21 @@ PairColumn = Annotated[
 LabelColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the label.")]
 Threads = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="CPU threads; by default all cores.")
+]
+RuntimeName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[onnxruntime|openvino]", help="By default what its manifest names first."
+    ),
+]
+Device = Annotated[str, typer.Option(metavar="[cpu|cuda|gpu|npu]", help="Where it runs.")]
+Trusted = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Public key (.pub file) that must have signed the artifact."),
+]
+Revision = Annotated[
+    str | None,
+    typer.Option(metavar="REVISION", help="Branch, tag or commit of an artifact on the hub."),
 ]
 
 

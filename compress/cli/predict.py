@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compress.cli.output import Json, PairColumn, TextColumn, Threads, tell
+from compress.cli.output import (
+    Device,
+    Json,
+    PairColumn,
+    Revision,
+    RuntimeName,
+    TextColumn,
+    Threads,
+    Trusted,
+    tell,
+)
 from compress.cli.streams import read_lines
 from compress.errors import DataError, UsageError
 from runtimes.errors import nearest
@@ -61,26 +71,11 @@ def predict(
             metavar="N", min=1, help="Texts at once; above 1 answers may differ a little."
         ),
     ] = 1,
-    runtime: Annotated[
-        str | None,
-        typer.Option(
-            metavar="[onnxruntime|openvino]", help="By default what its manifest names first."
-        ),
-    ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="[cpu|cuda|gpu|npu]", help="Where it runs.")
-    ] = "cpu",
+    runtime: RuntimeName = None,
+    device: Device = "cpu",
     threads: Threads = None,
-    trusted: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", help="Public key (.pub file) that must have signed the artifact."
-        ),
-    ] = None,
-    revision: Annotated[
-        str | None,
-        typer.Option(metavar="REVISION", help="Branch, tag or commit of an artifact on the hub."),
-    ] = None,
+    trusted: Trusted = None,
+    revision: Revision = None,
 ) -> None:
     """Label texts with an artifact: label, score and text between tabs, or a line an entity.
 

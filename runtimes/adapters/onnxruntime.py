@@ -18,7 +18,7 @@ from runtimes.errors import (
     MissingDependencyError,
     OutdatedRuntimeError,
 )
-from runtimes.versions import installed_version
+from runtimes.versions import at_least, installed_version
 
 __all__ = [
     "DISTRIBUTIONS",
@@ -79,7 +79,7 @@ _INTEGER_OPERATORS = (
 _PRODUCTS = ("MatMul", "Gemm", "Attention")
 
 # The first that knows the operators of our graphs (export.dialects).
-_OLDEST = (1, 25)
+_OLDEST = "1.25"
 
 
 class OnnxRuntimeSession:
@@ -167,12 +167,11 @@ def open_model(
         session = library.InferenceSession(str(path), settings, providers=providers)
     except Exception as error:
         reason = "there is no such file" if not path.exists() else str(error).strip()
-        if path.exists() and _version(library) < _OLDEST:
-            oldest = ".".join(map(str, _OLDEST))
+        if path.exists() and not at_least(str(library.__version__), _OLDEST):
             raise OutdatedRuntimeError(
                 f"ONNX Runtime {library.__version__} cannot open {path}, and is older than "
-                f"{oldest}, which models of this tool need: {reason}",
-                hint=f'Update it: pip install --upgrade "onnxruntime>={oldest}"',
+                f"{_OLDEST}, which models of this tool need: {reason}",
+                hint=f'Update it: pip install --upgrade "onnxruntime>={_OLDEST}"',
             ) from error
         raise ArtifactError(f"ONNX Runtime cannot open {path}: {reason}") from error
     actual = device
@@ -212,11 +211,6 @@ def _held(path: Path) -> str:
     """Return the precision of a file that nobody vouches for, by its operators' names."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return "int8" if any(data.find(name) >= 0 for name in _INTEGER_OPERATORS) else "fp32"
-
-
-def _version(library: ModuleType) -> tuple[int, ...]:
-    parts = str(library.__version__).split(".")[:2]
-    return tuple(int(part) for part in parts if part.isdigit())
 
 
 def import_onnxruntime() -> ModuleType:

@@ -4,8 +4,7 @@ Screenshots are kept where EDGEPRESS_SCREENSHOTS says, if it says so.
 """
 
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from reports import report_of
 from benchmarks.render.html import render_html
 from benchmarks.render.side_by_side import render_side_by_side
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 WIDTHS = (390, 768, 1400, 1920)
 SCHEMES = ("light", "dark")
 SEVERAL = "side by side"
@@ -56,21 +54,6 @@ MEASURE = """() => {
   return {scroll: document.documentElement.scrollWidth - width, wide, cut, covered,
           charts: [...document.querySelectorAll("svg.plot")].filter(seen).length};
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """The system's Chromium: nothing is downloaded."""
-    pytest.importorskip("playwright", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compress.cli.output import Threads, tell
+from compress.cli.output import Device, Revision, RuntimeName, Threads, Trusted, tell
 from compress.errors import UsageError
 from runtimes.serving.settings import HELP, ServerSettings, name_of, read_token
 
@@ -50,26 +50,11 @@ def serve(
         float, typer.Option(metavar="S", min=0, help=HELP["drain_s"])
     ] = _ASKED.drain_s,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help=HELP["quiet"])] = False,
-    runtime: Annotated[
-        str | None,
-        typer.Option(
-            metavar="[onnxruntime|openvino]", help="By default what its manifest names first."
-        ),
-    ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="[cpu|cuda|gpu|npu]", help="Where it runs.")
-    ] = "cpu",
+    runtime: RuntimeName = None,
+    device: Device = "cpu",
     threads: Threads = None,
-    trusted: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", help="Public key (.pub file) that must have signed the artifact."
-        ),
-    ] = None,
-    revision: Annotated[
-        str | None,
-        typer.Option(metavar="REVISION", help="Branch, tag or commit of an artifact on the hub."),
-    ] = None,
+    trusted: Trusted = None,
+    revision: Revision = None,
     demo: Annotated[
         bool, typer.Option("--demo", metavar="", help="A page to try it on, at /.")
     ] = False,

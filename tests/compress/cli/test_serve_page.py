@@ -5,8 +5,7 @@ Screenshots are kept where EDGEPRESS_SCREENSHOTS says, if it says so.
 
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from compress.cli.app import main
 from runtimes.pipeline import Predictor
 from runtimes.serving.demo import Demo
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SERIOUS = ("serious", "critical")
 HOSTILE = (
     'cold <img src=x onerror="window.hit=1"><script>window.hit=1</script> \'"> \u202e 👩‍👧 sun'
@@ -31,21 +29,6 @@ WIDE = """() => [...document.querySelectorAll("body *")]
   .filter(each => each.getClientRects().length)
   .filter(each => each.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5)
   .map(each => each.outerHTML.slice(0, 120))"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """The system's Chromium: nothing is downloaded."""
-    pytest.importorskip("playwright", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
