@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from compress.errors import ModelError
 from compress.system.device import has_bfloat16
 from compress.system.distributed import average_gradients, from_main, own_share
 from compress.system.progress import Progress
@@ -75,7 +76,11 @@ def fit(
             computes differently from there on, so earlier weights no longer compete.
 
     Returns:
-        Optimizer steps taken.
+        Optimizer steps taken. Where the training diverges it ends there, which is said, and the
+        best weights are kept.
+
+    Raises:
+        ModelError: It diverged, and there is no `evaluate` that would tell which weights are good.
     """
     device = next(model.parameters()).device
     best = _Best(model, evaluate)
@@ -100,7 +105,13 @@ def fit(
                     loss = step_loss(own_share(batch))
                 loss.backward()
                 average_gradients(trained)
-                nn.utils.clip_grad_norm_(trained, _MAX_GRADIENT_NORM)
+                # Of all processes' mean: they stop together.
+                norm = nn.utils.clip_grad_norm_(trained, _MAX_GRADIENT_NORM)
+                if not torch.isfinite(norm):
+                    optimizer.zero_grad(set_to_none=True)
+                    steps = step - 1
+                    _say_diverged(step, float(loss.detach()), progress, known=evaluate is not None)
+                    break
                 optimizer.step()
                 schedule.step()
                 optimizer.zero_grad(set_to_none=True)
@@ -109,6 +120,16 @@ def fit(
                 task.advance(1, loss=float(loss.detach()), **best.figures)
     best.restore()
     return steps
+
+
+def _say_diverged(step: int, loss: float, progress: Progress, *, known: bool) -> None:
+    what = f"at step {step} the loss is {loss:.3g} and its gradient is no number"
+    if not known:
+        raise ModelError(f"the training diverged: {what}", hint="Try a lower learning rate.")
+    progress.say(
+        f"the training diverged: {what}; the best weights before it are kept. "
+        "A lower learning rate may help."
+    )
 
 
 class _Best:

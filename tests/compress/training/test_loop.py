@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 import compress.training.loop
-from compress.system.progress import SilentProgress
+from compress.errors import ModelError
+from compress.system.progress import LineProgress, SilentProgress
 from compress.training.loop import Evaluation, fit
 
 pytestmark = pytest.mark.usefixtures("single_precision")
@@ -147,3 +148,20 @@ def test_dropout_is_off_and_the_mode_and_random_state_stay() -> None:
     assert modes == [False, False]
     assert model.training
     assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_where_it_diverges_it_stops_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    model, x, y = line()
+    broken = y.clone()
+    broken[7] = torch.inf
+    with pytest.raises(ModelError, match=r"diverged: at step [1-4] the loss is (inf|nan)"):
+        train(model, x, broken)
+    assert torch.isfinite(model.weight).all()  # type: ignore[call-overload]
+
+    def evaluate() -> Evaluation:
+        return Evaluation((-float((model(x) - y).square().mean().detach()),), {})
+
+    before = evaluate().score
+    assert train(model, x, broken, evaluate=evaluate, progress=LineProgress()) < 4
+    assert evaluate().score >= before
+    assert "the best weights before it are kept" in capsys.readouterr().err
