@@ -26,9 +26,8 @@ def train(model: nn.Module, x: torch.Tensor, y: torch.Tensor, **settings: Any) -
         model,
         lambda rows: (model(x[rows]) - y[rows]).square().mean(),
         lambda epoch: torch.arange(64).split(16),
-        progress=SilentProgress(),
         description="line",
-        **{**defaults, **settings},
+        **{"progress": SilentProgress(), **defaults, **settings},
     )
 
 
