@@ -493,8 +493,8 @@ def _as_named(model: Any, out: Path) -> str:
 def _quiet(progress: bool | Progress, out: str | Path) -> Iterator[Progress]:
     """Leave the caller's process as it was; give where to report progress to."""
     from compress.system.caller import unchanged_process
-    from compress.system.disk import naming_full_disks
     from compress.system.memory import naming_exhausted_memory
+    from compress.system.room import naming_full_disks
 
     if isinstance(progress, bool):
         progress = fitting_progress() if progress else SilentProgress()

@@ -50,8 +50,8 @@ def render_diagnosis(diagnosis: dict[str, Any], *, every: bool) -> str:
         every: Whether to say of each absent device why it is.
     """
     from benchmarks.render.figures import describe_cpu
-    from compress.system.disk import shown_bytes
     from compress.system.memory import Limit
+    from compress.system.room import shown_bytes
 
     environment = diagnosis["environment"]
     lines = [f"cpu     {describe_cpu(environment)}"]

@@ -96,7 +96,7 @@ def clean(
 
     Artifact, family, report and log stay. The same command then starts from the beginning.
     """
-    from compress.system.disk import shown_bytes
+    from compress.system.room import shown_bytes
     from compress.system.workspace import Workspace
 
     if not out.is_dir():

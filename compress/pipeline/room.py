@@ -1,38 +1,29 @@
-"""What a run needs of the disk and of memory, said before it begins.
+"""What a run needs of the disk and of memory, estimated before it begins.
 
 The figures are estimates from the model's size and the recipe, right to about a factor of 1.5.
 """
 
-import logging
-import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.config.recipe import Recipe
 from compress.corpus.teacher_outputs import MOST_BYTES
-from compress.errors import EdgepressError
 from compress.search.frontier import BEYOND
 from compress.stages import by_latency, get_stage, planned_quantization
-from compress.system.disk import shown_bytes
-from compress.system.memory import memory_limits
+from compress.system.room import Room
 from export.stock import STOCK_EXPORTS
 from export.targets.registry import target_names
 
 if TYPE_CHECKING:
     from compress.stages.base import Context, Encoder
 
-__all__ = ["Room", "Sizes", "check_room", "estimate_room", "outputs_bytes", "sizes_of"]
-
-_log = logging.getLogger("edgepress")
+__all__ = ["Sizes", "estimate_room", "outputs_bytes", "sizes_of"]
 
 # Bytes of a graph for each layer: in the file of one runtime, and in a stock export.
 _GRAPH, _STOCK_GRAPH = 40_000, 80_000
 _REPORT = 400_000  # of its files, pictures and the log
-# What the libraries of a run's processes hold before any model, and the addresses they reserve.
-_LIBRARIES, _ADDRESSES = 1.6e9, 6e9
-_FACTOR = 1.5  # by which an estimate may be wrong
+_LIBRARIES = 1.6e9  # what the libraries of a run's processes hold before any model
 
 
 @dataclass(frozen=True)
@@ -50,28 +41,6 @@ class Sizes:
     words: int
     layers: int
     tokenizer_bytes: int
-
-
-@dataclass(frozen=True)
-class Room:
-    """Room that a run takes.
-
-    Attributes:
-        kept_bytes: Of what its output folder holds at the end.
-        temporary_bytes: Of further files there while it goes on, at most.
-        memory_bytes: Of memory, of all its processes together.
-    """
-
-    kept_bytes: float
-    temporary_bytes: float
-    memory_bytes: float
-
-    def __str__(self) -> str:
-        return (
-            f"{shown_bytes(self.kept_bytes)} in the output folder and "
-            f"{shown_bytes(self.temporary_bytes)} more while it goes on, "
-            f"{shown_bytes(self.memory_bytes)} of memory"
-        )
 
 
 def sizes_of(checkpoint: Path, encoder: "Encoder | None") -> Sizes:
@@ -142,43 +111,6 @@ def outputs_bytes(context: "Context") -> float:
     # compare its query, key and value. Part of a pass meets part of the texts.
     width = context.teacher.module.config.hidden_size * (4 if settings.relation_weight else 1)
     return min(MOST_BYTES, 2 * width * tokens * min(1.0, settings.epochs))
-
-
-def check_room(room: Room, folder: Path, say: Callable[[str], None]) -> None:
-    """Log what a run takes and what there is, and say it where that is not enough.
-
-    Args:
-        room: What the whole run takes.
-        folder: Its output folder, which is there; what it holds already is not needed again.
-        say: Told what is short.
-
-    Raises:
-        EdgepressError: The disk cannot hold the result, even if the estimate is much too high.
-    """
-    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    kept = max(0.0, room.kept_bytes - held)
-    free = shutil.disk_usage(folder).free
-    limits = memory_limits()
-    _log.info(
-        "room: the run takes about %s; %s are free there, memory %s",
-        room,
-        shown_bytes(free),
-        ", ".join(map(str, limits)),
-    )
-    need = f"the run needs about {shown_bytes(kept)} in {folder}"
-    if free * _FACTOR < kept:
-        raise EdgepressError(
-            f"the disk is too small: {need}, and {shown_bytes(free)} are free there",
-            hint="make room, name a folder on another disk with --out, or ask for fewer members "
-            "(speedups) and stock exports (benchmark.baselines)",
-        )
-    if free < kept + room.temporary_bytes:
-        temporary = shown_bytes(room.temporary_bytes)
-        say(f"{need} and {temporary} more while it goes on; {shown_bytes(free)} are free there")
-    for limit in limits:
-        wanted = room.memory_bytes + (_ADDRESSES if limit.addresses else 0)
-        if limit.size_bytes < wanted:
-            say(f"the run needs about {shown_bytes(wanted)} of memory; there are {limit}")
 
 
 def _members(sizes: Sizes, recipe: Recipe) -> list[float]:

@@ -21,7 +21,7 @@ from compress.pipeline.prepare import (
     read_data,
     scratch_of,
 )
-from compress.pipeline.room import Room, check_room, estimate_room, outputs_bytes, sizes_of
+from compress.pipeline.room import estimate_room, outputs_bytes, sizes_of
 from compress.search.checkpoints import import_key, machine
 from compress.search.family import run_stages
 from compress.search.members import Member, Staged, export_member, fallback_member
@@ -29,6 +29,7 @@ from compress.system.fingerprint import checkpoint_files, digest
 from compress.system.hub import local_checkpoint
 from compress.system.logs import logging_to
 from compress.system.progress import Progress, SilentProgress
+from compress.system.room import Room, check_room
 from compress.system.workspace import Identity, Owner, Workspace
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ def run(
         (out / "recipe.yaml").write_text(
             render_recipe(recipe, command or f"edgepress {model} --data {name}"), encoding="utf-8"
         )
-        check_room(_room(job, start), out, progress.say)
+        less = ", or ask for fewer members (speedups) and stock exports (benchmark.baselines)"
+        check_room(_room(job, start), out, progress.say, less=less)
         for note in splits.notes:
             _log.info("data: %s", note)
         if more is not None:

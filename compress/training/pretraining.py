@@ -117,6 +117,7 @@ def pretrain(
 
     train, held_out = _features(documents, tokenizer, length, objective, settings.seed)
     with session.at_work() as scratch:
+        session.check_room(model, train, progress.say)
         torch.manual_seed(settings.seed)
         masking = _Masking(tokenizer, settings.seed)
         fixed = [masking.masked(feature) for feature in held_out]

@@ -133,6 +133,7 @@ def train(
         for part in (examples, splits.selection, splits.report)
     )
     with session.at_work() as scratch:
+        session.check_room(model, learnt, progress.say)
         trainer = TextTrainer(
             *(model, tokenizer, learnt, watched, scratch, settings, progress),
             metric=settings.metric or training_task.FIGURES[0],

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from compress.errors import UsageError
 from compress.system.fingerprint import checkpoint_files, digest
+from compress.system.room import Room, check_room
 from compress.training.settings import TrainingSettings
 from runtimes.versions import tool_version
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 _RECORD, _SCRATCH = "training.json", ".training"
+
+_LIBRARIES = 1.2e9  # bytes of memory that they hold before any model
+_ACTIVATIONS = 80  # bytes kept for the gradients, for each token, layer and hidden unit
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,30 @@ class Session:
                 hint="name a folder that can be",
             ) from error
 
+    def check_room(self, model: Any, features: Sequence[Any], say: Callable[[str], None]) -> None:
+        """Say it where the disk or memory will not do.
+
+        Args:
+            model: To be trained, with what is frozen marked so.
+            features: With `input_ids`, of a text or of several that belong together.
+            say: Told what is short.
+
+        Raises:
+            EdgepressError: The disk cannot hold the result.
+        """
+        weights = sum(parameter.numel() for parameter in model.parameters())
+        learnt = sum(each.numel() for each in model.parameters() if each.requires_grad)
+        checkpoint = 4 * weights + 8 * learnt  # with the optimizer's two moments
+        longest = max(_tokens(feature["input_ids"]) for feature in features)
+        config, tokens = model.config, self.settings.batch_size * longest
+        kept_for_gradients = _ACTIVATIONS * tokens * config.hidden_size * config.num_hidden_layers
+        room = Room(
+            kept_bytes=4 * weights,
+            temporary_bytes=3 * checkpoint,  # the best, the last, and the one being written
+            memory_bytes=_LIBRARIES + 8 * weights + 12 * learnt + kept_for_gradients,
+        )
+        check_room(room, self.out, say, work="training")
+
     def run(self, trainer: "Trainer") -> None:
         """Train to the best weights, from the last checkpoint if there is one."""
         from compress.training.trainer import train_or_take_up
@@ -199,3 +227,8 @@ class Session:
         """Return the newest checkpoint that was written to its end: its state is written last."""
         whole = [state.parent for state in self._scratch.glob("checkpoint-*/trainer_state.json")]
         return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+
+
+def _tokens(ids: Sequence[Any]) -> int:
+    """Return how many tokens an example has: of one text, or of several that belong together."""
+    return len(ids) if isinstance(ids[0], int) else sum(map(len, ids))
