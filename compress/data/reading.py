@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,13 +137,16 @@ def _read_parquet(path: Path) -> Table:
     try:
         # No partitions: a folder named "a=1" says nothing about the rows.
         rows = pyarrow.parquet.read_table(path, partitioning=None)
+        unknown = {}
         for place, field in enumerate(rows.schema):
             try:
                 datasets.Features.from_arrow_schema(pyarrow.schema([field]))
-            except ValueError:  # such as a map: neither text nor label
+            except ValueError:  # such as a map: neither text nor label, refused if named
+                unknown[field.name] = rows.column(place).to_pylist()
                 empty = pyarrow.nulls(len(rows))
                 rows = rows.set_column(place, pyarrow.field(field.name, empty.type), empty)
-        return table_of(datasets.Dataset(rows), str(path))
+        table = table_of(datasets.Dataset(rows), str(path))
+        return replace(table, columns={**table.columns, **unknown})
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(
             f"{path}: not a readable Parquet file ({type(error).__name__}: {error}).",

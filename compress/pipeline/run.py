@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.chance import chance_notes
 from compress.config.recipe import Recipe, render_recipe
 from compress.data import Data, describe, load_unlabelled
 from compress.data.columns import NamedColumns
@@ -112,6 +113,10 @@ def run(
         )
         less = ", or ask for fewer members (speedups) and stock exports (benchmark.baselines)"
         check_room(_room(job, start), out, progress.say, less=less)
+        if start.context is not None:  # whoever gave the wrong labels need not wait for the end
+            selection = start.context.material.selection
+            for note in chance_notes(selection.teacher_logits, splits.selection):
+                progress.say(note)
         for note in splits.notes:
             _log.info("data: %s", note)
         if more is not None:

@@ -20,6 +20,7 @@ from benchmarks.render.figures import recommended_mark
 from benchmarks.report import Report, load_report
 from compress.cli.app import main
 from compress.config.recipe import load_recipe
+from compress.errors import ModelError
 from compress.pipeline import finalize as conclusion
 from compress.pipeline import prepare as preparation
 from compress.pipeline import run as pipeline
@@ -557,6 +558,22 @@ def test_a_reference_that_cannot_run_is_the_error(
     assert main(done.again(copy, *ALONE)) == 1
     assert "the reference opinion-bert (original) cannot be measured" in capfd.readouterr().err
     verify(copy / "artifact", read_manifest(copy / "artifact"))
+
+
+def test_labels_in_another_order_are_told_of_before_the_work(
+    task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    swapped = dict(zip(task.labels, task.labels[::-1], strict=True))
+    rows = [(text, swapped[label]) for text, label in task.make_rows(200, seed=5)]
+    data = task.write_csv(tmp_path / "swapped.csv", rows)
+
+    def stop(*_: Any) -> Any:
+        raise ModelError("the work begins")
+
+    monkeypatch.setattr(pipeline, "_family", stop)
+    assert main([str(task.model), "--data", str(data), "--out", str(tmp_path / "out")]) == 1
+    said = capfd.readouterr().err
+    assert said.index("Its classes seem to be in another order") < said.index("the work begins")
 
 
 def test_a_family_by_latency_with_unlabelled_text_and_other_schemes(
