@@ -1,7 +1,8 @@
 """An encoder becomes an artifact folder: models for each runtime, tokenizer, manifest, card."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ def export_artifact(
     checks: Sequence[TextInput],
     lineage: Sequence[Mapping[str, Any]] = (),
     runtimes: Sequence[str] | None = None,
+    rounding: Callable[[Any, QuantizationPlan], AbstractContextManager[None]] | None = None,
 ) -> Exported:
     """Export, compare with PyTorch, and write the artifact atomically.
 
@@ -79,6 +81,9 @@ def export_artifact(
         checks: Texts to compare the exports on; at least one.
         lineage: What was done to the model so far, for the manifest.
         runtimes: Those to write files for; None: all that have a target (`export.targets`).
+        rounding: Within it a module computes as ONNX Runtime's file of a plan should: what INT8
+            costs is then known, and that file's self-test finds what is wrong beyond it. None
+            takes the file's own padded batches for that.
 
     Raises:
         ModelError: A float export does not agree with PyTorch, or the plan is static and was not
@@ -140,9 +145,16 @@ def export_artifact(
                 shutil.copyfile(source, partial / name)
 
         tests = cases_for(text_encoder, pairs=manifest.pairs)
-        tests = with_expected(tests, lambda i: torch_outputs(module, tests.rows.batch(i, names)))
+
+        def answer(case: list[int]) -> NDArray[np.float32]:
+            return torch_outputs(module, tests.rows.batch(case, names))
+
+        tests, rounded = with_expected(tests, answer), {}
+        if plan is not None and rounding is not None:
+            with rounding(module, plan):
+                rounded["onnxruntime"] = with_expected(tests, answer).expected
         manifest, checked = write_checked(
-            target, manifest, populate, tests, work / "draft" / "artifact"
+            target, manifest, populate, tests, work / "draft" / "artifact", rounded
         )
     return Exported(manifest, parity, checked)
 

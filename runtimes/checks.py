@@ -292,6 +292,7 @@ def check_predictor(
     checks: Checks,
     answers: NDArray[np.float32] | None = None,
     *,
+    rounded: NDArray[np.float32] | None = None,
     timed: bool = False,
 ) -> Checked:
     """Ask a predictor all cases, and judge what it says.
@@ -300,6 +301,9 @@ def check_predictor(
         predictor: Of the artifact that `checks` is of.
         checks: Its cases.
         answers: What `answered` returned, where they were asked already.
+        rounded: (M, C) what the file should say, where it is known how it rounds; its errors are
+            those that INT8 costs. None takes those that `checks` recorded at export, else those of
+            the same file's padded batches.
         timed: Measure how long inputs of some lengths take.
     """
     runtime, lengths = predictor.runtime, checks.rows.lengths
@@ -308,7 +312,8 @@ def check_predictor(
     found = _errors(answers, checks)
     padded = _errors(answered(predictor, checks, batches=True), checks)
     before = checks.answers.get(runtime)
-    usual = None if before is None else _errors(before, checks)
+    right = before if rounded is None else rounded
+    usual = None if right is None else _errors(right, checks)
     wrong = wrong_lengths(lengths, found, padded if usual is None else usual)
     in_batches = wrong_lengths(lengths, padded, found if usual is None else usual)
     known = checks.expected if before is None else before

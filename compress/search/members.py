@@ -136,6 +136,7 @@ def export_member(
         only: The runtime to write files for, where the artifact is to be tried and no more; None:
             those of the recipe.
     """
+    from compress.quantization.fake_quantization import fake_quantized
     from export.package import export_artifact
 
     encoder, plan = staged.encoder, staged.encoder.plan
@@ -154,6 +155,7 @@ def export_member(
             checks=sample(context.train, _CHECKS),
             lineage=encoder.lineage,
             runtimes=runtimes,
+            rounding=fake_quantized,
         )
         for parity in exported.parity:
             _log.info("export %s: %s", staged.name, asdict(parity))
