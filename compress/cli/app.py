@@ -21,13 +21,13 @@ from compress.cli.entry import missing
 from compress.cli.inspect import check, clean, inspect
 from compress.cli.output import tell
 from compress.cli.predict import predict
+from compress.cli.process.signals import describe_stop, stopping_signals, unmasking_stops
+from compress.cli.process.streams import open_streams
 from compress.cli.recipe import recipe
 from compress.cli.report import report
 from compress.cli.run import demo, run
 from compress.cli.serving.command import serve
-from compress.cli.signals import describe_stop, stopping_signals, unmasking_stops
 from compress.cli.signing import sign, verify
-from compress.cli.streams import open_streams
 from compress.cli.train import train
 from compress.errors import EdgepressError, UsageError
 from compress.system.launch import missing_processes

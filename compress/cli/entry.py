@@ -2,7 +2,7 @@
 
 import sys
 
-from compress.cli.signals import ending_at_once
+from compress.cli.process.signals import ending_at_once
 
 __all__ = ["main", "missing"]
 

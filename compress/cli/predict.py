@@ -27,7 +27,7 @@ from compress.cli.output import (
     Trusted,
     tell,
 )
-from compress.cli.streams import read_lines
+from compress.cli.process.streams import read_lines
 from compress.errors import DataError, UsageError
 from runtimes.errors import nearest
 from runtimes.escaping import dump_json, escape_cell, escape_line

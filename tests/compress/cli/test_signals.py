@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from compress.cli import app
-from compress.cli.signals import stopping_signals
+from compress.cli.process.signals import stopping_signals
 from compress.system.logs import logging_to
 
 NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -24,7 +24,7 @@ for number in (signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_DFL)
 import sys
 sys.path.insert(0, {folder!r})
-from compress.cli import {module}
+from {package} import {module}
 {act}
 print("went on")
 """
@@ -49,7 +49,8 @@ Left()
 def _import_signalled(folder: Path, number: int, module: str, act: str) -> Any:
     """Return how a process ends that gets a signal within an import."""
     (folder / "swallowing.py").write_text(SWALLOWING.format(number=int(number)))
-    code = IMPORTER.format(folder=str(folder), module=module, act=act)
+    package, _, name = module.rpartition(".")
+    code = IMPORTER.format(folder=str(folder), package=package, module=name, act=act)
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
@@ -60,7 +61,7 @@ def test_a_signal_ends_the_import_of_the_command_itself(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     act = "with signals.ending_at_once():\n    import swallowing"
-    done = _import_signalled(tmp_path, number, "signals", act)
+    done = _import_signalled(tmp_path, number, "compress.cli.process.signals", act)
     what = "interrupted" if number == signal.SIGINT else f"stopped by {number.name}"
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", f"\n{what}\n")
 
@@ -78,7 +79,7 @@ def test_a_signal_waits_for_the_end_of_an_import(number: signal.Signals, tmp_pat
         "assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL\n"
         "raise SystemExit(code)"
     )
-    done = _import_signalled(tmp_path, number, "app", act)
+    done = _import_signalled(tmp_path, number, "compress.cli.app", act)
     what = "interrupted" if number == signal.SIGINT else f"stopped by {number.name}"
     resumes = "the same command goes on from the last finished stage"
     assert done.stderr == f"\n{what}; {resumes}\n"
