@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from benchmarks.memory import total_memory_bytes
 from runtimes.cores import usable_cores
 from runtimes.processor import processor_flags, processor_info
 from runtimes.registry import get_runtime, runtime_names
@@ -47,8 +48,6 @@ def describe_environment() -> dict[str, Any]:
         `cores_usable`, `governor`, `virtual`), `memory_bytes`, `load_average` (1 minute, at the
         call), `os`, `python`, `libraries` (name to version) and `gpus` (what nvidia-smi answers).
     """
-    import psutil
-
     model = processor_info().get("model name")
     if not model and platform.system() == "Darwin":
         model = " ".join(_lines(["sysctl", "-n", "machdep.cpu.brand_string"]))
@@ -59,13 +58,13 @@ def describe_environment() -> dict[str, Any]:
             "model": model or None,
             "architecture": platform.machine(),
             "flags": [flag for flag in CPU_FLAGS if flag in flags],
-            "cores_physical": psutil.cpu_count(logical=False),
-            "cores_logical": psutil.cpu_count(logical=True),
+            "cores_physical": _physical_cores(),
+            "cores_logical": os.cpu_count(),
             "cores_usable": usable_cores(),
             "governor": _governor(),
             "virtual": "hypervisor" in flags,
         },
-        "memory_bytes": int(psutil.virtual_memory().total),
+        "memory_bytes": total_memory_bytes(),
         "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "os": _operating_system(),
         "python": platform.python_version(),
@@ -74,6 +73,15 @@ def describe_environment() -> dict[str, Any]:
             ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
         ),
     }
+
+
+def _physical_cores() -> int | None:
+    try:
+        import psutil
+    except ImportError:  # a device has numpy, tokenizers and a runtime
+        return None
+    count: int | None = psutil.cpu_count(logical=False)
+    return count
 
 
 def _governor() -> str | None:

@@ -1,9 +1,15 @@
 """Reads the resident memory of processes, and what is free."""
 
+import os
 import sys
 from pathlib import Path
 
-__all__ = ["available_memory_bytes", "current_rss_bytes", "peak_rss_bytes"]
+__all__ = [
+    "available_memory_bytes",
+    "current_rss_bytes",
+    "peak_rss_bytes",
+    "total_memory_bytes",
+]
 
 
 def peak_rss_bytes() -> int:
@@ -29,8 +35,14 @@ def peak_rss_bytes() -> int:
 
 def current_rss_bytes(pid: int) -> int:
     """Return the physical memory that the process holds now; 0 where it is gone."""
-    import psutil
-
+    try:
+        import psutil
+    except ImportError:
+        try:
+            pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+            return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, ValueError, IndexError):
+            return 0
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
@@ -38,7 +50,30 @@ def current_rss_bytes(pid: int) -> int:
 
 
 def available_memory_bytes() -> int:
-    """Return the memory that can be taken without swapping."""
-    import psutil
+    """Return the memory that can be taken without swapping.
 
+    Where nothing tells, it is taken for 1 GiB.
+    """
+    try:
+        import psutil
+    except ImportError:
+        return _of_meminfo("MemAvailable") or 1 << 30
     return int(psutil.virtual_memory().available)
+
+
+def total_memory_bytes() -> int | None:
+    """Return the machine's memory; None where nothing tells."""
+    try:
+        import psutil
+    except ImportError:
+        return _of_meminfo("MemTotal")
+    return int(psutil.virtual_memory().total)
+
+
+def _of_meminfo(name: str) -> int | None:
+    """Return an entry of /proc/meminfo in bytes: a device has no psutil."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None

@@ -4,8 +4,8 @@ A roofline (Williams, Waterman & Patterson 2009, https://doi.org/10.1145/1498765
 can be no faster than its products at the processor's peak, nor than its weights can be read. Peaks
 are what this machine reaches: of products, through ONNX Runtime, whatever runtime the row is of.
 What lies between the floor and the measured time is what small shapes, element-wise operators,
-hand-overs between threads and the runtime itself cost. `compress.evaluation.machine_peaks`
-measures the peaks.
+hand-overs between threads and the runtime itself cost. `benchmarks.profiling.peaks` measures the
+peaks.
 """
 
 from collections.abc import Mapping

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from benchmarks.profiling.kit import Kit
     from benchmarks.report import Report, Row
     from compress.config.recipe import Recipe
     from compress.data import Data
@@ -38,7 +39,17 @@ if TYPE_CHECKING:
     from runtimes.pipeline import Predictor
     from runtimes.tuning import Tuning
 
-__all__ = ["Benchmark", "Member", "Result", "benchmark", "compress", "pretrain", "train", "tune"]
+__all__ = [
+    "Benchmark",
+    "Member",
+    "Result",
+    "benchmark",
+    "compress",
+    "pretrain",
+    "profile_kit",
+    "train",
+    "tune",
+]
 
 
 @dataclass(frozen=True)
@@ -437,6 +448,48 @@ def benchmark(
                 progress=shown,
                 command=command,
             )
+        )
+
+
+def profile_kit(
+    model: str | Path,
+    data: "Data | None" = None,
+    *,
+    out: str | Path = "kit",
+    runtimes: Sequence[str] | None = None,
+    max_length: int | None = None,
+    text_column: str | None = None,
+    pair_column: str | None = None,
+    label_column: str | None = None,
+    progress: bool | Progress = True,
+) -> "Kit":
+    """Write a folder of probes, from which a device is profiled: `python -m benchmarks profile`.
+
+    Args:
+        model: Checkpoint folder, or id of the hub.
+        data: Labelled text, as for `compress`, whose lengths are measured at; None: 8 to 64 tokens.
+        out: The folder; new, empty, or an earlier kit, which is replaced.
+        runtimes: Those to write probes for; None is all that artifacts have files for.
+        max_length: Tokens kept of a text; None is the tokenizer's own.
+        text_column: Column of the text, where it is not found by its name.
+        pair_column: Column of the second sentence of pairs, likewise.
+        label_column: Column of the label, likewise.
+        progress: Whether to show bars or lines; or where to report progress to.
+
+    Raises:
+        EdgepressError: Model, data or folder cannot be used.
+    """
+    with _quiet(progress, out) as shown:
+        from compress.pipeline.kit import make_kit
+
+        return make_kit(
+            str(model),
+            Path(out),
+            data=data,
+            columns=NamedColumns(text_column, pair_column, label_column),
+            max_length=max_length,
+            runtimes=runtimes,
+            progress=shown,
         )
 
 

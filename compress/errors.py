@@ -8,6 +8,7 @@ from runtimes.errors import (
     EdgepressError,
     MissingDependencyError,
     ModelError,
+    ProfileError,
     UsageError,
     WrongAnswersError,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "MissingDependencyError",
     "ModelError",
     "OtherTaskError",
+    "ProfileError",
     "RecipeError",
     "UsageError",
     "WrongAnswersError",

@@ -7,6 +7,7 @@
     ├── DataError                   1   a data set that cannot be read or does not fit the model
     │   └── OtherTaskError          1   data of another task than the model's (compress.errors)
     ├── ArtifactError               1   an artifact that is incomplete, damaged or too new to read
+    ├── ProfileError                1   a device profile or a kit of probes that cannot be used
     ├── WrongAnswersError           1   a runtime is wrong on this machine
     ├── MissingDependencyError      3   an optional package is not installed
     ├── DeviceUnavailableError      3   a device was asked for that this machine does not have
@@ -28,6 +29,7 @@ __all__ = [
     "MissingDependencyError",
     "ModelError",
     "OutdatedRuntimeError",
+    "ProfileError",
     "UsageError",
     "WrongAnswersError",
     "did_you_mean",
@@ -96,6 +98,11 @@ def not_finite() -> ArtifactError:
         "The model's answer is no finite number.",
         hint="Its weights are not, or are damaged: compare it with its files (edgepress inspect).",
     )
+
+
+class ProfileError(EdgepressError):
+    """A device profile, or a kit of probes, that is damaged, of another version, or of a model of
+    other sizes."""
 
 
 class WrongAnswersError(EdgepressError):

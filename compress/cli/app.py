@@ -23,6 +23,7 @@ from compress.cli.output import tell
 from compress.cli.predict import predict
 from compress.cli.process.signals import describe_stop, stopping_signals, unmasking_stops
 from compress.cli.process.streams import open_streams
+from compress.cli.profile import profile
 from compress.cli.recipe import recipe
 from compress.cli.report import report
 from compress.cli.run import demo, run
@@ -42,7 +43,7 @@ _SYSTEM_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ED
 
 _COMMANDS = (
     *(run, train, demo, bench, predict, serve, report, inspect),
-    *(check, clean, sign, verify, recipe, doctor),
+    *(profile, check, clean, sign, verify, recipe, doctor),
 )
 # Two things that people do with each.
 _EXAMPLES = {
@@ -72,6 +73,10 @@ _EXAMPLES = {
         "edgepress report out --price 0.05",
     ),
     "inspect": ("edgepress inspect out/artifact", "edgepress inspect out/report.json --json"),
+    "profile": (
+        "edgepress profile kit my-model --data reviews.csv --out kit",
+        "edgepress profile kit my-model --runtimes onnxruntime",
+    ),
     "check": ("edgepress check out/artifact", "edgepress check out/artifact --device gpu --json"),
     "clean": ("edgepress clean out", "edgepress clean out --yes"),
     "sign": (

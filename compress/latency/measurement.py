@@ -10,13 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.environment import describe_environment
+from benchmarks.profiling.measure import TABLE_SECONDS
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
 from compress.latency.probe import (
-    TABLE_SECONDS,
     Conditions,
     Layers,
     MeasureShapes,
@@ -35,11 +37,14 @@ __all__ = [
     "default_cache_folder",
     "measure_latency_table",
     "measured_table",
+    "shapes_to_measure",
+    "shared_sizes",
+    "table_of",
 ]
 
 _log = logging.getLogger("edgepress")
 
-_FORMAT = 2  # of a cached table, of the way it is measured, and of the graph
+_FORMAT = 3  # of a cached table, of the way it is measured, and of the graph
 _MIXED_SHAPES = 56
 # Fields of the configuration that latency depends on; the rest is weights, names and training.
 _DECIDING = (
@@ -100,12 +105,25 @@ def measured_table(
     measure: MeasureShapes = measure_shapes,
 ) -> LatencyTable:
     """Do the work of `measure_latency_table`."""
-    heads, neurons = _grids(config)
-    shapes = _shapes_to_measure(config)
+    shapes = shapes_to_measure(config)
     times = measure(config, shapes, conditions, progress)
-    table = fit_latency_table(shapes, times.ms, heads=heads, neurons=neurons)
+    table = table_of(config, shapes, times.ms)
     now = datetime.now(UTC).isoformat(timespec="minutes")
     return replace(table, measured=now, doubt=times.doubt, watched=times.watched)
+
+
+def table_of(
+    config: LeanEncoderConfig, shapes: Sequence[Layers], ms: NDArray[np.float64]
+) -> LatencyTable:
+    """Return the table that fits how long models of some shapes took.
+
+    Args:
+        config: The largest model that the table is for.
+        shapes: N models.
+        ms: (N,) their milliseconds.
+    """
+    heads, neurons = _grids(config)
+    return fit_latency_table(shapes, ms, heads=heads, neurons=neurons)
 
 
 def cached_latency_table(
@@ -158,6 +176,13 @@ def default_cache_folder() -> Path:
     return user_cache_dir() / "latency"
 
 
+def shared_sizes(config: LeanEncoderConfig) -> dict[str, Any]:
+    """Return what latency depends on, but for the layers' sizes, as JSON values."""
+    names = (name for name in _DECIDING if name != "layers")
+    shared: dict[str, Any] = json.loads(json.dumps({name: getattr(config, name) for name in names}))
+    return shared
+
+
 def _largest(config: LeanEncoderConfig) -> LayerSizes:
     sizes = config.layer_sizes
     if len({layer.head_size for layer in sizes}) != 1:
@@ -170,8 +195,12 @@ def _grids(config: LeanEncoderConfig) -> tuple[tuple[int, ...], tuple[int, ...]]
     return head_grid(largest.heads), neuron_grid(largest.intermediate_size)
 
 
-def _shapes_to_measure(config: LeanEncoderConfig) -> list[Layers]:
-    """Return full-size models of several depths, and mixed ones in which grid points take turns."""
+def shapes_to_measure(config: LeanEncoderConfig) -> list[Layers]:
+    """Return full-size models of several depths, and mixed ones in which grid points take turns.
+
+    Raises:
+        ValueError: There are no layers, or they differ in head size.
+    """
     rng = np.random.default_rng(0)
     largest, depth = _largest(config), len(config.layers)
     heads, neurons = _grids(config)

@@ -1,46 +1,41 @@
-"""Times models of given sizes as they would be deployed: exported, opened and run one by one.
+"""Builds models of given sizes as they would be deployed, and times them on this machine.
 
 What sizes cost depends on the machine, the precision and the lengths of the texts, and not on the
-weights: those are random.
+weights: those are random. `benchmarks.profiling` times them, here and on devices.
 """
 
 import logging
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from benchmarks.disturbance import Disturbance, Watch
-from benchmarks.latency import (
-    FACTOR,
-    UNLIKE,
-    outlying,
-    sample_rounds,
-    turn_order,
-    warmup_sentences,
-)
+from benchmarks.disturbance import Watch
+from benchmarks.profiling.measure import TABLE_SECONDS
+from benchmarks.profiling.timing import Deadline, Probe, ProbeTimes, Texts, time_probes
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
 from compress.encoder.heads.registry import build
 from compress.encoder.modules import LeanEncoderWithHead
 from compress.encoder.surgery import SlicePlan, slice_model
 from compress.system.progress import Progress, Waiting
-from export.onnx import build_onnx
 from export.quantization import QuantizationPlan
-from runtimes.adapters.onnxruntime import open_model
+from export.targets.base import Calibration
+from export.targets.registry import get_target
+from runtimes.manifest import ModelEntry
 
 __all__ = [
+    "WORDS",
     "Conditions",
     "Layers",
     "MeasureShapes",
-    "ShapeTimes",
+    "check_lengths",
     "largest_of",
     "measure_shapes",
+    "models_of",
+    "write_probe",
 ]
 
 _log = logging.getLogger("edgepress")
@@ -48,15 +43,15 @@ _log = logging.getLogger("edgepress")
 Layers = tuple[LayerSizes, ...]
 """A model's layers."""
 
-Inputs = dict[str, NDArray[np.int64]]
+WORDS = 4096
+"""Rows of probes' word tables, at most.
 
-_SENTENCES, _WARMUP, _MOST_ROUNDS = 25, 8, 200
-# A call looks up a few dozen rows. Drawn evenly from 4,096 they miss a core's own cache about as
-# often as frequent words among 30,000 do; the rest would only make the files slow to write.
-_WORDS = 4096
+A call looks up a few dozen rows. Drawn evenly from 4,096 they miss a core's own cache about as
+often as frequent words among 30,000 do; the rest would only make the files slow to write.
+"""
 
-
-TABLE_SECONDS = 75.0  # enough for a table to keep
+_RUNTIME = "onnxruntime"  # that this machine's tables are measured in
+_PERIOD = 16  # after which weights repeat themselves: they pack well, and cost the same
 
 
 @dataclass(frozen=True)
@@ -78,34 +73,14 @@ class Conditions:
     scratch: Path | None = None
 
 
-@dataclass(frozen=True)
-class ShapeTimes:
-    """Times of some models.
-
-    Attributes:
-        ms: (N,) p50 milliseconds.
-        doubt: Why they are not to be relied on; "" where they are.
-        watched: Whether the system told meanwhile who uses its cores.
-    """
-
-    ms: NDArray[np.float64]
-    doubt: str = ""
-    watched: bool = False
-
-
-MeasureShapes = Callable[[LeanEncoderConfig, Sequence[Layers], Conditions, Progress], ShapeTimes]
+MeasureShapes = Callable[[LeanEncoderConfig, Sequence[Layers], Conditions, Progress], ProbeTimes]
 """A function that times models, such as `measure_shapes`."""
 
 
 def measure_shapes(
     config: LeanEncoderConfig, shapes: Sequence[Layers], conditions: Conditions, progress: Progress
-) -> ShapeTimes:
+) -> ProbeTimes:
     """Time models with random weights at batch 1, the model alone, in ONNX Runtime.
-
-    In each round every model is opened, warmed up, and times the same lengths, drawn as the
-    benchmark draws its sentences. A model's figure is the median of its rounds' medians. Only one
-    is open at a time, so memory does not grow with their number. A turn that other processes
-    disturbed is taken again.
 
     Args:
         config: What the models share; its layers are not looked at.
@@ -116,13 +91,9 @@ def measure_shapes(
     Raises:
         ValueError: There are no lengths, or they are not within 1 to the model's positions.
     """
-    lengths, seconds = conditions.lengths, conditions.seconds
-    if len(lengths) == 0 or min(lengths) < 1 or max(lengths) > config.max_position_embeddings:
-        raise ValueError(
-            f"latency is measured at lengths from 1 to {config.max_position_embeddings} tokens"
-        )
-    rng = np.random.default_rng(0)
-    medians: list[list[float]] = [[] for _ in shapes]
+    check_lengths(config, conditions.lengths)
+    seconds, plan = conditions.seconds, conditions.plan
+    precision = "fp32" if plan is None or plan.is_float(_RUNTIME) else "int8"
     with (
         tempfile.TemporaryDirectory(prefix="edgepress-latency-", dir=conditions.scratch) as folder,
         progress.track("measuring what sizes cost here", max(1, round(seconds))) as task,
@@ -131,47 +102,59 @@ def measure_shapes(
             threads=conditions.threads,
             on_wait=partial(Waiting(progress).show, task),
         )
-        clock = _Deadline(seconds, task.advance, watch)
-        paths = [Path(folder) / f"{index}.onnx" for index in range(len(shapes))]
-        for path, model in zip(paths, _models(config, shapes), strict=True):
-            path.write_bytes(build_onnx(model, conditions.plan, padded=False).SerializeToString())
-            clock.tick()
-        warmup = [_inputs(config, lengths[i], rng) for i in warmup_sentences(lengths, _WARMUP)]
-        draws = sample_rounds(lengths, rounds=_MOST_ROUNDS, sentences=_SENTENCES, seed=0)
-        for number, draw in enumerate(draws):
-            inputs = [_inputs(config, lengths[int(index)], rng) for index in draw]
-            for index in turn_order(len(shapes), number):
-                if number > 0 and clock.over:
-                    break
-                turn = partial(_turn, paths[index], warmup, inputs, conditions)
-                medians[index].append(watch.repeat(turn))
-                clock.tick()
-            if clock.over:
-                break
-    _log.info("timed %d models in %d rounds", len(shapes), max(map(len, medians)))
-    ms = np.asarray([np.median(rounds) for rounds in medians])
-    seen = watch.disturbance()
-    return ShapeTimes(ms, _doubt(medians, seen), seen.watched)
+        deadline = Deadline(seconds, task.advance, watch)
+        probes = []
+        for index, model in enumerate(models_of(config, shapes)):
+            place = Path(folder) / str(index)
+            entry = write_probe(model, plan, _RUNTIME, place, ())[0]
+            probes.append(Probe(place / entry.path, _RUNTIME, precision, conditions.threads))
+            deadline.tick()
+        texts = Texts(
+            conditions.lengths, min(config.vocab_size, WORDS), types=bool(config.type_vocab_size)
+        )
+        times = time_probes(probes, texts, watch, deadline)
+    _log.info("timed %d models in %d rounds", len(shapes), times.rounds)
+    return times
 
 
-def _doubt(medians: Sequence[Sequence[float]], seen: Disturbance) -> str:
-    """Return why models' medians by round are not to be relied on; "" where they are."""
-    if seen.kept:
-        return f"{seen.describe()} in {seen.kept} of {seen.measured} turns"
-    far = np.concatenate([outlying(rounds) for rounds in medians])
-    if far.mean() > UNLIKE:
-        return f"{far.sum()} of {len(far)} turns were more than {FACTOR:g} times off their model's"
-    return ""
+def check_lengths(config: LeanEncoderConfig, lengths: Sequence[int]) -> None:
+    """Refuse lengths that a model has no positions for.
+
+    Raises:
+        ValueError: There are none, or they are not within 1 to the model's positions.
+    """
+    if len(lengths) == 0 or min(lengths) < 1 or max(lengths) > config.max_position_embeddings:
+        raise ValueError(
+            f"latency is measured at lengths from 1 to {config.max_position_embeddings} tokens"
+        )
 
 
-def _models(config: LeanEncoderConfig, shapes: Sequence[Layers]) -> Iterator[LeanEncoderWithHead]:
+def write_probe(
+    model: LeanEncoderWithHead,
+    plan: QuantizationPlan | None,
+    runtime: str,
+    folder: Path,
+    calibration: Calibration,
+) -> list[ModelEntry]:
+    """Write a model for a runtime as an artifact has it.
+
+    Returns:
+        Its files, the one that answers single texts where all versions fit first.
+    """
+    entries = get_target(runtime).write(model, plan, calibration, folder)
+    order = ("unpadded", "padded", "portable")
+    return sorted(entries, key=lambda entry: order.index(entry.variant))
+
+
+def models_of(config: LeanEncoderConfig, shapes: Sequence[Layers]) -> Iterator[LeanEncoderWithHead]:
     """Yield a model for each shape: slices of one, because drawing random weights is slow."""
     deepest = max(map(len, shapes))
     layers = [largest_of([shape[i] for shape in shapes if i < len(shape)]) for i in range(deepest)]
-    words = min(config.vocab_size, _WORDS)
+    words = min(config.vocab_size, WORDS)
     with torch.random.fork_rng(devices=[]):  # a run must not depend on whether a table was cached
         torch.manual_seed(0)
         largest = build(config.replaced(vocab_size=words, layers=[asdict(x) for x in layers]))
+    _repeat(largest)
     for shape in shapes:
         plan = SlicePlan(
             layers=range(len(shape)),
@@ -190,48 +173,11 @@ def largest_of(layers: Sequence[LayerSizes]) -> LayerSizes:
     )
 
 
-def _inputs(config: LeanEncoderConfig, length: int, rng: np.random.Generator) -> Inputs:
-    ids = rng.integers(0, min(config.vocab_size, _WORDS), size=(1, length), dtype=np.int64)
-    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-    return {**inputs, "token_type_ids": np.zeros_like(ids)} if config.type_vocab_size else inputs
-
-
-def _turn(
-    path: Path, warmup: Sequence[Inputs], inputs: Sequence[Inputs], conditions: Conditions
-) -> float:
-    """Return the median milliseconds of one model's turn."""
-    precision = "fp32" if conditions.plan is None else "int8"
-    session = open_model(path, threads=conditions.threads, precision=precision)
-    try:
-        for batch in warmup:
-            session.run(batch)
-        timings = []
-        for batch in inputs:
-            start = time.perf_counter()
-            session.run(batch)
-            timings.append(time.perf_counter() - start)
-    finally:
-        session.close()
-    return 1000.0 * float(np.median(timings))
-
-
-class _Deadline:
-    """Tells when the time is up, and meanwhile reports whole seconds; waiting does not count."""
-
-    def __init__(self, seconds: float, advance: Callable[[int], None], watch: Watch) -> None:
-        self._seconds, self._advance, self._watch = seconds, advance, watch
-        self._start, self._reported = time.monotonic(), 0
-
-    @property
-    def _passed(self) -> float:
-        return time.monotonic() - self._start - self._watch.spent_s
-
-    @property
-    def over(self) -> bool:
-        return self._passed > self._seconds
-
-    def tick(self) -> None:
-        passed = int(min(self._passed, self._seconds))
-        if passed > self._reported:
-            self._advance(passed - self._reported)
-            self._reported = passed
+def _repeat(model: LeanEncoderWithHead) -> None:
+    """Make large matrices of one small part of themselves."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim == 2 and min(weight.shape) >= _PERIOD:
+                rows, columns = (-(-size // _PERIOD) for size in weight.shape)
+                tiled = weight[:_PERIOD, :_PERIOD].repeat(rows, columns)
+                weight.copy_(tiled[: weight.shape[0], : weight.shape[1]])

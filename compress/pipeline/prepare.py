@@ -20,10 +20,23 @@ from runtimes.hf_config import problem_type_of, read_hf_config
 from runtimes.registry import get_task
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from compress.encoder.importers.registry import Imported
+    from compress.encoder.modules import LeanEncoderWithHead
     from compress.latency.table import LatencyTable
     from compress.stages.base import Context, Encoder
 
-__all__ = ["Start", "latency_table", "prepare", "read_data", "scratch_of"]
+__all__ = [
+    "Fitted",
+    "Start",
+    "fitted_to_texts",
+    "latency_table",
+    "prepare",
+    "quantiles",
+    "read_data",
+    "scratch_of",
+]
 
 _log = logging.getLogger("edgepress")
 
@@ -60,7 +73,6 @@ def prepare(job: Job, config: Any) -> Start:
     from compress.encoder.checkpoint import load_checkpoint
     from compress.encoder.folding import UnsupportedArchitectureError
     from compress.encoder.importers.registry import import_encoder
-    from compress.encoder.surgery import fold_token_types, keep_positions
     from compress.stages.base import Context, Encoder
 
     try:
@@ -71,19 +83,16 @@ def prepare(job: Job, config: Any) -> Start:
         load_checkpoint(job.checkpoint, config)  # refuses one without a trained classifier
         remark = f"{error.message}. It was exported and quantized without pruning or distillation."
         return Start(remarks=(remark,))
-    notes = [*imported.notes, f"logits differ by at most {imported.max_abs_delta:.1e}"]
-    module = imported.model
-    if job.splits.train.pairs is None and module.config.type_vocab_size:
-        module = fold_token_types(module)
-        notes.append("token types folded, the texts are single sentences")
-    max_length = kept_length(
-        job.recipe.max_length, module.config, imported.tokenizer, job.splits.train.task
+    fitted = fitted_to_texts(
+        imported,
+        job.checkpoint,
+        pairs=job.splits.train.pairs is not None,
+        task=job.splits.train.task,
+        max_length=job.recipe.max_length,
     )
-    if job.recipe.max_length is None:  # what the reference keeps: folders may say it elsewhere
-        max_length = min(max_length, read_hf_config(job.checkpoint).max_length)
-    if max_length < module.config.max_position_embeddings:
-        module = keep_positions(module, max_length)
-        notes.append(f"positions past {max_length} removed, as texts are cut there")
+    module, max_length = fitted.module, fitted.max_length
+    delta = f"logits differ by at most {imported.max_abs_delta:.1e}"
+    notes = [*imported.notes, delta, *fitted.notes]
     encoder = Encoder(module=module, tokenizer=imported.tokenizer)
     context = Context(
         recipe=job.recipe,
@@ -106,6 +115,48 @@ def prepare(job: Job, config: Any) -> Start:
     return Start(encoder, context, tuple(notes))
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """An imported model without what texts of a kind never ask for.
+
+    Attributes:
+        module: It.
+        max_length: Tokens kept of a text.
+        notes: What was left out, for the log.
+    """
+
+    module: "LeanEncoderWithHead"
+    max_length: int
+    notes: tuple[str, ...]
+
+
+def fitted_to_texts(
+    imported: "Imported", checkpoint: Path, *, pairs: bool, task: str, max_length: int | None
+) -> Fitted:
+    """Fold token types where texts are single sentences, and cut positions past what is kept.
+
+    Args:
+        imported: From `import_encoder`.
+        checkpoint: Its folder.
+        pairs: Whether texts are pairs.
+        task: What the model is for.
+        max_length: Tokens kept of a text; None is what model and tokenizer allow.
+    """
+    from compress.encoder.surgery import fold_token_types, keep_positions
+
+    module, notes = imported.model, []
+    if not pairs and module.config.type_vocab_size:
+        module = fold_token_types(module)
+        notes.append("token types folded, the texts are single sentences")
+    kept = kept_length(max_length, module.config, imported.tokenizer, task)
+    if max_length is None:  # what the reference keeps: folders may say it elsewhere
+        kept = min(kept, read_hf_config(checkpoint).max_length)
+    if kept < module.config.max_position_embeddings:
+        module = keep_positions(module, kept)
+        notes.append(f"positions past {kept} removed, as texts are cut there")
+    return Fitted(module, kept, tuple(notes))
+
+
 def scratch_of(job: Job) -> Path:
     """Return the folder in which this process keeps the teacher's outputs."""
     from compress.system.distributed import rank
@@ -126,11 +177,8 @@ def _measured_table(job: Job, encoder: "Encoder", context: "Context") -> "Latenc
     from compress.latency.measurement import cached_latency_table, default_cache_folder
     from compress.latency.probe import Conditions
 
-    # Not a sample: runs that differ in their seed alone share a table.
-    shares = np.linspace(0, 1, _LENGTHS)
-    lengths = np.quantile(context.material.texts.lengths, shares, method="nearest")
     conditions = Conditions(
-        lengths.tolist(),
+        quantiles(context.material.texts.lengths),
         plan=planned_quantization(job.recipe),
         threads=job.recipe.threads,
         seconds=job.recipe.benchmark.latency_table_seconds,
@@ -149,6 +197,16 @@ def _measured_table(job: Job, encoder: "Encoder", context: "Context") -> "Latenc
         task.advance()
     _log.info("latency table: %s", table.to_json())
     return table
+
+
+def quantiles(lengths: "NDArray[np.int64]") -> list[int]:
+    """Return evenly spaced quantiles of texts' lengths.
+
+    They are no sample: runs that differ in their seed alone share a table.
+    """
+    shares = np.linspace(0, 1, _LENGTHS)
+    found: list[int] = np.quantile(lengths, shares, method="nearest").tolist()
+    return found
 
 
 def read_data(model: str, data: Data, config: Any, columns: NamedColumns, seed: int) -> Splits:

@@ -17,6 +17,7 @@ import compress.pruning
 import compress.quantization
 import export
 import runtimes
+from benchmarks.profiling.timing import ProbeTimes
 from compress import (
     DataError,
     distill,
@@ -28,7 +29,6 @@ from compress import (
     quantization_plan,
 )
 from compress.encoder.config import LayerSizes
-from compress.latency.probe import ShapeTimes
 from export.quantization import QuantizationPlan
 
 FOLDERS = {
@@ -50,7 +50,7 @@ def linear_cost(config: Any, shapes: Any, conditions: Any, progress: Any) -> Any
     """Milliseconds that follow from the sizes: nothing is measured."""
     assert conditions.threads is None
     cost = [[1 + 0.5 * s.heads + s.intermediate_size / 64 for s in layers] for layers in shapes]
-    return ShapeTimes(np.asarray([sum(layers) for layers in cost]))
+    return ProbeTimes(np.asarray([sum(layers) for layers in cost]))
 
 
 def weights(model: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ COMMANDS = [
     "serve",
     "report",
     "inspect",
+    "profile",
     "check",
     "clean",
     "sign",

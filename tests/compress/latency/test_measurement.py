@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from benchmarks.disturbance import Taken, Watch
+from benchmarks.profiling.timing import ProbeTimes
 from compress.encoder.config import LayerSizes, LeanEncoderConfig
 from compress.latency import measurement as latency_measurement
 from compress.latency.measurement import (
@@ -18,7 +19,7 @@ from compress.latency.measurement import (
     default_cache_folder,
     measured_table,
 )
-from compress.latency.probe import Conditions, ShapeTimes, measure_shapes
+from compress.latency.probe import Conditions, measure_shapes
 from compress.latency.table import LatencyTable
 from compress.system.progress import SilentProgress
 from export.quantization import QuantizationPlan
@@ -53,9 +54,9 @@ class Stopwatch:
         self.doubt = doubt
         self.calls: list[Sequence[Sequence[LayerSizes]]] = []
 
-    def __call__(self, _: Any, shapes: Any, *conditions: Any) -> ShapeTimes:
+    def __call__(self, _: Any, shapes: Any, *conditions: Any) -> ProbeTimes:
         self.calls.append(shapes)
-        return ShapeTimes(np.asarray([cost(shape) for shape in shapes]), self.doubt, watched=True)
+        return ProbeTimes(np.asarray([cost(shape) for shape in shapes]), self.doubt, watched=True)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 6, 12])
@@ -223,7 +224,7 @@ def test_turns_beside_others_are_taken_again(monkeypatch: pytest.MonkeyPatch) ->
         turns.append(10.0 if len(turns) % 2 == 0 else 1.0)
         return turns[-1]
 
-    monkeypatch.setattr("compress.latency.probe._turn", turn)
+    monkeypatch.setattr("benchmarks.profiling.timing._turn", turn)
     monkeypatch.setattr(Watch, "_wait_for_quiet", lambda watch: None)
     monkeypatch.setattr(Watch, "_taken", lambda watch: taken if turns[-1] == 10 else None)
     shapes = [(LayerSizes(1, 8, 8),), (LayerSizes(2, 8, 8),)]

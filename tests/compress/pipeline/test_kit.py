@@ -1,0 +1,102 @@
+"""A kit of probes: written here, measured where nothing but a device's packages is installed."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.profiling.kit import Kit
+from benchmarks.profiling.profile import DeviceProfile
+from compress.cli.app import main
+
+# What a device lacks.
+ABSENT = [
+    "accelerate", "compress", "datasets", "export", "huggingface_hub", "jinja2", "nncf", "onnx",
+    "openvino", "optimum", "pandas", "psutil", "pydantic", "requests", "rich", "safetensors",
+    "scipy", "sklearn", "torch", "transformers", "typer", "yaml",
+]  # fmt: skip
+DEVICE = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {absent!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Refuse())
+from benchmarks.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def on_device(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m benchmarks` where the rest of the tool is not installed."""
+    command = [sys.executable, "-c", DEVICE.format(absent=ABSENT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def kit(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("profile") / "kit"
+    arguments = ["profile", "kit", str(task.model), "--data", str(task.data), "--out", str(folder)]
+    assert main([*arguments, "--runtimes", "onnxruntime", "--quiet"]) == 0
+    return folder
+
+
+def test_a_kit_holds_probes_of_all_sizes_and_no_text(kit: Path, task: Any) -> None:
+    found = Kit.read(kit)
+    schemes = {each.scheme: len(each.shapes) for each in found.sets}
+    assert schemes.pop("static") == len(found.race) < schemes["dynamic"] == schemes["float"]
+    assert schemes["dynamic"] == len(found.shapes)
+    assert max(found.shapes, key=len) == ((4, 8, 64),) * 3
+    assert 5 < np.median(found.lengths) < 12  # of the data, with [CLS] and [SEP]
+    assert sum(path.stat().st_size for path in kit.rglob("*")) < 3e6
+    contents = b"".join(found._content(name, file) for name, file in found.files.items())
+    with (task.data / "train.csv").open() as lines:
+        texts = [line.rpartition(",")[0] for line in lines][1:]
+    assert not any(text.encode() in contents for text in texts)
+
+
+def test_a_device_measures_it_with_its_own_packages(kit: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pi.json"
+    done = on_device("profile", str(kit), "--out", str(out), "--seconds", "0.1", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    found, of = DeviceProfile.read(out), Kit.read(kit)
+    assert {one.setting for one in found.race} == {
+        ("onnxruntime", scheme, 1) for scheme in ("dynamic", "static", "float")
+    }
+    (table,) = found.tables
+    assert len(table.ms) == len(of.shapes)
+    assert found.exact["onnxruntime"] in (True, False)
+    assert found.tokenize_ms > 0
+    assert {peak.threads for peak in found.peaks} == {1}
+    assert len(found.choices()) == 3
+    # largest of all takes longer than the smallest
+    by_size = sorted(range(len(of.shapes)), key=lambda i: sum(map(sum, of.shapes[i])))
+    assert table.ms[by_size[-1]] > table.ms[by_size[0]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--runtime", "openvino"], "the kit has no probes for it"),
+        (["--threads", "5000"], "this process may use"),
+    ],
+)
+def test_what_a_device_lacks_is_said(
+    kit: Path, tmp_path: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks.__main__ import main as measure
+
+    assert measure(["profile", str(kit), "--out", str(tmp_path / "pi.json"), *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_folders_of_others_are_left_alone(tmp_path: Path, task: Any) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    assert main(["profile", "kit", str(task.model), "--out", str(tmp_path)]) == 2
+    assert main(["profile", "kat", str(task.model), "--out", str(tmp_path / "new")]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
