@@ -110,14 +110,15 @@ def with_expected(checks: Checks, answer: Callable[[list[int]], NDArray[np.float
 
     Args:
         checks: From `cases_for`.
-        answer: Returns outputs (1, C) or (1, T, C) of a case, named in a list by its index.
+        answer: Returns outputs (B, C) or (B, T, C) of cases of one length, named by their indices.
     """
-    kept = []
-    for case, length in enumerate(checks.rows.lengths):
-        outputs = answer([case])[0]
-        if not case:
-            checks = replace(checks, columns=columns(outputs.shape[-1]))
-        kept.append(checks.kept(outputs, int(length)))
+    lengths = checks.rows.lengths
+    outputs: dict[int, NDArray[np.float32]] = {}
+    for length in np.unique(lengths):
+        cases = np.flatnonzero(lengths == length).tolist()
+        outputs.update(zip(cases, answer(cases), strict=True))
+    checks = replace(checks, columns=columns(outputs[0].shape[-1]))
+    kept = [checks.kept(outputs[case], int(length)) for case, length in enumerate(lengths)]
     return replace(checks, expected=np.concatenate(kept))
 
 

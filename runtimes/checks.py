@@ -49,7 +49,7 @@ _PLACES, _COLUMNS = 16, 64
 # cases, and the median of their excesses counts. OpenVINO's fault with AMX was 0.27 and more.
 CASES_A_LENGTH = 3
 _LEAST, _TIMES, _USUAL = 0.2, 2.0, 0.9
-_BATCH = 8
+_BATCH, _LONG = 8, 128
 _ANSWERS = "answers_"
 _TIMED = (8, 32, 128, 512)
 
@@ -241,10 +241,12 @@ def answered(
         batches: Ask for eight of different lengths at once, padded, instead of one by one.
     """
     lengths = checks.rows.lengths
-    count = len(lengths)
-    if batches:  # each with short and long ones
-        step = -(-count // _BATCH)
-        groups = [list(range(start, count, step)) for start in range(step)]
+    if batches:  # each with short and long ones, but few as long as the longest
+        groups = []
+        for part in (lengths <= _LONG, lengths > _LONG):
+            cases = np.flatnonzero(part).tolist()
+            step = -(-len(cases) // _BATCH)
+            groups += [cases[start::step] for start in range(step)]
     else:  # short after long: what a runtime keeps of the one may show in the other
         order = np.argsort(lengths, kind="stable")
         turns = zip(order[::-1], order, strict=True)
@@ -255,7 +257,7 @@ def answered(
         for case, outputs in zip(group, answer(group), strict=True):
             own = outputs[: lengths[case]] if outputs.ndim > 1 else outputs
             found[case] = checks.kept(own, int(lengths[case]))
-    return np.concatenate([found[case] for case in range(count)])
+    return np.concatenate([found[case] for case in range(len(lengths))])
 
 
 def _errors(answers: NDArray[np.float32], checks: Checks) -> NDArray[np.float64]:

@@ -291,7 +291,7 @@ def rounding_matters(
         share: See `MatchSettings`.
     """
     as_it_is = selection.evaluate(student).figures["kl"]
-    with fake_quantized(student, plan):
+    with fake_quantized(student, plan, fixed=True):
         rounded = selection.evaluate(student).figures["kl"]
     matters = rounded > (1 + share) * as_it_is
     _log.info(

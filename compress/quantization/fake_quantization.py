@@ -64,7 +64,9 @@ def quantize_weights(weight: Tensor, levels: int = 127) -> Tensor:
 
 
 @contextmanager
-def fake_quantized(model: LeanEncoderWithHead, plan: QuantizationPlan) -> Iterator[None]:
+def fake_quantized(
+    model: LeanEncoderWithHead, plan: QuantizationPlan, *, fixed: bool = False
+) -> Iterator[None]:
     """Within the block, the encoder computes with operands rounded as ONNX Runtime's will be.
 
     What the file does with one text at a time is done with a batch of them, padded or not. The
@@ -75,6 +77,7 @@ def fake_quantized(model: LeanEncoderWithHead, plan: QuantizationPlan) -> Iterat
     Args:
         model: Not changed; weights stay in float.
         plan: Says what is INT8 and how. A plan that is float for ONNX Runtime changes nothing.
+        fixed: No weight changes within the block, so each is rounded once.
 
     Raises:
         ModelError: On running the model: the plan is static and has no range for a layer.
@@ -83,6 +86,17 @@ def fake_quantized(model: LeanEncoderWithHead, plan: QuantizationPlan) -> Iterat
         yield
         return
 
+    known: dict[tuple[int, int], Tensor] = {}
+
+    def weight_of(call: LinearCall) -> Tensor:
+        place = (call.weight.data_ptr(), len(call.weight))
+        weight = known.get(place)
+        if weight is None:
+            weight = quantize_weights(call.weight, plan.weight_levels)
+            if fixed:
+                known[place] = weight
+        return weight
+
     def rounded(call: LinearCall) -> Tensor:
         if plan.keeps_in_float(call.layer):
             return F.linear(call.x, call.weight, call.bias)
@@ -90,7 +104,7 @@ def fake_quantized(model: LeanEncoderWithHead, plan: QuantizationPlan) -> Iterat
         # bfloat16 would round once more, as coarsely as 8 bits do.
         with torch.autocast(call.x.device.type, enabled=False):
             x = quantize_activations(call.x.float(), call.mask, limits)
-            return F.linear(x, quantize_weights(call.weight, plan.weight_levels), call.bias)
+            return F.linear(x, weight_of(call), call.bias)
 
     def rounded_words(x: Tensor) -> Tensor:
         return quantize_weights(x.flatten(0, 1)).view_as(x)  # a row of the table is a row here

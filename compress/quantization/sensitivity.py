@@ -71,7 +71,7 @@ def layer_sensitivities(
     objective = objective_for(model.config)
 
     def answers(tried: QuantizationPlan) -> NDArray[np.float32]:
-        with fake_quantized(model, tried):
+        with fake_quantized(model, tried, fixed=True):
             return predict_logits(model, texts, batch_size=batch_size)
 
     names = [name for name in linear_layers(model) if not plan.keeps_in_float(name)]

@@ -27,7 +27,7 @@ def estimate_drop(
         selection: The split with the teacher's answers.
         plan: INT8 to emulate; None is float.
     """
-    with fake_quantized(module, plan) if plan is not None else nullcontext():
+    with fake_quantized(module, plan, fixed=True) if plan is not None else nullcontext():
         return drop_of(predict_logits(module, selection.texts), selection)
 
 

@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,7 +156,7 @@ def export_member(
             checks=sample(context.train, _CHECKS),
             lineage=encoder.lineage,
             runtimes=runtimes,
-            rounding=fake_quantized,
+            rounding=partial(fake_quantized, fixed=True),
         )
         for parity in exported.parity:
             _log.info("export %s: %s", staged.name, asdict(parity))

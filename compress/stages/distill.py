@@ -271,7 +271,7 @@ def _deployed(
     """Evaluate the student as it will be once it is quantized."""
     from compress.quantization.fake_quantization import fake_quantized
 
-    with fake_quantized(student, plan) if plan is not None else nullcontext():
+    with fake_quantized(student, plan, fixed=True) if plan is not None else nullcontext():
         return selection.evaluate(student)
 
 

@@ -69,6 +69,8 @@ def test_the_emulation_is_the_deployed_graph(
     deployed = deployed_logits(lean, plan, texts)
     with fake_quantized(lean, plan):
         emulated = predict_logits(lean, texts, batch_size=batch_size)
+    with fake_quantized(lean, plan, fixed=True):
+        assert np.array_equal(predict_logits(lean, texts, batch_size=batch_size), emulated)
     cost = np.abs(deployed - expected)
     error = np.abs(deployed - emulated)
     assert cost.mean() > 1e-3
