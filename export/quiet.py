@@ -9,7 +9,15 @@ from runtimes.quiet import quiet
 
 __all__ = ["quiet_libraries"]
 
-_CHATTY = ("nncf", "openvino", "transformers", "torch.onnx", "torch.export", "onnxscript")
+_CHATTY = (
+    "nncf",
+    "openvino",
+    "transformers",
+    "torch.onnx",
+    "torch.export",
+    "torch.utils.cpp_extension",  # that there is a compiler for CUDA, and no CUDA
+    "onnxscript",
+)
 
 
 @contextmanager

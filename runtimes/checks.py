@@ -224,7 +224,7 @@ def lengths_to_check(least: int, most: int) -> list[int]:
     step, length = 8, 72
     while length < most:
         found.append(length)
-        if length >= 16 * step:
+        if length >= 8 * step:
             step *= 2
         length += step
     return sorted({*found, most})
