@@ -19,9 +19,11 @@ from compress.system.progress import Progress, SilentProgress
 
 __all__ = ["DemoPaths", "prepare"]
 
-VERSION = "v2"
+VERSION = "v3"
 SUMMARY = "demo.json"
 LEFTOVER_AGE_S = 6 * 3600
+# Reports are titled by them.
+MODEL, DATA = "small-bert", "voice-assistant"
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def prepare(
             hint="Point EDGEPRESS_CACHE at a folder that can: EDGEPRESS_CACHE=DIR edgepress demo",
         ) from error
     try:
-        data, model = building / "data", building / "model"
+        data, model = building / DATA, building / MODEL
         data.mkdir()
         model.mkdir()
         write_csv(splits, data)
@@ -119,14 +121,14 @@ def _publish(building: Path, entry: Path) -> None:
 
 def _read(entry: Path) -> DemoPaths | None:
     """Return the entry, or None where it is absent or incomplete."""
-    files = [entry / "model" / name for name in MODEL_FILES]
-    files += [entry / "data" / f"{split}.csv" for split in SIZES]
+    files = [entry / MODEL / name for name in MODEL_FILES]
+    files += [entry / DATA / f"{split}.csv" for split in SIZES]
     if not all(file.is_file() for file in files):
         return None
     try:
         summary = json.loads((entry / SUMMARY).read_text(encoding="utf-8"))
         baseline, teacher = (float(summary[f"{of}_accuracy"]) for of in ("bag_of_words", "teacher"))
-        return DemoPaths(entry / "model", entry / "data", baseline, teacher)
+        return DemoPaths(entry / MODEL, entry / DATA, baseline, teacher)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

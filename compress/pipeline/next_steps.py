@@ -1,6 +1,7 @@
 """Says what to do after a run: commands that work as they stand, where the run was started."""
 
 import math
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def _with(report: Report, job: Job, artifact: Path) -> Iterator[Step]:
     start = program()
     yield Step("Ask it.", example_command(artifact, start))
     code = f"from edgepress import load; print(load({str(artifact)!r})({example_code(artifact)}))"
-    yield Step("Use it in Python.", shlex.join([short(sys.executable), "-c", code]))
+    yield Step("Use it in Python.", _python(code))
     if _is_path(job.data):
         tune = shlex.join([*start, "bench", str(artifact), "--data", job.data, "--tune"])
         yield Step(
@@ -65,7 +66,7 @@ def _taken_on(report: Report, job: Job) -> Iterator[Step]:
             yield Step(
                 f"Take the pruned model on in PyTorch ({found['opens_as']}; its answers are those "
                 f"of the exported one to {found['max_abs_delta']:.0e}).",
-                shlex.join([short(sys.executable), "-c", code]),
+                _python(code),
             )
 
 
@@ -93,6 +94,12 @@ def _instead(report: Report, job: Job) -> Iterator[Step]:
 def _above(value: float, decimals: int) -> float:
     """Return the next value of so few decimals that is not below."""
     return math.ceil(value * 10**decimals) / 10**decimals
+
+
+def _python(code: str) -> str:
+    """Return the command for a line of Python: quoted so that it can still be read, if possible."""
+    quoted = shlex.quote(code) if re.search(r'["$`\\!]', code) else f'"{code}"'
+    return f"{shlex.quote(short(sys.executable))} -c {quoted}"
 
 
 def _is_path(data: str) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from compress.demo import DemoPaths, prepare
 from compress.demo.bag_of_words import bag_of_words_accuracy
 from compress.demo.grammar import Utterance, generate
+from compress.demo.prepare import DATA, MODEL
 from compress.demo.settings import TeacherSettings
 from compress.demo.teacher import MODEL_FILES
 from compress.errors import EdgepressError
@@ -106,7 +107,7 @@ def remade(demo: DemoPaths, tmp_path_factory: pytest.TempPathFactory) -> Remade:
     entry = cache / demo.model.parent.name
     shutil.copytree(demo.model.parent, entry)
     before = tiny(cache)
-    (entry / "model" / "model.safetensors").unlink()
+    (entry / MODEL / "model.safetensors").unlink()
     old, young = (cache / f".{entry.name}-{name}" for name in ("old", "young"))
     for leftover in (old, young):
         leftover.mkdir()
@@ -134,7 +135,7 @@ def test_the_same_seed_gives_the_same_weights(demo: DemoPaths, remade: Remade) -
 
 def test_nothing_but_the_checkpoint_is_kept(demo: DemoPaths) -> None:
     assert {path.name for path in demo.model.iterdir()} == set(MODEL_FILES)
-    assert {path.name for path in demo.model.parent.iterdir()} == {"data", "model", "demo.json"}
+    assert {path.name for path in demo.model.parent.iterdir()} == {DATA, MODEL, "demo.json"}
 
 
 def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_the_environment_says_where(
     ):
         monkeypatch.setenv(name, str(value))
         shutil.copytree(entry, cache / entry.name)
-        assert prepare(sizes=SIZES, settings=TINY).model == cache / entry.name / "model"
+        assert prepare(sizes=SIZES, settings=TINY).model == cache / entry.name / MODEL
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
