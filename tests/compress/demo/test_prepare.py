@@ -15,6 +15,7 @@ from compress.demo.prepare import DATA, MODEL
 from compress.demo.settings import TeacherSettings
 from compress.demo.teacher import MODEL_FILES
 from compress.errors import EdgepressError
+from compress.system.progress import SilentProgress
 
 SIZES = {"train": 640, "validation": 64, "test": 64}
 TINY = TeacherSettings(
@@ -22,7 +23,7 @@ TINY = TeacherSettings(
 )
 
 
-class Recorder:
+class Recorder(SilentProgress):
     """A progress that counts."""
 
     def __init__(self) -> None:
