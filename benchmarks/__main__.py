@@ -1,4 +1,4 @@
-"""`python -m benchmarks profile`, where nothing but a device's packages is installed."""
+"""`python -m benchmarks profile` and `run`, where nothing but a device's packages is installed."""
 
 import argparse
 import signal
@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     from runtimes.errors import EdgepressError
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    commands = parser.add_subparsers(required=True, metavar="profile")
+    commands = parser.add_subparsers(required=True, metavar="profile|run")
     profile = commands.add_parser("profile", help="measure this device with a kit of probes")
     profile.add_argument("kit", type=Path, help="folder that `edgepress profile kit` wrote")
     profile.add_argument("--out", type=Path, required=True, help="JSON file to write")
@@ -27,6 +27,18 @@ def main(arguments: list[str] | None = None) -> int:
     )
     profile.add_argument("--scratch", type=Path, help="folder for what is unpacked")
     profile.set_defaults(run=_profile)
+    measure = commands.add_parser("run", help="measure artifacts on this device")
+    measure.add_argument(
+        "artifacts", type=Path, nargs="+", help="folders; the first is compared to"
+    )
+    measure.add_argument("--data", type=Path, required=True, help="labelled texts: csv, tsv, jsonl")
+    measure.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    measure.add_argument("--rounds", type=int, default=12, help="interleaved rounds (default 12)")
+    measure.add_argument("--runtime", help="whose files to measure (default: as they open here)")
+    measure.add_argument("--threads", type=int, help="CPU threads (default: as they open here)")
+    for part in ("text", "pair", "label"):
+        measure.add_argument(f"--{part}-column", help=f"of the {part}, if not found by name")
+    measure.set_defaults(run=_run)
     given = parser.parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = given.run
     try:
@@ -63,6 +75,40 @@ def _profile(given: argparse.Namespace) -> int:
         _say(f"not to be relied on: {found.doubt}; measure again when the device is quiet")
     _say(f"profile  {given.out}")
     return 0
+
+
+def _run(given: argparse.Namespace) -> int:
+    from benchmarks.profiling.deployed import measure_deployed
+    from benchmarks.render.figures import accuracy_points, median
+    from benchmarks.report import save_report
+    from runtimes.escaping import escape_line
+
+    parts: list[str] = []
+
+    def progress(what: str, done: int, total: int) -> None:  # noqa: ARG001 - a line a part
+        part = what.partition(":")[0]
+        if part not in parts:
+            parts.append(part)
+            _say(part)
+
+    report = measure_deployed(
+        given.artifacts,
+        given.data,
+        columns={part: getattr(given, f"{part}_column") for part in ("text", "pair", "label")},
+        rounds=max(2, given.rounds),
+        runtime=given.runtime,
+        threads=given.threads,
+        progress=progress,
+    )
+    save_report(report, given.out)
+    for row in report.rows:
+        words = [f"{median(row.end_to_end_ms):>8} ms", f"{accuracy_points(row):>6}", row.model]
+        if row.sure_speedup is not None and row.id != report.reference:
+            words.append(f"{row.sure_speedup.value:.2f} times as fast as {report.reference}")
+        words += [each for each in (row.doubt, row.note, row.error) if each]
+        sys.stdout.write(f"{escape_line('  '.join(words))}\n")
+    _say(f"report   {given.out}")
+    return 1 if all(row.error is not None for row in report.rows) else 0
 
 
 def _say(text: str) -> None:

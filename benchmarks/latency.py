@@ -56,7 +56,7 @@ class LatencySettings:
     """Amounts to measure.
 
     Attributes:
-        rounds: Rounds; each gives every model one turn.
+        rounds: Rounds; each gives every model one turn. 0: accuracy alone, nothing is timed.
         sentences: Sentences timed in a turn, the same for all models of the round.
         warmup: Sentences, from shortest to longest, that each model runs before the first round.
         settle: Sentences at the start of each turn that are run and not counted: they bring the
@@ -88,8 +88,8 @@ class LatencySettings:
     lengths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if min(self.rounds, self.sentences, self.min_rounds) < 1:
-            raise ValueError("rounds, sentences and min_rounds must be at least 1")
+        if min(self.sentences, self.min_rounds) < 1 or self.rounds < 0:
+            raise ValueError("sentences and min_rounds must be at least 1, rounds at least 0")
         if min(self.warmup, self.settle, self.pause_s) < 0:
             raise ValueError("warmup, settle and pause_s cannot be negative")
 

@@ -397,6 +397,8 @@ class _Bench:
         """Time one group in turns, then take what would disturb that: memory and throughput."""
         self.groups += 1
         settings = self.settings
+        if settings.rounds == 0:
+            return
         share = None
         if settings.seconds is not None:
             # A group's share of the time is its share of the subjects.

@@ -45,6 +45,7 @@ __all__ = [
     "Result",
     "benchmark",
     "compress",
+    "merge",
     "pretrain",
     "profile_kit",
     "train",
@@ -247,6 +248,7 @@ def compress(
     label_column: str | None = None,
     overwrite: bool = False,
     remeasure: bool = False,
+    device_profile: str | Path | None = None,
     progress: bool | Progress = True,
     command: str | None = None,
 ) -> Result:
@@ -268,6 +270,8 @@ def compress(
         overwrite: Take over `out` where it was made from another model, other data or for another
             task; without it that is refused.
         remeasure: Measure anew what sizes cost on this machine, whatever is kept of earlier runs.
+        device_profile: What `python -m benchmarks profile` wrote on the device that models are made
+            for; None is this machine.
         progress: Whether to show bars or lines; or where to report progress to.
         command: What the user typed, for the report.
 
@@ -291,6 +295,7 @@ def compress(
             unlabelled=None if unlabelled is None else Path(unlabelled),
             overwrite=overwrite,
             remeasure=remeasure,
+            device_profile=None if device_profile is None else Path(device_profile),
             command=command,
         )
     return Result(Path(out), report)
@@ -449,6 +454,21 @@ def benchmark(
                 command=command,
             )
         )
+
+
+def merge(out: str | Path, measured: Sequence[str | Path]) -> Result:
+    """Add what was measured on a device to the report of the run that was made for it.
+
+    Args:
+        out: The run's output folder, whose report is written anew.
+        measured: Files that `python -m benchmarks run` wrote there.
+
+    Raises:
+        EdgepressError: The run was for no other device, or something else was measured.
+    """
+    from compress.pipeline.publish import merge_measured
+
+    return Result(Path(out), merge_measured(Path(out), [Path(path) for path in measured]))
 
 
 def profile_kit(

@@ -21,6 +21,7 @@ __all__ = [
     "VARIANTS",
     "Manifest",
     "ModelEntry",
+    "digest_of",
     "is_intact",
     "parse",
     "render",
@@ -201,6 +202,11 @@ def is_intact(content: bytes) -> bool:
     """Return whether the bytes of a `manifest.json` are those that `render` wrote."""
     found = _DIGEST.findall(content)
     return len(found) == 1 and found[0][1] == _digest(content)
+
+
+def digest_of(content: bytes) -> str:
+    """Return the digest that an intact manifest states of itself: what tells artifacts apart."""
+    return _digest(content).decode()
 
 
 def _digest(content: bytes) -> bytes:

@@ -283,8 +283,14 @@ def _devices(folder: Path) -> dict[str, Any]:
     return devices if isinstance(devices, dict) else {}
 
 
-def keep_tuning(folder: Path, tuning: Tuning) -> None:
-    """Add this device to those that the file knows; all of it is there afterwards, or the old."""
-    devices = {**_devices(folder), device_key(): tuning.to_json()}
+def keep_tuning(folder: Path, tuning: Tuning, *, key: str | None = None) -> None:
+    """Add a device to those that the file knows; all of it is there afterwards, or the old.
+
+    Args:
+        folder: The artifact.
+        tuning: What was found.
+        key: `device_key()` on the device; None is this one.
+    """
+    devices = {**_devices(folder), key or device_key(): tuning.to_json()}
     text = json.dumps({"format": _FORMAT, "devices": devices}, indent=2)
     write_text(folder / TUNING_NAME, text + "\n")

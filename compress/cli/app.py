@@ -70,7 +70,7 @@ _EXAMPLES = {
     ),
     "report": (
         "edgepress report out-1 out-2 out-3 --out seeds.html",
-        "edgepress report out --price 0.05",
+        "edgepress report merge out/report.json device.json",
     ),
     "inspect": ("edgepress inspect out/artifact", "edgepress inspect out/report.json --json"),
     "profile": (

@@ -1,30 +1,29 @@
-"""`edgepress report`: a report's page anew, or several reports on one."""
+"""`edgepress report`: a report's page anew, several reports on one, or a device's figures added."""
 
 import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from compress.cli.output import Json, tell, write_json
+from compress.cli.output import Json, show_report, tell, write_json
 from compress.errors import UsageError
 from runtimes.escaping import escape_line
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["report"]
 
 _PAGE = Path("reports.html")
+_MERGE = Path("merge")  # a word, where no report is called so
 
 
 def report(
     reports: Annotated[
         list[Path],
         typer.Argument(
-            metavar="REPORT", help="Output folders or report.json files; one or several."
+            metavar="REPORT",
+            help="Output folders or report.json files; one or several. Or merge OUT DEVICE.json.",
         ),
     ],
     out: Annotated[
@@ -44,7 +43,17 @@ def report(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a report's page anew, or show what several reports recommend side by side."""
+    """Write a report's page anew, or show what several reports recommend side by side.
+
+    With `merge` before them, add to the first what was measured on the device it is for.
+    """
+    if reports[0] == _MERGE and not _MERGE.exists():
+        if out is not None or price is not None:
+            raise UsageError(
+                f"{_MERGE} writes the report anew where it is, with no option but --json"
+            )
+        _merge(reports[1:], as_json=as_json)
+        return
     from benchmarks.render.headline import summary
     from benchmarks.render.html import render_html
     from benchmarks.render.side_by_side import render_side_by_side, said_of
@@ -69,6 +78,25 @@ def report(
     else:
         _show(lines)
     tell(f"page  {target}")
+
+
+def _merge(paths: Sequence[Path], *, as_json: bool) -> None:
+    """Add what was measured on a device to a run's report.
+
+    Raises:
+        UsageError: They are not a report and what is to be added.
+    """
+    if len(paths) < 2 or (paths[0].is_file() and paths[0].name != "report.json"):
+        raise UsageError(
+            f"{_MERGE} takes a run's folder or report.json, and what was measured on the device",
+            hint="try: edgepress report merge out/report.json device.json",
+        )
+    from compress.api import merge
+
+    out = paths[0].parent if paths[0].name == "report.json" else paths[0]
+    result = merge(out, paths[1:])
+    show_report(result.report, as_json=as_json)
+    tell(f"report    {out / 'report.html'}")
 
 
 def _show(lines: Sequence[str]) -> None:

@@ -100,6 +100,12 @@ def run(
             "--remeasure", metavar="", help="Measure anew what layers cost on this machine."
         ),
     ] = False,
+    device_profile: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Profile of another device to make models for (edgepress profile)."
+        ),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -144,6 +150,7 @@ def run(
         label_column=label_column,
         overwrite=overwrite,
         remeasure=remeasure,
+        device_profile=device_profile,
         progress=not quiet,
         command=context.obj,
     )

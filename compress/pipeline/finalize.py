@@ -18,9 +18,10 @@ from compress.evaluation.benchmark import (
 from compress.evaluation.screening import competing_runtimes, contenders
 from compress.evaluation.sizes import sizes_by_part
 from compress.pipeline.checkpoints import IMPORT, Published, publish_checkpoints
+from compress.pipeline.device import ACCURACY_ALONE, Device, without_timings
 from compress.pipeline.inputs import Family, Job
 from compress.pipeline.next_steps import next_steps
-from compress.pipeline.publish import publish, publish_report
+from compress.pipeline.publish import publish, publish_report, published_artifacts
 from compress.search.members import (
     Candidate,
     Member,
@@ -71,6 +72,9 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Report:
     member = None if decision.chosen is None else decision.chosen.member
     origin = read_origin(job.model, job.checkpoint)
     publish(report, decision.members, member, job.workspace, origin, job.data)
+    if job.device is not None:
+        for folder in published_artifacts(job.workspace.out):
+            job.device.keep_setting(folder)
     report = _with_checkpoints(report, publish_checkpoints(job, decision.members, member))
     report = replace(report, next_steps=next_steps(report, job))
     publish_report(report, job.workspace)
@@ -79,6 +83,8 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Report:
 
 def _select(job: Job, family: Family, reference: Subject) -> _Decision:
     """Choose among the members as the recipe quantizes them."""
+    if job.device is not None:
+        return _for_device(job, job.device, family, reference)
     runtimes, decisions = contenders(
         list(dict.fromkeys((family.members[0].artifact, family.members[-1].artifact))),
         competing_runtimes(job.recipe.competing),
@@ -96,6 +102,14 @@ def _select(job: Job, family: Family, reference: Subject) -> _Decision:
         (*decisions, *choice.reasons),
         busy,
     )
+
+
+def _for_device(job: Job, device: Device, family: Family, reference: Subject) -> _Decision:
+    """Choose among the members by the latency that is expected on the device."""
+    candidates = candidates_of(family.members, [device.runtime])
+    choice, _ = _choose(job, reference, candidates)
+    reasons = (*device.decisions(), *choice.reasons)
+    return _Decision(_chosen(choice, candidates), tuple(candidates), (device.runtime,), reasons)
 
 
 def _refine(job: Job, family: Family, reference: Subject, decision: _Decision) -> _Decision:
@@ -137,6 +151,8 @@ def _report(
 ) -> Report:
     """Measure on the reported split, and say beside it what was done and decided."""
     report = _measured(job, family, reference, decision)
+    if job.device is not None:
+        report = _of_device(job.device, report, family, decision)
     for note in report.notes:
         _log.warning("%s", note)
     return replace(
@@ -174,9 +190,33 @@ def _report(
             *report.notes,
             *remarks,
             *self_test_remarks(decision.members),
-            *_table_remarks(family),
+            *_table_remarks(job, family),
         ),
         command=job.command,
+    )
+
+
+def _of_device(device: Device, report: Report, family: Family, decision: _Decision) -> Report:
+    """Leave out what this machine's speed says, and say what is expected on the device."""
+    shown = {row.id for row in report.rows}
+    expected = {
+        one.row_id: device.expected_ms(one.member)
+        for one in decision.candidates
+        if one.row_id in shown
+    }
+    report = without_timings(report)
+    rows = tuple(
+        replace(row, note=f"{row.note} {expected[row.id]:.2f} ms expected on the device.".strip())
+        if row.id in expected
+        else row
+        for row in report.rows
+    )
+    lengths = None if family.context is None else family.context.material.texts.lengths.tolist()
+    return replace(
+        report,
+        rows=rows,
+        method={**report.method, "device": device.facts(expected)},
+        notes=(*report.notes, *device.notes(lengths)),
     )
 
 
@@ -196,10 +236,10 @@ def _with_checkpoints(report: Report, published: Mapping[str, Published]) -> Rep
     return replace(report, family=family, notes=(*report.notes, *notes))
 
 
-def _table_remarks(family: Family) -> list[str]:
+def _table_remarks(job: Job, family: Family) -> list[str]:
     """Say so where the members' sizes are from a latency table that is not to be relied on."""
     table = None if family.context is None else family.context.latency
-    if table is None or not table.doubt:
+    if table is None or not table.doubt or job.device is not None:
         return []
     return [
         f"What layers cost was measured on a busy machine ({table.doubt}): the members' sizes may "
@@ -269,13 +309,17 @@ def _choose(job: Job, reference: Subject, candidates: Sequence[Candidate]) -> tu
             seconds=60.0,
             min_rounds=min(3, rounds),
             throughput_inputs=0,
-        ),
+        )
+        if job.device is None
+        else ACCURACY_ALONE,
         seed=job.recipe.seed,
         progress=job.progress,
         scratch=job.workspace.scratch,
         title="choosing",
     )
     rows: list[Row] = [row for row in report.rows if row.id != REFERENCE]
+    if job.device is not None:
+        rows = job.device.timed(rows, candidates)
     seen = Disturbance.from_json(report.method["disturbance"])
     choice = choose(
         rows,
@@ -283,6 +327,7 @@ def _choose(job: Job, reference: Subject, candidates: Sequence[Candidate]) -> tu
         confidence=job.recipe.confidence,
         target_latency_ms=job.recipe.target_latency_ms,
         names={row.id: f"{row.model.partition(':')[0]} on {how_run(row)}" for row in rows},
+        clock="" if job.device is None else "expected on the device",
     )
     return choice, seen.describe() if seen.kept else ""
 
@@ -326,7 +371,9 @@ def _measured(job: Job, family: Family, reference: Subject, decision: _Decision)
             seconds=240.0,
             throughput_inputs=512 if settings.throughput else 0,
             cold_starts=settings.cold_starts,
-        ),
+        )
+        if job.device is None
+        else ACCURACY_ALONE,
         cold=[REFERENCE, *([] if chosen is None else [chosen.row_id])],
         compared=shown[0].id if chosen is None else chosen.row_id,
         texts=settings.texts,

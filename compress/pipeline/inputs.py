@@ -10,6 +10,7 @@ from benchmarks.subjects import Subject
 from compress.config.recipe import Recipe
 from compress.data import Splits
 from compress.evaluation.baselines import StockExports
+from compress.pipeline.device import Device
 from compress.search.members import Member, Staged, sample
 from compress.system.fingerprint import checkpoint_files, digest
 from compress.system.progress import Progress
@@ -37,6 +38,7 @@ class Job:
         progress: Where to report progress.
         command: What the user typed, for the report.
         remeasure: Measure the latency table anew, whatever is kept.
+        device: The device that it is for; None is this machine.
     """
 
     model: str
@@ -49,6 +51,7 @@ class Job:
     progress: Progress
     command: str | None
     remeasure: bool = False
+    device: Device | None = None
 
     @property
     def name(self) -> str:

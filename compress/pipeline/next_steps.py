@@ -34,7 +34,16 @@ def _with(report: Report, job: Job, artifact: Path) -> Iterator[Step]:
     yield Step("Ask it.", example_command(artifact, start))
     code = f"from edgepress import load; print(load({str(artifact)!r})({example_code(artifact)}))"
     yield Step("Use it in Python.", _python(code))
-    if _is_path(job.data):
+    if job.device is not None:
+        yield Step(
+            "Copy the folder to the device that it was made for, and measure it there.",
+            f"python -m benchmarks run {artifact.name} --data data.csv --out device.json",
+        )
+        yield Step(
+            "Add what was measured there to this report.",
+            shlex.join([*start, "report", "merge", str(job.workspace.out), "device.json"]),
+        )
+    elif _is_path(job.data):
         tune = shlex.join([*start, "bench", str(artifact), "--data", job.data, "--tune"])
         yield Step(
             "Copy the folder to the device that will answer, and find its fastest settings there.",

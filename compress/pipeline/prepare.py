@@ -165,9 +165,12 @@ def scratch_of(job: Job) -> Path:
 
 
 def latency_table(job: Job, encoder: "Encoder", context: "Context") -> "LatencyTable | None":
-    """Return what sizes cost on this machine; None where nothing is pruned by it."""
+    """Return what sizes cost where models will answer; None where nothing is pruned by it."""
     if not by_latency(job.recipe):
         return None
+    if job.device is not None:
+        _log.info("latency table: the device's")
+        return job.device.table
     from compress.system.distributed import on_main
 
     return on_main(lambda: _measured_table(job, encoder, context))

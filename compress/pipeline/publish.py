@@ -6,22 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.profiling.deployed import merged
 from benchmarks.render.figures import budget_line
 from benchmarks.render.files import write_report
 from benchmarks.render.headline import data_name, summary, title_of
 from benchmarks.render.markdown import PICTURES, render_table
-from benchmarks.report import Report
+from benchmarks.report import Report, damage_named, load_report
 from compress.data.sources import hub_dataset
 from compress.search.members import Candidate, Member
 from compress.system.workspace import Workspace
 from export.card import Measured, render_card
 from export.origin import Origin
 from export.package import republish
-from runtimes.artifact import MANIFEST_NAME, read_manifest
+from runtimes.artifact import MANIFEST_NAME, read_content, read_manifest
 from runtimes.errors import ArtifactError
+from runtimes.manifest import digest_of
 from runtimes.registry import runtime_names
 
-__all__ = ["publish", "publish_report"]
+__all__ = ["merge_measured", "publish", "publish_report", "published_artifacts"]
 
 
 def publish(
@@ -54,6 +56,35 @@ def publish_report(report: Report, workspace: Workspace) -> None:
     """Write the report, in all its forms, in place of an earlier run's."""
     shutil.rmtree(workspace.out / PICTURES, ignore_errors=True)  # of an earlier run's members
     write_report(report, workspace.out)
+
+
+def published_artifacts(out: Path) -> list[Path]:
+    """Return the folders of the artifacts that `publish` wrote into an output folder."""
+    folders = [out / "artifact", *sorted((out / "family").glob("*"))]
+    return [folder for folder in folders if (folder / MANIFEST_NAME).is_file()]
+
+
+def merge_measured(out: Path, measured: Sequence[Path]) -> Report:
+    """Add what was measured on the device to a run's report, and write it anew in all its forms.
+
+    Args:
+        out: The run's output folder.
+        measured: What `python -m benchmarks run` wrote.
+
+    Raises:
+        ArtifactError: A report cannot be read.
+        ProfileError: The run was for no other device, or something else was measured.
+    """
+    report = load_report(out / "report.json")
+    folders = published_artifacts(out)
+    digests = {digest_of(read_content(folder)): folder.name for folder in folders}
+    for path in measured:
+        device = load_report(path)
+        with damage_named(out / "report.json", path):
+            report = merged(report, device, digests)
+    with damage_named(out / "report.json", *measured):
+        write_report(report, out)
+    return report
 
 
 def _publish(member: Member, target: Path, report: Report, origin: Origin, data: str) -> None:

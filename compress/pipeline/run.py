@@ -12,7 +12,9 @@ from compress.config.recipe import Recipe, render_recipe
 from compress.data import Data, describe, load_unlabelled
 from compress.data.columns import NamedColumns
 from compress.data.splitting import fingerprint
+from compress.errors import ProfileError
 from compress.evaluation.screening import competing_runtimes
+from compress.pipeline.device import Device, for_device
 from compress.pipeline.finalize import conclude
 from compress.pipeline.inputs import Family, Job
 from compress.pipeline.prepare import (
@@ -55,6 +57,7 @@ def run(
     unlabelled: Path | None = None,
     overwrite: bool = False,
     remeasure: bool = False,
+    device_profile: Path | None = None,
     command: str | None = None,
 ) -> "Report | None":
     """Compress `model` inside the recipe's accuracy budget.
@@ -73,14 +76,19 @@ def run(
         overwrite: Take over `out` where it was made from another model, other data or for another
             task.
         remeasure: Measure anew what sizes cost on this machine, whatever is kept of earlier runs.
+        device_profile: What `python -m benchmarks profile` wrote on the device that models are
+            made for; None is this machine.
         command: What the user typed, for the report.
 
     Raises:
-        EdgepressError: Bad model, data, recipe or output folder; nothing was half-written.
+        EdgepressError: Bad model, data, recipe, profile or output folder; nothing was half-written.
     """
     started = time.monotonic()
     # Everything that can be wrong with the input is found before the output folder is touched.
     workspace = Workspace(out)
+    device = None
+    if device_profile is not None:
+        recipe, device = for_device(recipe, device_profile)
     from compress.encoder.checkpoint import read_config
 
     config = read_config(model)
@@ -98,10 +106,12 @@ def run(
         progress = SilentProgress()
     name = describe(data)
     job = Job(
-        model, name, checkpoint, splits, more, recipe, workspace, progress, command, remeasure
+        *(model, name, checkpoint, splits, more, recipe, workspace, progress, command, remeasure),
+        device=device,
     )
     # The first process's deadline: clocks of several machines have nothing in common.
     start, deadline = prepare(job, config), on_main(lambda: _deadline(recipe, started))
+    job = replace(job, device=_device_of(device, start))
     on_main(lambda: workspace.create(_owner(job), overwrite=overwrite))
     if not is_main():
         _help(job, start, deadline)
@@ -126,6 +136,18 @@ def run(
         report = conclude(job, _family(job, start, deadline), start.remarks)
         _log.info("done")
     return report
+
+
+def _device_of(device: Device | None, start: Start) -> Device | None:
+    """Return the device with its latency table for the model."""
+    if device is None:
+        return None
+    if start.encoder is None:
+        raise ProfileError(
+            "models of this family are exported as they are: no device profile can decide on them",
+            hint="leave out --device-profile",
+        )
+    return device.of_model(start.encoder.module.config)
 
 
 def _room(job: Job, start: Start) -> Room:
@@ -185,6 +207,7 @@ def _staged(
         unlabelled=more,
         max_length=context.max_length,
         machine=machine(),
+        device=None if job.device is None else job.device.profile.digest,
     )
     with context.material:
         context = replace(context, latency=latency_table(job, encoder, context))

@@ -26,7 +26,13 @@ _LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy")
 
 
 def import_key(
-    *, model: str, data: str, unlabelled: str | None, max_length: int, machine: Mapping[str, Any]
+    *,
+    model: str,
+    data: str,
+    unlabelled: str | None,
+    max_length: int,
+    machine: Mapping[str, Any],
+    device: str | None = None,
 ) -> str:
     """Return the key of the encoder as imported, which all others begin from.
 
@@ -36,8 +42,10 @@ def import_key(
         unlabelled: Fingerprint of more text, or None.
         max_length: Tokens kept of a text.
         machine: What `machine` says.
+        device: Digest of the profile of the device that the run is for; None is this machine.
     """
-    return digest(_FORMAT, model, data, unlabelled, max_length, machine)
+    of_device = () if device is None else (device,)
+    return digest(_FORMAT, model, data, unlabelled, max_length, machine, *of_device)
 
 
 def machine() -> dict[str, Any]:

@@ -45,6 +45,7 @@ def choose(
     confidence: float,
     names: Mapping[str, str],
     target_latency_ms: float | None = None,
+    clock: str = "",
 ) -> Choice:
     """Choose the fastest candidate whose drop is within the budget.
 
@@ -59,10 +60,13 @@ def choose(
         names: Row id -> what to call it in the reasons.
         target_latency_ms: The dual question: of the candidates whose p50 end to end is at most
             this, the one that probably loses least, whatever `max_drop` is.
+        clock: Where candidates' milliseconds are from, such as `expected`; "" where they were
+            measured.
     """
     considered, reasons = _considered(candidates, names)
+    clock = clock and f" {clock}"
     if target_latency_ms is not None:
-        return _most_accurate(considered, reasons, target_latency_ms, confidence)
+        return _most_accurate(considered, reasons, target_latency_ms, confidence, clock)
     safe: list[_Considered] = []
     measured: list[_Considered] = []
     for row in considered:
@@ -75,9 +79,9 @@ def choose(
             safe.append(row)
             verdict = "accepted"
         reasons.append(
-            f"{row.name} ({row.ms:.2f} ms) {_expects(row.expected.value)} ({_points(row.drop)} "
-            f"measured on the selection split), with {confidence:.0%} certainty {_at_most(bound)}; "
-            f"the budget is {max_drop:g}: {verdict}."
+            f"{row.name} ({row.ms:.2f} ms{clock}) {_expects(row.expected.value)} "
+            f"({_points(row.drop)} measured on the selection split), with {confidence:.0%} "
+            f"certainty {_at_most(bound)}; the budget is {max_drop:g}: {verdict}."
         )
     pool = safe or measured
     if not pool:
@@ -154,10 +158,14 @@ def _considered(
 
 
 def _most_accurate(
-    considered: Sequence[_Considered], reasons: list[str], target_ms: float, confidence: float
+    considered: Sequence[_Considered],
+    reasons: list[str],
+    target_ms: float,
+    confidence: float,
+    clock: str,
 ) -> Choice:
     reasons += [
-        f"{row.name} takes {row.ms:.2f} ms ({_points(row.drop)} on the selection split): "
+        f"{row.name} takes {row.ms:.2f} ms{clock} ({_points(row.drop)} on the selection split): "
         f"{'within' if row.ms <= target_ms else 'above'} the {target_ms:g} ms."
         for row in considered
     ]

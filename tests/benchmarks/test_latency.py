@@ -166,7 +166,7 @@ def test_summary_has_ordered_percentiles_of_all_timings():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"rounds": 0}, {"sentences": 0}, {"warmup": -1}, {"pause_s": -0.1}]
+    "wrong", [{"rounds": -1}, {"sentences": 0}, {"warmup": -1}, {"pause_s": -0.1}]
 )
 def test_settings_that_measure_nothing_are_refused(wrong):
     with pytest.raises(ValueError, match=r"must|cannot"):

@@ -1,5 +1,6 @@
 """A kit of probes: written here, measured where nothing but a device's packages is installed."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from profiles import profile_of
 
 from benchmarks.profiling.kit import Kit
 from benchmarks.profiling.profile import DeviceProfile
+from benchmarks.report import load_report
 from compress.cli.app import main
+from runtimes.artifact import read_manifest
 
 # What a device lacks.
 ABSENT = [
@@ -100,3 +104,54 @@ def test_folders_of_others_are_left_alone(tmp_path: Path, task: Any) -> None:
     assert main(["profile", "kit", str(task.model), "--out", str(tmp_path)]) == 2
     assert main(["profile", "kat", str(task.model), "--out", str(tmp_path / "new")]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.slow
+def test_a_family_for_a_device_is_measured_there(kit: Path, task: Any, tmp_path: Path) -> None:
+    """A device on which static INT8 is fastest, with one thread, and where sums saturate."""
+
+    def cost(shape: Any) -> float:
+        return float(sum(0.01 + 0.02 * heads + 0.0004 * neurons for heads, _, neurons in shape))
+
+    costs: dict[Any, Any] = {
+        ("onnxruntime", "static", 1): cost,
+        ("onnxruntime", "dynamic", 1): lambda shape: 2 * cost(shape),
+    }
+    profile_of(Kit.read(kit), costs).save(tmp_path / "pi.json")
+    out, device = tmp_path / "out", tmp_path / "device.json"
+    arguments = [str(task.model), "--data", str(task.data), "--out", str(out), "--effort", "fast"]
+    arguments += ["--runtimes", "onnxruntime", "--max-drop", "50", "benchmark.baselines=[]"]
+    assert main([*arguments, "--device-profile", str(tmp_path / "pi.json"), "--quiet"]) == 0
+    report = load_report(out / "report.json")
+    assert all(row.end_to_end_ms is None and row.speedup is None for row in report.rows)
+    assert all(row.load_ms is None for row in report.rows)
+    assert not report.samples
+    expected = report.method["device"]["expected_ms"]
+    assert expected["full-onnxruntime"] == pytest.approx(0.05 + cost([(4, 8, 64)] * 3), rel=0.1)
+    assert "Cortex-A72" in " ".join(report.notes)
+    plan = read_manifest(out / "artifact").quantization
+    assert (plan["onnxruntime"], plan["reduce_range"]) == ("static", True)
+    tuned = json.loads((out / "artifact" / "tuning.json").read_text())["devices"]
+    assert tuned["0123456789abcdef"]["best"]["threads"] == 1  # there, and not here
+    assert "x " not in (out / "report.md").read_text().partition("## ")[0]
+
+    data = str(task.data / "test.csv")
+    artifacts = [str(out / "artifact"), str(out / "family" / "full")]
+    measured = ["run", *artifacts, "--data", data, "--out", str(device), "--rounds", "2"]
+    done = on_device(*measured)
+    assert done.returncode == 0, done.stderr
+    assert main(["report", "merge", str(out / "report.json"), str(device)]) == 0
+    both = load_report(out / "report.json")
+    timed = {row.id for row in both.rows if row.end_to_end_ms is not None}
+    assert timed == {f"{name}-onnxruntime" for name in ("full", "prune")}
+    assert [row.drop for row in both.rows] == [row.drop for row in report.rows]
+    assert all(row.speedup is None for row in both.rows)  # the original was not measured there
+    assert "were expected" in " ".join(both.notes)
+    assert "another device" not in " ".join(both.notes)
+    assert "not the one whose profile" in " ".join(both.notes)  # this machine is no Cortex
+
+    forged = json.loads(device.read_text())
+    forged["method"]["artifacts"] = dict.fromkeys(forged["method"]["artifacts"], "0" * 64)
+    device.write_text(json.dumps(forged))
+    assert main(["report", "merge", str(out), str(device)]) == 1
+    assert load_report(out / "report.json") == both
