@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -44,7 +45,7 @@ def stopping_signals() -> Iterator[list[signal.Signals]]:
 
     So temporary files are removed and the log says why it ends. An import is finished first: the
     exception would be swallowed there, become another one, or abort the process where C++ is being
-    started.
+    started. Where Python ignores an exception, as in `__del__`, it is raised again a moment later.
 
     Yields:
         The signals received so far.
@@ -54,22 +55,36 @@ def stopping_signals() -> Iterator[list[signal.Signals]]:
     before = alarm and signal.getsignal(alarm)
     waits = False
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def later() -> bool:
         nonlocal waits
+        if alarm is None or threading.current_thread() is not threading.main_thread():
+            return False
+        waits = True
+        signal.signal(alarm, stop)
+        signal.setitimer(signal.ITIMER_REAL, _WAIT)
+        return True
+
+    def stop(number: int, frame: FrameType | None) -> None:
         if number != alarm:
             received.append(signal.Signals(number))
-        if alarm is not None and _is_importing(frame):
-            waits = True
-            signal.signal(alarm, stop)
-            signal.setitimer(signal.ITIMER_REAL, _WAIT)
+        if _is_importing(frame) and later():
             return
         last = received[-1]
         raise KeyboardInterrupt(*([] if last == signal.SIGINT else [last.name]))
 
+    print_ignored = sys.unraisablehook
+
+    def ignored(unraisable: "sys.UnraisableHookArgs") -> None:
+        ours = received and isinstance(unraisable.exc_value, KeyboardInterrupt)
+        if not (ours and later()):
+            print_ignored(unraisable)
+
     with _handled_by(stop):
+        sys.unraisablehook = ignored
         try:
             yield received
         finally:
+            sys.unraisablehook = print_ignored
             if waits and alarm is not None:
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 signal.signal(alarm, before)

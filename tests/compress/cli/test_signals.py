@@ -86,6 +86,29 @@ def test_a_signal_waits_for_the_end_of_an_import(number: signal.Signals, tmp_pat
     assert (done.returncode, done.stdout) == (128 + number, "imported\n")
 
 
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_where_exceptions_are_ignored_is_not_lost(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    act = (
+        "import time\n"
+        "class Left:\n"
+        f"    def __del__(self): signal.raise_signal({int(number)})\n"
+        "def work(**_):\n"
+        "    Left()\n"
+        "    print('left', flush=True)\n"
+        "    time.sleep(5)\n"
+        "    print('went on')\n"
+        "app.app = work\n"
+        "raise SystemExit(app.main(['train', 'base']))"
+    )
+    done = _import_signalled(tmp_path, number, "compress.cli.app", act)
+    what = "interrupted" if number == signal.SIGINT else f"stopped by {number.name}"
+    resumes = "the same command goes on from the last finished stage"
+    assert done.stderr == f"\n{what}; {resumes}\n"
+    assert (done.returncode, done.stdout) == (128 + number, "left\n")
+
+
 @pytest.mark.parametrize(
     "command",
     [["-m", "edgepress"], ["-m", "compress"], ["-m", "runtimes"], ["{folder}/edgepress"]],
