@@ -106,7 +106,15 @@ def run_script(command: Sequence[str], given: Any) -> Any:
 
 
 def _do(command: Sequence[str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        # Where there is a compiler for CUDA, onnxruntime-node would fetch its libraries elsewhere.
+        env={**os.environ, "ONNXRUNTIME_NODE_INSTALL": "skip"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]
         raise UnavailableError(f"{' '.join(command[:6])} failed: {' / '.join(last)}")

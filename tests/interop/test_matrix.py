@@ -23,7 +23,7 @@ from environments import UnavailableError, folder_of, run_python, run_script, ve
 pytestmark = [pytest.mark.minutes, pytest.mark.shared, pytest.mark.timeout(3600)]
 
 HERE = Path(__file__).parent / "consumers"
-TASKS = ("text-classification", "token-classification", "sentence-embedding")
+TASKS = ("text-classification", "token-classification", "question-answering", "sentence-embedding")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
