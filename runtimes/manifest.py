@@ -162,6 +162,8 @@ def parse(raw: Any) -> Manifest:
         for path in (model.path, *model.weights):
             if path not in files:
                 raise ValueError(f"{path}, of a model, is not among the files")
+    if len({model.path for model in models}) < len(models):
+        raise ValueError("two models are one file")
     labels = _texts(raw, "labels")
     if not labels and get_task(task).SPEC.labels is None:
         raise ValueError("labels is empty")

@@ -264,6 +264,10 @@ def forge(folder: Path, **changes: Any) -> None:
         ({"models": (ModelEntry("openvino", "onnx", "onnx/model.onnx", "fp32"),)}, "format"),
         ({"models": (ModelEntry("openvino", "openvino", "onnx/model.onnx", "fp32"),)}, "is 'onnx"),
         ({"models": (ModelEntry("onnxruntime", "onnx", "tokenizer.json", "fp32"),)}, "is 'token"),
+        (
+            {"models": 2 * (ModelEntry("onnxruntime", "onnx", "onnx/model.onnx", "fp32"),)},
+            "one file",
+        ),
         ({"lineage": ("a",)}, "lineage"),
         ({"metrics": []}, "metrics"),
         ({"created_by": None}, "created_by"),
