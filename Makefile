@@ -57,10 +57,11 @@ lock:
 	cat requirements.txt requirements-cuda.txt > .lock.txt
 	uv pip compile --universal --python-version 3.11.5 --generate-hashes --only-binary :all: \
 	  --no-emit-package pip --no-annotate --no-config --quiet --custom-compile-command "make lock" \
-	  $(UPGRADE) --extra dev pyproject.toml -o .lock.txt > /dev/null
+	  $(UPGRADE) --extra compress --extra serve --extra sign --extra dev pyproject.toml -o .lock.txt > /dev/null
 	awk '/^[a-z]/ {cuda = /^(cuda|nvidia|triton)/} \
 	  {print > (cuda ? "requirements-cuda.txt" : "requirements.txt")}' .lock.txt
 	rm .lock.txt
+	$(BIN)/python -m scripts.pins
 
 clean:
 	rm -rf .venv build dist demo-out site *.egg-info .mypy_cache .ruff_cache .pytest_cache \

@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from typing import Self  # from Python 3.11 on
 
 __all__ = [
     "Choices",
@@ -71,7 +74,7 @@ class Labels:
         """Return the labels of one text."""
         return self.values[self.decisions([index])]
 
-    def take(self, indices: NDArray[np.int64]) -> Self:
+    def take(self, indices: NDArray[np.int64]) -> "Self":
         """Return the labels of the texts at `indices`, in that order."""
         return replace(self, values=self.values[self.decisions(indices)])
 
@@ -79,12 +82,12 @@ class Labels:
         """Return (M,) where a label is missing."""
         return np.asarray(self.values == self.NONE)
 
-    def blank(self, count: int) -> Self | None:
+    def blank(self, count: int) -> "Self | None":
         """Return labels for `count` texts that have none; None where the kind cannot say so."""
         shape = (count, *self.values.shape[1:])
         return replace(self, values=np.full(shape, self.NONE, dtype=self.values.dtype))
 
-    def followed_by(self, other: Self) -> Self:
+    def followed_by(self, other: "Self") -> "Self":
         """Return these labels and then `other`'s, of the same kind."""
         return replace(self, values=np.concatenate([self.values, other.values]))
 
@@ -162,7 +165,7 @@ class WordLabels(Labels):
         """Return which of all words are those of the texts at `indices`."""
         return spread(self.starts, indices)
 
-    def take(self, indices: NDArray[np.int64]) -> Self:
+    def take(self, indices: NDArray[np.int64]) -> "Self":
         """Return the labels of the texts at `indices`, in that order."""
         values = self.values[self.decisions(indices)]
         return replace(self, values=values, words=self.words[indices])
@@ -193,7 +196,7 @@ class Spans(Labels):
 
     NAMES_OUTPUTS = False
 
-    def take(self, indices: NDArray[np.int64]) -> Self:
+    def take(self, indices: NDArray[np.int64]) -> "Self":
         """Return the labels of the questions at `indices`, in that order."""
         answers = [self.answers[i] for i in indices]
         return replace(self, values=self.values[indices], answers=tuple(answers))
@@ -222,7 +225,7 @@ class Choices(Labels):
         """(N,) which texts belong together."""
         return self.questions
 
-    def take(self, indices: NDArray[np.int64]) -> Self:
+    def take(self, indices: NDArray[np.int64]) -> "Self":
         """Return the labels of the texts at `indices`, in that order."""
         return replace(self, values=self.values[indices], questions=self.questions[indices])
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from benchmarks.stats import (
     paired_difference_interval,
     wilson_interval,
 )
+
+if TYPE_CHECKING:
+    from typing import Self  # from Python 3.11 on
 
 __all__ = ["ClassDrop", "Drop", "Metric", "accuracy", "drop", "drop_by_class", "equally_right"]
 
@@ -39,7 +42,7 @@ class Metric:
     n: int
 
     @classmethod
-    def of(cls, name: str, share: Interval, n: int) -> Self:
+    def of(cls, name: str, share: Interval, n: int) -> "Self":
         """Return the metric of a value between 0 and 1."""
         return cls(name, 100 * share.value, 100 * share.low, 100 * share.high, n)
 
@@ -61,7 +64,7 @@ class Drop:
     p_value: float
 
     @classmethod
-    def of(cls, share: Interval, p_value: float) -> Self:
+    def of(cls, share: Interval, p_value: float) -> "Self":
         """Return the drop of a metric between 0 and 1."""
         return cls(100 * share.value, 100 * share.low, 100 * share.high, p_value)
 
@@ -85,7 +88,7 @@ class ClassDrop:
     high: float | None = None
 
     @classmethod
-    def of(cls, label: str, lost: NDArray[Any]) -> Self:
+    def of(cls, label: str, lost: NDArray[Any]) -> "Self":
         """Return the drop of a class.
 
         Args:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,7 @@ def benchmark(
             "left_out": bench.left_out(),
         },
         notes=tuple(bench.notes),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         samples={
             name: {**_plain(samples), "characters": bench.characters[name]}
             for name, samples in bench.samples.items()

@@ -8,7 +8,7 @@ from pathlib import Path
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 # Python looks into the working directory first, where modules may have any name.
-if not sys.flags.safe_path and Path(sys.path[0]) != Path(__file__).parents[1]:
+if not getattr(sys.flags, "safe_path", False) and Path(sys.path[0]) != Path(__file__).parents[1]:
     del sys.path[0]
 
 from compress.cli.entry import main

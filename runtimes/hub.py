@@ -8,14 +8,13 @@ the environment (`HF_TOKEN`), does without the network where `HF_HUB_OFFLINE=1`,
 import os
 import re
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from runtimes.artifact import read_manifest
 from runtimes.errors import ArtifactError, MissingDependencyError, UsageError
-from runtimes.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest
+from runtimes.manifest import MANIFEST_NAME, SIGNATURE_NAME
 
 __all__ = ["artifact_folder", "hub_answers", "hub_file", "is_hub_id"]
 
@@ -65,7 +64,7 @@ def artifact_folder(
         )
     folder = listed.parent
     commit = folder.name  # whatever becomes of the branch meanwhile
-    for file in _wanted(read_manifest(folder), runtime):
+    for file in read_manifest(folder).needed_by(runtime):
         if hub_file(name, file, commit, offline=offline) is None:
             raise ArtifactError(
                 f"{name} on the hub has no {file}, which its {MANIFEST_NAME} lists.",
@@ -74,17 +73,6 @@ def artifact_folder(
     with suppress(ArtifactError):  # of a cache that was filled without it
         hub_file(name, SIGNATURE_NAME, commit, offline=offline)
     return folder
-
-
-def _wanted(manifest: Manifest, runtime: str | None) -> Iterator[str]:
-    """Yield the names of the files that a runtime needs, and of those that any does."""
-    models = {name: set[str]() for name in manifest.files}
-    for entry in manifest.models:
-        for name in manifest.files_of(entry):
-            models[name].add(entry.runtime)
-    for name, users in models.items():
-        if runtime is None or not users or runtime in users:
-            yield name
 
 
 def hub_file(

@@ -135,6 +135,14 @@ class Manifest:
         wanted = (runtime, precision)
         return {m.variant: m for m in self.models if (m.runtime, m.precision) == wanted}
 
+    def needed_by(self, runtime: str | None) -> list[str]:
+        """Return all files but those that only other runtimes read; None leaves out none."""
+        users: dict[str, set[str]] = {name: set() for name in self.files}
+        for entry in self.models:
+            for name in self.files_of(entry):
+                users[name].add(entry.runtime)
+        return [n for n, of in users.items() if runtime is None or not of or runtime in of]
+
     def files_of(self, entry: ModelEntry) -> list[str]:
         """Return the files that a model is read from: itself, and those with its weights."""
         return [entry.path, *entry.weights]

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from runtimes.tokenization import Rows, TextTokenizer
 from runtimes.variants import TwoVariants
 
 if TYPE_CHECKING:
+    from typing import Self  # from Python 3.11 on
+
     from tokenizers import Encoding
 
 __all__ = ["Predictor"]
@@ -364,7 +366,7 @@ class Predictor:
             raise TypeError("Only an open predictor of runtimes.load can be pickled or copied.")
         return self.source
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Self":
         return self
 
     def __exit__(

@@ -188,7 +188,7 @@ def _import() -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             f"Signatures need the package cryptography, which cannot be imported: {error}.",
-            hint="Install it: pip install cryptography",
+            hint="Install the extra [sign]: pip install cryptography",
         ) from error
     return SimpleNamespace(
         Ed25519PrivateKey=ed25519.Ed25519PrivateKey,

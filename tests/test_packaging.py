@@ -13,6 +13,8 @@ from types import ModuleType
 
 import pytest
 
+from export.deployment.wheel import write_wheel
+
 PACKAGES = ("benchmarks", "compress", "edgepress", "export", "runtimes")
 ROOT = Path(__file__).parent.parent
 
@@ -69,7 +71,7 @@ def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     metadata = wheel.read(f"{folder}/METADATA").decode()
     assert "Name: edgepress\n" in metadata
     assert "License-Expression: Apache-2.0\n" in metadata
-    assert "Requires-Python: >=3.11\n" in metadata
+    assert "Requires-Python: >=3.10\n" in metadata
     points = ConfigParser()
     points.read_string(wheel.read(f"{folder}/entry_points.txt").decode())
     assert {group: dict(points[group]) for group in points.sections()} == {
@@ -81,6 +83,24 @@ def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
             "lean-encoder": "edgepress.compress.encoder.auto_classes:register"
         },
     }
+
+
+def test_a_bundle_gets_the_same_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    """It is made of what is installed, which here points to the source tree."""
+    path = write_wheel(tmp_path)
+    assert path.name == Path(str(wheel.filename)).name
+    with zipfile.ZipFile(path) as ours:
+        assert ours.testzip() is None
+        differ = {
+            name
+            for name in {*ours.namelist(), *wheel.namelist()}
+            if name not in ours.namelist()
+            or name not in wheel.namelist()
+            or ours.read(name) != wheel.read(name)
+        }
+    assert {name.rpartition("/")[2] for name in differ} == {"WHEEL", "RECORD"}
+    first = path.read_bytes()
+    assert write_wheel(tmp_path).read_bytes() == first
 
 
 @pytest.mark.parametrize("package", PACKAGES)

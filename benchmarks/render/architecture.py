@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from runtimes.escaping import escape_line
+
+if TYPE_CHECKING:
+    from typing import Self  # from Python 3.11 on
 
 __all__ = ["Kept", "describe_kept", "kept_of", "render_kept"]
 
@@ -50,7 +53,7 @@ class Kept:
     neuron_importance: tuple[float, ...] | None = None
 
     @classmethod
-    def of(cls, member: Mapping[str, Any]) -> Self | None:
+    def of(cls, member: Mapping[str, Any]) -> "Self | None":
         """Read a member in `Report.family`; None where nothing was pruned."""
         lineage: Sequence[Mapping[str, Any]] = member["lineage"]
         left = next((e["provenance"] for e in reversed(lineage) if "provenance" in e), None)

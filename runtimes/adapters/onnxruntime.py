@@ -224,7 +224,7 @@ def import_onnxruntime() -> ModuleType:
     except ImportError as error:
         raise MissingDependencyError(
             f"The package onnxruntime cannot be imported: {error}.",
-            hint="Install it: pip install onnxruntime",
+            hint="Install the extra [onnxruntime]: pip install onnxruntime",
         ) from error
     library: ModuleType = onnxruntime
     return library

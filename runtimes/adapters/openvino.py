@@ -275,7 +275,7 @@ def import_openvino() -> ModuleType:
     except ImportError as error:
         raise MissingDependencyError(
             f"The package openvino cannot be imported: {error}.",
-            hint="Install it: pip install openvino",
+            hint="Install the extra [openvino]: pip install openvino",
         ) from error
     library: ModuleType = openvino
     return library

@@ -9,7 +9,6 @@ import inspect
 import json
 import shlex
 import threading
-import tomllib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from runtimes.base import CLOSED, Array, DeviceInfo, Session, TextInput, known_o
 from runtimes.buckets import bucket_of, filled
 from runtimes.checkpoint import check_checkpoint, open_whole
 from runtimes.errors import DeviceUnavailableError, MissingDependencyError, ModelError
+from runtimes.extras import install_extra
 from runtimes.hf_config import labels_of, read_hf_config
 from runtimes.pooling import Pooling
 from runtimes.quiet import without_bars
@@ -75,7 +75,10 @@ _DTYPES = {
     "int8": "float32",  # loaded in it, then quantized
 }
 _CHECKPOINTS = "edgepress.checkpoints"
-_INSTALL = 'Install them: pip install "torch>=2.13" "transformers>=5.18" "accelerate>=1.15"'
+_INSTALL = (
+    "Install the extra [compress], or these three: "
+    'pip install "torch>=2.13" "transformers>=5.18" "accelerate>=1.15"'
+)
 
 
 class PyTorchSession:
@@ -524,13 +527,15 @@ def _register(model_type: str, path: Path) -> None:
         except ImportError as error:
             raise MissingDependencyError(
                 f"{path} is a {model_type} checkpoint, which needs the full tool: {error}.",
-                hint="Install all of edgepress, in a clone of its repository: pip install .",
+                hint=f"Install the extra [compress]: {install_extra('compress')}",
             ) from error
         return
 
 
 def _declared_in_source() -> list[EntryPoint]:
     """Return the entry points of a source tree that was not installed as it stands."""
+    import tomllib  # from Python 3.11 on, as all of the tool is
+
     project = Path(__file__).parents[2] / "pyproject.toml"
     try:
         declared = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["entry-points"]

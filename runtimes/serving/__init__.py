@@ -48,6 +48,6 @@ def serve(
             raise
         raise MissingDependencyError(
             f"A server needs the package {error.name}, which is not installed.",
-            hint="Install it: pip install starlette uvicorn prometheus-client",
+            hint="Install the extra [serve]: pip install starlette uvicorn prometheus-client",
         ) from error
     run(open_model, settings, page=page, original=original, on_listening=on_listening)

@@ -1,10 +1,11 @@
 """The routes of the server, and what each answer goes through: limits, log, counters, errors."""
 
-import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -18,6 +19,17 @@ from runtimes.serving.request_errors import RequestError
 from runtimes.serving.service import Service
 
 __all__ = ["create_app"]
+
+if sys.version_info >= (3, 11):
+    from asyncio import timeout
+else:
+
+    @asynccontextmanager
+    async def timeout(seconds: float) -> AsyncIterator[None]:
+        """Raise TimeoutError where the block takes longer."""
+        with anyio.fail_after(seconds):
+            yield
+
 
 Handler = Callable[[Service, Request], Awaitable[Response]]
 
@@ -82,7 +94,7 @@ def _answering(
         if error is not None:
             request.state.error = error
         try:
-            async with asyncio.timeout(service.settings.timeout_s):
+            async with timeout(service.settings.timeout_s):
                 if not is_open:
                     service.check_token(request)
                 response = await handler(service, request)

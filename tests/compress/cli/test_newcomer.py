@@ -18,6 +18,7 @@ from tiny_artifact import write_tiny
 from benchmarks.report import save_report
 from compress.cli import app as cli
 from compress.cli.app import main
+from runtimes.versions import tool_version
 
 COMMAND = (sys.executable, "-m", "edgepress")
 ENTRY = "import sys; {}; from edgepress.compress.cli.entry import main; sys.exit(main())"
@@ -217,9 +218,32 @@ def test_a_command_names_the_install_that_has_what_it_lacks(
     )  # fmt: skip
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
-    assert f"error: the command needs {absent}, which the full install brings" in done.stderr
-    assert "pip install edgepress-*.whl" in done.stderr
-    assert "python -m runtimes check ARTIFACT, or tune ARTIFACT TEXTS.txt" in done.stderr
+    assert f"error: this needs the extra [compress]: {absent} is not installed" in done.stderr
+    wheel = f"edgepress-{tool_version()}-py3-none-any.whl"
+    assert f'pip install "{wheel}[compress]", or in a clone: pip install ".[compress]"' in (
+        done.stderr
+    )
+    here = "commands that work without it: predict, check, tune, serve, inspect, doctor, unpack\n"
+    assert done.stderr.endswith(here) == (absent == "typer")
+
+
+def test_a_device_has_the_commands_that_need_no_more(place: Path) -> None:
+    def edgepress(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        code = ENTRY.format("sys.modules['typer'] = None")
+        return subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            cwd=place, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    answered = edgepress("predict", "artifact", "dull")
+    assert (answered.returncode, answered.stderr) == (0, "")
+    assert answered.stdout.endswith("\tdull\n")
+    for asked in (["help"], ["--help"], []):
+        shown = edgepress(*asked)
+        assert shown.returncode == 0
+        assert "usage: edgepress" in shown.stdout
+        assert "[compress]" in shown.stdout
+    assert edgepress("version").stdout == f"edgepress {tool_version()}\n"
 
 
 def test_a_module_of_ours_that_is_not_there_is_no_missing_package() -> None:
