@@ -1,5 +1,6 @@
 """What is installed: four packages and their one name, light to import, with honest `__all__`s."""
 
+import ast
 import importlib
 import json
 import pkgutil
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from configparser import ConfigParser
 from pathlib import Path
 from types import ModuleType
@@ -131,6 +133,44 @@ def test_all_is_what_is_there(name: str) -> None:
     assert [exported for exported in module.__all__ if not hasattr(module, exported)] == []
     missing = public(module) - set(module.__all__)
     assert not missing, "what is defined without an underscore is public"
+
+
+# What Python 3.10 lacks; devices have it. Later names of the library are found by test_device.py.
+NEWER = {
+    *("asyncio.timeout", "asyncio.TaskGroup", "asyncio.Runner", "datetime.UTC", "enum.StrEnum"),
+    *("hashlib.file_digest", "tomllib", "typing.Self", "typing.Never", "typing.assert_never"),
+    *("typing.override", "contextlib.chdir", "itertools.batched", "sys.flags.safe_path"),
+}
+
+
+def names_used(path: Path) -> Iterator[str]:
+    """Names of modules, and of what is taken from them, but for those in an `if`."""
+
+    def walk(node: ast.AST) -> Iterator[ast.AST]:
+        for child in ast.iter_child_nodes(node):
+            if not isinstance(child, ast.If):
+                yield child
+                yield from walk(child)
+
+    for node in walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Attribute):
+            yield ast.unparse(node)
+
+
+def test_what_runs_on_devices_is_there_in_python_3_10() -> None:
+    """PyTorch's adapter alone may ask for more, in a function: it is for the full tool."""
+    newer = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for package in ("benchmarks", "edgepress", "runtimes")
+        for path in (ROOT / package).rglob("*.py")
+        for name in names_used(path)
+        if name in NEWER
+    }
+    assert newer == {("runtimes/adapters/pytorch.py", "tomllib")}
 
 
 def public(module: ModuleType) -> set[str]:

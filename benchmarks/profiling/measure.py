@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ def measure_profile(
         race=tuple(race),
         race_doubt=race_doubt,
         tables=tuple(tables),
-        created=datetime.now(UTC).isoformat(timespec="minutes"),
+        created=datetime.now(timezone.utc).isoformat(timespec="minutes"),
     )
 
 

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from compress.cli.bench import bench
+from compress.cli.deploying.command import deploy, unpack
 from compress.cli.doctor import doctor
 from compress.cli.entry import missing
 from compress.cli.inspect import check, clean, inspect
@@ -42,7 +43,7 @@ __all__ = ["app", "main"]
 _SYSTEM_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}
 
 _COMMANDS = (
-    *(run, train, demo, bench, predict, serve, report, inspect),
+    *(run, train, demo, bench, predict, serve, deploy, unpack, report, inspect),
     *(profile, check, clean, sign, verify, recipe, doctor),
 )
 # Two things that people do with each.
@@ -67,6 +68,14 @@ _EXAMPLES = {
     "serve": (
         "edgepress serve out/artifact",
         "edgepress serve out --demo --original my-model --open",
+    ),
+    "deploy": (
+        "edgepress deploy out/artifact --to mine.tar.gz --as bundle --platform linux-aarch64",
+        "edgepress deploy out/artifact --to web/mine --as transformers.js",
+    ),
+    "unpack": (
+        "edgepress unpack mine.tar.gz --to mine",
+        "edgepress unpack mine.tar.gz --to /opt/mine",
     ),
     "report": (
         "edgepress report out-1 out-2 out-3 --out seeds.html",

@@ -21,6 +21,8 @@ ENVIRONMENTS: dict[str, Sequence[str]] = {
     "transformers-5": ("transformers>=5", "sentence-transformers", "onnxruntime", _TORCH),
     "onnxruntime": ("onnxruntime", "numpy", "tokenizers"),
     "openvino": ("openvino", "numpy", "tokenizers"),
+    "tritonclient": ("tritonclient[grpc]",),
+    "dockerfile": ("dockerfile", "PyYAML"),
     "js": ("@huggingface/transformers",),
 }
 """What is installed, by the name of an environment; "js" is npm's."""

@@ -14,6 +14,8 @@ COMMANDS = [
     "bench",
     "predict",
     "serve",
+    "deploy",
+    "unpack",
     "report",
     "inspect",
     "profile",

@@ -1,0 +1,4 @@
+"""One module a way to hand an artifact on; a new file here is a new layout of `edgepress deploy`.
+
+What each offers is in `export.layouts.base`; start reading in `export.layouts.registry`.
+"""
