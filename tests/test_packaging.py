@@ -88,7 +88,7 @@ def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
 
 
 def test_a_bundle_gets_the_same_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
-    """It is made of what is installed, which here points to the source tree."""
+    """It is made of what is installed, which here may point to the source tree."""
     path = write_wheel(tmp_path)
     assert path.name == Path(str(wheel.filename)).name
     with zipfile.ZipFile(path) as ours:
@@ -100,7 +100,10 @@ def test_a_bundle_gets_the_same_wheel(wheel: zipfile.ZipFile, tmp_path: Path) ->
             or name not in wheel.namelist()
             or ours.read(name) != wheel.read(name)
         }
-    assert {name.rpartition("/")[2] for name in differ} == {"WHEEL", "RECORD"}
+        [described] = [name for name in ours.namelist() if name.endswith("/METADATA")]
+        assert ours.read(described).startswith(b"Metadata-Version: ")
+    # The description is that of the day on which the source tree was installed.
+    assert {name.rpartition("/")[2] for name in differ} - {"METADATA"} == {"WHEEL", "RECORD"}
     first = path.read_bytes()
     assert write_wheel(tmp_path).read_bytes() == first
 
