@@ -12,10 +12,10 @@ from export.deployment.archive import write_archive
 from export.deployment.platforms import DEFAULT_PYTHON, PLATFORMS, this_platform
 from export.layouts.base import Order
 from export.layouts.registry import get_layout
-from runtimes.artifact import OPTIONAL, SIGNATURE_NAME, read_manifest, verify
+from runtimes.artifact import OPTIONAL, SIGNATURE_NAME, read_manifest, removed_files, verify
 from runtimes.errors import UsageError, did_you_mean
 from runtimes.folders import locked, partial_folder
-from runtimes.manifest import MANIFEST_NAME
+from runtimes.manifest import MANIFEST_NAME, Manifest
 from runtimes.registry import get_runtime
 
 __all__ = ["Deployed", "copy_artifact", "deploy"]
@@ -54,7 +54,7 @@ def deploy(
     name: str,
     runtime: str | None = None,
     platform: str | None = None,
-    python: str = DEFAULT_PYTHON,
+    python: str | None = None,
     offline: bool = False,
 ) -> Deployed:
     """Write an artifact, with what runs it, so that `to` appears whole or not at all.
@@ -65,8 +65,8 @@ def deploy(
         layout: Of `export.layouts`.
         name: What the model is called there.
         runtime: Take this runtime's files; by default those of the artifact's first.
-        platform: Of `PLATFORMS`, for wheels; by default this machine's.
-        python: Python's version there, for wheels.
+        platform: Of `PLATFORMS`, for wheels that go along; by default this machine's.
+        python: Python's version there, for the same; by default 3.12.
         offline: Whether it is installed without a network: the wheels go along.
 
     Raises:
@@ -78,7 +78,14 @@ def deploy(
     made, artifact, target = get_layout(layout), Path(artifact), Path(os.path.abspath(to))  # noqa: PTH100 - a link at its end is not followed
     if not _NAME.fullmatch(name):
         raise UsageError(f"--name {name}: a name has letters, digits, dots, dashes and underscores")
-    platform = platform or this_platform()
+    if made.WHEELS == "never" and offline:
+        raise UsageError(f"--as {layout} has no wheels: --offline means nothing there")
+    if made.WHEELS != "always" and not offline and (platform or python):
+        raise UsageError(
+            "--platform and --python say which wheels go along, and none do",
+            hint="add --offline" if made.WHEELS == "asked" else None,
+        )
+    platform, python = platform or this_platform(), python or DEFAULT_PYTHON
     if platform not in PLATFORMS:
         raise UsageError(
             f"--platform {platform}: there are {', '.join(PLATFORMS)}",
@@ -92,7 +99,7 @@ def deploy(
         raise UsageError(f"--as {layout} goes with --runtime {' or '.join(made.RUNTIMES)}")
     _check_free(target)
     manifest = read_manifest(artifact)
-    verify(artifact, manifest, only=_vouched(artifact, manifest.needed_by(runtime)))
+    verify(artifact, manifest, only=_vouched(artifact, manifest, runtime))
     if target.is_relative_to(artifact.resolve()):
         raise UsageError(f"{target} is inside the artifact", hint="name a folder outside of it")
     order = Order(artifact, manifest, name, runtime, platform, python, offline)
@@ -128,24 +135,26 @@ def copy_artifact(order: Order, folder: Path, runtime: str | None) -> None:
     Raises:
         ArtifactError: A file is not what the manifest lists, or changed meanwhile.
     """
-    names = _there(order.artifact, order.manifest.needed_by(runtime))
+    names = _there(order.artifact, order.manifest, runtime)
     for name in [MANIFEST_NAME, SIGNATURE_NAME, *names]:
         source, copy = order.artifact / name, folder / name
         if name == SIGNATURE_NAME and not source.is_file():
             continue
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, copy)
-    verify(folder, read_manifest(folder), only=_vouched(folder, names))
+    verify(folder, order.manifest, only=_vouched(folder, order.manifest, runtime))
 
 
-def _there(artifact: Path, names: list[str]) -> list[str]:
-    """Leave out what may be missing, and is."""
+def _there(artifact: Path, manifest: Manifest, runtime: str | None) -> list[str]:
+    """Return what goes along; not what may be missing, and is."""
+    gone = set().union(*removed_files(artifact, manifest).values())
+    names = (name for name in manifest.needed_by(runtime) if name not in gone)
     return [name for name in names if name not in OPTIONAL or (artifact / name).is_file()]
 
 
-def _vouched(artifact: Path, names: list[str]) -> list[str]:
+def _vouched(artifact: Path, manifest: Manifest, runtime: str | None) -> list[str]:
     """Leave out what may have been edited, too."""
-    return [name for name in _there(artifact, names) if name != "README.md"]
+    return [name for name in _there(artifact, manifest, runtime) if name != "README.md"]
 
 
 def _check_free(target: Path) -> None:

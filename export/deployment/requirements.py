@@ -123,9 +123,9 @@ def fetch_wheels(file: Path, folder: Path, platform: Platform, python: str) -> N
             "pip, which fetches the wheels, is not installed here",
             hint=f"{sys.executable} -m ensurepip",
         )
-    said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    said = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
     raise EdgepressError(
-        f"no wheels for {platform.title} and Python {python}: "
-        f"{' '.join(said)[:500] or done.stderr[-500:]}",
+        f"no wheels for {platform.title} and Python {python}; pip says: "
+        f"{(said or [done.stderr])[-1].removeprefix('ERROR: ')[-500:]}",
         hint="pip goes by PIP_INDEX_URL and, without a network, by PIP_NO_INDEX and PIP_FIND_LINKS",
     )

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
+from runtimes.artifact import removed_files
 from runtimes.errors import ModelError
 from runtimes.manifest import Manifest
 from runtimes.registry import runtime_title
@@ -42,7 +43,8 @@ class Order:
         Raises:
             ModelError: The artifact has no files for it.
         """
-        there = dict.fromkeys(model.runtime for model in self.manifest.models)
+        gone = removed_files(self.artifact, self.manifest)
+        there = dict.fromkeys(m.runtime for m in self.manifest.models if m.runtime not in gone)
         wanted = [self.runtime] if self.runtime else list(known or there)
         for name in there:
             if name in wanted:
@@ -63,11 +65,14 @@ class Layout(Protocol):
         NAME: What follows `--as`.
         DESCRIPTION: What it is, in a line.
         RUNTIMES: Runtimes that it can be for; none: all.
+        WHEELS: Whether wheels of all that is installed go along: always, never, or if asked for
+            (`offline`).
     """
 
     NAME: str
     DESCRIPTION: str
     RUNTIMES: tuple[str, ...]
+    WHEELS: Literal["always", "never", "asked"]
 
     def write(self, order: Order, folder: Path) -> str:
         """Fill an empty folder.

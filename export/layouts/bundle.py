@@ -2,17 +2,19 @@
 
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 from export.deployment.contents import write_contents
 from export.deployment.platforms import PLATFORMS
 from export.deployment.templates import write_template
 from export.layouts.base import Order
 
-__all__ = ["DESCRIPTION", "NAME", "RUNTIMES", "write"]
+__all__ = ["DESCRIPTION", "NAME", "RUNTIMES", "WHEELS", "write"]
 
 NAME = "bundle"
 DESCRIPTION = "artifact, wheel, requirements with hashes, scripts and a systemd unit"
 RUNTIMES: tuple[str, ...] = ()
+WHEELS: Literal["always", "never", "asked"] = "asked"
 
 _SUMS = "SHA256SUMS"
 _SCRIPTS = ("install", "run", "check")

@@ -1,16 +1,18 @@
 """The context of a container image that is built without a network, and runs without rights."""
 
 from pathlib import Path
+from typing import Literal
 
 from export.deployment.contents import write_contents
 from export.deployment.templates import write_template
 from export.layouts.base import Order
 
-__all__ = ["DESCRIPTION", "NAME", "RUNTIMES", "write"]
+__all__ = ["DESCRIPTION", "NAME", "RUNTIMES", "WHEELS", "write"]
 
 NAME = "docker"
 DESCRIPTION = "a Dockerfile that builds offline from the wheels beside it, and a compose file"
 RUNTIMES: tuple[str, ...] = ()
+WHEELS: Literal["always", "never", "asked"] = "always"
 
 _IGNORED = "README.md\ncompose.yaml\n"
 

@@ -6,18 +6,20 @@ They answer tensors with tensors: who asks has the tokenizer, which is put besid
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from export.deployment.contents import embedded
 from export.deployment.templates import write_template
 from export.layouts.base import Order
+from runtimes.artifact import removed_files
 from runtimes.errors import ModelError
 
-__all__ = ["DESCRIPTION", "NAME", "RUNTIMES", "write"]
+__all__ = ["DESCRIPTION", "NAME", "RUNTIMES", "WHEELS", "write"]
 
 NAME = "open-inference"
 DESCRIPTION = "model repositories of Triton (ONNX) and OpenVINO Model Server"
 RUNTIMES = ("onnxruntime", "openvino")
+WHEELS: Literal["always", "never", "asked"] = "never"
 
 _BATCH = 64
 # As the servers call the types of tensors.
@@ -28,7 +30,8 @@ _EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 
 def write(order: Order, folder: Path) -> str:
     """Write it; see `export.layouts.base`."""
-    there = {model.runtime for model in order.manifest.models}
+    gone = removed_files(order.artifact, order.manifest)
+    there = {model.runtime for model in order.manifest.models} - gone.keys()
     wanted = [r for r in RUNTIMES if r in there and order.runtime in (None, r)]
     if not wanted:
         order.runtime_of(*RUNTIMES)  # says what there is

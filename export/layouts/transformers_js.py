@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from export.deployment.contents import embedded
 from export.deployment.templates import write_template
@@ -13,11 +13,12 @@ from runtimes.escaping import dump_json
 from runtimes.json_files import read_json
 from runtimes.pooling import read_pooling
 
-__all__ = ["DESCRIPTION", "NAME", "RUNTIMES", "write"]
+__all__ = ["DESCRIPTION", "NAME", "RUNTIMES", "WHEELS", "write"]
 
 NAME = "transformers.js"
 DESCRIPTION = "model, tokenizer and configuration by the names that transformers.js looks for"
 RUNTIMES = ("onnxruntime",)
+WHEELS: Literal["always", "never", "asked"] = "never"
 
 # What the library calls files of a type (`dtype`), by our precision.
 _FILES = {"int8": ("model_quantized.onnx", "q8"), "fp16": ("model_fp16.onnx", "fp16")}

@@ -54,8 +54,9 @@ def deploy(
         ),
     ] = None,
     python: Annotated[
-        str, typer.Option(metavar="3.N", help="For which Python they are.")
-    ] = DEFAULT_PYTHON,
+        str | None,
+        typer.Option(metavar="3.N", help=f"For which Python; by default {DEFAULT_PYTHON}."),
+    ] = None,
     offline: Annotated[
         bool,
         typer.Option(

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from export.layouts.registry import get_layout, layout_names
 from runtimes import load
 from runtimes.artifact import SIGNATURE_NAME, TUNING_NAME
 from runtimes.errors import ArtifactError, EdgepressError, ModelError, UsageError
+from runtimes.unpacking import unpack
 
 # What fetches nothing.
 LAYOUTS = ("bundle", "transformers.js", "open-inference")
@@ -98,8 +100,10 @@ def test_what_fails_leaves_nothing(artifact: Path, tmp_path: Path) -> None:
         (tmp_path / "none", ArtifactError, "does not exist", {}),
         (only_onnx, ModelError, "no files for OpenVINO", {"runtime": "openvino"}),
         (artifact, UsageError, "no runtime 'tensorrt'", {"runtime": "tensorrt"}),
-        (artifact, UsageError, "--platform amiga", {"platform": "amiga"}),
-        (artifact, UsageError, "--python 2.7", {"python": "2.7"}),
+        (artifact, UsageError, "--platform amiga", {"platform": "amiga", "offline": True}),
+        (artifact, UsageError, "--python 2.7", {"python": "2.7", "offline": True}),
+        (artifact, UsageError, "none do", {"python": "3.12"}),
+        (artifact, UsageError, "no wheels", {"layout": "open-inference", "offline": True}),
         (artifact, UsageError, "a name has letters", {"name": "../mine"}),
         (artifact, UsageError, "there are bundle, docker", {"layout": "rpm"}),
         (
@@ -142,6 +146,47 @@ def test_a_bundle_has_one_runtimes_files_and_they_answer(
         assert ours(texts) == theirs(texts)
     wanted = (tmp_path / "mine" / "requirements.txt").read_text()
     assert f"\n{runtime}==" in wanted
+
+
+def test_files_that_were_removed_are_not_missed(artifact: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(artifact, source, ignore=shutil.ignore_patterns("onnx"))
+    done = deploy(source, tmp_path / "mine", layout="bundle", name="mine")
+    assert "artifact/openvino_model.xml" in done.files
+    assert "\nopenvino==" in (done.path / "requirements.txt").read_text()
+    done = deploy(source, tmp_path / "models", layout="open-inference", name="mine")
+    assert {Path(name).parts[0] for name in done.files} == {"ovms", "README.md", "tokenizer.json"}
+    with pytest.raises(ModelError, match="no files for ONNX Runtime"):
+        deploy(source, tmp_path / "web", layout="transformers.js", name="mine")
+
+
+@pytest.mark.minutes
+@pytest.mark.timeout(600)
+def test_an_offline_bundle_installs_without_a_network(
+    artifact: Path, texts: list[str], tmp_path: Path
+) -> None:
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    done = deploy(
+        artifact, tmp_path / "mine.tgz", layout="bundle", name="mine", python=python, offline=True
+    )
+    folder = unpack(done.path, tmp_path / "mine")
+    alone = ["unshare", "--map-root-user", "--net"]
+    if subprocess.run([*alone, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("there are no namespaces here")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("PIP_")},
+        "PYTHON": sys.executable,
+        "PIP_CONFIG_FILE": os.devnull,
+    }
+    for script in ("./install", "./check"):
+        subprocess.run([*alone, script], cwd=folder, env=environment, check=True)
+    shown = subprocess.run(
+        [*alone, ".venv/bin/edgepress", "predict", "artifact", *texts],
+        cwd=folder, env=environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    with load(artifact, runtime="onnxruntime") as classify:
+        labels = [one["label"] for one in classify(texts)]
+    assert [line.split("\t")[0] for line in shown.stdout.splitlines()] == labels
 
 
 def test_a_card_may_have_been_edited(artifact: Path, tmp_path: Path) -> None:
