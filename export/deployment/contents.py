@@ -6,7 +6,13 @@ from pathlib import Path
 
 from export.deployment.deploy import copy_artifact
 from export.deployment.platforms import PLATFORMS
-from export.deployment.requirements import applying, fetch_wheels, pins_of, render
+from export.deployment.requirements import (
+    applying,
+    fetch_wheels,
+    pinned_runtimes,
+    pins_of,
+    render,
+)
 from export.deployment.wheel import write_wheel
 from export.layouts.base import Order
 from runtimes.errors import ModelError
@@ -27,12 +33,10 @@ class Contents:
     Attributes:
         runtime: The runtime that answers.
         wheel: File name of edgepress's own wheel.
-        packages: How many packages are pinned beside it.
     """
 
     runtime: str
     wheel: str
-    packages: int
 
 
 def write_contents(order: Order, folder: Path, *, offline: bool) -> Contents:
@@ -46,7 +50,7 @@ def write_contents(order: Order, folder: Path, *, offline: bool) -> Contents:
     Raises:
         EdgepressError: See `deploy`.
     """
-    runtime = order.runtime_of()
+    runtime = order.runtime_of(*pinned_runtimes())
     copy_artifact(order, folder / "artifact", runtime)
     wheels = folder / "wheels"
     wheels.mkdir()
@@ -64,7 +68,7 @@ def write_contents(order: Order, folder: Path, *, offline: bool) -> Contents:
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     with file.open("a", encoding="utf-8") as more:
         more.write(f"./wheels/{wheel.name} \\\n    --hash=sha256:{digest}\n")
-    return Contents(runtime, wheel.name, len(pins))
+    return Contents(runtime, wheel.name)
 
 
 def embedded(order: Order) -> ModelEntry:

@@ -13,10 +13,7 @@ from pathlib import Path
 from export.deployment.platforms import Platform
 from runtimes.errors import EdgepressError, MissingDependencyError
 
-__all__ = ["OLDEST_PYTHON", "Pin", "applying", "fetch_wheels", "pins_of", "read_pins", "render"]
-
-OLDEST_PYTHON = (3, 11)
-"""Of the pinned versions."""
+__all__ = ["Pin", "applying", "fetch_wheels", "pinned_runtimes", "pins_of", "read_pins", "render"]
 
 _PINS = Path(__file__).parent / "pins"
 _LINE = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[^\s;]+)\s*(?:;\s*(?P<marker>.*?))?\s*")
@@ -64,6 +61,13 @@ def read_pins(text: str) -> dict[str, Pin]:
         pin = Pin(named["name"], named["version"], named["marker"] or "", hashes)
         found[pin.name] = pin
     return found
+
+
+def pinned_runtimes() -> tuple[str, ...]:
+    """Return the runtimes that a device can install, the preferred ones first."""
+    from runtimes.registry import artifact_runtimes
+
+    return tuple(name for name in artifact_runtimes() if (_PINS / f"{name}.txt").is_file())
 
 
 def pins_of(*extras: str) -> dict[str, Pin]:

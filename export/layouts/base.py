@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from runtimes.artifact import removed_files
 from runtimes.errors import ModelError
-from runtimes.manifest import Manifest
-from runtimes.registry import runtime_title
 
-__all__ = ["Layout", "Order"]
+if TYPE_CHECKING:
+    from runtimes.manifest import Manifest
+
+__all__ = ["Layout", "Order", "Wheels"]
+
+Wheels = Literal["always", "never", "asked"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Order:
     """
 
     artifact: Path
-    manifest: Manifest
+    manifest: "Manifest"
     name: str
     runtime: str | None
     platform: str
@@ -43,6 +45,9 @@ class Order:
         Raises:
             ModelError: The artifact has no files for it.
         """
+        from runtimes.artifact import removed_files
+        from runtimes.registry import runtime_title
+
         gone = removed_files(self.artifact, self.manifest)
         there = dict.fromkeys(m.runtime for m in self.manifest.models if m.runtime not in gone)
         wanted = [self.runtime] if self.runtime else list(known or there)
@@ -72,7 +77,7 @@ class Layout(Protocol):
     NAME: str
     DESCRIPTION: str
     RUNTIMES: tuple[str, ...]
-    WHEELS: Literal["always", "never", "asked"]
+    WHEELS: Wheels
 
     def write(self, order: Order, folder: Path) -> str:
         """Fill an empty folder.

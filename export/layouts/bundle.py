@@ -2,19 +2,15 @@
 
 import hashlib
 from pathlib import Path
-from typing import Literal
 
-from export.deployment.contents import write_contents
-from export.deployment.platforms import PLATFORMS
-from export.deployment.templates import write_template
-from export.layouts.base import Order
+from export.layouts.base import Order, Wheels
 
 __all__ = ["DESCRIPTION", "NAME", "RUNTIMES", "WHEELS", "write"]
 
 NAME = "bundle"
 DESCRIPTION = "artifact, wheel, requirements with hashes, scripts and a systemd unit"
 RUNTIMES: tuple[str, ...] = ()
-WHEELS: Literal["always", "never", "asked"] = "asked"
+WHEELS: Wheels = "asked"
 
 _SUMS = "SHA256SUMS"
 _SCRIPTS = ("install", "run", "check")
@@ -22,6 +18,10 @@ _SCRIPTS = ("install", "run", "check")
 
 def write(order: Order, folder: Path) -> str:
     """Write it; see `export.layouts.base`."""
+    from export.deployment.contents import write_contents
+    from export.deployment.platforms import PLATFORMS
+    from export.deployment.templates import write_template
+
     contents = write_contents(order, folder, offline=order.offline)
     values = {
         "name": order.name,

@@ -1,24 +1,24 @@
 """The context of a container image that is built without a network, and runs without rights."""
 
 from pathlib import Path
-from typing import Literal
 
-from export.deployment.contents import write_contents
-from export.deployment.templates import write_template
-from export.layouts.base import Order
+from export.layouts.base import Order, Wheels
 
 __all__ = ["DESCRIPTION", "NAME", "RUNTIMES", "WHEELS", "write"]
 
 NAME = "docker"
 DESCRIPTION = "a Dockerfile that builds offline from the wheels beside it, and a compose file"
 RUNTIMES: tuple[str, ...] = ()
-WHEELS: Literal["always", "never", "asked"] = "always"
+WHEELS: Wheels = "always"
 
 _IGNORED = "README.md\ncompose.yaml\n"
 
 
 def write(order: Order, folder: Path) -> str:
     """Write it; see `export.layouts.base`."""
+    from export.deployment.contents import write_contents
+    from export.deployment.templates import write_template
+
     contents = write_contents(order, folder, offline=True)
     image = f"edgepress-{order.name.lower()}"
     values = {"name": order.name, "image": image, "python": order.python, "wheel": contents.wheel}

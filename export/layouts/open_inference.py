@@ -6,12 +6,9 @@ They answer tensors with tensors: who asks has the tokenizer, which is put besid
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from export.deployment.contents import embedded
-from export.deployment.templates import write_template
-from export.layouts.base import Order
-from runtimes.artifact import removed_files
+from export.layouts.base import Order, Wheels
 from runtimes.errors import ModelError
 
 __all__ = ["DESCRIPTION", "NAME", "RUNTIMES", "WHEELS", "write"]
@@ -19,7 +16,7 @@ __all__ = ["DESCRIPTION", "NAME", "RUNTIMES", "WHEELS", "write"]
 NAME = "open-inference"
 DESCRIPTION = "model repositories of Triton (ONNX) and OpenVINO Model Server"
 RUNTIMES = ("onnxruntime", "openvino")
-WHEELS: Literal["always", "never", "asked"] = "never"
+WHEELS: Wheels = "never"
 
 _BATCH = 64
 # As the servers call the types of tensors.
@@ -30,6 +27,9 @@ _EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 
 def write(order: Order, folder: Path) -> str:
     """Write it; see `export.layouts.base`."""
+    from export.deployment.templates import write_template
+    from runtimes.artifact import removed_files
+
     gone = removed_files(order.artifact, order.manifest)
     there = {model.runtime for model in order.manifest.models} - gone.keys()
     wanted = [r for r in RUNTIMES if r in there and order.runtime in (None, r)]
@@ -56,6 +56,9 @@ def write(order: Order, folder: Path) -> str:
 
 
 def _write_triton(order: Order, folder: Path) -> None:
+    from export.deployment.contents import embedded
+    from export.deployment.templates import write_template
+
     version = folder / "1"
     version.mkdir(parents=True)
     shutil.copyfile(order.artifact / embedded(order).path, version / "model.onnx")

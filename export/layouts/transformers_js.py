@@ -2,23 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from export.deployment.contents import embedded
-from export.deployment.templates import write_template
-from export.examples import example
-from export.layouts.base import Order
+from export.layouts.base import Order, Wheels
 from runtimes.errors import ModelError
 from runtimes.escaping import dump_json
-from runtimes.json_files import read_json
-from runtimes.pooling import read_pooling
 
 __all__ = ["DESCRIPTION", "NAME", "RUNTIMES", "WHEELS", "write"]
 
 NAME = "transformers.js"
 DESCRIPTION = "model, tokenizer and configuration by the names that transformers.js looks for"
 RUNTIMES = ("onnxruntime",)
-WHEELS: Literal["always", "never", "asked"] = "never"
+WHEELS: Wheels = "never"
 
 # What the library calls files of a type (`dtype`), by our precision.
 _FILES = {"int8": ("model_quantized.onnx", "q8"), "fp16": ("model_fp16.onnx", "fp16")}
@@ -35,6 +30,10 @@ _PIPELINES = {
 
 def write(order: Order, folder: Path) -> str:
     """Write it; see `export.layouts.base`."""
+    from export.deployment.contents import embedded
+    from export.deployment.templates import write_template
+    from runtimes.json_files import read_json
+
     task = order.manifest.task
     if task not in _PIPELINES:
         raise ModelError(f"transformers.js has no pipeline for {task}")
@@ -63,6 +62,9 @@ def write(order: Order, folder: Path) -> str:
 
 def _call(order: Order) -> str:
     """Return what asks the model, in JavaScript."""
+    from export.examples import example
+    from runtimes.pooling import read_pooling
+
     asked: Any = example(order.artifact)
     if order.manifest.task == "question-answering":
         return f"await ask({', '.join(map(dump_json, asked))})"

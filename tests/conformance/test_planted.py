@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_artifact import write_tiny
 
 from benchmarks.environment import libraries
 from benchmarks.examples import Examples
@@ -36,10 +37,12 @@ from compress.stages.base import Context, Encoder
 from compress.system.progress import SilentProgress
 from compress.system.workspace import Workspace
 from export import QuantizationPlan, export_artifact, target_names
+from export.deployment.deploy import deploy
 from runtimes import devices, load, open_checkpoint, open_model_folder, runtime_names
 from runtimes.artifact import read_manifest
 from runtimes.registry import artifact_runtimes, runtime_title, task_names
 from runtimes.tuning import candidates, install_hint
+from runtimes.unpacking import unpack
 
 Plant = Callable[[str, str], None]
 
@@ -173,6 +176,16 @@ STAGE = """
     STAGE = Fold()
 """
 
+LAYOUT = """
+    NAME, DESCRIPTION, RUNTIMES, WHEELS = "box", "a box", (), "never"
+
+    def write(order, folder):
+        from export.deployment.deploy import copy_artifact
+
+        copy_artifact(order, folder / order.name, order.runtime_of())
+        return "open it"
+"""
+
 FAMILY = """
     from compress.encoder.importers import bert
 
@@ -208,7 +221,10 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
 
 def forget() -> None:
     """What was found stays found for the life of a process."""
-    for name in ("runtimes.registry", "export.targets.registry", "compress.encoder.heads.registry"):
+    for name in (
+        *("runtimes.registry", "export.targets.registry", "export.layouts.registry"),
+        "compress.encoder.heads.registry",
+    ):
         for value in vars(importlib.import_module(name)).values():
             if hasattr(value, "cache_clear"):
                 value.cache_clear()
@@ -270,6 +286,19 @@ def test_a_runtime_and_its_export_target(plant: Plant, task: Any, tmp_path: Path
         assert len(measured(texts)) == len(texts)
     with open_model_folder(artifact, runtime="abacus") as bare:
         assert bare.session.runtime == "abacus", "as a bare folder, too"
+
+
+def test_a_layout(plant: Plant, tmp_path: Path) -> None:
+    plant("export.layouts.box", LAYOUT)
+    source = write_tiny(tmp_path / "artifact")
+    done = deploy(source, tmp_path / "mine.tar.gz", layout="box", name="mine")
+    assert done.then == "tar xzf mine.tar.gz && cd mine && open it"
+    unpack(done.path, tmp_path / "mine")
+    texts = ["a gorgeous film", "dull"]
+    with load(tmp_path / "mine" / "mine") as ours, load(source) as theirs:
+        assert ours(texts) == theirs(texts)
+    shown = fresh("compress.cli.deploying.command").deploy.__annotations__["layout"]
+    assert "[box|" in str(shown.__metadata__[0].metavar), "help lists it"
 
 
 def test_a_task(plant: Plant, task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,17 +10,13 @@ import typer
 from compress.cli.output import Json, Revision, RuntimeName, write_json
 from compress.errors import UsageError
 from export.deployment.platforms import DEFAULT_PYTHON, PLATFORMS
+from export.layouts.registry import get_layout, layout_names
 
-__all__ = ["LAYOUTS", "deploy", "unpack"]
-
-LAYOUTS = "[bundle|docker|open-inference|transformers.js]"
-"""What help shows of `export.layouts`, which is not imported for it."""
+__all__ = ["deploy", "unpack"]
 
 
 def _layouts(incomplete: str) -> list[tuple[str, str]]:
     """Complete a layout's name, with its line."""
-    from export.layouts.registry import get_layout, layout_names
-
     found = [name for name in layout_names() if name.startswith(incomplete)]
     return [(name, get_layout(name).DESCRIPTION) for name in found]
 
@@ -39,7 +35,12 @@ def deploy(
     ] = None,
     layout: Annotated[
         str | None,
-        typer.Option("--as", metavar=LAYOUTS, help="(required)", autocompletion=_layouts),
+        typer.Option(
+            "--as",
+            metavar=f"[{'|'.join(layout_names())}]",
+            help="(required)",
+            autocompletion=_layouts,
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The model's name; by default that of DIR.")
