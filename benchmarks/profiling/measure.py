@@ -147,14 +147,9 @@ def _race(
     failed: list[Raced] = []
     running: list[tuple[ProbeSet, int]] = []
     for each in sets:
-        probe = _probe(each, kit.race[0], folder, counts[0])
-        try:
-            get_runtime(each.runtime).open_model(
-                probe.path, threads=probe.threads, precision=probe.precision
-            ).close()
-        except EdgepressError as error:
-            said = error.message[:500]
-            failed.append(Raced(each.runtime, each.scheme, each.precision, counts[0], (), said))
+        fault = _fault(_probe(each, kit.race[0], folder, counts[0]), texts)
+        if fault:
+            failed.append(Raced(each.runtime, each.scheme, each.precision, counts[0], (), fault))
         else:
             running += [(each, count) for count in counts]
     if not running:
@@ -171,6 +166,29 @@ def _race(
         for (each, n), own in zip(running, ms, strict=True)
     ]
     return [*sorted(raced, key=lambda one: one.pace), *failed], found.doubt
+
+
+def _fault(probe: Probe, texts: Texts) -> str:
+    """Say why a probe cannot be timed here; "" where it answers.
+
+    What answers nothing is fast: OpenVINO without AVX2 gives arrays of no elements, and no error.
+    """
+    rng, length = np.random.default_rng(0), int(np.median(texts.lengths))
+    try:
+        session = get_runtime(probe.runtime).open_model(
+            probe.path, threads=probe.threads, precision=probe.precision
+        )
+        try:
+            answers = [next(iter(session.run(texts.draw(length, rng)).values())) for _ in "12"]
+        finally:
+            session.close()
+    except EdgepressError as error:
+        return error.message[:500]
+    except Exception as error:  # noqa: BLE001 - whatever a library raises, others may do
+        return f"{type(error).__name__}: {error}"[:500]
+    if not all(one.size and np.isfinite(one).all() for one in answers):
+        return "it opens, and answers with no number"
+    return "its answers to two texts are the same" if np.array_equal(answers[0], answers[1]) else ""
 
 
 def _table(

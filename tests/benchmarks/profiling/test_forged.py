@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from profiles import profile_of
 
@@ -161,3 +162,28 @@ def test_a_changed_figure_is_found(kit: Kit, tmp_path: Path) -> None:
             DeviceProfile.read(path)
     with pytest.raises(ProfileError, match="no device profile"):
         DeviceProfile.read(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda ids: np.zeros((1, 0)), "no number"),
+        (lambda ids: np.full((1, 2), np.nan), "no number"),
+        (lambda ids: np.ones((1, 2)), "the same"),
+        (lambda ids: 1 // 0, "ZeroDivisionError"),
+    ],
+)
+def test_what_answers_nothing_is_not_the_fastest(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, answer: Any, said: str
+) -> None:
+    class Session:
+        def run(self, inputs: Any) -> Any:
+            return {"logits": answer(inputs["input_ids"])}
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("runtimes.adapters.onnxruntime.open_model", lambda *_, **__: Session())
+    monkeypatch.setattr("benchmarks.profiling.measure.sums_are_exact", lambda *_: True)
+    with pytest.raises(ProfileError, match=said):
+        measure_profile(kit, seconds=0.0, threads=1)
