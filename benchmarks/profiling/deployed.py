@@ -118,24 +118,27 @@ def merged(report: Report, measured: Report, artifacts: Mapping[str, str]) -> Re
         )
     there = measured.method.get("artifacts")
     digests = there if isinstance(there, Mapping) else {}
-    found = [
-        row
+    names = {own.id for own in report.rows}
+    # Where others of the same name were measured as well, a number tells them apart.
+    found = {
+        name: row
         for row in measured.rows
-        if digests.get(row.id) in artifacts and row.id in {own.id for own in report.rows}
-    ]
+        if digests.get(row.id) in artifacts
+        for name in (row.id, row.id.rpartition("-")[0])
+        if name in names
+    }
     if not found:
         raise ProfileError(
             "what was measured is no artifact of this report",
             hint="measure the report's own: python -m benchmarks run OUT/artifact --data DATA "
             "--out DEVICE.json",
         )
-    theirs = {row.id: row for row in found}
-    rows = tuple(_with_timings(row, theirs.get(row.id), report, measured) for row in report.rows)
+    rows = tuple(_with_timings(row, found.get(row.id), report, measured) for row in report.rows)
     kept = {name: of for name, of in measured.method.items() if name in _OF_TIMING}
     device = {
         **of_run,
         "measured": measured.created,
-        "accuracy": {row.id: row.metric.value for row in found if row.metric is not None},
+        "accuracy": {name: row.metric.value for name, row in found.items() if row.metric},
         "accuracy_measured_on": of_run.get("accuracy_measured_on") or report.environment,
     }
     return replace(
@@ -144,7 +147,11 @@ def merged(report: Report, measured: Report, artifacts: Mapping[str, str]) -> Re
         rows=rows,
         samples={
             **report.samples,
-            **{row.id: measured.samples[row.id] for row in found if row.id in measured.samples},
+            **{
+                name: measured.samples[row.id]
+                for name, row in found.items()
+                if row.id in measured.samples
+            },
         },
         method={**report.method, **kept, "device": device},
         notes=(
@@ -158,23 +165,23 @@ _MEASURED = "Latency and memory were measured on"
 
 
 def _notes(
-    report: Report, measured: Report, found: Sequence[Row], of_run: Mapping[str, Any]
+    report: Report, measured: Report, found: Mapping[str, Row], of_run: Mapping[str, Any]
 ) -> list[str]:
     """Say which figures come from where."""
-    machine = machine_name(measured.environment, found[0])
+    machine = machine_name(measured.environment, next(iter(found.values())))
     day = (measured.created or "")[:10]
     said = (
         f"{_MEASURED} the device ({machine}, {day}), by python -m benchmarks run; accuracy, drop "
         "and sizes are those of the run, on the machine that made it."
     )
     expected = of_run.get("expected_ms") or {}
-    for row in found:
-        if row.end_to_end_ms is not None and row.id in expected:
+    for name, row in found.items():
+        if row.end_to_end_ms is not None and name in expected:
             said += (
-                f" {row.id}: {row.end_to_end_ms.p50:.2f} ms, where {expected[row.id]:.2f} were "
+                f" {name}: {row.end_to_end_ms.p50:.2f} ms, where {expected[name]:.2f} were "
                 "expected."
             )
-        own = report.row(row.id).metric
+        own = report.row(name).metric
         if row.metric is not None and own is not None:
             said += f" It is right on {row.metric.value:.1f}% of {row.metric.n} texts there."
         if row.id != measured.reference and (speedup := row.sure_speedup) is not None:

@@ -1,6 +1,7 @@
 """A kit of probes: written here, measured where nothing but a device's packages is installed."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -136,7 +137,8 @@ def test_a_family_for_a_device_is_measured_there(kit: Path, task: Any, tmp_path:
     assert "x " not in (out / "report.md").read_text().partition("## ")[0]
 
     data = str(task.data / "test.csv")
-    artifacts = [str(out / "artifact"), str(out / "family" / "full")]
+    shutil.copytree(out / "family" / "full", tmp_path / "another")
+    artifacts = [str(out / "family" / "full"), str(out / "artifact"), str(tmp_path / "another")]
     measured = ["run", *artifacts, "--data", data, "--out", str(device), "--rounds", "2"]
     done = on_device(*measured)
     assert done.returncode == 0, done.stderr
