@@ -10,6 +10,7 @@ from pathlib import Path
 
 from export.deployment.archive import write_archive
 from export.deployment.platforms import DEFAULT_PYTHON, PLATFORMS, this_platform
+from export.deployment.requirements import OLDEST_PYTHON
 from export.layouts.base import Order
 from export.layouts.registry import get_layout
 from runtimes.artifact import OPTIONAL, SIGNATURE_NAME, read_manifest, removed_files, verify
@@ -75,7 +76,8 @@ def deploy(
         UsageError: `to` is there already, or something is asked for that there is not.
         EdgepressError: A wheel cannot be fetched.
     """
-    made, artifact, target = get_layout(layout), Path(artifact), Path(os.path.abspath(to))  # noqa: PTH100 - a link at its end is not followed
+    made, artifact = get_layout(layout), Path(artifact)
+    target = Path(to).parent.resolve() / Path(to).name  # a link at its end is not followed
     if not _NAME.fullmatch(name):
         raise UsageError(f"--name {name}: a name has letters, digits, dots, dashes and underscores")
     if made.WHEELS == "never" and offline:
@@ -85,14 +87,19 @@ def deploy(
             "--platform and --python say which wheels go along, and none do",
             hint="add --offline" if made.WHEELS == "asked" else None,
         )
-    platform, python = platform or this_platform(), python or DEFAULT_PYTHON
+    # Wheels that always go along are a container's.
+    platform = platform or this_platform(container=made.WHEELS == "always")
+    python = python or DEFAULT_PYTHON
     if platform not in PLATFORMS:
         raise UsageError(
             f"--platform {platform}: there are {', '.join(PLATFORMS)}",
             hint=did_you_mean(platform, PLATFORMS),
         )
-    if not _PYTHON.fullmatch(python):
-        raise UsageError(f"--python {python}: it is a version such as {DEFAULT_PYTHON}")
+    if not _PYTHON.fullmatch(python) or int(python.partition(".")[2]) < OLDEST_PYTHON[1]:
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        raise UsageError(
+            f"--python {python}: it is a version such as {DEFAULT_PYTHON}, from {oldest} on"
+        )
     if runtime is not None:
         get_runtime(runtime)
     if runtime is not None and made.RUNTIMES and runtime not in made.RUNTIMES:

@@ -71,10 +71,17 @@ PLATFORMS: Mapping[str, Platform] = {
 """By the name that follows `--platform`."""
 
 
-def this_platform() -> str:
-    """Return the name of the platform that this runs on; `"linux-x86_64"` where it has none."""
+def this_platform(*, container: bool = False) -> str:
+    """Return the name of the platform that this runs on; `"linux-x86_64"` where it has none.
+
+    Args:
+        container: Ask for a container here: it is Linux on the same processor.
+    """
     system, machine = platform.system().lower(), platform.machine().lower()
     system = {"darwin": "macos"}.get(system, system)
+    if container:
+        arm = machine in ("arm64", "aarch64")
+        return "linux-aarch64" if arm else "linux-x86_64"
     if system == "linux" and platform.libc_ver()[0] == "":
         system = "musl"
     name = f"{system}-{machine}"

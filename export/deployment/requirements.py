@@ -13,7 +13,19 @@ from pathlib import Path
 from export.deployment.platforms import Platform
 from runtimes.errors import EdgepressError, MissingDependencyError
 
-__all__ = ["Pin", "applying", "fetch_wheels", "pinned_runtimes", "pins_of", "read_pins", "render"]
+__all__ = [
+    "OLDEST_PYTHON",
+    "Pin",
+    "applying",
+    "fetch_wheels",
+    "pinned_runtimes",
+    "pins_of",
+    "read_pins",
+    "render",
+]
+
+OLDEST_PYTHON = (3, 11)
+"""For which versions are pinned."""
 
 _PINS = Path(__file__).parent / "pins"
 _LINE = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[^\s;]+)\s*(?:;\s*(?P<marker>.*?))?\s*")

@@ -100,6 +100,11 @@ def test_what_fails_leaves_nothing(artifact: Path, tmp_path: Path) -> None:
         (artifact, UsageError, "no runtime 'tensorrt'", {"runtime": "tensorrt"}),
         (artifact, UsageError, "--platform amiga", {"platform": "amiga", "offline": True}),
         (artifact, UsageError, "--python 2.7", {"python": "2.7", "offline": True}),
+        (artifact, UsageError, "from 3.11 on", {"python": "3.10", "offline": True}),
+        (
+            *(artifact, UsageError, "base is one of linux-x86_64"),
+            {"layout": "docker", "platform": "macos-arm64"},
+        ),
         (artifact, UsageError, "none do", {"python": "3.12"}),
         (artifact, UsageError, "no wheels", {"layout": "open-inference", "offline": True}),
         (artifact, UsageError, "a name has letters", {"name": "../mine"}),
@@ -242,6 +247,7 @@ def test_requirements_are_for_the_platform() -> None:
     assert not any(pin.marker for pin in linux.values())
     assert read_pins(render(pins.values())) == pins
     assert this_platform() in PLATFORMS
+    assert this_platform(container=True).startswith("linux-")
     assert pinned_runtimes() == ("onnxruntime", "openvino")
     with pytest.raises(ValueError, match="pins no version"):
         read_pins("numpy>=2\n")
