@@ -249,6 +249,7 @@ def compress(
     overwrite: bool = False,
     remeasure: bool = False,
     device_profile: str | Path | None = None,
+    device: str | None = None,
     progress: bool | Progress = True,
     command: str | None = None,
 ) -> Result:
@@ -272,6 +273,8 @@ def compress(
         remeasure: Measure anew what sizes cost on this machine, whatever is kept of earlier runs.
         device_profile: What `python -m benchmarks profile` wrote on the device that models are made
             for; None is this machine.
+        device: Address of that device, such as `ssh://user@host`, to measure it, and what was made
+            for it, over the system's ssh; it has numpy, tokenizers and a runtime.
         progress: Whether to show bars or lines; or where to report progress to.
         command: What the user typed, for the report.
 
@@ -281,23 +284,32 @@ def compress(
     Raises:
         EdgepressError: Model, data, recipe or output folder cannot be used.
     """
+    if device is not None:
+        from compress.pipeline.remote import Address
+
+        if device_profile is not None:
+            raise UsageError("a device's address and its profile: one of them says enough")
+        address = Address.read(device)  # before anything else: a mistake in it is answered at once
     with _quiet(progress, out) as shown:
         from compress.config.recipe import Recipe
         from compress.pipeline.run import run
 
-        report = run(
-            _as_named(model, Path(out)),
-            data,
-            Path(out),
-            recipe or Recipe(),
-            progress=shown,
-            columns=NamedColumns(text_column, pair_column, label_column),
-            unlabelled=None if unlabelled is None else Path(unlabelled),
-            overwrite=overwrite,
-            remeasure=remeasure,
-            device_profile=None if device_profile is None else Path(device_profile),
-            command=command,
-        )
+        options: dict[str, Any] = {
+            "progress": shown,
+            "columns": NamedColumns(text_column, pair_column, label_column),
+            "unlabelled": None if unlabelled is None else Path(unlabelled),
+            "overwrite": overwrite,
+            "remeasure": remeasure,
+            "command": command,
+        }
+        given = _as_named(model, Path(out)), data, Path(out), recipe or Recipe()
+        if device is None:
+            profile = None if device_profile is None else Path(device_profile)
+            report = run(*given, device_profile=profile, **options)
+        else:
+            from compress.pipeline.over_ssh import run_over_ssh
+
+            report = run_over_ssh(address, *given, **options)
     return Result(Path(out), report)
 
 

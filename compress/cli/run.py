@@ -106,6 +106,13 @@ def run(
             metavar="FILE", help="Profile of another device to make models for (edgepress profile)."
         ),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ssh://USER@HOST",
+            help="Measure another device over ssh, and make and measure models for it.",
+        ),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -151,6 +158,7 @@ def run(
         overwrite=overwrite,
         remeasure=remeasure,
         device_profile=device_profile,
+        device=device,
         progress=not quiet,
         command=context.obj,
     )

@@ -1,4 +1,4 @@
-"""Device profiles that were measured nowhere: of a device on which sizes cost what a test says."""
+"""Devices that are none: profiles of what sizes cost as a test says, and what is not installed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -7,7 +7,14 @@ from benchmarks.profiling.kit import Kit, Shape
 from benchmarks.profiling.profile import DeviceProfile, KitFacts, Raced, Timed
 from benchmarks.roofline import Peaks
 
-__all__ = ["Setting", "profile_of"]
+__all__ = ["ABSENT", "Setting", "profile_of"]
+
+ABSENT = [
+    "accelerate", "compress", "datasets", "export", "huggingface_hub", "jinja2", "nncf", "onnx",
+    "openvino", "optimum", "pandas", "psutil", "pydantic", "requests", "rich", "safetensors",
+    "scipy", "sklearn", "torch", "transformers", "typer", "yaml",
+]  # fmt: skip
+"""What of the full tool a device lacks."""
 
 Setting = tuple[str, str, int]
 """Runtime, scheme and threads."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from profiles import profile_of
+from profiles import ABSENT, profile_of
 
 from benchmarks.profiling.kit import Kit
 from benchmarks.profiling.profile import DeviceProfile
@@ -17,12 +17,6 @@ from benchmarks.report import load_report
 from compress.cli.app import main
 from runtimes.artifact import read_manifest
 
-# What a device lacks.
-ABSENT = [
-    "accelerate", "compress", "datasets", "export", "huggingface_hub", "jinja2", "nncf", "onnx",
-    "openvino", "optimum", "pandas", "psutil", "pydantic", "requests", "rich", "safetensors",
-    "scipy", "sklearn", "torch", "transformers", "typer", "yaml",
-]  # fmt: skip
 DEVICE = """
 import sys
 
