@@ -20,8 +20,9 @@ def write_template(template: str, path: Path, /, **values: Any) -> None:
 def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    package = __name__.removesuffix(".deployment.templates")  # its name may be edgepress.export
     return Environment(
-        loader=PackageLoader("export", "templates/deploy"),
+        loader=PackageLoader(package, "templates/deploy"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

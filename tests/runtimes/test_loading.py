@@ -291,7 +291,7 @@ class TestCheckpoints:
         monkeypatch.setattr(pytorch, "entry_points", lambda group: [absent])
         with pytest.raises(MissingDependencyError, match="abacus-encoder") as caught:
             open_checkpoint(tmp_path)
-        assert "in a clone of its repository: pip install ." in str(caught.value)
+        assert 'in a clone: pip install ".[compress]"' in str(caught.value)
 
     def test_what_is_no_safe_checkpoint_is_refused(self, tmp_path: Path, checkpoint: Path) -> None:
         with pytest.raises(ModelError, match="no checkpoint folder"):
