@@ -51,6 +51,13 @@ MEASURE = """() => {
             box.top < second.bottom - 4 && second.top < box.bottom - 4) covered.push([text, other]);
     });
   }
+  for (const button of [...document.querySelectorAll("pre button")].filter(seen)) {
+    const box = button.getBoundingClientRect(), range = document.createRange();
+    range.selectNodeContents(button.parentElement.firstChild);
+    for (const line of range.getClientRects())
+      if (box.left < line.right && line.left < box.right &&
+          box.top < line.bottom && line.top < box.bottom) covered.push(["copy", range.toString()]);
+  }
   return {scroll: document.documentElement.scrollWidth - width, wide, cut, covered,
           charts: [...document.querySelectorAll("svg.plot")].filter(seen).length};
 }"""
