@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -188,7 +189,8 @@ def compared(task: str, ours: list[Any], found: list[Any]) -> tuple[Any, str]:
 
 
 def _letters(text: str) -> str:
-    return re.sub(r"\W", "", text.lower())
+    """Without what BERT's tokens do not keep."""
+    return re.sub(r"\W", "", unicodedata.normalize("NFKD", text.lower()))
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):
