@@ -80,6 +80,8 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 create_app(service, demo),
                 http=http_protocol(),
+                # Not uvloop, by which some of many connections wait for seconds under overload.
+                loop="asyncio",
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -154,7 +156,9 @@ def bind(settings: ServerSettings) -> socket.socket:
     Raises:
         UsageError: The address is taken, or not this machine's.
     """
-    made = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # By name: of any other kind, asyncio lets small answers wait for the client's acknowledgement.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # elsewhere it would share the address with whoever has it
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,10 +1,12 @@
 """The command as it runs on a device: signals, the log, what it needs, and what it says without."""
 
+import asyncio
 import http.client
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +18,8 @@ from served import Asker, in_process, until
 from tiny_artifact import LABELS, write_tiny
 
 from runtimes import load
+from runtimes.serving.server import bind
+from runtimes.serving.settings import ServerSettings
 
 SECRET = "gorgeous witty zanzibar"
 TEXTS = ["a film", "gorgeous , witty", "not dull .", "dull dull film"]
@@ -200,3 +204,24 @@ def test_the_command_of_the_full_tool_serves(artifact: Path) -> None:
         assert answer.json() == answers(artifact)[TEXTS[0]]
         asker.process.send_signal(signal.SIGTERM)
         assert asker.process.wait(30) == 0
+
+
+def test_small_answers_wait_for_no_acknowledgement() -> None:
+    """Of a socket that is not TCP by name, asyncio leaves the system's waiting of 40 ms on."""
+
+    async def delay_is_off() -> int:
+        accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def look(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            made = writer.get_extra_info("socket")
+            accepted.set_result(made.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with bind(ServerSettings(port=0)) as listener:
+            async with await asyncio.start_server(look, sock=listener):
+                _, writer = await asyncio.open_connection(*listener.getsockname()[:2])
+                found = await accepted
+                writer.close()
+        return found
+
+    assert asyncio.run(delay_is_off())
