@@ -3,7 +3,6 @@
 import argparse
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ["main"]
@@ -11,7 +10,7 @@ __all__ = ["main"]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit code."""
-    from runtimes.errors import EdgepressError
+    from runtimes.commands import run_parsed
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     commands = parser.add_subparsers(required=True, metavar="profile|run")
@@ -40,12 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         measure.add_argument(f"--{part}-column", help=f"of the {part}, if not found by name")
     measure.set_defaults(run=_run)
     given = parser.parse_args(arguments)
-    run: Callable[[argparse.Namespace], int] = given.run
-    try:
-        return run(given)
-    except EdgepressError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
+    return run_parsed(given)
 
 
 def _profile(given: argparse.Namespace) -> int:

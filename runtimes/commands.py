@@ -14,7 +14,7 @@ from typing import Any
 from runtimes.errors import EdgepressError
 from runtimes.escaping import dump_json, escape_line
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "main", "run_parsed"]
 
 COMMANDS = ("predict", "check", "tune", "serve", "inspect", "doctor", "unpack")
 
@@ -72,6 +72,11 @@ def main(
         given.texts += left  # behind an option, where argparse expects none
     elif left:
         parser.error(f"unrecognized arguments: {' '.join(left)}")
+    return run_parsed(given)
+
+
+def run_parsed(given: argparse.Namespace) -> int:
+    """Run the command `given.run`; returns its exit code, or that of an error, which is said."""
     run: Callable[[argparse.Namespace], int] = given.run
     try:
         return run(given)
