@@ -75,7 +75,7 @@ class LengthPoint:
 
     Attributes:
         tokens: Of the input, special tokens included, by the reference's tokenizer.
-        p50_ms: Median milliseconds from text to label.
+        p50_ms: Median milliseconds from text to answer.
     """
 
     tokens: int

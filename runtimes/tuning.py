@@ -75,7 +75,7 @@ class Tried:
 
     Attributes:
         setting: What was opened.
-        p50_ms: Median milliseconds from text to label, of the rounds' medians the median; None
+        p50_ms: Median milliseconds from text to answer, of the rounds' medians the median; None
             where it could not be run.
         rounds: How often it took its turn.
         error: Why it could not be run.

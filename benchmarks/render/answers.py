@@ -7,7 +7,7 @@ from benchmarks.differences import Difference
 from benchmarks.metrics import Drop
 from benchmarks.quality import Bin, Quality
 from benchmarks.render.columns import Cell
-from benchmarks.render.figures import MISSING, drop_points, signed
+from benchmarks.render.figures import MISSING, drop_points, metric_name, signed
 from benchmarks.render.placement import Box, text_width
 from benchmarks.render.plots import (
     FONT,
@@ -216,8 +216,11 @@ def differences_line(report: Report) -> str:
     if not found.differing:
         return f"Both give the same answers to all {found.items:,} texts."
     # Numbers are neither right nor wrong: one is nearer.
-    numbers = bool(found.texts) and found.texts[0].reference_score is None
-    what = "nearer" if numbers else "alone right"
+    kinds = {
+        "Pearson": ("nearer", "furthest apart"),
+        "Spearman": ("nearer by rank", "furthest apart"),
+    }
+    what, first = kinds.get(metric_name(report), ("alone right", "most certain ones"))
     line = (
         f"{names[1]} and the original differ on {found.differing:,} of {found.items:,} texts: the "
         f"original is {what} on {found.reference_right:,} of these, {names[1]} on "
@@ -226,7 +229,7 @@ def differences_line(report: Report) -> str:
     if not found.texts:
         return f"{line} The texts are left out of this report."
     if len(found.texts) < found.differing:
-        line += f" The report shows {len(found.texts):,}, the most certain ones first."
+        line += f" The report shows {len(found.texts):,}, the {first} first."
     return line
 
 

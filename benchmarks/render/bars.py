@@ -117,7 +117,7 @@ def latency_bars(report: Report) -> Bars | None:
     ticks = [(at, f"{value:g}") for value in scale.ticks(18) if 3 < (at := scale(value)) < 97]
     return Bars(
         "Latency",
-        "Milliseconds, text to label, one input at a time. Boxes hold half of the timings; thin "
+        "Milliseconds, text to answer, one input at a time. Boxes hold half of the timings; thin "
         "lines end at the 1st and the 99th percentile (the 90th where that is noise).",
         bars,
         ticks,

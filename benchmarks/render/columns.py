@@ -9,7 +9,7 @@ from benchmarks.render.figures import (
     drop_points,
     median,
     megabytes,
-    metric_name,
+    metric_title,
     per_core_hour,
     rare,
     ratio,
@@ -64,7 +64,7 @@ def main_columns(report: Report) -> list[Column]:
     return [
         Column("p50 ms", lambda row: _timing(row, median(row.end_to_end_ms))),
         Column("speed-up (95%)", _speedup),
-        Column(f"{metric_name(report)} % (95%)", _accuracy),
+        Column(f"{metric_title(report)} (95%)", _accuracy),
         Column("drop, points (95%)", _drop),
         Column("size MB", lambda row: Cell(megabytes(row.size_bytes), key=row.size_bytes)),
     ]

@@ -21,9 +21,12 @@ __all__ = [
     "drop_points",
     "full_name",
     "left_out",
+    "lost_or_gained",
     "median",
     "megabytes",
     "metric_name",
+    "metric_title",
+    "metric_words",
     "milliseconds",
     "per_core_hour",
     "rare",
@@ -40,6 +43,7 @@ MINUS = "\u2212"  # as wide as a plus sign, unlike the hyphen
 _TIMES = "\u00d7"
 _PLUS_MINUS = "\u00b1"
 _ELLIPSIS = "\u2026"
+_CORRELATIONS = ("Pearson", "Spearman")  # times 100, but no shares
 
 
 def milliseconds(value: float | None) -> str:
@@ -80,6 +84,17 @@ def metric_name(report: Report) -> str:
     return next((row.metric.name for row in report.rows if row.metric is not None), "accuracy")
 
 
+def metric_title(report: Report) -> str:
+    """Return the metric's name with its unit, such as `accuracy %`."""
+    name = metric_name(report)
+    return f"{name} {_TIMES}100" if name in _CORRELATIONS else f"{name} %"
+
+
+def metric_words(name: str) -> str:
+    """Return what a metric is called in a sentence, such as `Spearman's correlation`."""
+    return f"{name}'s correlation" if name in _CORRELATIONS else name
+
+
 def accuracy_points(row: Row) -> str:
     """Format a row's metric: `88.5`."""
     return MISSING if row.metric is None else f"{row.metric.value:.1f}"
@@ -104,6 +119,11 @@ def drop_points(drop: Drop | None) -> tuple[str, str]:
         # Right on the very same examples: an interval without width would claim too much.
         return signed(drop.value), "same"
     return signed(drop.value), f"{signed(drop.low)}{_ELLIPSIS}{signed(drop.high)}"
+
+
+def lost_or_gained(drop: float) -> str:
+    """Return what happened to points whose number is shown without a sign."""
+    return "lost" if signed(drop)[0] != MINUS else "gained"
 
 
 def runtime_name(row: Row) -> str:
@@ -183,7 +203,7 @@ def result(report: Report) -> str:
     if row.sure_speedup is not None and row.end_to_end_ms and reference.end_to_end_ms:
         value, interval = ratio(row.sure_speedup)
         facts.append(
-            f"is {value} as fast as {full_name(reference)} from text to label (95% interval "
+            f"is {value} as fast as {full_name(reference)} from text to answer (95% interval "
             f"{interval}; median {milliseconds(row.end_to_end_ms.p50)} ms against "
             f"{milliseconds(reference.end_to_end_ms.p50)} ms)"
         )
@@ -191,10 +211,10 @@ def result(report: Report) -> str:
         interval = "right on the same examples"
         if row.drop.low < row.drop.high:
             interval = f"95% interval {signed(row.drop.low)} to {signed(row.drop.high)}"
-        verb = "loses" if row.drop.value >= 0 else "gains"
+        verb = "loses" if lost_or_gained(row.drop.value) == "lost" else "gains"
         facts.append(
-            f"{verb} {abs(row.drop.value):.1f} points of {row.metric.name} (drop: {interval}; "
-            f"{row.metric.value:.1f} on {row.metric.n:,} examples)"
+            f"{verb} {abs(row.drop.value):.1f} points of {metric_words(row.metric.name)} (drop: "
+            f"{interval}; {row.metric.value:.1f} on {row.metric.n:,} examples)"
         )
     if row.size_bytes is not None and reference.size_bytes is not None:
         facts.append(

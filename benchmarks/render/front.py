@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
-from benchmarks.render.figures import drop_points, full_name, metric_name, ratio
+from benchmarks.render.figures import drop_points, full_name, metric_name, metric_title, ratio
 from benchmarks.render.placement import Box, place_labels, shortened, text_width
 from benchmarks.render.plots import (
     FONT,
@@ -110,7 +110,7 @@ def _least(report: Report, full: float) -> float | None:
 
 
 def _y_title(report: Report, known: bool) -> str:
-    return f"{metric_name(report)}, %" if known else "points against the original"
+    return metric_title(report) if known else "points against the original"
 
 
 def _mark(

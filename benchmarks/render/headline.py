@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Any
 
 from benchmarks.entities import kind_of, marks_entities
-from benchmarks.render.figures import doubts, milliseconds, result
+from benchmarks.render.figures import doubts, lost_or_gained, metric_words, milliseconds, result
 from benchmarks.report import Report, Row
 
 __all__ = ["data_name", "headline", "machine_name", "size_in_words", "summary", "title_of"]
@@ -136,8 +136,8 @@ def _faster(times: float) -> str:
 def _accurate(drop: float, metric: str) -> str:
     points = f"{abs(drop):.1f}"
     if points == "0.0":
-        return "as accurate" if metric == "accuracy" else f"the same {metric}"
+        return "as accurate" if metric == "accuracy" else f"the same {metric_words(metric)}"
     unit = "point" if points == "1.0" else "points"
     if metric == "accuracy":
         return f"{points} {unit} {'less' if drop > 0 else 'more'} accurate"
-    return f"{points} {unit} of {metric} {'lost' if drop > 0 else 'gained'}"
+    return f"{points} {unit} of {metric_words(metric)} {lost_or_gained(drop)}"

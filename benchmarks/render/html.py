@@ -27,7 +27,9 @@ from benchmarks.render.figures import (
     budget_line,
     doubts,
     drop_points,
+    lost_or_gained,
     megabytes,
+    metric_words,
     milliseconds,
     ratio,
     result,
@@ -268,11 +270,12 @@ def _facts(report: Report) -> list[dict[str, Any]]:
             )
         )
     if row.drop is not None and row.metric is not None:
-        value, interval = drop_points(row.drop)
+        _, interval = drop_points(row.drop)
         certain = row.drop.low < row.drop.high
-        detail = f"95% interval {interval}" if certain else "right on the same examples"
+        detail = f"drop: 95% interval {interval}" if certain else "right on the same examples"
         detail += f"; {row.metric.name} {row.metric.value:.1f}"
-        facts.append(_fact(value, f"points of {row.metric.name} lost", detail))
+        what = f"points of {metric_words(row.metric.name)} {lost_or_gained(row.drop.value)}"
+        facts.append(_fact(f"{abs(row.drop.value):.1f}", what, detail))
     if row.size_bytes is not None and reference.size_bytes is not None:
         before = megabytes(reference.size_bytes)
         facts.append(_fact(f"{megabytes(row.size_bytes)} MB", "on disk", f"instead of {before} MB"))

@@ -103,8 +103,8 @@ def method_facts(report: Report) -> list[str]:
     m = report.method
     lines = [
         "Every row ran in a process of its own; one process was busy at any time.",
-        "`p50 ms` and `p99 ms`: one input at a time, from text to label. `model only`: the same on "
-        "inputs that were tokenized beforehand.",
+        "`p50 ms` and `p99 ms`: one input at a time, from text to answer. `model only`: the same "
+        "on inputs that were tokenized beforehand.",
     ]
     if "rounds_measured" in m:
         groups = m.get("groups", 1)

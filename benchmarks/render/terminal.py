@@ -36,7 +36,7 @@ _COLUMNS = (
     _Column("model\nms", lambda row: figures.median(row.model_ms), 8),
     _Column("speed-\nup", lambda row: figures.ratio(row.sure_speedup)[0], 0),
     _Column("95%\ninterval", lambda row: figures.ratio(row.sure_speedup)[1], 4),
-    _Column("{metric}\n%", figures.accuracy_points, 0),
+    _Column("{metric}\n{unit}", figures.accuracy_points, 0),
     _Column("drop\npoints", lambda row: figures.drop_points(row.drop)[0], 0),
     _Column("95%\ninterval", lambda row: figures.drop_points(row.drop)[1], 3),
     _Column("size\nMB", lambda row: figures.megabytes(row.size_bytes), 5),
@@ -49,8 +49,8 @@ _COLUMNS = (
 def _header(column: _Column, report: Report) -> str:
     from rich.markup import escape
 
-    name = escape(escape_line(figures.metric_name(report)))
-    return column.header.format(metric="acc." if name == "accuracy" else name)
+    name, _, unit = escape(escape_line(figures.metric_title(report))).rpartition(" ")
+    return column.header.format(metric="acc." if name == "accuracy" else name, unit=unit)
 
 
 _MODEL_WIDTH = 20  # narrower than this, a folded name is worse to miss than a column
@@ -139,7 +139,7 @@ def _legend(report: Report) -> str:
     sentences = [
         (f"{_RECOMMENDED} {figures.recommended_mark(report)}, " if report.recommended else "")
         + f"{_REFERENCE} reference.",
-        "ms: one input, text to label."
+        "ms: one input, text to answer."
         + (
             f" {min(timed)} timings a row, in turns; a p99 that is noise is left out."
             if timed

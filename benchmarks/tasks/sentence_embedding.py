@@ -52,7 +52,8 @@ def changed(one: Vectors, other: Vectors) -> NDArray[np.bool_]:
 def differences(reference: Vectors, vectors: Vectors, examples: Examples) -> Differences:
     """Return the pairs whose cosines are more than 0.1 apart, those first that are furthest.
 
-    Of labels, which may be in any unit, the better answer is the one whose rank is nearer.
+    Of labels, which may be in any unit, the better answer is the one whose rank is nearer; so the
+    words say what is a score and what a cosine.
     """
     before, after = cosines(reference), cosines(vectors)
     found = differing_numbers(
@@ -68,6 +69,15 @@ def differences(reference: Vectors, vectors: Vectors, examples: Examples) -> Dif
         found,
         reference_right=int((apart & (nearer < 0)).sum()),
         answer_right=int((apart & (nearer > 0)).sum()),
+        texts=tuple(
+            replace(
+                each,
+                label=f"score {each.label}",
+                reference=f"cosine {each.reference}",
+                answer=f"cosine {each.answer}",
+            )
+            for each in found.texts
+        ),
     )
 
 

@@ -19,10 +19,13 @@ from benchmarks.render.answers import (
     said,
     threshold_rows,
 )
+from benchmarks.render.figures import result
 from benchmarks.render.html import render_html
 from benchmarks.render.markdown import render_markdown
 from benchmarks.render.plots import DESK
 from benchmarks.report import Report
+
+TIMES_100 = "\u00d7100"  # what a correlation is shown in; it is no share
 
 
 class Page(HTMLParser):
@@ -68,6 +71,12 @@ def test_a_page_of_every_task_has_what_the_task_can_tell(
     assert ("Do scores hold?" in told) == (name not in {"regression", "sentence-embedding"})
     confusions = {"text-classification", "many labels", "token-classification"}
     assert ("What is taken for what" in told) == (name in confusions)
+    assert "label" not in " ".join(page.headings) + result(reports[name])  # not all answers are
+    correlation = name in {"regression", "sentence-embedding"}
+    metric = reports[name].rows[0].metric
+    assert metric is not None
+    assert f"{metric.name} {'%' if not correlation else TIMES_100} (95%)" in page.text
+    assert f"points of {metric.name}{chr(39) + 's correlation' if correlation else ''}" in page.text
     differences = reports[name].differences
     assert differences is not None
     for one in differences.texts:
@@ -94,7 +103,15 @@ def test_it_says_who_is_right_where_they_differ(reports: dict[str, Report]) -> N
     same = replace(report, differences=replace(found, differing=0, texts=()))
     assert differences_line(same) == "Both give the same answers to all 240 texts."
     assert differences_line(replace(report, differences=None)) == ""
-    assert "the original is nearer on" in differences_line(reports["regression"])
+    for kind, words in (("regression", "nearer on"), ("sentence-embedding", "nearer by rank on")):
+        report = reports[kind]
+        assert f"the original is {words}" in differences_line(report)
+        assert report.differences is not None
+        some = replace(report.differences, texts=report.differences.texts[:1])
+        told = differences_line(replace(report, differences=some))
+        assert told.endswith("shows 1, the furthest apart first.")
+        none = replace(some, texts=())
+        assert f"the original is {words}" in differences_line(replace(report, differences=none))
     marked = [said(one, original=True).text for one in found.texts]
     assert sum("\u2713" in text for text in marked) == right[0]
 

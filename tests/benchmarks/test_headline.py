@@ -40,7 +40,8 @@ def test_a_ratio_in_doubt_is_not_named_nor_what_it_would_follow_from(report: Rep
         (0.5, -1.0, "accuracy", "2.0 times slower, 1.0 point more accurate"),
         (2.0, 0.62, "F1", "2.0 times faster, 0.6 points of F1 lost"),
         (2.0, -0.62, "F1", "2.0 times faster, 0.6 points of F1 gained"),
-        (2.0, 0.04, "Spearman", "2.0 times faster, the same Spearman"),
+        (2.0, 0.62, "Spearman", "2.0 times faster, 0.6 points of Spearman's correlation lost"),
+        (2.0, 0.04, "Spearman", "2.0 times faster, the same Spearman's correlation"),
     ],
 )
 def test_it_is_said_as_it_is(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.metrics import ClassDrop
+from benchmarks.metrics import ClassDrop, Drop
 from benchmarks.render.bars import class_bars, cold_start_bars, latency_bars, memory_bars
 from benchmarks.render.curves import length_plot
 from benchmarks.render.files import write_report
@@ -93,6 +93,7 @@ def test_it_answers_a_manager_and_shows_every_row(full: Report) -> None:
     page = Page(render_html(full))
     for fact in ("8.6×", "0.98 ms", "0.2", "12.3 MB"):  # noqa: RUF001
         assert fact in page.text
+    assert "points of accuracy lost" in page.text
     tables = [page.cells[start : start + 5] for start in (0, 5)]
     for titles, *rows in tables:
         marks = ("reference", "", "recommended", "failed")
@@ -102,6 +103,13 @@ def test_it_answers_a_manager_and_shows_every_row(full: Report) -> None:
     assert page.cells[3][1:] == ["0.98", "8.6× 8.3–8.9", "88.3 85.2–91.1", "0.2 −1.2…1.4", "12.3"]  # noqa: RUF001
     for part in ("A remark.", "436 examples", "compress films --out out", "its process was killed"):
         assert part in page.text
+
+
+def test_a_gain_is_called_a_gain(full: Report) -> None:
+    rows = [replace(row, drop=Drop(-0.3, -1.0, 0.4, 0.5)) for row in full.rows]
+    told = Page(render_html(replace(full, rows=tuple(rows)))).text
+    assert "0.3points of accuracy gained" in told
+    assert "points of accuracy lost" not in told
 
 
 @pytest.mark.parametrize("size", [PHONE, DESK])

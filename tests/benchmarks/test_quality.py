@@ -141,6 +141,10 @@ def test_answers_are_in_words() -> None:
     assert "city: " in told["token-classification"].reference + told["token-classification"].answer
     assert told["multiple-choice"].label.startswith("it ends as ")
     assert float(told["regression"].answer) != float(told["regression"].reference)
+    pair = told["sentence-embedding"]  # whose scores have another unit than cosines
+    assert pair.label.startswith("score ")
+    assert pair.reference.startswith("cosine ")
+    assert pair.answer.startswith("cosine ")
     question = told["question-answering"]
     assert question.pair is not None
     assert len(question.pair) <= 602

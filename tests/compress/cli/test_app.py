@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -584,6 +585,8 @@ def test_bench_that_measured_nothing_but_the_reference_fails(
     assert main(arguments) == 1
     written = capfd.readouterr()
     assert "its process was killed" in written.out
+    assert "\u2605" not in written.out  # the mark of what is recommended, and its legend
+    assert "recommended" not in written.out
     assert f"report    {tmp_path / 'report.html'}" in written.err
     assert "nothing but the reference could be measured" in written.err
 
@@ -650,6 +653,10 @@ def test_doctor(capfd: Any) -> None:
     for start, word in (("memory  ", "GB (of this machine)"), ("disk    ", " free in ")):
         [room] = [line for line in lines if line.startswith(start)]
         assert word in room
+    columns = [[at.start() for at in re.finditer(r"(?<=  )\S+", line)][:2] for line in lines
+               if line.startswith("yes ")]  # fmt: skip
+    assert len(columns) > 1
+    assert len({tuple(starts) for starts in columns}) == 1  # one below the other
     [absent] = [line for line in lines if line.startswith("not here: ")]
     assert "openvino npu" in absent
     assert main(["doctor", "--all"]) == 0

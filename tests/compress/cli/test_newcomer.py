@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from reports import report_of
-from tiny_artifact import write_tiny
+from tiny_artifact import LABELS, write_tiny
 
 from benchmarks.report import save_report
 from compress.cli import app as cli
@@ -35,6 +35,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "".join(f'{{"tokens": ["to", "Rome{n}"], "tags": ["O", "B-city"]}}\n' for n in range(40))
     )
     (folder / "texts.txt").write_text("dull\n")
+    (folder / "films.csv").write_text(
+        "text,label\n" + "".join(f"film {n},{label}\n" for n in range(30) for label in LABELS)
+    )
     (folder / "artifact" / "config.json").write_text('{"model_type": "bert"}')
     key = base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(range(32))).decode()
     (folder / "key.pub").write_text(f"ssh-ed25519 {key} somebody\n")
@@ -293,6 +296,10 @@ LOOKS: dict[str, tuple[list[str], int, list[str]]] = {
     ),
     "PyTorch's name of the first device": (
         ["predict", "{p}/artifact", "x", "--device", "cuda:0"], 3, ["cuda", "pip install"],
+    ),
+    "a benchmark on a device that the installed runtime does not have": (
+        ["bench", "{p}/artifact", "--data", "{p}/films.csv", "--device", "cuda"],
+        3, ["artifact cannot be measured on cuda", "pip install"],
     ),
     "training on nothing": (
         ["train", "{p}/nothing", "--data", "{p}/words.jsonl", "--task", "token-classification",
