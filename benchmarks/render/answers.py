@@ -24,6 +24,7 @@ from benchmarks.render.plots import (
 from benchmarks.render.rows import short_names
 from benchmarks.render.scales import Scale
 from benchmarks.report import Report
+from benchmarks.stats import Interval, wilson_interval
 
 __all__ = [
     "CLASS_COLUMNS",
@@ -141,10 +142,11 @@ def reliability_plot(report: Report, size: Size) -> Plot | None:
     if not all(bins):
         return None
     parts = [part for own in bins for part in own]
-    low = min(min(part.confidence, part.right) for part in parts)
+    least = min(part.confidence for part in parts)
+    lowest = min(least, *(_chance(part).low for part in parts))
     frame = frame_of(size, [0.25])
-    x = Scale(max(0.0, low - 0.03), 1.0, frame.left, frame.right)
-    y = Scale(max(0.0, low - 0.03), 1.0, frame.bottom, frame.top)
+    x = Scale(max(0.0, least - 0.03), 1.0, frame.left, frame.right)
+    y = Scale(max(0.0, lowest - 0.03), 1.0, frame.bottom, frame.top)
     marks = [
         _bin_mark(part, name, look, x, y)
         for own, name, look in zip(bins, names, _LOOKS, strict=True)
@@ -159,7 +161,7 @@ def reliability_plot(report: Report, size: Size) -> Plot | None:
         x_ticks=ticks_across(x),
         y_ticks=ticks_up(y),
         curves=[
-            Curve([(x(x.low), y(y.low)), (x(1.0), y(1.0))], "diagonal"),
+            Curve([(x(x.low), y(x.low)), (x(1.0), y(1.0))], "diagonal"),
             *(
                 Curve([(x(part.confidence), y(part.right)) for part in own], look)
                 for own, look in zip(bins, _LOOKS, strict=True)
@@ -192,10 +194,10 @@ def calibration_line(report: Report, score: float = 0.9) -> str:
     if both is None or names is None or not all(quality.bins for quality in both):
         return ""
     off = " and ".join(
-        f"{100 * quality.calibration_error:.1f} points of the {name}" + (" model" * (place == 0))
-        for place, (name, quality) in enumerate(zip(names, both, strict=True))
+        f"{100 * quality.calibration_error:.1f} points ({name})"
+        for name, quality in zip(names, both, strict=True)
     )
-    line = f"Scores are off by {off}, on average (expected calibration error)."
+    line = f"On average, scores are off by {off}: the expected calibration error."
     at = [
         next((part for part in quality.thresholds if part.score == score), None) for quality in both
     ]
@@ -215,16 +217,14 @@ def differences_line(report: Report) -> str:
         return ""
     if not found.differing:
         return f"Both give the same answers to all {found.items:,} texts."
-    # Numbers are neither right nor wrong: one is nearer.
-    kinds = {
-        "Pearson": ("nearer", "furthest apart"),
-        "Spearman": ("nearer by rank", "furthest apart"),
-    }
-    what, first = kinds.get(metric_name(report), ("alone right", "most certain ones"))
+    who, first = ("only the original is right on", f"only {names[1]} on"), "most certain ones"
+    if (metric := metric_name(report)) in ("Pearson", "Spearman"):
+        # Numbers are neither right nor wrong: one is nearer.
+        nearer = "nearer by rank" if metric == "Spearman" else "nearer"
+        who, first = (f"the original is {nearer} on", f"{names[1]} on"), "furthest apart"
     line = (
-        f"{names[1]} and the original differ on {found.differing:,} of {found.items:,} texts: the "
-        f"original is {what} on {found.reference_right:,} of these, {names[1]} on "
-        f"{found.answer_right:,}."
+        f"{names[1]} and the original differ on {found.differing:,} of {found.items:,} texts: "
+        f"{who[0]} {found.reference_right:,} of these, {who[1]} {found.answer_right:,}."
     )
     if not found.texts:
         return f"{line} The texts are left out of this report."
@@ -252,7 +252,14 @@ def _bin_mark(part: Bin, name: str, look: str, x: Scale, y: Scale) -> Mark:
         f"{name}: {part.n:,} answers\nscore {part.confidence:.2f} on average, "
         f"{part.right:.1%} are right"
     )
-    return Mark(x(part.confidence), y(part.right), look, "", tip)
+    likely = _chance(part)
+    up = y(likely.low), y(likely.high)
+    return Mark(x(part.confidence), y(part.right), look, "", tip, up=up)
+
+
+def _chance(part: Bin) -> Interval:
+    """Return between which shares the right one probably is, 0 to 1."""
+    return wilson_interval(round(part.right * part.n), part.n)
 
 
 def _legend(names: Sequence[str], marks: Sequence[Mark], frame: Box) -> list[Label]:
@@ -266,7 +273,8 @@ def _legend(names: Sequence[str], marks: Sequence[Mark], frame: Box) -> list[Lab
     def covered(corner: tuple[float, float]) -> int:
         left, top = corner
         box = Box(left - 6, top - 6, left + width + 6, top + height + 6)
-        return sum(box.overlaps(Box(m.x, m.y, m.x + 0.1, m.y + 0.1)) for m in marks)
+        ends = [(m.x, *(m.up or (m.y, m.y))) for m in marks]
+        return sum(box.overlaps(Box(x, min(up), x + 0.1, max(up) + 0.1)) for x, *up in ends)
 
     left, top = min(corners, key=covered)
     return [

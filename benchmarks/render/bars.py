@@ -175,9 +175,9 @@ def size_bars(report: Report) -> Bars | None:
             )
         )
     return Bars(
-        "What the size is",
-        "MB of weights, of the graph, and of the tokenizer beside them, from left to right as "
-        "listed below each bar.",
+        "What takes the space",
+        "MB of weights, of the graph, and of the tokenizer beside them, in the order that stands "
+        "below each bar.",
         bars,
     )
 
@@ -193,7 +193,9 @@ def class_bars(report: Report) -> Bars | None:
     classes = sorted(row.by_class, key=lambda part: -abs(part.value))[:_MOST_CLASSES]
     if not any(part.value for part in classes):
         return None
-    scale = Scale.around([0.0, *(part.value for part in classes)], 0.0, 100.0)
+    # What chance may have done is in the picture: one example of few looks like much otherwise.
+    ends = [end for part in classes for end in (part.low, part.value, part.high) if end is not None]
+    scale = Scale.around([0.0, *ends], 0.0, 100.0)
     zero = scale(0.0)
     bars = [
         Bar(
@@ -202,12 +204,16 @@ def class_bars(report: Report) -> Bars | None:
             left=min(zero, scale(part.value)),
             right=max(zero, scale(part.value)),
             look="lost" if part.value > 0 else "gained",
+            thin=None
+            if part.low is None or part.high is None
+            else (scale(part.low), scale(part.high)),
         )
         for part in sorted(classes, key=lambda part: -part.value)
     ]
     return Bars(
         "Where the drop falls",
-        "Points lost in a class (its examples in brackets); to the left: gained.",
+        "Points lost in a class (its examples in brackets); to the left: gained. Thin lines are "
+        "95% intervals.",
         bars,
         zero=zero,
     )

@@ -45,7 +45,7 @@ __all__ = ["differences_in_page", "page_environment", "plot_in_page", "render_ht
 _TEXTS = 8  # that are shown at once
 _RELIABILITY = (
     "On the dotted line scores are as good as they say: of answers scored 0.9, nine of ten are "
-    "right. Below it they promise too much."
+    "right. Below it they promise too much. Lines through a point are 95% intervals."
 )
 _FRONT = (
     "Up is more accurate, right is faster; lines through a point are 95% intervals. The line joins "

@@ -73,8 +73,8 @@ def _taken_on(report: Report, job: Job) -> Iterator[Step]:
                 f"print({opener}.from_pretrained({str(place)!r}))"
             )
             yield Step(
-                f"Take the pruned model on in PyTorch ({found['opens_as']}; its answers are those "
-                f"of the exported one to {found['max_abs_delta']:.0e}).",
+                f"Take the pruned model on in PyTorch ({found['opens_as']}; its outputs are within "
+                f"{found['max_abs_delta']:.0e} of those of the model that was exported).",
                 _python(code),
             )
 

@@ -90,8 +90,8 @@ def test_it_says_who_is_right_where_they_differ(reports: dict[str, Report]) -> N
     differ = first != second
     right = [int((differ & (each == examples.labels)).sum()) for each in (first, second)]
     assert differences_line(report) == (
-        f"x3 and the original differ on {differ.sum()} of 240 texts: the original is alone right "
-        f"on {right[0]} of these, x3 on {right[1]}."
+        f"x3 and the original differ on {differ.sum()} of 240 texts: only the original is right on "
+        f"{right[0]} of these, only x3 on {right[1]}."
     )
     found = report.differences
     assert found is not None
@@ -182,6 +182,10 @@ def test_it_says_whether_a_threshold_holds(reports: dict[str, Report]) -> None:
     for mark, part in zip(plot.marks[-len(kept) :], kept, strict=True):
         on_diagonal = y0 + (mark.x - x0) / (x1 - x0) * (y1 - y0)
         assert (mark.y < on_diagonal) == (part.right > part.confidence)
+        assert mark.up is not None  # a few answers say little
+        low, high = mark.up
+        assert plot.frame.top <= high <= mark.y <= low <= plot.frame.bottom
+        assert high < low
     assert reliability_plot(reports["regression"], DESK) is None
     assert calibration_line(reports["regression"]) == ""
 

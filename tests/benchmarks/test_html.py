@@ -163,6 +163,14 @@ def test_bars_have_a_line_for_each_row_that_was_measured(full: Report) -> None:
         ("happy (40)", "−2.5"),  # noqa: RUF001
     ]
     assert classes.bars[0].left == classes.bars[1].right == classes.zero
+    drops = (ClassDrop("bad", 214, -0.5, -1.9, 0.9), ClassDrop("good", 222, 0.0, -2.7, 2.7))
+    one = replace(full.rows[2], by_class=drops)
+    chance = class_bars(replace(full, rows=(*full.rows[:2], one, full.rows[3])))
+    assert chance is not None
+    for bar in chance.bars:  # one text of two hundred does not fill the chart
+        assert bar.thin is not None
+        assert 0 <= bar.thin[0] < bar.left <= bar.right < bar.thin[1] <= 100
+        assert bar.right - bar.left < 10
     assert cold_start_bars(full) is None
     one = replace(full.rows[2], cold_start_ms=300.0)
     assert cold_start_bars(replace(full, rows=(full.rows[0], one))) is None
