@@ -151,7 +151,7 @@ def _use(measured: Measured) -> str:
         "It stands in for the original where that is too slow or too large, on inputs of the kind "
         f"that it was measured on ({measured.data}). It was not measured on other kinds or in "
         "other languages; there it may lose more than the figures say. It has the original's "
-        "biases, and what that should not be used for, it should not either."
+        "biases, and is no better suited to what the original should not be used for."
     )
 
 

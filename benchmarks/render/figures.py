@@ -18,6 +18,7 @@ __all__ = [
     "budget_line",
     "describe_cpu",
     "doubts",
+    "doubts_and_advice",
     "drop_points",
     "full_name",
     "left_out",
@@ -145,7 +146,7 @@ def describe_cpu(environment: Mapping[str, Any]) -> str:
 
 
 def doubts(report: Report) -> str:
-    """Say why ratios are not named, what else a busy machine may have changed, and what to do.
+    """Say why ratios are not named, and what else a busy machine may have changed.
 
     "" where nothing is in doubt.
     """
@@ -162,10 +163,15 @@ def doubts(report: Report) -> str:
         found = f"{which} could not be measured: {max(reasons, key=reasons.count)}."
     if busy := report.method.get("choosing"):
         found += f" The model was chosen while {busy}: another may be as good."
-    if not found:
+    return found.strip()
+
+
+def doubts_and_advice(report: Report) -> str:
+    """Say the same and what to do, for those who can; "" where nothing is in doubt."""
+    if not (found := doubts(report)):
         return ""
     again = f": {report.command}" if report.command else "."
-    return f"{found.strip()} Run again when the machine is quiet{again}"
+    return f"{found} Run again when the machine is quiet{again}"
 
 
 def left_out(report: Report) -> str:

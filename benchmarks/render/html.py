@@ -25,7 +25,7 @@ from benchmarks.render.columns import (
 from benchmarks.render.curves import length_plot
 from benchmarks.render.figures import (
     budget_line,
-    doubts,
+    doubts_and_advice,
     drop_points,
     lost_or_gained,
     megabytes,
@@ -75,7 +75,7 @@ def render_html(report: Report, *, price: float | None = None) -> str:
         .get_template("report.html.j2")
         .render(
             title=title_of(report),
-            doubts=doubts(report),
+            doubts=doubts_and_advice(report),
             headline=headline(report),
             result=result(report),
             facts=_facts(report),

@@ -14,7 +14,7 @@ from benchmarks.render.answers import (
 )
 from benchmarks.render.architecture import describe_kept, kept_of
 from benchmarks.render.columns import Column, how_run, main_columns, mark_of, more_columns
-from benchmarks.render.figures import budget_line, doubts, result
+from benchmarks.render.figures import budget_line, doubts_and_advice, result
 from benchmarks.render.front import front_plot
 from benchmarks.render.headline import headline, title_of
 from benchmarks.render.plots import DESK
@@ -31,7 +31,7 @@ def render_markdown(report: Report) -> str:
     """Render the whole `report.md`."""
     parts = [
         f"# {escape_markdown(title_of(report))}",
-        escape_markdown(doubts(report)),
+        escape_markdown(doubts_and_advice(report)),
         f"**{escape_markdown(first)}**" if (first := headline(report)) else "",
         escape_markdown(result(report)),
         _front(report),

@@ -66,7 +66,7 @@ def print_report(report: Report, console: "Console") -> None:
     from rich.markup import escape
     from rich.padding import Padding
 
-    if doubts := figures.doubts(report):
+    if doubts := figures.doubts_and_advice(report):
         console.print(f"[bold yellow]{escape(escape_line(doubts))}[/]\n", highlight=False)
     console.print(build_table(report, console.width))
     console.print()

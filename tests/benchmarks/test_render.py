@@ -176,10 +176,11 @@ def test_a_ratio_in_doubt_is_named_nowhere_and_the_first_line_says_why(report):
         "terminal": printed(report, 200).splitlines()[0],
         "markdown": render_markdown(report).splitlines()[2],
         "html": re.search(r'class="doubt">(.*?)<', render_html(report)).group(1),
-        "card": summary(report),
     }
     for text in shown.values():
         assert text.startswith(first)
+    said = first.partition(" Run again")[0]
+    assert summary(report).startswith(f"{said} 0.2 points less accurate")  # a card names no command
     for text in (printed(report, 200), render_markdown(report), render_html(report)):
         assert "8.6×" not in text  # noqa: RUF001
         assert "3.5×" not in text  # noqa: RUF001
@@ -208,7 +209,8 @@ def test_the_first_line_says_so_of_rows_that_nothing_recommends(report):
     report = replace(report, recommended=None, command=None)
     both = busy(report, "small", "stock")
     assert summary(both).startswith("The ratios could not be measured: other processes used 48% of")
-    assert "Run again when the machine is quiet. No model is recommended" in summary(both)
+    assert "of 20 rounds. No model is recommended" in summary(both)
+    assert "of 20 rounds. Run again when the machine is quiet.\n" in printed(both, 200)
     one = busy(report, "stock", why="the ends of its 95% interval are 37.3 times apart")
     assert doubts(one).startswith(
         "The ratio of 1 of 2 rows could not be measured: the ends of its 95% interval are 37.3 "
@@ -221,7 +223,7 @@ def test_the_first_line_says_that_candidates_were_compared_on_a_busy_machine(rep
     text = summary(replace(report, method=choosing))
     assert text.startswith(
         "The model was chosen while other processes used 30% of the cores: another may be as good. "
-        "Run again"
+        "8.6 times faster"
     )
     assert "8.6×" in text  # noqa: RUF001
 
