@@ -265,7 +265,7 @@ def _facts(report: Report) -> list[dict[str, Any]]:
         facts.append(
             _fact(
                 f"{milliseconds(row.end_to_end_ms.p50)} ms",
-                "from text to label",
+                "from text to answer",
                 f"instead of {milliseconds(reference.end_to_end_ms.p50)} ms (median)",
             )
         )

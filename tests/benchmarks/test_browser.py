@@ -186,6 +186,15 @@ def test_a_price_gives_what_a_million_costs(browser: Any, page_of: Callable[[str
         assert "a million" not in cell.inner_text()
 
 
+def test_the_table_of_thresholds_is_one_on_a_phone(
+    browser: Any, page_of: Callable[[str], Path]
+) -> None:
+    with Shown(browser, page_of("text-classification"), 390, "light") as shown:
+        row = shown.page.locator("table.narrow tbody tr").first
+        tops = {round(cell.bounding_box()["y"]) for cell in row.locator("td").all()}
+        assert len(tops) == 1
+
+
 def test_a_point_tells_all_that_is_known_of_it(
     browser: Any, page_of: Callable[[str], Path]
 ) -> None:
@@ -218,7 +227,17 @@ def test_it_is_whole_on_paper(browser: Any, page_of: Callable[[str], Path], tmp_
         assert page.evaluate(
             "getComputedStyle(document.documentElement).getPropertyValue('--ink')"
         ) == ("#1b2733")
-        page.set_viewport_size({"width": 720, "height": 1000})  # A4 without margins
+        assert page.evaluate("""() => [...document.styleSheets[0].cssRules]
+          .filter(rule => rule instanceof CSSPageRule).map(rule => rule.style.margin)""") == [
+            "12mm"
+        ]
+        page.set_viewport_size({"width": 703, "height": 1000})  # A4 without margins
+        assert {  # what has few columns stays a table
+            shown.page.locator(f"table.{look} tr").first.evaluate(
+                "r => getComputedStyle(r).display"
+            )
+            for look in ("few", "texts", "narrow")
+        } == {"table-row"}
         measured = page.evaluate(MEASURE)
         assert (measured["scroll"], measured["wide"], measured["covered"]) == (0, [], [])
         hidden = page.locator("details > :not(summary)")
