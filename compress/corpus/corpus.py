@@ -2,7 +2,8 @@
 
 The members of a family are taught one after another by the same teacher, which is asked once about
 each text. The training text is the same for all; generated text is new for each member that goes on
-from what another has learnt.
+from what another has learnt. A part of the training text is set aside: what is decided on the way
+is decided on it, so that the texts which choose a member at the end are fresh to all of them.
 """
 
 import copy
@@ -17,6 +18,7 @@ from benchmarks.examples import Examples
 from compress.corpus.augmentation import Vocabulary, augment, read_vocabulary
 from compress.corpus.selection_split import Selection
 from compress.corpus.teacher_outputs import TeacherOutputs
+from compress.data.splitting import stratified
 from compress.data.tokenized import TokenizedTexts, tokenize
 from compress.encoder.modules import LeanEncoderWithHead
 from compress.system.device import has_bfloat16, training_device
@@ -45,6 +47,9 @@ _DRAWS: dict[Purpose, int] = {
 # student of SST-2 from a KL of 0.087 to 0.078; twice as many passes take it nowhere (docs/log.md).
 _COPIES, _COPIES_BFLOAT16 = 5, 11
 
+# Training texts that are set aside: a tenth, at most so many; of fewer than these, none.
+_GUIDE, _LEAST_TO_SET_ASIDE = 400, 1000
+
 
 class Material:
     """Teacher, texts and what the teacher says about them; a context manager.
@@ -53,7 +58,7 @@ class Material:
         teacher: The full-precision model as imported; never modified.
         tokenizer: The teacher's.
         train: Labelled training text.
-        selection: The split that decisions may look at.
+        selection: The split that chooses a member.
         unlabelled: More text of the task's kind, which only the teacher labels.
         max_length: Tokens kept of a text.
         seed: Of sampling and of generated text.
@@ -75,6 +80,7 @@ class Material:
         self.device = training_device()
         self._teacher, self._tokenizer = teacher, tokenizer
         self._train, self._selection, self._unlabelled = train, selection, unlabelled
+        self._learnt, self._guide = _set_aside(train, seed)
         self._max_length, self._seed, self._scratch = max_length, seed, scratch
         self._outputs: TeacherOutputs | None = None
         self._outputs_of: tuple[int, int] | None = None
@@ -95,18 +101,36 @@ class Material:
 
     @cached_property
     def texts(self) -> TokenizedTexts:
-        """The labelled training text."""
+        """The labelled training text, with what is set aside of it."""
         return tokenize(self._train, self._tokenizer, self._max_length)
+
+    @cached_property
+    def learnt(self) -> TokenizedTexts:
+        """The labelled training text that may be learnt from."""
+        return tokenize(self._learnt, self._tokenizer, self._max_length)
+
+    @cached_property
+    def guide(self) -> Selection:
+        """Training text that is not learnt from, with the teacher's answers.
+
+        All decisions in training are taken on it: which weights are best, whether there is anything
+        to train, what rounding costs. Where there is little training text it is a sample of what is
+        learnt from as well.
+        """
+        return self._with_answers(self._guide)
 
     @cached_property
     def selection(self) -> Selection:
         """The selection split with the teacher's answers."""
-        texts = tokenize(self._selection, self._tokenizer, self._max_length)
-        return Selection.of(self.teacher, self._selection, texts)
+        return self._with_answers(self._selection)
+
+    def _with_answers(self, examples: Examples) -> Selection:
+        texts = tokenize(examples, self._tokenizer, self._max_length)
+        return Selection.of(self.teacher, examples, texts)
 
     def sample(self, most: int, purpose: Purpose) -> TokenizedTexts:
         """Return at most `most` labelled training texts: the same ones for the same purpose."""
-        return _limited(self.texts, most, np.random.default_rng([self._seed, _DRAWS[purpose]]))
+        return _limited(self.learnt, most, np.random.default_rng([self._seed, _DRAWS[purpose]]))
 
     def pool(
         self, *, most_texts: int, copies: int | None, draw: int
@@ -155,15 +179,26 @@ class Material:
     def _given(self) -> TokenizedTexts:
         """Training text, and unlabelled text after it."""
         if self._unlabelled is None:
-            return self.texts
+            return self.learnt
         more = tokenize(self._unlabelled, self._tokenizer, self._max_length)
-        return self.texts.followed_by(more.without_labels())
+        return self.learnt.followed_by(more.without_labels())
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
         """The neighbours of all tokens that the texts hold."""
         table = self.teacher.encoder.embeddings.words.weight.detach().float().cpu().numpy()
         return read_vocabulary(self._tokenizer, table, self._given)
+
+
+def _set_aside(train: Examples, seed: int) -> tuple[Examples, Examples]:
+    """Return the texts that are learnt from, and those that guide the training."""
+    count = len(train)
+    if count < _LEAST_TO_SET_ASIDE:
+        share = min(1.0, _GUIDE / count)
+        return train, train if share == 1 else stratified(train, (1 - share, share), seed)[1]
+    share = min(0.1, _GUIDE / count)
+    learnt, guide = stratified(train, (1 - share, share), seed)
+    return learnt, guide
 
 
 def _limited(texts: TokenizedTexts, most: int, rng: np.random.Generator) -> TokenizedTexts:

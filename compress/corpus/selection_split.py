@@ -1,4 +1,4 @@
-"""Holds the split that decisions may look at, with the teacher's answers to it."""
+"""Holds texts that decisions look at, with the teacher's answers to them."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ __all__ = ["Selection"]
 
 @dataclass(frozen=True)
 class Selection:
-    """The split that picks the best weights and the recommended member.
+    """Texts that decide: on weights (`Material.guide`), or on the recommended member.
 
     Attributes:
         examples: With labels.

@@ -155,7 +155,7 @@ def distill(
             settings,
             imitated_layers(None, *depths) if layer_map is None else layer_map,
             plan=plan,
-            selection=None,
+            guide=None,
             progress=progress or SilentProgress(),
             description="distilling",
             seed=seed,
@@ -171,7 +171,7 @@ def match_teacher(
     *,
     members: NDArray[np.int64] | None = None,
     plan: QuantizationPlan | None = None,
-    selection: Selection | None,
+    guide: Selection | None,
     progress: Progress,
     description: str,
     seed: int = 0,
@@ -187,7 +187,7 @@ def match_teacher(
         plan: How the student will be quantized: the last `settings.quantization_aware` of the
             steps are taken with its rounding, where that costs more than
             `settings.rounding_share` by then; None trains in float throughout.
-        selection: Picks the best weights; None keeps the last ones.
+        guide: Texts that pick the best weights; None keeps the last ones.
         progress: Told of each step.
         description: What the bar says.
         seed: Of the batches' order.
@@ -250,8 +250,8 @@ def match_teacher(
 
         def begin_rounding() -> bool:
             assert plan is not None  # it is begun only for a plan
-            if selection is not None and not from_main(
-                rounding_matters(student, plan, selection, settings.rounding_share)
+            if guide is not None and not from_main(
+                rounding_matters(student, plan, guide, settings.rounding_share)
             ):
                 return False
             rounding.enter_context(fake_quantized(student, plan))
@@ -268,7 +268,7 @@ def match_teacher(
                 weight_decay=settings.weight_decay,
                 progress=progress,
                 description=description,
-                evaluate=None if selection is None else lambda: selection.evaluate(student),
+                evaluate=None if guide is None else lambda: guide.evaluate(student),
                 last_phase=(1.0 - aware, begin_rounding) if aware else None,
             )
         finally:
@@ -279,7 +279,7 @@ def match_teacher(
 def rounding_matters(
     student: LeanEncoderWithHead,
     plan: QuantizationPlan,
-    selection: Selection,
+    guide: Selection,
     share: float,
 ) -> bool:
     """Return whether INT8 adds more than `share` to the student's distance from its teacher.
@@ -287,12 +287,12 @@ def rounding_matters(
     Args:
         student: Finished or in training; left as it was.
         plan: How it is to be quantized.
-        selection: Texts that the answers are compared on.
+        guide: Texts that the answers are compared on.
         share: See `MatchSettings`.
     """
-    as_it_is = selection.evaluate(student).figures["kl"]
+    as_it_is = guide.evaluate(student).figures["kl"]
     with fake_quantized(student, plan, fixed=True):
-        rounded = selection.evaluate(student).figures["kl"]
+        rounded = guide.evaluate(student).figures["kl"]
     matters = rounded > (1 + share) * as_it_is
     _log.info(
         "INT8 rounding: KL %.4f instead of %.4f, %s",

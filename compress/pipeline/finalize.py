@@ -254,7 +254,7 @@ def _alternatives(
 
     The next faster member with some layers in float, where INT8 costs it the budget and that brings
     it back; the chosen member in other schemes otherwise. A member that is outside for another
-    reason would come inside by chance, some plan or other being lucky with the selection split.
+    reason would come inside by chance.
     """
     context = family.context
     if context is None or not job.recipe.quantize.alternatives:
@@ -273,13 +273,13 @@ def _alternatives(
         encoder, selection = following.encoder, context.material.selection
         if (
             encoder.plan is not None
-            and not isinstance(selection.examples.targets, Spans)  # see `drop_of`
+            and not isinstance(selection.examples.targets, Spans)  # their distance is not compared
             and probable_drop(estimate_drop(encoder.module, selection, None), job.recipe.confidence)
             <= budget
             and rounding_matters(
                 encoder.module,
                 encoder.plan,
-                selection,
+                context.material.guide,
                 job.recipe.distill.rounding_share,
             )
         ):

@@ -26,11 +26,11 @@ class Try:
 
     Attributes:
         layers: Layers that were returned to float.
-        drop: What verifying gave, in the bound's unit.
+        distance: What verifying gave, in the bound's unit.
     """
 
     layers: tuple[str, ...]
-    drop: float
+    distance: float
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ def return_to_float(
     Args:
         plan: What was going to be deployed.
         sensitivities: Worst first, as `layer_sensitivities` gives them.
-        verify: Exports a plan and measures the artifact: its drop in points, or the bound of it
-            that the budget is compared with.
-        bound: The largest drop allowed, in the same unit.
+        verify: Exports a plan and measures how far the artifact's answers are from the original's
+            (KL).
+        bound: The largest distance allowed, in the same unit.
         most_tries: Calls of `verify`.
 
     Raises:
@@ -84,9 +84,9 @@ def return_to_float(
     tries: list[Try] = []
 
     def works(count: int) -> bool:
-        drop = verify(_with_float(plan, order[:count]))
-        tries.append(Try(tuple(order[:count]), drop))
-        return drop <= bound  # false for NaN
+        distance = verify(_with_float(plan, order[:count]))
+        tries.append(Try(tuple(order[:count]), distance))
+        return distance <= bound  # false for NaN
 
     low, high = 0, None
     if works(0):
@@ -125,26 +125,32 @@ def _reason(
     bound: float,
     sensitivities: Sequence[Sensitivity],
 ) -> str:
-    before = tries[0].drop
+    before = tries[0].distance
     if not inside:
         if len(tries) == 1:
             return (
-                f"INT8 loses {before:.2f} points where {bound:.2f} may be lost; no layer was tried."
+                f"INT8 moves the answers to KL {before:.3f} from the original's, and "
+                f"{bound:.3f} is near enough; no layer was tried."
             )
-        best = min(tries[1:], key=lambda entry: entry.drop)
+        best = min(tries[1:], key=lambda entry: entry.distance)
         return (
-            f"INT8 loses {before:.2f} points where {bound:.2f} may be lost. No layer was returned "
-            f"to float: with up to {max(len(entry.layers) for entry in tries)} of them it lost "
-            f"{best.drop:.2f} at best."
+            f"INT8 moves the answers to KL {before:.3f} from the original's, and {bound:.3f} is "
+            "near enough. No layer was returned to float: with up to "
+            f"{max(len(entry.layers) for entry in tries)} of them it was {best.distance:.3f} at "
+            "best."
         )
     if not layers:
-        return f"All layers stay INT8: that loses {before:.2f} points, and {bound:.2f} may be lost."
-    after = next(entry.drop for entry in tries if entry.layers == layers)
+        return (
+            f"All layers stay INT8: their answers are at KL {before:.3f} from the original's, and "
+            f"{bound:.3f} is near enough."
+        )
+    after = next(entry.distance for entry in tries if entry.layers == layers)
     gain = {entry.layer: entry.gain for entry in sensitivities}[layers[0]]
     named = ", ".join(layers[:3]) + (f" and {len(layers) - 3} more" if len(layers) > 3 else "")
     single = len(layers) == 1
     return (
         f"{named} {'was' if single else 'were'} returned to float: INT8 "
         f"{'there' if single else f'in {layers[0]} alone'} moved the answers by KL {gain:.2g}. Now "
-        f"{after:.2f} points are lost instead of {before:.2f}; {bound:.2f} may be."
+        f"they are at {after:.3f} from the original's instead of {before:.3f}; {bound:.3f} is near "
+        "enough."
     )

@@ -1,9 +1,6 @@
-"""Estimates a model's drop from the selection split, before anything is exported."""
+"""Estimates a model's drop before anything is exported."""
 
 from contextlib import nullcontext
-
-import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.expected import ExpectedDrop, expected_drop
 from benchmarks.labels import Spans
@@ -14,25 +11,21 @@ from compress.predictions.predict import predict_logits
 from compress.quantization.fake_quantization import fake_quantized
 from export.quantization import QuantizationPlan
 
-__all__ = ["drop_of", "estimate_drop"]
+__all__ = ["estimate_drop"]
 
 
 def estimate_drop(
     module: LeanEncoderWithHead, selection: Selection, plan: QuantizationPlan | None
 ) -> ExpectedDrop:
-    """Return what a model loses (points) on the selection split.
+    """Return what a model loses (points) on texts that decide.
 
     Args:
         module: On any device; left as it was.
-        selection: The split with the teacher's answers.
+        selection: The texts with the teacher's answers.
         plan: INT8 to emulate; None is float.
     """
     with fake_quantized(module, plan, fixed=True) if plan is not None else nullcontext():
-        return drop_of(predict_logits(module, selection.texts), selection)
-
-
-def drop_of(logits: NDArray[np.float32], selection: Selection) -> ExpectedDrop:
-    """Return what a model with these answers (M, C) to the selection split loses (points)."""
+        logits = predict_logits(module, selection.texts)
     examples, texts = selection.examples, selection.texts
     if isinstance(examples.targets, Spans) and texts.labels is not None:
         # By the tokens at which answers start and end: their text is the deployed file's to find.

@@ -215,12 +215,16 @@ class _Family:
         return replace(before, key=key, encoder=encoder)
 
     def _acceptable(self, module: "LeanEncoderWithHead") -> bool:
-        """Return whether a model would count as within the budget when one is chosen."""
+        """Return whether a model would count as within the budget, by the texts that guide.
+
+        The selection split is not asked, nor are its labels: what is chosen on it must be made
+        without it.
+        """
         from compress.search.drop_estimate import estimate_drop
 
         if self._recipe.budget is None:
             return False
-        lost = estimate_drop(module, self.context.material.selection, self.context.plan)
+        lost = estimate_drop(module, self.context.material.guide, self.context.plan)
         return probable_drop(lost, self._recipe.confidence) <= self._recipe.budget
 
     def _predicted_ms(self, member: Staged) -> float:

@@ -1,5 +1,5 @@
 """Quantization that holds: other ways to quantize the chosen member, and a way out for one that
-INT8 alone pushed out of the budget.
+INT8 alone pushes out of the budget.
 
 The choice is made among members in the recipe's own scheme. Then the chosen one is exported in the
 other schemes as well and measured against itself; and where the next faster member would be inside
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from compress.quantization.mixed_precision import Fallback, return_to_float
 from compress.quantization.sensitivity import layer_sensitivities
-from compress.search.drop_estimate import drop_of
 from compress.search.members import Staged, export_member
-from compress.search.selection import probable_drop
 from compress.system.workspace import Workspace
 from export.targets.registry import alternative_schemes, default_schemes, get_target
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from compress.stages.base import Context
     from export.quantization import QuantizationPlan
 
@@ -35,7 +36,7 @@ class Mixed:
     """Outcome of returning layers to float.
 
     Attributes:
-        staged: The member with its plan; None where none brought it inside the budget.
+        staged: The member with its plan; None where none kept float's answers.
         reason: A sentence for the report.
     """
 
@@ -65,17 +66,23 @@ def variants(staged: Staged, context: "Context") -> list[Staged]:
 
 
 def mixed_precision(staged: Staged, context: "Context", workspace: Workspace) -> Mixed:
-    """Return the layers that INT8 hurts most to float, as few as bring the member inside.
+    """Return the layers that INT8 hurts most to float, as few as keep float's answers.
 
-    Every plan that is tried is exported for ONNX Runtime, and the deployed file answers the
-    selection split.
+    Every plan that is tried is exported for ONNX Runtime, and the deployed file answers the texts
+    that guide the training: INT8 may add `distill.rounding_share` to their distance from the
+    original's. The selection split is not asked: of several plans one would come inside by luck.
     """
     import runtimes
+    from compress.predictions.objective import objective_for
+    from compress.predictions.predict import divergence, predict_logits
 
     plan = staged.encoder.plan
     if plan is None or plan.is_float("onnxruntime"):
         raise ValueError(f"{staged.name} is not quantized: no layer can be returned to float")
-    name, selection = f"{staged.name}-mixed", context.material.selection
+    name, guide, module = f"{staged.name}-mixed", context.material.guide, staged.encoder.module
+
+    def distance(logits: "NDArray[np.float32]") -> float:
+        return divergence(logits, guide.teacher_logits, objective_for(module.config))
 
     def verify(tried: "QuantizationPlan") -> float:
         member = export_member(
@@ -83,24 +90,24 @@ def mixed_precision(staged: Staged, context: "Context", workspace: Workspace) ->
         )
         with runtimes.load(member.artifact, runtime="onnxruntime") as predictor:
             # one by one, as single requests are answered: dynamic ranges depend on the batch
-            logits = predictor.logits(selection.examples.inputs(), batch_size=1)
-        return probable_drop(drop_of(logits, selection), context.recipe.confidence)
+            return distance(predictor.logits(guide.examples.inputs(), batch_size=1))
 
     found: Fallback = return_to_float(
         plan,
         layer_sensitivities(
-            staged.encoder.module,
+            module,
             plan,
             context.material.sample(_PROBE_TEXTS, "sensitivity"),
             progress=context.progress,
         ),
         verify,
-        bound=context.recipe.max_drop,
+        bound=(1 + context.recipe.distill.rounding_share)
+        * distance(predict_logits(module, guide.texts)),
         most_tries=_MOST_TRIES,
     )
     _log.info("%s: %s", staged.name, found.reason)
     mixed = None
-    if found.inside and found.layers:
+    if found.inside and found.layers:  # the choice judges it
         mixed = _with_plan(staged, name, found.plan)
     return Mixed(mixed, f"{staged.name}: {found.reason}")
 

@@ -57,8 +57,8 @@ class Context:
         recipe: All settings; a stage reads its own section.
         teacher: The full-precision model as imported; never modified.
         train: Labelled training text.
-        material: Texts to train and measure on, the selection split (never the reported one), and
-            the teacher's outputs.
+        material: Texts to train on and to decide with on the way (`guide`), and the teacher's
+            outputs; stages leave the selection split to the search.
         max_length: Tokens kept of a text.
         progress: Where to report progress.
         latency: What each size costs on the target; None where it was not measured.

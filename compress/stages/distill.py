@@ -135,7 +135,7 @@ class Distill:
         """Leave quantization to others."""
 
     def apply(self, encoder: Encoder, context: Context) -> Encoder:
-        """Return the student with the best weights by the selection split."""
+        """Return the student with the best weights by the texts that guide the training."""
         from compress.distillation.layer_map import after_removal, imitated_layers
         from compress.distillation.matching import match_teacher
         from compress.encoder.surgery import SlicePlan, keep_layers
@@ -168,7 +168,7 @@ class Distill:
                 "refitted": f"{repair.refitted}/{repair.total}",
                 "provenance": state.provenance.to_json(),
             }
-        before = _deployed(student, plan, material.selection)
+        before = _deployed(student, plan, material.guide)
         entry["teacher_layers"] = list(layer_map)
         state = replace(state, stages_applied=state.stages_applied + 1, layer_map=tuple(layer_map))
         # By the first process's figures: all train, or none.
@@ -193,12 +193,12 @@ class Distill:
             layer_map,
             members=members,
             plan=plan,
-            selection=material.selection,
+            guide=material.guide,
             progress=context.progress,
             description=f"distilling, {depth} layer{'s' if depth > 1 else ''}",
             seed=context.recipe.seed + encoder.state.stages_applied,
         )
-        best = _deployed(student, plan, material.selection)
+        best = _deployed(student, plan, material.guide)
         if before.score > best.score:  # training undid more than it mended
             student, best = untrained, before
             entry["undone"] = True
@@ -265,18 +265,16 @@ def _match_settings(settings: DistillSettings) -> "MatchSettings":
     return MatchSettings(**{name: getattr(settings, name) for name in names})
 
 
-def _deployed(
-    student: Any, plan: "QuantizationPlan | None", selection: "Selection"
-) -> "Evaluation":
+def _deployed(student: Any, plan: "QuantizationPlan | None", guide: "Selection") -> "Evaluation":
     """Evaluate the student as it will be once it is quantized."""
     from compress.quantization.fake_quantization import fake_quantized
 
     with fake_quantized(student, plan, fixed=True) if plan is not None else nullcontext():
-        return selection.evaluate(student)
+        return guide.evaluate(student)
 
 
 def _figures(evaluation: "Evaluation") -> dict[str, float]:
-    return {f"selection_{name}": round(value, 4) for name, value in evaluation.figures.items()}
+    return {f"guide_{name}": round(value, 4) for name, value in evaluation.figures.items()}
 
 
 STAGE = Distill()

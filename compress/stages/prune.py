@@ -129,7 +129,7 @@ class Prune:
         for plan in plans:
             provenance = provenance.after(plan)
         layer_map = after_removal(kept, layer_map)
-        evaluation = material.selection.evaluate(smaller)
+        evaluation = material.guide.evaluate(smaller)
         aim = ""
         if "target_ms" in entry:
             aim = f", towards {entry['target_ms']:.2f} ms by the latency table"
@@ -141,7 +141,7 @@ class Prune:
             "heads": [layer["heads"] for layer in smaller.config.layers],
             "neurons": [layer["intermediate_size"] for layer in smaller.config.layers],
             "provenance": provenance.to_json(),
-            **{f"selection_{name}": round(v, 4) for name, v in evaluation.figures.items()},
+            **{f"guide_{name}": round(v, 4) for name, v in evaluation.figures.items()},
             "seconds": round(time.monotonic() - start, 1),
         }
         smaller = smaller.to("cpu").eval()

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from compress.corpus.corpus import Material
+
 
 def words(outputs: Any, indices: Any) -> list[tuple[int, ...]]:
     return [tuple(outputs.texts.ids[index].tolist()) for index in indices]
@@ -43,3 +45,45 @@ def test_without_generated_text_all_draws_are_the_same(toy: Any, tmp_path: Path)
         _, first = material.pool(**settings, draw=0)
         _, second = material.pool(**settings, draw=5)
     np.testing.assert_array_equal(first, second)
+
+
+def material_of(toy: Any, folder: Path, count: int, seed: int = 0) -> Material:
+    return Material(
+        toy.teacher,
+        toy.tokenizer,
+        toy.make_examples(count, 5),
+        toy.selection,
+        max_length=24,
+        seed=seed,
+        scratch=folder,
+    )
+
+
+def test_decisions_in_training_have_texts_of_their_own(toy: Any, tmp_path: Path) -> None:
+    with material_of(toy, tmp_path, 1500) as material:
+        assert len(material.guide.examples) == 150
+        assert len(material.learnt) == 1350
+        # all that is learnt from, scored, refitted or calibrated on is drawn from the others
+        held = words(material.guide, range(150))
+        outputs, indices = material.pool(most_texts=60_000, copies=0, draw=0)
+        assert len(indices) == 1350
+        assert words(outputs, indices) == [tuple(ids) for ids in material.learnt.ids]
+        assert len(material.sample(5000, "importance")) == 1350
+        assert sorted(held + words(outputs, indices)) == sorted(
+            tuple(ids) for ids in material.texts.ids
+        )
+    with material_of(toy, tmp_path, 5000) as material:
+        assert len(material.guide.examples) == 400
+
+
+def test_the_texts_set_aside_depend_on_the_seed_alone(toy: Any, tmp_path: Path) -> None:
+    parts = [material_of(toy, tmp_path, 1200, seed).guide.examples.texts for seed in (3, 3, 4)]
+    assert parts[0] == parts[1] != parts[2]
+
+
+def test_of_little_training_text_nothing_is_set_aside(toy: Any, tmp_path: Path) -> None:
+    with material_of(toy, tmp_path, 600) as material:
+        assert len(material.learnt) == 600
+        assert len(material.guide.examples) == 400
+    with material_of(toy, tmp_path, 50) as material:
+        assert len(material.guide.examples) == len(material.learnt) == 50

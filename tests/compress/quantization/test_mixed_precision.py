@@ -16,8 +16,8 @@ SENSITIVITIES = [
 ]
 
 
-def drop_until(needed: int, start: float = 2.0, end: float = 0.5) -> Callable[..., float]:
-    """A drop that falls to `end` once the `needed` worst layers are in float."""
+def distance_until(needed: int, start: float = 2.0, end: float = 0.5) -> Callable[..., float]:
+    """A distance that falls to `end` once the `needed` worst layers are in float."""
     return lambda plan: end if len(plan.float_layers) >= needed else start
 
 
@@ -27,7 +27,7 @@ def fall_back(verify: Callable[..., float], **options: int) -> Fallback:
 
 @given(st.integers(0, 12))
 def test_the_fewest_float_layers_inside_the_bound(needed: int) -> None:
-    result = fall_back(drop_until(needed), most_tries=20)
+    result = fall_back(distance_until(needed), most_tries=20)
     assert result.inside
     assert result.layers == result.plan.float_layers == tuple(LAYERS[:needed])
     assert len({entry.layers for entry in result.tries}) == len(result.tries)
@@ -42,46 +42,49 @@ def test_what_comes_out_was_verified_whatever_the_noise(drops: list[float], trie
         assert result.layers in [entry.layers for entry in result.tries]
     else:
         assert result.plan == QuantizationPlan()
-        assert all(entry.drop > 1.0 for entry in result.tries)
+        assert all(entry.distance > 1.0 for entry in result.tries)
 
 
 def test_a_plan_inside_the_bound_stays_as_it_is() -> None:
-    result = fall_back(drop_until(0))
+    result = fall_back(distance_until(0))
     assert (result.layers, len(result.tries)) == ((), 1)
-    assert result.reason == ("All layers stay INT8: that loses 0.50 points, and 1.00 may be lost.")
-
-
-def test_the_reason_names_layer_gain_and_drop() -> None:
-    assert fall_back(drop_until(1)).reason == (
-        "layers.0.feed_forward.down was returned to float: INT8 there moved the answers by KL "
-        "0.05. Now 0.50 points are lost instead of 2.00; 1.00 may be."
+    assert result.reason == (
+        "All layers stay INT8: their answers are at KL 0.500 from the original's, and 1.000 is near "
+        "enough."
     )
-    several = fall_back(drop_until(5), most_tries=20).reason
+
+
+def test_the_reason_names_layer_gain_and_distance() -> None:
+    assert fall_back(distance_until(1)).reason == (
+        "layers.0.feed_forward.down was returned to float: INT8 there moved the answers by KL "
+        "0.05. Now they are at 0.500 from the original's instead of 2.000; 1.000 is near enough."
+    )
+    several = fall_back(distance_until(5), most_tries=20).reason
     assert "layers.2.feed_forward.down and 2 more were returned to float" in several
 
 
 def test_tries_grow_and_then_go_back() -> None:
-    counts = [len(entry.layers) for entry in fall_back(drop_until(3)).tries]
+    counts = [len(entry.layers) for entry in fall_back(distance_until(3)).tries]
     assert counts == [0, 1, 2, 4, 3]
-    assert [len(e.layers) for e in fall_back(drop_until(9)).tries] == [0, 1, 2, 4, 8, 12, 10, 9]
+    assert [len(e.layers) for e in fall_back(distance_until(9)).tries] == [0, 1, 2, 4, 8, 12, 10, 9]
 
 
 def test_with_few_tries_the_last_good_one_is_kept() -> None:
-    result = fall_back(drop_until(3), most_tries=4)
+    result = fall_back(distance_until(3), most_tries=4)
     assert result.inside
     assert len(result.layers) == 4
 
 
 def test_if_nothing_helps_it_says_so() -> None:
-    result = fall_back(drop_until(99), most_tries=20)
+    result = fall_back(distance_until(99), most_tries=20)
     assert not result.inside
     assert result.plan == QuantizationPlan()
     assert [len(entry.layers) for entry in result.tries] == [0, 1, 2, 4, 8, 12]
     assert result.reason == (
-        "INT8 loses 2.00 points where 1.00 may be lost. No layer was returned to float: with up to "
-        "12 of them it lost 2.00 at best."
+        "INT8 moves the answers to KL 2.000 from the original's, and 1.000 is near enough. No "
+        "layer was returned to float: with up to 12 of them it was 2.000 at best."
     )
-    alone = return_to_float(QuantizationPlan(), [], drop_until(99), bound=1.0)
+    alone = return_to_float(QuantizationPlan(), [], distance_until(99), bound=1.0)
     assert not alone.inside
     assert "no layer was tried" in alone.reason
     assert not fall_back(lambda plan: float("nan")).inside
@@ -89,14 +92,14 @@ def test_if_nothing_helps_it_says_so() -> None:
 
 def test_layers_that_were_float_stay_so() -> None:
     plan = QuantizationPlan(float_layers=("layers.20.attention.qkv",), reduce_range=True)
-    result = return_to_float(plan, SENSITIVITIES, drop_until(2), bound=1.0)
+    result = return_to_float(plan, SENSITIVITIES, distance_until(2), bound=1.0)
     assert result.plan.float_layers == ("layers.20.attention.qkv", LAYERS[0])
     assert result.plan.reduce_range
 
 
 def test_no_try_is_refused() -> None:
     with pytest.raises(ValueError, match="most_tries"):
-        fall_back(drop_until(0), most_tries=0)
+        fall_back(distance_until(0), most_tries=0)
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,9 @@ def test_distilling_halves_the_layers_and_keeps_the_answers(toy: Any, tmp_path: 
         "128 steps on 1,024 texts."
     )
     with fake_quantized(student.module, context.plan):  # as it will run
-        found = selection_accuracy(toy, student)
-    assert entry["selection_accuracy"] == pytest.approx(found, abs=1e-2)
-    assert entry["selection_accuracy"] >= selection_accuracy(toy, encoder) - 5
+        found = context.material.guide.evaluate(student.module).figures
+    assert {name: entry[f"guide_{name}"] for name in found} == pytest.approx(found, abs=1e-4)
+    assert selection_accuracy(toy, student) >= selection_accuracy(toy, encoder) - 5
     assert json.loads(json.dumps(entry)) == entry
     assert all(torch.equal(before[k], v) for k, v in toy.teacher.state_dict().items())
     assert all(p.requires_grad for p in student.module.parameters())
@@ -320,3 +320,24 @@ def test_layer_maps() -> None:
     assert imitated_layers(None, 3, 6) == (1, 3, 5)
     assert imitated_layers(None, 6, 6) == (0, 1, 2, 3, 4, 5)
     assert imitated_layers((0, 1, 5), 3, 6) == (0, 1, 5)
+
+
+def test_no_stage_looks_at_the_selection_split(
+    toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What chooses at the end is fresh: nothing before it depends on these texts or labels."""
+    settings = {
+        "prune": {**HALVE, "layers": 1},
+        "distill": {**LEARN, "rounding_share": 0.0, "quantization_aware": 0.5},
+    }
+    context = toy.context(tmp_path, **settings)
+    monkeypatch.setattr(
+        type(context.material),
+        "selection",
+        property(lambda self: pytest.fail("a stage asked for the selection split")),
+    )
+    encoder = start(toy)
+    with context.material:
+        for name in context.recipe.stages:
+            encoder = get_stage(name).apply(encoder, context)
+    assert [entry["stage"] for entry in encoder.lineage] == ["prune", "distill", "quantize"]

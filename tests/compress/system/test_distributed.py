@@ -222,6 +222,6 @@ def test_two_processes_train_and_compress(seen: list[dict[str, Any]], folder: Pa
     report = json.loads((folder / "out" / "report.json").read_text())
     lineages = {member["name"]: member["lineage"] for member in report["family"]}
     [distilled] = [entry for entry in lineages["distill"] if entry["stage"] == "distill"]
-    assert distilled["selection_accuracy"] > 80
+    assert distilled["guide_accuracy"] > 80
     assert report["recommended"] is not None
     assert not (folder / "out" / ".edgepress" / "scratch").exists()
