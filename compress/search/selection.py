@@ -1,18 +1,28 @@
-"""Chooses the member to recommend: the fastest one inside the accuracy budget."""
+"""Chooses the member to recommend: the fastest one inside the accuracy budget.
+
+The fastest of several whose drop seems to be inside is one that was lucky. So estimates are taken
+together first: on a runtime, a candidate is held to lose no less than slower ones. Where a faster
+one seems to lose less, both are given their mean (isotonic regression). Tests one after the other
+that stop at the first candidate outside (fixed sequences, Angelopoulos et al. 2021,
+https://arxiv.org/abs/2110.01052) keep the budget too, but a single unlucky member ends them:
+docs/adr/0019-a-budget-that-is-kept.md has the figures.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from benchmarks.expected import ExpectedDrop
 from benchmarks.report import Row
 
-__all__ = ["Choice", "choose", "probable_drop"]
+__all__ = ["Choice", "Figures", "choose", "fastest_inside", "probable_drop", "taken_together"]
 
 
 # Times the fastest one's latency up to which a candidate counts as just as fast: closer than that,
 # the few rounds that choose do not tell them apart.
 _SAME_SPEED = 1.03
+# Points; a standard error below this is taken for as much: of two that have none, both count.
+_EXACT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -50,8 +60,9 @@ def choose(
     """Choose the fastest candidate whose drop is within the budget.
 
     A candidate counts as within the budget when its drop stays below `max_drop` with probability
-    `confidence`; if none does, when its measured drop stays below it. Of those that are as fast as
-    the fastest, up to 3%, the one that is expected to lose least is taken.
+    `confidence`, by estimates that are taken together. Of those that are as fast as the fastest, up
+    to 3%, the one that is expected to lose least is taken. If none is within the budget, the one
+    that probably loses least is taken where it measures no more than `max_drop`.
 
     Args:
         candidates: Rows of one benchmark on the selection split.
@@ -67,35 +78,97 @@ def choose(
     clock = clock and f" {clock}"
     if target_latency_ms is not None:
         return _most_accurate(considered, reasons, target_latency_ms, confidence, clock)
-    safe: list[_Considered] = []
-    measured: list[_Considered] = []
-    for row in considered:
-        bound = probable_drop(row.expected, confidence)
+    figures = [row.figures for row in considered]
+    together = taken_together(figures)
+    for row, own in zip(considered, together, strict=True):
+        bound = probable_drop(own.expected, confidence)
         verdict = "too much"
-        if row.drop <= max_drop:
-            measured.append(row)
+        if own.drop <= max_drop:
             verdict = "accepted only if nothing else is, as it lost less when measured"
         if bound <= max_drop:
-            safe.append(row)
             verdict = "accepted"
+        shared = ""
+        if own.expected.value != row.figures.expected.value:
+            shared = f", {_points(own.expected.value)} together with those next to it in speed"
         reasons.append(
-            f"{row.name} ({row.ms:.2f} ms{clock}) {_expects(row.expected.value)} "
-            f"({_points(row.drop)} measured on the selection split), with {confidence:.0%} "
-            f"certainty {_at_most(bound)}; the budget is {max_drop:g}: {verdict}."
+            f"{row.name} ({row.ms:.2f} ms{clock}) {_expects(row.figures.expected.value)} "
+            f"({_points(own.drop)} measured on the selection split{shared}), with "
+            f"{confidence:.0%} certainty {_at_most(bound)}; the budget is {max_drop:g}: {verdict}."
         )
-    pool = safe or measured
-    if not pool:
+    place = fastest_inside(figures, max_drop=max_drop, confidence=confidence)
+    if place is None:
         reasons.append(f"No candidate stays within {_budget(max_drop)}.")
         return Choice(None, tuple(reasons))
-    fastest = min(row.pace for row in pool)
-    level = [row for row in pool if row.pace <= _SAME_SPEED * fastest]
-    best = min(level, key=lambda row: (row.expected.value, row.pace))
-    which = "the fastest"
-    if best.pace != fastest:
+    best = together[place]
+    inside = [one.pace for one in together if probable_drop(one.expected, confidence) <= max_drop]
+    which, how = "the fastest", ""
+    if not inside:
+        which = "it probably loses least, and is"
+        how = " by its measured drop: none is so with the certainty that was asked for"
+    elif best.pace != min(inside):
         which = "as fast as any, and the most accurate of these,"
-    how = "" if safe else ", by its measured drop: none is so with the certainty that was asked for"
-    reasons.append(f"{best.name} was chosen: {which} within {_budget(max_drop)}{how}.")
-    return Choice(best.row_id, tuple(reasons))
+    name = considered[place].name
+    reasons.append(f"{name} was chosen: {which} within {_budget(max_drop)}{how}.")
+    return Choice(considered[place].row_id, tuple(reasons))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What decides about a candidate.
+
+    Attributes:
+        chain: Name of those that lose no less the faster they are: the runtime.
+        pace: Time, in any unit.
+        drop: Points, measured.
+        expected: Points.
+    """
+
+    chain: str
+    pace: float
+    drop: float
+    expected: ExpectedDrop
+
+
+def fastest_inside(
+    candidates: Sequence[Figures], *, max_drop: float, confidence: float
+) -> int | None:
+    """Return the place of the one that `choose` chooses; None where it is none."""
+    together = list(enumerate(taken_together(candidates)))
+    pool = [(i, c) for i, c in together if probable_drop(c.expected, confidence) <= max_drop]
+    if not pool:
+        measured = [(i, c) for i, c in together if c.drop <= max_drop]
+        return min(
+            measured,
+            key=lambda one: probable_drop(one[1].expected, confidence),
+            default=(None, None),
+        )[0]
+    fastest = min(c.pace for _, c in pool)
+    level = [(i, c) for i, c in pool if c.pace <= _SAME_SPEED * fastest]
+    return min(level, key=lambda one: (candidates[one[0]].expected.value, one[1].pace))[0]
+
+
+def taken_together(candidates: Sequence[Figures]) -> list[Figures]:
+    """Return the candidates with expected drops that never fall from slower ones to faster ones.
+
+    Of each chain they are the nearest such values, weighted by precision (isotonic regression by
+    pooling adjacent violators, Barlow et al. 1972). Standard errors stay as they are.
+    """
+    found = list(candidates)
+    for chain in dict.fromkeys(one.chain for one in candidates):
+        places = [i for i, one in enumerate(candidates) if one.chain == chain]
+        places.sort(key=lambda i: -candidates[i].pace)
+        blocks: list[tuple[float, float, list[int]]] = []  # value, weight, places
+        for place in places:
+            drop = candidates[place].expected
+            blocks.append((drop.value, 1 / max(drop.standard_error, _EXACT) ** 2, [place]))
+            while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+                (a, v, first), (b, w, second) = blocks[-2:]
+                blocks[-2:] = [((a * v + b * w) / (v + w), v + w, first + second)]
+        for value, _, pooled in blocks:
+            for place in pooled if len(pooled) > 1 else ():
+                one = candidates[place]
+                found[place] = replace(one, expected=replace(one.expected, value=value))
+    return found
 
 
 def _budget(max_drop: float) -> str:
@@ -124,20 +197,16 @@ class _Considered:
     Attributes:
         row_id: Its row.
         name: What to call it.
-        drop: Points.
-        expected: Points.
         ms: End to end, p50.
-        pace: What speed is compared by: its time as a share of the reference's, from rounds that
-            both took part in, as rows that do not fit into memory at once are timed minutes apart;
+        figures: Speed is compared by its time as a share of the reference's, from rounds that both
+            took part in, as rows that do not fit into memory at once are timed minutes apart; by
             `ms` where a candidate has no such share.
     """
 
     row_id: str
     name: str
-    drop: float
-    expected: ExpectedDrop
     ms: float
-    pace: float
+    figures: Figures
 
 
 def _considered(
@@ -153,7 +222,8 @@ def _considered(
             reasons.append(f"{name} was not considered: {row.error or 'it was not measured'}.")
         else:
             pace = 1 / row.speedup.value if paired and row.speedup else latency.p50
-            found.append(_Considered(row.id, name, drop.value, expected, latency.p50, pace))
+            figures = Figures(row.runtime, pace, drop.value, expected)
+            found.append(_Considered(row.id, name, latency.p50, figures))
     return found, reasons
 
 
@@ -165,7 +235,8 @@ def _most_accurate(
     clock: str,
 ) -> Choice:
     reasons += [
-        f"{row.name} takes {row.ms:.2f} ms{clock} ({_points(row.drop)} on the selection split): "
+        f"{row.name} takes {row.ms:.2f} ms{clock} ({_points(row.figures.drop)} on the selection "
+        f"split): "
         f"{'within' if row.ms <= target_ms else 'above'} the {target_ms:g} ms."
         for row in considered
     ]
@@ -173,6 +244,6 @@ def _most_accurate(
     if not pool:
         reasons.append(f"No candidate answers within {target_ms:g} ms.")
         return Choice(None, tuple(reasons))
-    best = min(pool, key=lambda row: (probable_drop(row.expected, confidence), row.ms))
+    best = min(pool, key=lambda row: (probable_drop(row.figures.expected, confidence), row.ms))
     reasons.append(f"{best.name} was chosen: it loses least within {target_ms:g} ms.")
     return Choice(best.row_id, tuple(reasons))

@@ -49,8 +49,8 @@ def test_a_plan_inside_the_bound_stays_as_it_is() -> None:
     result = fall_back(distance_until(0))
     assert (result.layers, len(result.tries)) == ((), 1)
     assert result.reason == (
-        "All layers stay INT8: their answers are at KL 0.500 from the original's, and 1.000 is near "
-        "enough."
+        "All layers stay INT8: their answers are at KL 0.500 from the original's, and 1.000 is "
+        "near enough."
     )
 
 
