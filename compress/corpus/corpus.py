@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from benchmarks.examples import Examples
 from compress.corpus.augmentation import Vocabulary, augment, read_vocabulary
 from compress.corpus.selection_split import Selection
+from compress.corpus.student_tokens import StudentTokens
 from compress.corpus.teacher_outputs import TeacherOutputs
 from compress.data.splitting import stratified
 from compress.data.tokenized import TokenizedTexts, tokenize
 from compress.encoder.modules import LeanEncoderWithHead
+from compress.predictions.predict import predict_logits
 from compress.system.device import has_bfloat16, training_device
 from compress.system.distributed import from_main
 
@@ -63,6 +65,11 @@ class Material:
         max_length: Tokens kept of a text.
         seed: Of sampling and of generated text.
         scratch: Folder for the file of teacher outputs.
+        student: How students read texts, where their tokenizer is another than the teacher's.
+
+    Attributes:
+        device: Where teacher and students compute.
+        aligned: Whether students' tokens are the teacher's, so that hidden states compare.
     """
 
     def __init__(
@@ -76,8 +83,11 @@ class Material:
         max_length: int,
         seed: int,
         scratch: Path,
+        student: StudentTokens | None = None,
     ) -> None:
         self.device = training_device()
+        self.aligned = student is None or student.aligned
+        self._student = student
         self._teacher, self._tokenizer = teacher, tokenizer
         self._train, self._selection, self._unlabelled = train, selection, unlabelled
         self._learnt, self._guide = _set_aside(train, seed)
@@ -101,13 +111,13 @@ class Material:
 
     @cached_property
     def texts(self) -> TokenizedTexts:
-        """The labelled training text, with what is set aside of it."""
-        return tokenize(self._train, self._tokenizer, self._max_length)
+        """The labelled training text, with what is set aside of it, as students read it."""
+        return self._own(self._train)
 
     @cached_property
     def learnt(self) -> TokenizedTexts:
         """The labelled training text that may be learnt from."""
-        return tokenize(self._learnt, self._tokenizer, self._max_length)
+        return self._own(self._learnt)
 
     @cached_property
     def guide(self) -> Selection:
@@ -124,13 +134,15 @@ class Material:
         """The selection split with the teacher's answers."""
         return self._with_answers(self._selection)
 
-    def _with_answers(self, examples: Examples) -> Selection:
-        texts = tokenize(examples, self._tokenizer, self._max_length)
-        return Selection.of(self.teacher, examples, texts)
-
     def sample(self, most: int, purpose: Purpose) -> TokenizedTexts:
         """Return at most `most` labelled training texts: the same ones for the same purpose."""
-        return _limited(self.learnt, most, np.random.default_rng([self._seed, _DRAWS[purpose]]))
+        return self.learnt.take(self._drawn(most, purpose))
+
+    def asked(self, most: int, purpose: Purpose) -> tuple[TokenizedTexts, NDArray[np.float32]]:
+        """Return the texts of `sample`, and (M, C) what the teacher says about them."""
+        drawn = self._drawn(most, purpose)
+        logits = predict_logits(self.teacher, self._teachers_learnt.take(drawn))
+        return self.learnt.take(drawn), logits
 
     def pool(
         self, *, most_texts: int, copies: int | None, draw: int
@@ -155,18 +167,22 @@ class Material:
         if self._outputs is None or self._outputs_of != wanted:
             if self._outputs is not None:
                 self._outputs.close()
-            given = _limited(self._given, most_texts, np.random.default_rng([self._seed, 1]))
-            self._outputs = TeacherOutputs(self.teacher, given, folder=self._scratch)
+            drawn = _limited(len(self._given), most_texts, np.random.default_rng([self._seed, 1]))
+            given, own = self._given.take(drawn), None
+            if self._student is not None:
+                own = self._students_given.take(drawn)
+            self._outputs = TeacherOutputs(self.teacher, given, students=own, folder=self._scratch)
             self._outputs_of, self._draws = wanted, {}
             self._given_count = len(given)
+            self._sources = given
         given_indices = np.arange(self._given_count)
         if copies == 0:
             return self._outputs, given_indices
         if draw not in self._draws:
-            given = self._outputs.texts.take(given_indices)
             rng = np.random.default_rng([self._seed, 1, draw])
-            generated = augment(given, self._vocabulary, copies, rng, self._max_length)
-            self._draws[draw] = self._outputs.extend(generated)
+            generated = augment(self._sources, self._vocabulary, copies, rng, self._max_length)
+            own = None if self._student is None else self._student.retold(generated)
+            self._draws[draw] = self._outputs.extend(generated, own)
         return self._outputs, np.concatenate([given_indices, self._draws[draw]])
 
     def copies(self, wanted: int | None) -> int:
@@ -175,13 +191,41 @@ class Material:
             return wanted
         return _COPIES_BFLOAT16 if has_bfloat16(self.device) else _COPIES
 
+    def _teachers(self, examples: Examples) -> TokenizedTexts:
+        """Return texts as the teacher reads them."""
+        return tokenize(examples, self._tokenizer, self._max_length)
+
+    def _own(self, examples: Examples) -> TokenizedTexts:
+        """Return texts as students read them."""
+        tokenized = self._teachers if self._student is None else self._student.tokenize
+        return tokenized(examples)
+
+    def _with_answers(self, examples: Examples) -> Selection:
+        logits = predict_logits(self.teacher, self._teachers(examples))
+        return Selection(examples, self._own(examples), logits)
+
+    @cached_property
+    def _teachers_learnt(self) -> TokenizedTexts:
+        return self.learnt if self._student is None else self._teachers(self._learnt)
+
     @cached_property
     def _given(self) -> TokenizedTexts:
-        """Training text, and unlabelled text after it."""
+        """Training text, and unlabelled text after it, in the teacher's tokens."""
+        if self._unlabelled is None:
+            return self._teachers_learnt
+        more = self._teachers(self._unlabelled)
+        return self._teachers_learnt.followed_by(more.without_labels())
+
+    @cached_property
+    def _students_given(self) -> TokenizedTexts:
+        """The same in the student's."""
         if self._unlabelled is None:
             return self.learnt
-        more = tokenize(self._unlabelled, self._tokenizer, self._max_length)
-        return self.learnt.followed_by(more.without_labels())
+        return self.learnt.followed_by(self._own(self._unlabelled).without_labels())
+
+    def _drawn(self, most: int, purpose: Purpose) -> NDArray[np.int64]:
+        rng = np.random.default_rng([self._seed, _DRAWS[purpose]])
+        return _limited(len(self.learnt), most, rng)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
@@ -201,8 +245,6 @@ def _set_aside(train: Examples, seed: int) -> tuple[Examples, Examples]:
     return learnt, guide
 
 
-def _limited(texts: TokenizedTexts, most: int, rng: np.random.Generator) -> TokenizedTexts:
-    """Return `texts`, or a random `most` of them."""
-    if len(texts) <= most:
-        return texts
-    return texts.take(np.sort(rng.permutation(len(texts))[:most]))
+def _limited(count: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the indices of all texts, or of a random `most` of them."""
+    return np.arange(count) if count <= most else np.sort(rng.permutation(count)[:most])

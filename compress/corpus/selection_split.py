@@ -21,20 +21,13 @@ class Selection:
 
     Attributes:
         examples: With labels.
-        texts: The same, tokenized.
+        texts: The same, as the student reads them.
         teacher_logits: (M, C) what the teacher says about them, a row a decision.
     """
 
     examples: Examples
     texts: TokenizedTexts
     teacher_logits: NDArray[np.float32]
-
-    @classmethod
-    def of(
-        cls, teacher: LeanEncoderWithHead, examples: Examples, texts: TokenizedTexts
-    ) -> "Selection":
-        """Ask the teacher about `texts`."""
-        return cls(examples, texts, predict_logits(teacher, texts))
 
     def evaluate(self, student: LeanEncoderWithHead) -> Evaluation:
         """Score the student: the nearer to its teacher the better.

@@ -53,9 +53,13 @@ class TeacherOutputs:
 
     Args:
         teacher: On the device where batches are wanted; not modified.
-        texts: What indices count.
+        texts: What indices count, in the teacher's tokens.
+        students: The same texts in a student's tokens, where these are others.
         folder: Where the file goes; `close` removes it.
         limit_bytes: Largest size of the file; None leaves others half of the disk's room.
+
+    Attributes:
+        texts: As students read them.
     """
 
     def __init__(
@@ -63,10 +67,12 @@ class TeacherOutputs:
         teacher: LeanEncoderWithHead,
         texts: TokenizedTexts,
         *,
+        students: TokenizedTexts | None = None,
         folder: Path,
         limit_bytes: int | None = None,
     ) -> None:
-        self.texts = texts
+        self._read = texts
+        self.texts = texts if students is None else students
         self.teacher = teacher
         self._device = next(teacher.parameters()).device
         if limit_bytes is None:
@@ -84,10 +90,14 @@ class TeacherOutputs:
         self._path = folder / "teacher-outputs.f16"
         self._file = self._path.open("w+b", buffering=0)
 
-    def extend(self, texts: TokenizedTexts) -> NDArray[np.int64]:
+    def extend(
+        self, texts: TokenizedTexts, students: TokenizedTexts | None = None
+    ) -> NDArray[np.int64]:
         """Serve more texts as well; returns their indices, which follow those so far."""
         start, more = len(self.texts), len(texts)
-        self.texts = self.texts.followed_by(texts)
+        apart = None if students is None else self.texts.followed_by(students)
+        self._read = self._read.followed_by(texts)
+        self.texts = self._read if apart is None else apart
         unknown = np.full((more, self._logits.shape[1]), np.nan, dtype=np.float32)
         self._logits = np.concatenate([self._logits, unknown])
         for column, offsets in self._offsets.items():
@@ -128,7 +138,7 @@ class TeacherOutputs:
         values: dict[Column, Tensor] = {}  # each (B, T, width)
         for column in columns:
             rows = [
-                computed[column, i] if (column, i) in computed else self._read(column, i)
+                computed[column, i] if (column, i) in computed else self._from_file(column, i)
                 for i in indices.tolist()
             ]
             values[column] = pad_sequence(rows, batch_first=True).to(self._device).float()
@@ -146,7 +156,7 @@ class TeacherOutputs:
         self, indices: NDArray[np.int64], columns: Sequence[Column]
     ) -> Mapping[tuple[Column, int], Tensor]:
         """Run the teacher; remember logits, write what fits. By column and text, (T_i, width)."""
-        inputs = collate(self.texts, indices, self.teacher.config.pad_token_id or 0, self._device)
+        inputs = collate(self._read, indices, self.teacher.config.pad_token_id or 0, self._device)
         with torch.no_grad():
             output: LeanOutput = self.teacher(
                 **inputs,
@@ -160,7 +170,7 @@ class TeacherOutputs:
         for column in columns:
             rows = _rows(output, column).half().cpu()  # (B, T, width)
             for row, index in zip(rows, indices.tolist(), strict=True):
-                found[column, index] = row[: len(self.texts.ids[index])]
+                found[column, index] = row[: len(self._read.ids[index])]
                 self._write(column, index, found[column, index])
         return found
 
@@ -176,9 +186,9 @@ class TeacherOutputs:
         offsets[index] = self._end
         self._end += len(data)
 
-    def _read(self, column: Column, index: int) -> Tensor:
+    def _from_file(self, column: Column, index: int) -> Tensor:
         width = self._width(column)
-        length = len(self.texts.ids[index])
+        length = len(self._read.ids[index])
         offset = int(self._offsets[column][index])
         data = bytearray(os.pread(self._file.fileno(), length * width * 2, offset))
         return torch.frombuffer(data, dtype=torch.float16).view(length, width)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from compress.corpus.selection_split import Selection
 from compress.corpus.teacher_outputs import TeacherOutputs
@@ -172,6 +172,7 @@ def match_teacher(
     members: NDArray[np.int64] | None = None,
     plan: QuantizationPlan | None = None,
     guide: Selection | None,
+    aligned: bool = True,
     progress: Progress,
     description: str,
     seed: int = 0,
@@ -180,7 +181,8 @@ def match_teacher(
 
     Args:
         student: On the same device as the teacher.
-        outputs: What the teacher says; its hidden size is the student's.
+        outputs: What the teacher says. Where its hidden size is another than the student's, a
+            projection between the two is learnt on the way, and forgotten.
         settings: Weights of the losses, schedule, batch size.
         layer_map: By student layer, the teacher layer whose output it imitates.
         members: Indices of the texts that are learnt from; None is all of them.
@@ -188,6 +190,8 @@ def match_teacher(
             steps are taken with its rounding, where that costs more than
             `settings.rounding_share` by then; None trains in float throughout.
         guide: Texts that pick the best weights; None keeps the last ones.
+        aligned: Whether the student's tokens are the teacher's; hidden states and relations are
+            compared only then.
         progress: Told of each step.
         description: What the bar says.
         seed: Of the batches' order.
@@ -205,10 +209,13 @@ def match_teacher(
             f"{len(student.config.layers)} layers and a teacher of {depth}"
         )
     objective = objective_for(student.config)
-    uses_hidden = settings.hidden_weight > 0
+    uses_hidden = aligned and settings.hidden_weight > 0
     last = layer_map[-1]
-    relation_layer = last if settings.relation_weight > 0 else None
+    relation_layer = last if aligned and settings.relation_weight > 0 else None
     device = next(student.parameters()).device
+    learner = nn.ModuleDict({"student": student})
+    if uses_hidden:
+        learner["projection"] = _projection(student, outputs.teacher, seed)
     pad = student.config.pad_token_id or 0
     chosen = np.arange(len(texts)) if members is None else members
     lengths = texts.lengths[chosen]
@@ -233,7 +240,8 @@ def match_teacher(
             settings.temperature,
         )
         if uses_hidden:
-            distance = hidden_state_loss(own.hidden_states[-1], target.hidden[last], padding)
+            hidden = learner["projection"](own.hidden_states[-1])
+            distance = hidden_state_loss(hidden, target.hidden[last], padding)
             loss = loss + settings.hidden_weight * distance
         if target.qkv is not None:
             relations = relation_loss(own.qkv[-1], target.qkv, padding)
@@ -259,7 +267,7 @@ def match_teacher(
 
         try:
             return fit(
-                student,
+                learner,
                 step_loss,
                 batches,
                 epochs=settings.epochs,
@@ -301,6 +309,17 @@ def rounding_matters(
         "too much" if matters else "no matter",
     )
     return matters
+
+
+def _projection(student: LeanEncoderWithHead, teacher: LeanEncoderWithHead, seed: int) -> nn.Module:
+    """Return what maps the student's hidden states to the teacher's width; where it is the same
+    nothing is needed."""
+    widths = student.config.hidden_size, teacher.config.hidden_size
+    if widths[0] == widths[1]:
+        return nn.Identity()
+    with torch.random.fork_rng(devices=[]):  # of other random numbers nothing changes
+        torch.manual_seed(seed)
+        return nn.Linear(*widths).to(next(student.parameters()).device)
 
 
 def _freeze_embeddings(model: LeanEncoderWithHead) -> list[torch.nn.Parameter]:

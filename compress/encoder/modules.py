@@ -234,7 +234,7 @@ class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
             output_qkv=output_qkv,
             first_only=self.config.first_token_last_layer and not needs_all_tokens,
         )
-        logits = self._answers(encoded.last_hidden_state, attention_mask)
+        logits = self.read_out(encoded.last_hidden_state, attention_mask)
         output = LeanOutput(
             loss=None if labels is None else self._loss(logits, labels),
             logits=logits,
@@ -299,8 +299,14 @@ class LeanEncoderWithHead(LeanEncoderPreTrainedModel):
         """
         return {"logits": (cls.nodes(graph), graph.shape)}
 
-    def _answers(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:  # noqa: ARG002
-        """Return what the head says of (B, T, H)."""
+    def read_out(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:  # noqa: ARG002
+        """Return what the head says of (B, T, H), or of the first tokens alone where it reads no
+        others.
+
+        Args:
+            hidden: The last layer's output.
+            attention_mask: (B, T) or None when nothing is padded.
+        """
         answers: Tensor = self.classifier(hidden)
         return answers
 

@@ -20,10 +20,39 @@ from compress.encoder.modules import LeanEncoderWithHead
 from compress.system.progress import Progress
 from runtimes.base import MASKED
 
-__all__ = ["Repair", "refit", "repair_outputs"]
+__all__ = [
+    "DAMPING",
+    "Repair",
+    "Rows",
+    "attention_inputs",
+    "feed_forward_inputs",
+    "projected",
+    "refit",
+    "refit_module",
+    "repair_outputs",
+    "stand_in",
+]
 
 # Relative squared error that is rounding: before the first change of a model nothing needs mending.
 _NEGLIGIBLE = 1e-10
+
+DAMPING = 0.1
+"""How strongly refitted weights are pulled to those that are there, see `refit`."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Real tokens that a projection reads, and what it is to write.
+
+    Attributes:
+        inputs: (n, K).
+        wanted: (n, H).
+        fits: Whether they are fitted to; otherwise they judge the fit.
+    """
+
+    inputs: Tensor
+    wanted: Tensor
+    fits: bool
 
 
 @dataclass(frozen=True)
@@ -50,7 +79,8 @@ def repair_outputs(
     layer_map: Sequence[int],
     *,
     progress: Progress,
-    damping: float = 0.1,
+    joints_only: bool = False,
+    damping: float = DAMPING,
     most_tokens: int = 40_000,
     batch_size: int = 32,
 ) -> Repair:
@@ -62,6 +92,8 @@ def repair_outputs(
         texts: Some hundred training texts; three quarters fit, one quarter judges.
         layer_map: By layer of `pruned`, the layer of `original` that it was.
         progress: Told of each projection.
+        joints_only: Refit only the last projections before removed layers, and, where the first
+            layers were removed, those of the layer that is first now.
         damping: See `refit`.
         most_tokens: Texts beyond this many tokens are not used; bounds time and memory.
         batch_size: Texts at once.
@@ -98,17 +130,20 @@ def repair_outputs(
                     else:
                         stream.enter_feed_forward(layer, target, removed)
                 module = layer.attention.output if attends else layer.feed_forward.down
-                outcomes.append(_refit_module(module, streams, damping))
+                joint = (removed and not attends) or (index == 0 and origin)
+                if joint or not joints_only:
+                    rows = [stream.rows() for stream in streams]
+                    outcomes.append(refit_module(module, rows, damping))
                 for stream in streams:
                     stream.leave(
                         layer.attention_norm if attends else layer.feed_forward_norm, module
                     )
-                task.advance(1, error=outcomes[-1][2])
+                task.advance(1, **({"error": outcomes[-1][2]} if outcomes else {}))
     return Repair(
         refitted=sum(kept for kept, _, _ in outcomes),
         total=len(outcomes),
-        error_before=float(np.mean([before for _, before, _ in outcomes])),
-        error_after=float(np.mean([after for _, _, after in outcomes])),
+        error_before=float(np.mean([before for _, before, _ in outcomes])) if outcomes else 0.0,
+        error_after=float(np.mean([after for _, _, after in outcomes])) if outcomes else 0.0,
     )
 
 
@@ -135,7 +170,12 @@ def refit(
     ridge = torch.full_like(products.diagonal(), float(damping * scale))
     ridge[-1] = 0.0  # the bias is free
     system = products + torch.diag(ridge + 1e-9 * float(scale))
-    solution = start + torch.linalg.solve(system, targets - products @ start)
+    missing = targets - products @ start
+    factor, failed = torch.linalg.cholesky_ex(system)
+    if failed:  # an input that is always 0 leaves nothing to divide by
+        solution = start + torch.linalg.solve(system, missing)
+    else:
+        solution = start + torch.cholesky_solve(missing, factor)
     return solution[:-1].T.float().contiguous(), solution[-1].float()
 
 
@@ -163,7 +203,7 @@ class _Stream:
 
     def enter_attention(self, layer: Any, target: Any) -> None:
         """Compute what the attention's projection reads, and what it should write."""
-        self._inputs = self._attended(layer)
+        self._inputs = attention_inputs(layer, self._own, self._padding)
         after = self._target + target.attention(self._target, self._padding)[0]
         self._wanted = after - self._own  # makes up for earlier errors too
         self._target = target.attention_norm(after)
@@ -171,69 +211,92 @@ class _Stream:
     def enter_feed_forward(self, layer: Any, target: Any, removed: Sequence[Any]) -> None:
         """Do the same for the feed-forward network, which stands in for the layers `removed`."""
         feed_forward, norm = layer.feed_forward, layer.feed_forward_norm
-        self._inputs = (
-            self._own[..., :0]
-            if feed_forward.up is None
-            else feed_forward.activation(feed_forward.up(self._own))
-        )
+        self._inputs = feed_forward_inputs(layer, self._own)
         after = self._target + target.feed_forward(self._target)
         self._target = target.feed_forward_norm(after)
         if removed:
             for skipped in removed:
                 self._target = skipped(self._target, self._padding)[0]
-            # What this layer's normalisation would turn into that; it forgets scale and mean, so
-            # they are left as they are.
-            before = self._own + _projected(feed_forward.down, self._inputs)
-            scale, mean = before.std(dim=-1, keepdim=True), before.mean(dim=-1, keepdim=True)
-            weight = torch.where(norm.weight.abs() < 1e-3, 1.0, norm.weight)  # a dead dimension
-            after = (self._target - norm.bias) / weight * scale + mean
+            after = stand_in(
+                self._own + projected(feed_forward.down, self._inputs), self._target, norm
+            )
         self._wanted = after - self._own
 
-    def rows(self) -> tuple[Tensor, Tensor]:
-        """Return inputs (n, K) and wanted outputs (n, H) of the real tokens."""
+    def rows(self) -> Rows:
+        """Return what the projection reads and should write."""
         real = self._real.bool()
-        return self._inputs[real], self._wanted[real]
+        return Rows(self._inputs[real], self._wanted[real], self.fits)
 
     def leave(self, norm: Any, module: Any) -> None:
         """Go on to the next sublayer with the projection as it is now."""
-        self._own = norm(self._own + _projected(module, self._inputs))
+        self._own = norm(self._own + projected(module, self._inputs))
         del self._inputs, self._wanted
 
-    def _attended(self, layer: Any) -> Tensor:
-        """Return what the attention's output projection reads, (B, T, heads * head_size)."""
-        seen: list[Tensor] = []
-        hook = layer.attention.output.register_forward_pre_hook(
-            lambda _, args: seen.append(args[0])
-        )
-        try:
-            layer.attention(self._own, self._padding)
-        finally:
-            hook.remove()
-        return seen[0] if layer.attention.heads else self._own[..., :0]
+
+def attention_inputs(layer: Any, hidden: Tensor, padding: Tensor | None) -> Tensor:
+    """Return what a layer's `attention.output` reads, (B, T, heads * head_size)."""
+    seen: list[Tensor] = []
+    hook = layer.attention.output.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    try:
+        layer.attention(hidden, padding)
+    finally:
+        hook.remove()
+    return seen[0] if layer.attention.heads else hidden[..., :0]
 
 
-def _projected(module: Any, inputs: Tensor) -> Tensor:
+def feed_forward_inputs(layer: Any, hidden: Tensor) -> Tensor:
+    """Return what a layer's `feed_forward.down` reads, (B, T, I)."""
+    up, activation = layer.feed_forward.up, layer.feed_forward.activation
+    neurons: Tensor = hidden[..., :0] if up is None else activation(up(hidden))
+    return neurons
+
+
+def stand_in(before: Tensor, target: Tensor, norm: Any) -> Tensor:
+    """Return what a LayerNorm would turn into `target`.
+
+    It forgets scale and mean, so they are left as they are.
+
+    Args:
+        before: (..., H) what it reads now.
+        target: (..., H) what it should write.
+        norm: The LayerNorm.
+    """
+    scale, mean = before.std(dim=-1, keepdim=True), before.mean(dim=-1, keepdim=True)
+    weight = torch.where(norm.weight.abs() < 1e-3, 1.0, norm.weight)  # a dead dimension
+    return (target - norm.bias) / weight * scale + mean
+
+
+def projected(module: Any, inputs: Tensor) -> Tensor:
+    """Return (..., H) of a projection that may have lost all of its inputs."""
     weight = getattr(module, "weight", None)
     if weight is None:  # all inputs are pruned, the bias is left
         return module.bias.expand(*inputs.shape[:-1], -1)
     return nn.functional.linear(inputs, weight, module.bias)
 
 
-def _refit_module(
-    module: Any, streams: Sequence[_Stream], damping: float
+def refit_module(
+    module: Any, rows: Sequence[Rows], damping: float = DAMPING
 ) -> tuple[bool, float, float]:
-    """Refit one projection; return whether it was kept, and the held-out errors around it."""
-    before = _held_out_error(module, streams)
+    """Refit one projection; return whether it was kept, and the held-out errors around it.
+
+    Args:
+        module: Changed in place, where the fit is nearer on rows that it was not fitted to.
+        rows: Of both kinds.
+        damping: See `refit`.
+
+    Raises:
+        ValueError: There is nothing to fit to.
+    """
+    before = _held_out_error(module, rows)
     if before < _NEGLIGIBLE:
         return False, before, before
     products: Tensor | None = None
     targets: Tensor | None = None
-    for stream in streams:
-        if stream.fits:
-            inputs, wanted = stream.rows()
-            inputs = nn.functional.pad(inputs, (0, 1), value=1.0)
+    for part in rows:
+        if part.fits:
+            inputs = nn.functional.pad(part.inputs, (0, 1), value=1.0)
             # A batch is summed in float32, which is twice as fast; only the total needs more.
-            product, target = (inputs.T @ inputs).double(), (inputs.T @ wanted).double()
+            product, target = (inputs.T @ inputs).double(), (inputs.T @ part.wanted).double()
             products = product if products is None else products + product
             targets = target if targets is None else targets + target
     if products is None or targets is None:
@@ -245,7 +308,7 @@ def _refit_module(
     if weight is not None:
         weight.data = new_weight
     module.bias.data = new_bias
-    after = _held_out_error(module, streams)
+    after = _held_out_error(module, rows)
     if after < before:  # also false when it is NaN
         return True, before, after
     if weight is not None:
@@ -254,12 +317,11 @@ def _refit_module(
     return False, before, before
 
 
-def _held_out_error(module: Any, streams: Sequence[_Stream]) -> float:
+def _held_out_error(module: Any, rows: Sequence[Rows]) -> float:
     """Return the squared error, relative to the wanted output's size, on text not fitted to."""
     error, size = 0.0, 0.0
-    for stream in streams:
-        if not stream.fits:
-            inputs, wanted = stream.rows()
-            error += float((_projected(module, inputs) - wanted).square().sum())
-            size += float(wanted.square().sum())
+    for part in rows:
+        if not part.fits:
+            error += float((projected(module, part.inputs) - part.wanted).square().sum())
+            size += float(part.wanted.square().sum())
     return error / max(size, 1e-12)

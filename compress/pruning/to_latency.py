@@ -183,15 +183,15 @@ def shrink(
         OutOfReachError: Not even one layer of the smallest size is that fast.
     """
     objective = objective_for(model.config)
-    probe = material.sample(PROBE_TEXTS, "probe")
-    probe_logits = predict_logits(material.teacher, probe)
-    few = probe.take(range(0, len(probe), 2))  # enough to tell layers apart, which is tried often
+    probe, probe_logits = material.asked(PROBE_TEXTS, "probe")
+    chosen = range(0, len(probe), 2)  # enough to tell layers apart, which is tried often
+    few, few_logits = probe.take(chosen), probe_logits[probe.decisions(chosen)]
     shallowest = _shallowest(model, table, target_ms)
     paths = removal_path(
         model,
         material.sample(LAYER_TEXTS, "draft"),
         few,
-        predict_logits(material.teacher, few),
+        few_logits,
         shallowest,
         progress=progress,
     )
@@ -289,7 +289,9 @@ class _Narrowing:
         texts = self.material.sample(count, "draft" if draft else "repair")
         smaller = keep_layers(self.model, kept)
         if len(kept) < len(self.model.config.layers):
-            repair_outputs(smaller, self.model, texts, kept, progress=self.progress)
+            repair_outputs(
+                smaller, self.model, texts, kept, progress=self.progress, joints_only=True
+            )
         if self.table.predict(smaller.config.layer_sizes) <= self.target_ms:
             return smaller
         shape = choose_sizes(
@@ -310,8 +312,8 @@ class _Narrowing:
         count = self.importance_texts
         if draft:
             count = min(count, DRAFT_IMPORTANCE_TEXTS)
-        texts = self.material.sample(count, "importance")
         if kind == "labels":
+            texts = self.material.sample(count, "importance")
             return fisher_importance(model, texts, progress=self.progress, seed=self.seed)
-        logits = predict_logits(self.material.teacher, texts)
+        texts, logits = self.material.asked(count, "importance")
         return divergence_importance(model, logits, texts, progress=self.progress, seed=self.seed)

@@ -68,6 +68,7 @@ class Context:
         acceptable: Whether a model, quantized by `plan`, is probably within the budget.
         training_share: Factor on the passes over the training text; less than 1 for members that
             will hardly be recommended.
+        student: A model of other origin that members are cut from; None is the teacher.
     """
 
     recipe: Recipe
@@ -81,6 +82,12 @@ class Context:
     plan: "QuantizationPlan | None" = None
     acceptable: "Callable[[LeanEncoderWithHead], bool]" = _never
     training_share: float = 1.0
+    student: Encoder | None = None
+
+    @property
+    def source(self) -> Encoder:
+        """What members are cut from, as it was before any stage."""
+        return self.student or self.teacher
 
 
 class Stage(Protocol):

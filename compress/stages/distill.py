@@ -54,6 +54,11 @@ class DistillSettings(Settings):
         True, description="a dense optimizer step over the word table costs more than the layers"
     )
     max_train_texts: int = Field(60_000, ge=1, description="larger training splits are sampled")
+    student_epochs: float = Field(
+        3.0,
+        gt=0,
+        description="factor for a student of other origin: at first it has the task to learn",
+    )
     quantization_aware: float = Field(
         0.2, ge=0, lt=1, description="last share of the steps, taken with INT8 rounding; 0 is off"
     )
@@ -160,7 +165,7 @@ class Distill:
                 kept,
                 progress=context.progress,
             )
-            parts = state.parts_left(context.teacher.module.config.layer_sizes)
+            parts = state.parts_left(context.source.module.config.layer_sizes)
             state = replace(state, provenance=parts.after(SlicePlan(layers=kept)))
             assert state.provenance is not None  # for the type checker
             entry |= {
@@ -179,7 +184,10 @@ class Distill:
         untrained = copy.deepcopy(student)
         lessons = state.times_trained
         epochs = settings.epochs * context.training_share
-        settings = settings.model_copy(update={"epochs": epochs})
+        foreign = context.student is not None and not lessons
+        settings = settings.model_copy(
+            update={"epochs": epochs * (settings.student_epochs if foreign else 1.0)}
+        )
         outputs, members = material.pool(
             most_texts=settings.max_train_texts, copies=settings.augment, draw=lessons
         )
@@ -194,6 +202,7 @@ class Distill:
             members=members,
             plan=plan,
             guide=material.guide,
+            aligned=material.aligned,
             progress=context.progress,
             description=f"distilling, {depth} layer{'s' if depth > 1 else ''}",
             seed=context.recipe.seed + encoder.state.stages_applied,
@@ -214,15 +223,13 @@ class Distill:
 
     def _layers(self, student: Any, context: Context) -> tuple[int, ...]:
         """Return the indices of the layers that stay."""
-        from compress.predictions.predict import predict_logits
         from compress.pruning.layers import layers_left
 
         depth, wanted = len(student.config.layers), context.recipe.distill.layers
         if isinstance(wanted, tuple):
             return wanted
-        probe = context.material.sample(PROBE_TEXTS, "probe")
+        probe, logits = context.material.asked(PROBE_TEXTS, "probe")
         remove = depth - (wanted or depth)
-        logits = predict_logits(context.material.teacher, probe)
         return layers_left(student, probe, logits, remove, progress=context.progress)
 
 

@@ -15,10 +15,10 @@ __all__ = ["EncoderState", "Provenance", "left_in_words", "original_entry"]
 
 @dataclass(frozen=True)
 class Provenance:
-    """Parts that are left, in the teacher's own numbering.
+    """Parts that are left, in the numbering of the model that they were cut from.
 
     Attributes:
-        layers: By layer, the teacher's layer that it was.
+        layers: By layer, that model's layer that it was.
         heads: By layer, its heads' numbers in that layer.
         neurons: By layer, how many FFN neurons it has.
     """
@@ -67,7 +67,7 @@ class EncoderState:
         stages_applied: Stages that changed the weights so far.
         times_trained: Those of them that took a training step.
         layer_map: By layer, the teacher layer that it imitates; None: evenly spaced ones.
-        provenance: What is left of the teacher; None: all of it.
+        provenance: What is left of the model that was begun with; None: all of it.
         scored_by: What pruning scores heads and neurons by, once it has compared.
     """
 
@@ -77,9 +77,9 @@ class EncoderState:
     provenance: Provenance | None = None
     scored_by: Literal["labels", "teacher"] | None = None
 
-    def parts_left(self, teacher_sizes: Sequence["LayerSizes"]) -> Provenance:
-        """Return where the parts come from, given the teacher's layers."""
-        return self.provenance or Provenance.whole(teacher_sizes)
+    def parts_left(self, sizes: Sequence["LayerSizes"]) -> Provenance:
+        """Return where the parts come from, given the layers of the model that was begun with."""
+        return self.provenance or Provenance.whole(sizes)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -87,19 +87,21 @@ class Prune:
         start = time.monotonic()
         settings, material = context.recipe.prune, context.material
         state, scored_by = encoder.state, encoder.state.scored_by
-        teacher_sizes = context.teacher.module.config.layer_sizes
+        sizes, teacher = context.source.module.config.layer_sizes, context.teacher.module
         whole = copy.deepcopy(encoder.module).to(material.device)
-        layer_map = imitated_layers(state.layer_map, len(whole.config.layers), len(teacher_sizes))
+        layer_map = imitated_layers(
+            state.layer_map, len(whole.config.layers), len(teacher.config.layers)
+        )
         entry: dict[str, Any] = {"stage": self.name}
         scores = None
-        if not state.stages_applied:  # the first look at the original is what the report shows
+        if state.provenance is None:  # the first look at the original is what the report shows
             scores = fisher_importance(
                 whole,
                 material.sample(settings.importance_texts, "importance"),
                 progress=context.progress,
                 seed=context.recipe.seed + 1,
             )
-            entry |= original_entry(teacher_sizes, scores)
+            entry |= original_entry(sizes, scores)
         if context.target_ms is not None and context.latency is not None:
             shrunk = shrink(
                 whole,
@@ -125,7 +127,7 @@ class Prune:
         else:
             smaller, kept, plans = _by_shares(whole, scores, context)
             entry["turns"] = settings.steps
-        provenance = state.parts_left(teacher_sizes)
+        provenance = state.parts_left(sizes)
         for plan in plans:
             provenance = provenance.after(plan)
         layer_map = after_removal(kept, layer_map)
@@ -133,7 +135,7 @@ class Prune:
         aim = ""
         if "target_ms" in entry:
             aim = f", towards {entry['target_ms']:.2f} ms by the latency table"
-        left = left_in_words(teacher_sizes, smaller.config.layer_sizes)
+        left = left_in_words(sizes, smaller.config.layer_sizes)
         entry |= {
             "in_words": f"Parts that matter least were removed{aim}: {left} were kept, and what "
             "follows them was refitted.",
@@ -187,7 +189,6 @@ def _by_shares(
 def _plan(model: Any, scores: "Importance | None", turn: int, context: Context) -> "SlicePlan":
     """Plan what stays after this turn."""
     from compress.encoder.surgery import SlicePlan
-    from compress.predictions.predict import predict_logits
     from compress.pruning.importance import fisher_importance
     from compress.pruning.layers import layers_left
     from compress.pruning.ranking import keep_best_heads, keep_best_neurons
@@ -197,8 +198,7 @@ def _plan(model: Any, scores: "Importance | None", turn: int, context: Context) 
     layers: tuple[int, ...] | None = None
     gone, gone_before = (-(-settings.layers * t // settings.steps) for t in (turn, turn - 1))
     if excess := gone - gone_before:
-        probe = material.sample(_PROBE_TEXTS, "probe")
-        logits = predict_logits(material.teacher, probe)
+        probe, logits = material.asked(_PROBE_TEXTS, "probe")
         layers = layers_left(model, probe, logits, excess, progress=context.progress)
     if scores is None:
         scores = fisher_importance(

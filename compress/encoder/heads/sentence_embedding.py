@@ -76,7 +76,7 @@ class LeanEncoderForSentenceEmbedding(LeanEncoderWithHead):
             "sentence_embedding": (cls.nodes(graph), graph.shape),
         }
 
-    def _answers(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
+    def read_out(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
         vectors: Tensor = self.classifier(hidden, attention_mask)
         return vectors
 
