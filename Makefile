@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-fast attack check format docs dist sbom audit lock clean
+.PHONY: demo test test-fast attack devices check format docs dist sbom audit lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgepress demo
@@ -19,6 +19,11 @@ test-fast: $(INSTALLED)
 # of it is part of `make test`.
 attack: $(INSTALLED)
 	$(BIN)/python -m pytest -m attack tests/attack
+
+# The self-test on emulated processors (needs qemu-user and apt): ARM with and without dot products,
+# x86 without VNNI. What it fetches is kept in ~/.cache/edgepress-emulated.
+devices: $(INSTALLED)
+	$(BIN)/python -m pytest -m minutes -n 0 -s tests/export/test_emulated.py
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

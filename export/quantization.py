@@ -21,8 +21,8 @@ __all__ = [
     "quantize_rows",
 ]
 
-# x86 instruction sets that multiply u8 by s8 without an intermediate 16-bit sum, and ARM's.
-_EXACT = ("avx512_vnni", "avx_vnni", "amx_int8", "neon_dotprod", "neon_i8mm")
+# x86 instruction sets that multiply u8 by s8 without an intermediate 16-bit sum; ARM has no other.
+_EXACT = ("avx512_vnni", "avx_vnni", "amx_int8")
 _ANY = ("any",)
 
 

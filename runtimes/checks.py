@@ -11,7 +11,7 @@ import os
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from runtimes.artifact import CHECKS_NAME, ArtifactFile, read_manifest, removed_files
 from runtimes.errors import ArtifactError, EdgepressError, WrongAnswersError
+from runtimes.manifest import Manifest
+from runtimes.processor import processor_flags, saturates
 from runtimes.tokenization import Rows
 
 if TYPE_CHECKING:
@@ -157,6 +159,8 @@ class Checked:
         texts: Texts whose tokens were compared.
         wrong_texts: Those whose tokens differ.
         ms: By number of tokens, median milliseconds of one input.
+        lacking: Instruction sets of which the processor has none, so that INT8 sums may saturate;
+            empty where they cannot.
     """
 
     runtime: str
@@ -172,6 +176,7 @@ class Checked:
     texts: int = 0
     wrong_texts: int = 0
     ms: Mapping[int, float] = field(default_factory=dict)
+    lacking: tuple[str, ...] = ()
 
     @property
     def wrong(self) -> bool:
@@ -195,7 +200,10 @@ class Checked:
             found.append(f"wrong in padded batches, at {_listed(self.wrong_in_batches)} tokens")
         if self.wrong_texts:
             found.append(f"{self.wrong_texts} of {self.texts} texts have other tokens")
-        return "; ".join(found) or "right"
+        said = "; ".join(found) or "right"
+        if not self.lacking:
+            return said
+        return f"{said} (INT8 sums may saturate here: there is none of {', '.join(self.lacking)})"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -203,6 +211,7 @@ class Checked:
             **asdict(self),
             "wrong_lengths": list(self.wrong_lengths),
             "wrong_in_batches": list(self.wrong_in_batches),
+            "lacking": list(self.lacking),
             "ms": {str(length): ms for length, ms in self.ms.items()},
         }
         return {**plain, "right": self.right, "verdict": self.verdict}
@@ -362,7 +371,8 @@ def check_artifact(
             continue
         try:
             with load(folder, runtime=runtime, device=device, **options) as predictor:
-                found.append(check_predictor(predictor, checks, timed=True))
+                checked = check_predictor(predictor, checks, timed=True)
+            found.append(replace(checked, lacking=_lacking(manifest, checked)))
         except ArtifactError:
             raise
         except EdgepressError as error:
@@ -422,12 +432,22 @@ def refuse_wrong(predictor: "Predictor", folder: Path) -> None:
         ArtifactError: The artifact has no checks.
     """
     checked = check_predictor(predictor, read_checks(folder))
+    checked = replace(checked, lacking=_lacking(read_manifest(folder), checked))
     if not checked.right:
         raise WrongAnswersError(
             f"{checked.runtime} answers {folder} wrongly on this machine: {checked.verdict}.",
             hint="Another runtime or version may be right: "
             f"python -m runtimes check {shlex.quote(str(folder))}",
         )
+
+
+def _lacking(manifest: Manifest, checked: Checked) -> tuple[str, ...]:
+    """Return the instruction sets that a runtime's INT8 sums would need here to be exact."""
+    if checked.device.lower() != "cpu":
+        return ()
+    needed = (one.instruction_sets for one in manifest.models if one.runtime == checked.runtime)
+    flags = processor_flags()
+    return next((sets for sets in needed if saturates(sets, flags)), ())
 
 
 def _other_tokens(predictor: "Predictor", checks: Checks) -> int:

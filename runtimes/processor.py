@@ -8,8 +8,7 @@ __all__ = ["processor_flags", "processor_info", "saturates"]
 
 _INFO = Path("/proc/cpuinfo")
 
-# Linux's words for ARM's instruction sets, and those of manifests
-_ALIASES = {"asimddp": "neon_dotprod", "i8mm": "neon_i8mm"}
+_ARM = "asimd"  # every 64-bit one has it
 
 
 @cache
@@ -35,12 +34,13 @@ def processor_flags() -> frozenset[str]:
 def saturates(instruction_sets: Collection[str], flags: Collection[str]) -> bool:
     """Return whether INT8 sums that are exact on `instruction_sets` may saturate on a processor.
 
-    Without instructions that add products of bytes in 32 bits, x86 adds pairs of them in 16.
+    Without instructions that add products of bytes in 32 bits, x86 adds pairs of them in 16, where
+    they do not fit. ARM, without them, has 16 bits for each product.
 
     Args:
         instruction_sets: Of which one is needed, by the names of manifests; empty: not known.
         flags: The processor's, as `processor_flags` gives them; empty: not known, so False.
     """
-    if not flags or not instruction_sets or "any" in instruction_sets:
+    if not flags or not instruction_sets or "any" in instruction_sets or _ARM in flags:
         return False
-    return not set(instruction_sets) & {_ALIASES.get(flag, flag) for flag in flags}
+    return not set(instruction_sets) & set(flags)

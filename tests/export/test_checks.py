@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -201,3 +202,24 @@ def test_lengths_are_all_the_short_ones_and_fewer_of_the_long_ones() -> None:
     assert lengths[-1] == 512
     assert len(lengths) < 100
     assert np.diff(lengths).max() <= 64
+
+
+@pytest.mark.parametrize(("flags", "named"), [({"avx2"}, True), ({"asimd"}, False)])
+def test_sums_that_may_saturate_are_named_beside_the_verdict(
+    export: Callable[..., Exported],
+    tmp_path: Path,
+    flags: set[str],
+    named: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for plan in (QuantizationPlan(), QuantizationPlan(reduce_range=True)):
+        with warnings.catch_warnings(), monkeypatch.context() as patch:
+            warnings.simplefilter("ignore", RuntimeWarning)
+            export(plan, runtimes=["onnxruntime"])
+            for module in ("runtimes.checks", "runtimes.loading"):
+                patch.setattr(f"{module}.processor_flags", lambda: frozenset(flags))
+            (found,) = check_artifact(tmp_path / "artifact")
+        lacks = named and not plan.reduce_range
+        assert ("avx512_vnni" in found.lacking) == lacks
+        assert ("may saturate here: there is none of avx512_vnni" in found.verdict) == lacks
+        assert found.to_json()["lacking"] == list(found.lacking)

@@ -95,7 +95,7 @@ def test_of_equally_fast_schemes_the_usual_one_is_taken(tmp_path: Path) -> None:
         (VNNI, True, False),
         (VNNI, False, True),  # the runtime was kept from using them
         (("avx2",), None, True),
-        (("asimddp",), None, False),
+        (("asimd",), None, False),
         ((), None, False),
     ],
 )
