@@ -53,8 +53,9 @@ def create_app(service: Service, demo: Demo | None = None) -> Starlette:
 
     model = "/v2/models/{name}"
     versioned = f"{model}/versions/{{version}}"
-    routes: list[BaseRoute] = [
+    routes: list[BaseRoute] = [  # looked through in this order: what is asked most stands first
         route("/predict", hub_api.predict, "POST"),
+        route(f"{model}/infer", inference.infer, "POST"),
         route("/v1/embeddings", embeddings.embeddings, "POST"),
         route("/v1/models", embeddings.models),
         route("/v2", inference.server),
@@ -66,9 +67,9 @@ def create_app(service: Service, demo: Demo | None = None) -> Starlette:
             for each in (
                 route(start, inference.model),
                 route(f"{start}/ready", inference.model_ready),
-                route(f"{start}/infer", inference.infer, "POST"),
             )
         ),
+        route(f"{versioned}/infer", inference.infer, "POST"),
         route("/healthz", _health, is_open=True),
         route("/metrics", _metrics),
         route("/openapi.json", _openapi, is_open=True),

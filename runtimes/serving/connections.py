@@ -1,4 +1,5 @@
-"""Connections of which no header can be endless, and none stays open where nothing comes.
+"""Connections of which no header can be endless, and none stays open where nothing comes; an
+answer leaves in one piece.
 
 Uvicorn's own limits of headers are those of h11 alone, which is there where httptools is not.
 """
@@ -25,6 +26,7 @@ def http_protocol() -> Any:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            self.transport = _Joined(transport, self.loop)  # type: ignore[assignment]
             self._wait()
 
         def data_received(self, data: bytes) -> None:
@@ -51,3 +53,32 @@ def http_protocol() -> Any:
             )
 
     return Bounded
+
+
+class _Joined:
+    """A transport that sends what one turn of the event loop writes in one piece.
+
+    That is an answer's head and body. In two, they cost two calls of the system here, and the
+    client begins to read what is not there yet.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._loop.call_soon(self._send)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        parts, self._parts = self._parts, []
+        if parts:
+            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)

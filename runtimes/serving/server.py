@@ -85,6 +85,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # nothing asks who the client is
                 ws="none",
                 lifespan="on",
                 timeout_keep_alive=75,
