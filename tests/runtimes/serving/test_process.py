@@ -231,10 +231,12 @@ def test_an_answer_arrives_in_one_piece(artifact: Path) -> None:
     pytest.importorskip("httptools")
     body = json.dumps({"inputs": "a gorgeous film"}).encode()
     head = f"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    with in_process(artifact) as asker:
-        with socket.create_connection(("127.0.0.1", asker.port)) as connection:
-            for _ in range(30):
-                connection.sendall(head + body)
-                answer = connection.recv(1 << 16)
-                assert answer.startswith(b"HTTP/1.1 200"), answer
-                assert json.loads(answer.partition(b"\r\n\r\n")[2]), answer
+    with (
+        in_process(artifact) as asker,
+        socket.create_connection(("127.0.0.1", asker.port)) as connection,
+    ):
+        for _ in range(30):
+            connection.sendall(head + body)
+            answer = connection.recv(1 << 16)
+            assert answer.startswith(b"HTTP/1.1 200"), answer
+            assert json.loads(answer.partition(b"\r\n\r\n")[2]), answer
