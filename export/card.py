@@ -18,6 +18,7 @@ from runtimes.registry import get_runtime, get_task, runtime_title
 __all__ = ["Measured", "in_words", "render_card"]
 
 _SNIPPETS = "snippets"
+_MOST_LABELS, _FIRST_LABELS = 20, 5  # that are listed, and that stand for more than those
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,9 @@ def _described(manifest: Manifest, origin: Origin) -> str:
     what = get_task(manifest.task).SPEC.model
     files = " and ".join(runtime_title(name) for name in _runtimes(manifest))
     said = f"This is {what} in {precisions}, made from {origin.name}, with files for {files}."
+    if len(manifest.labels) > _MOST_LABELS:
+        first = ", ".join(manifest.labels[:_FIRST_LABELS])
+        return f"{said} It has {len(manifest.labels)} labels, such as {first}: see `config.json`."
     return f"{said} Labels: {', '.join(manifest.labels)}." if manifest.labels else said
 
 

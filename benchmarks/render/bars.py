@@ -190,7 +190,8 @@ def class_bars(report: Report) -> Bars | None:
     if report.recommended is None:
         return None
     row = report.row(report.recommended)
-    classes = sorted(row.by_class, key=lambda part: -abs(part.value))[:_MOST_CLASSES]
+    changed = [part for part in row.by_class if any((part.value, part.low, part.high))]
+    classes = sorted(changed, key=lambda part: -abs(part.value))[:_MOST_CLASSES]
     if not any(part.value for part in classes):
         return None
     # What chance may have done is in the picture: one example of few looks like much otherwise.
@@ -213,7 +214,12 @@ def class_bars(report: Report) -> Bars | None:
     return Bars(
         "Where the drop falls",
         "Points lost in a class (its examples in brackets); to the left: gained. Thin lines are "
-        "95% intervals.",
+        "95% intervals."
+        + (
+            " Classes in which nothing changed are left out."
+            if len(changed) < len(row.by_class)
+            else ""
+        ),
         bars,
         zero=zero,
     )

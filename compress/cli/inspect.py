@@ -170,7 +170,7 @@ def _described(manifest: "Manifest") -> Iterator[str]:
 
     yield f"written by  {manifest.created_by}, format {manifest.format}"
     yield f"task        {manifest.task}, {manifest.problem_type}"
-    yield f"labels      {', '.join(manifest.labels)}"
+    yield from _wrapped("labels", ", ".join(manifest.labels))
     yield f"max length  {manifest.max_length} tokens"
     for model in manifest.models:
         size = sum(
@@ -190,8 +190,9 @@ def _described(manifest: "Manifest") -> Iterator[str]:
 
 
 def _wrapped(name: str, text: str) -> Iterator[str]:
-    """Yield a sentence in lines that are as wide as the terminal."""
-    lines = textwrap.wrap(escape_line(text), max(40, wide_console().width - _INDENT))
+    """Yield a sentence, or a list, in lines that are as wide as the terminal."""
+    width = max(40, wide_console().width - _INDENT)
+    lines = textwrap.wrap(escape_line(text), width, break_on_hyphens=False)
     for number, line in enumerate(lines):
         yield f"{name if number == 0 else '':<{_INDENT}}{line}"
 
@@ -280,4 +281,5 @@ def _checkpoint(path: Path, *, as_json: bool) -> str:
     if as_json:
         return dump_json(facts, indent=2) + "\n"
     shown = {**facts, "labels": ", ".join(config.labels)}
-    return "".join(f"{escape_line(f'{name:<11} {value}')}\n" for name, value in shown.items())
+    lines = (line for name, value in shown.items() for line in _wrapped(name, value))
+    return "".join(f"{line}\n" for line in lines)

@@ -171,6 +171,12 @@ def test_bars_have_a_line_for_each_row_that_was_measured(full: Report) -> None:
         assert bar.thin is not None
         assert 0 <= bar.thin[0] < bar.left <= bar.right < bar.thin[1] <= 100
         assert bar.right - bar.left < 10
+    same = replace(one, by_class=(*drops, ClassDrop("fair", 9, 0.0, 0.0, 0.0)))
+    changed = class_bars(replace(full, rows=(*full.rows[:2], same, full.rows[3])))
+    assert changed is not None
+    assert [bar.name for bar in changed.bars] == ["good (222)", "bad (214)"]
+    assert "Classes in which nothing changed" in changed.caption
+    assert "Classes in which nothing changed" not in chance.caption
     assert cold_start_bars(full) is None
     one = replace(full.rows[2], cold_start_ms=300.0)
     assert cold_start_bars(replace(full, rows=(full.rows[0], one))) is None

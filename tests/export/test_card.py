@@ -313,6 +313,11 @@ def test_limits_and_how_it_was_made_are_sentences(tiny: Make) -> None:
     assert "1. Parts were removed." in card
     assert "[1, 2]" not in card
     assert "\n\n\n" not in re.sub(r"^```.*?^```$", "code", card, flags=re.M | re.S)
+    assert "Labels: sad, fine, glad." in card
+    many = tuple(f"B-kind_{place}" for place in range(40))
+    card = render_card(tiny(labels=many), Origin("bert"), MEASURED)
+    assert "It has 40 labels, such as B-kind" in card
+    assert card.count("kind") < 10
     windows = render_card(tiny(task="question-answering"), Origin("bert"), MEASURED)
     assert "A window has 16 tokens, question included" in windows
 

@@ -189,6 +189,19 @@ def test_names_and_labels_write_no_escapes_to_the_terminal(tmp_path: Path, capfd
     assert not any((ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160 for c in said)
 
 
+def test_many_labels_are_wrapped_between_them(tmp_path: Path, capfd: Any) -> None:
+    labels = tuple(f"B-kind_{place}" for place in range(40))
+    artifact = write_tiny(tmp_path / "artifact", labels=labels)
+    assert main(["inspect", str(artifact)]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("labels "))
+    count = next(n for n, line in enumerate(lines[start + 1 :]) if not line.startswith(" " * 12))
+    shown = [line[12:] for line in lines[start : start + count + 1]]
+    assert len(shown) > 2
+    assert max(map(len, shown)) <= 108
+    assert " ".join(shown).split(", ") == list(labels)
+
+
 # --- signatures ---
 
 
