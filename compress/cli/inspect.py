@@ -281,5 +281,5 @@ def _checkpoint(path: Path, *, as_json: bool) -> str:
     if as_json:
         return dump_json(facts, indent=2) + "\n"
     shown = {**facts, "labels": ", ".join(config.labels)}
-    lines = (line for name, value in shown.items() for line in _wrapped(name, value))
+    lines = (line for name, value in shown.items() for line in _wrapped(name, str(value)))
     return "".join(f"{line}\n" for line in lines)
