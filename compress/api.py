@@ -243,6 +243,7 @@ def compress(
     recipe: "Recipe | None" = None,
     out: str | Path = "out",
     unlabelled: str | Path | None = None,
+    students: Sequence[str | Path] = (),
     text_column: str | None = None,
     pair_column: str | None = None,
     label_column: str | None = None,
@@ -265,6 +266,8 @@ def compress(
         recipe: What to do; None is the balanced preset.
         out: Folder for artifacts, report and log; new, empty, or of an earlier run.
         unlabelled: File with more text of the task's kind, which the model labels.
+        students: Checkpoint folders or ids of the hub of smaller encoders, with or without a head:
+            members are cut from the one that learns best, or from the model's own layers.
         text_column: Column of the text, where it is not found by its name.
         pair_column: Column of the second sentence of pairs, likewise.
         label_column: Column of the label, likewise.
@@ -298,6 +301,7 @@ def compress(
             "progress": shown,
             "columns": NamedColumns(text_column, pair_column, label_column),
             "unlabelled": None if unlabelled is None else Path(unlabelled),
+            "students": tuple(map(str, students)),
             "overwrite": overwrite,
             "remeasure": remeasure,
             "command": command,

@@ -72,6 +72,13 @@ def run(
         Path | None,
         typer.Option(metavar="FILE", help="More text, which the model labels: txt, csv, jsonl ..."),
     ] = None,
+    student: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="A smaller encoder to teach, if it beats MODEL's own layers; may be repeated.",
+        ),
+    ] = None,
     stages: Annotated[
         str | None,
         typer.Option(metavar="NAMES", help="Comma-separated, of distill, prune, quantize."),
@@ -152,6 +159,7 @@ def run(
         recipe=resolved,
         out=out,
         unlabelled=unlabelled,
+        students=student or (),
         text_column=text_column,
         pair_column=pair_column,
         label_column=label_column,

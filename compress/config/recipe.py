@@ -151,6 +151,11 @@ class Recipe(Settings):
         "to be, by the measured latency table; each is made from the one before. None of them: one "
         "member, pruned by the shares of `prune`",
     )
+    student_only: bool = Field(
+        False,
+        description="cut members from the students given, not from the model's own layers, which "
+        "otherwise compete with them",
+    )
     beyond: bool = Field(
         True,
         description="make faster members than `speedups` while the last is inside max_drop, and "

@@ -124,7 +124,7 @@ def _refine(job: Job, family: Family, reference: Subject, decision: _Decision) -
     tried: dict[Candidate, Staged] = {}
     with job.progress.track("exporting other schemes", len(others)) as task:
         for staged in others:
-            member = _exported(job, family, staged, only=only)
+            member = export_member(staged, job.workspace, only=only)
             tried |= dict.fromkeys(candidates_of([member], runtimes), staged)
             task.advance()
     before = [] if decision.chosen is None else [decision.chosen]
@@ -134,7 +134,7 @@ def _refine(job: Job, family: Family, reference: Subject, decision: _Decision) -
     better = _chosen(choice, tried)
     if better is None:
         return decision
-    winner = _exported(job, family, tried[better])
+    winner = export_member(tried[better], job.workspace)
     return replace(
         decision,
         chosen=Candidate(winner, better.runtime),
@@ -270,7 +270,7 @@ def _alternatives(
     budget = job.recipe.budget
     if budget is not None and place + 1 < len(family.staged):
         following = family.staged[place + 1]
-        encoder, selection = following.encoder, context.material.selection
+        encoder, selection = following.encoder, following.context.material.selection
         if (
             encoder.plan is not None
             and not isinstance(selection.examples.targets, Spans)  # their distance is not compared
@@ -279,20 +279,15 @@ def _alternatives(
             and rounding_matters(
                 encoder.module,
                 encoder.plan,
-                context.material.guide,
+                following.context.material.guide,
                 job.recipe.distill.rounding_share,
             )
         ):
-            mixed = mixed_precision(following, context, job.workspace)
+            mixed = mixed_precision(following, job.workspace)
             reasons = (mixed.reason,)
             if mixed.staged is not None:
                 return [mixed.staged], reasons
-    return (variants(family.staged[place], context) if place >= 0 else []), reasons
-
-
-def _exported(job: Job, family: Family, staged: Staged, *, only: str | None = None) -> Member:
-    assert family.context is not None  # others are made of its members alone
-    return export_member(staged, family.context, job.workspace, only=only)
+    return (variants(family.staged[place]) if place >= 0 else []), reasons
 
 
 def _choose(job: Job, reference: Subject, candidates: Sequence[Candidate]) -> tuple[Choice, str]:

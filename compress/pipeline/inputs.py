@@ -39,6 +39,7 @@ class Job:
         command: What the user typed, for the report.
         remeasure: Measure the latency table anew, whatever is kept.
         device: The device that it is for; None is this machine.
+        students: Checkpoints that members may be cut from instead of the model's own layers.
     """
 
     model: str
@@ -52,6 +53,7 @@ class Job:
     command: str | None
     remeasure: bool = False
     device: Device | None = None
+    students: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -32,6 +32,7 @@ __all__ = [
     "Start",
     "fitted_to_texts",
     "latency_table",
+    "measured_table",
     "prepare",
     "quantiles",
     "read_data",
@@ -173,10 +174,11 @@ def latency_table(job: Job, encoder: "Encoder", context: "Context") -> "LatencyT
         return job.device.table
     from compress.system.distributed import on_main
 
-    return on_main(lambda: _measured_table(job, encoder, context))
+    return on_main(lambda: measured_table(job, encoder, context))
 
 
-def _measured_table(job: Job, encoder: "Encoder", context: "Context") -> "LatencyTable":
+def measured_table(job: Job, encoder: "Encoder", context: "Context") -> "LatencyTable":
+    """Return what sizes cost on this machine, measured now or before."""
     from compress.latency.measurement import cached_latency_table, default_cache_folder
     from compress.latency.probe import Conditions
 

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from compress.pipeline.prepare import (
     scratch_of,
 )
 from compress.pipeline.room import estimate_room, outputs_bytes, sizes_of
+from compress.pipeline.students import check_students, open_students
 from compress.search.checkpoints import import_key, machine
 from compress.search.family import run_stages
 from compress.search.members import Member, Staged, export_member, fallback_member
@@ -55,6 +57,7 @@ def run(
     progress: Progress,
     columns: NamedColumns | None = None,
     unlabelled: Path | None = None,
+    students: Sequence[str] = (),
     overwrite: bool = False,
     remeasure: bool = False,
     device_profile: Path | None = None,
@@ -73,6 +76,7 @@ def run(
         progress: Where to report progress.
         columns: Names of columns that convention does not find.
         unlabelled: More text of the task's kind, see `compress.data.load_unlabelled`.
+        students: Checkpoints that members may be cut from instead, see `open_students`.
         overwrite: Take over `out` where it was made from another model, other data or for another
             task.
         remeasure: Measure anew what sizes cost on this machine, whatever is kept of earlier runs.
@@ -108,7 +112,9 @@ def run(
     job = Job(
         *(model, name, checkpoint, splits, more, recipe, workspace, progress, command, remeasure),
         device=device,
+        students=tuple(students),
     )
+    check_students(job)
     # The first process's deadline: clocks of several machines have nothing in common.
     start, deadline = prepare(job, config), on_main(lambda: _deadline(recipe, started))
     job = replace(job, device=_device_of(device, start))
@@ -193,7 +199,7 @@ def _family(job: Job, start: Start, deadline: float | None) -> Family:
     for remark in start.remarks:
         _log.warning("%s", remark)
     with job.stock_exports() as rivals:
-        members = [_fallback(job)] if context is None else _exported(job, staged, context)
+        members = [_fallback(job)] if context is None else _exported(job, staged)
         return Family(members, rivals.subjects(job.recipe.threads, job.progress), staged, context)
 
 
@@ -209,16 +215,23 @@ def _staged(
         machine=machine(),
         device=None if job.device is None else job.device.profile.digest,
     )
-    with context.material:
+    with ExitStack() as closing:
+        closing.enter_context(context.material)
         context = replace(context, latency=latency_table(job, encoder, context))
-        return run_stages(encoder, context, job.workspace, key, deadline=deadline), context
+        students = open_students(job, context, key)
+        for student in students:
+            closing.enter_context(student.context.material)
+        staged = run_stages(
+            encoder, context, job.workspace, key, deadline=deadline, students=students
+        )
+        return staged, context
 
 
-def _exported(job: Job, staged: Sequence[Staged], context: "Context") -> list[Member]:
+def _exported(job: Job, staged: Sequence[Staged]) -> list[Member]:
     members = []
     with job.progress.track("exporting", len(staged)) as task:
         for member in staged:
-            members.append(export_member(member, context, job.workspace))
+            members.append(export_member(member, job.workspace))
             task.advance()
     return members
 

@@ -2,7 +2,9 @@
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from compress.config.recipe import Recipe
@@ -14,8 +16,10 @@ from compress.stages import get_stage, planned_quantization
 from compress.system.workspace import Workspace
 
 if TYPE_CHECKING:
+    from compress.corpus.selection_split import Selection
     from compress.encoder.modules import LeanEncoderWithHead
     from compress.stages.base import Context, Encoder
+    from export.quantization import QuantizationPlan
 
 __all__ = ["check_stages", "run_stages"]
 
@@ -26,6 +30,8 @@ _MODEL_SHARE = 0.85
 # Of the training, what members get that are made from one outside the budget for all that is known:
 # they show where the front goes on, and will hardly be recommended.
 _LESS_TRAINING = 0.5
+# Of the training, what competing students get.
+_CONTEST = 0.25
 
 
 def check_stages(encoder: "Encoder", context: "Context") -> None:
@@ -45,6 +51,7 @@ def run_stages(
     key: str,
     *,
     deadline: float | None = None,
+    students: Sequence[Staged] = (),
 ) -> list[Staged]:
     """Make the family, every stage from its checkpoint if there is one.
 
@@ -64,6 +71,8 @@ def run_stages(
         deadline: Moment of `time.monotonic` by which all but the first of the members have to be
             ready, and until which more of them are made where the budget ends
             (`compress.search.frontier`); None makes those of the recipe only.
+        students: Models of other origin, with untrained heads. They compete with the encoder's own
+            layers, and members are cut from the best.
 
     Returns:
         The members, the imported one first; in the first process, with what stages attach that
@@ -71,21 +80,25 @@ def run_stages(
     """
     from compress.system.distributed import is_main, on_main
 
-    family = _Family(context, workspace, deadline)
-    full = Staged("full", key, encoder)
-    if not on_main(workspace.encoder(key).is_dir):
-        on_main(lambda: save_encoder(workspace, key, encoder))
+    family = _Family(context.recipe, workspace, deadline)
+    full = family.begun(Staged("full", key, encoder, context))
+    for begun in (full, *students):
+        if not on_main(workspace.encoder(begun.key).is_dir):
+            on_main(partial(save_encoder, workspace, begun.key, begun.encoder))
     by_latency = context.latency is not None and any(
         get_stage(name).meets_latency for name in family.turn
     )
-    members = family.by_speedups(full) if by_latency else family.by_stages(full)
+    if by_latency:
+        members = family.by_speedups(full, [family.begun(student) for student in students])
+    else:
+        members = family.by_stages(full)
     if not is_main():
         return members
     for name in context.recipe.stages:
         stage = get_stage(name)
         if not stage.changes_weights:
             members = [
-                replace(member, encoder=stage.apply(member.encoder, family.context))
+                replace(member, encoder=stage.apply(member.encoder, member.context))
                 for member in members
             ]
     return members
@@ -95,36 +108,45 @@ class _Family:
     """Makes members one after the other; of several processes, the first one decides.
 
     Args:
-        context: What the stages may use.
+        recipe: All settings.
         workspace: Holds the checkpoints.
         deadline: As in `run_stages`.
     """
 
-    def __init__(self, context: "Context", workspace: Workspace, deadline: float | None) -> None:
-        self._recipe, self._workspace, self._deadline = context.recipe, workspace, deadline
+    def __init__(self, recipe: Recipe, workspace: Workspace, deadline: float | None) -> None:
+        self._recipe, self._workspace, self._deadline = recipe, workspace, deadline
         self._full_ms, self._longest_s = 0.0, 0.0
-        self.turn = [name for name in self._recipe.stages if get_stage(name).changes_weights]
-        self.context = replace(
-            context, plan=planned_quantization(self._recipe), acceptable=self._acceptable
-        )
+        self.turn = [name for name in recipe.stages if get_stage(name).changes_weights]
+
+    def begun(self, start: Staged) -> Staged:
+        """Return a model that members are cut from, its context complete."""
+        context, plan = start.context, planned_quantization(self._recipe)
+        acceptable = partial(self._acceptable, guide=lambda: context.material.guide, plan=plan)
+        return replace(start, context=replace(context, plan=plan, acceptable=acceptable))
 
     def by_stages(self, full: Staged) -> list[Staged]:
         """Return what each stage leaves."""
         members = [full]
         for name in self.turn:
-            members.append(self._staged(replace(members[-1], name=name), name, self.context))
+            members.append(self._staged(replace(members[-1], name=name), name, full.context))
         return members
 
-    def by_speedups(self, full: Staged) -> list[Staged]:
+    def by_speedups(self, full: Staged, students: Sequence[Staged] = ()) -> list[Staged]:
         """Return a member for each speed-up, and further ones where the budget ends.
 
         There are faster ones while the budget is not used up, and until the deadline more of them
         at its edge.
+
+        Args:
+            full: The teacher.
+            students: See `run_stages`.
         """
         from compress.system.distributed import on_main
 
-        self._full_ms, budget = self._predicted_ms(full), self._recipe.budget
+        self._full_ms, budget = _predicted_ms(full), self._recipe.budget
         candidates, ended = [Prospect(1.0, full, 0.0)], False
+        if students and (best := self._best_of(full, students)) is not None:
+            candidates.append(self._prospect(self._staged(best, "distill", best.context)))
         for speedup in _speedups(self._recipe, self._full_ms):
             if speedup <= candidates[-1].speedup:
                 continue  # the one before is as fast already
@@ -150,10 +172,45 @@ class _Family:
             )
         return [candidate.member for candidate in candidates]
 
+    def _best_of(self, full: Staged, students: Sequence[Staged]) -> Staged | None:
+        """Return the student that members are to be cut from; None where it is the teacher.
+
+        All are made as fast as the fastest of the students and taught for a while. The one nearest
+        to the teacher on the texts that guide the training wins.
+        """
+        from compress.pruning.to_latency import OutOfReachError
+        from compress.system.distributed import on_main
+
+        if self._recipe.student_only and len(students) == 1:
+            return students[0]
+        target_ms = min(map(_predicted_ms, students))
+        distances: list[tuple[float, int]] = []
+        starts = [*students, *(() if self._recipe.student_only else (full,))]
+        for place, start in enumerate(starts):
+            context = replace(start.context, training_share=_CONTEST, target_ms=target_ms)
+            made = replace(start, name=f"contest {start.name}")
+            try:
+                if start is not full:  # it has to know the task before parts of it are judged
+                    made = self._staged(made, "distill", context)
+                if _predicted_ms(made) > target_ms:
+                    for name in self.turn:
+                        made = self._staged(made, name, context)
+            except OutOfReachError as error:
+                _log.warning("%s is out of the contest: %s", start.name, error.message)
+                continue
+            module, guide = made.encoder.module, context.material.guide
+            kl = on_main(partial(guide.evaluate, module)).figures["kl"]
+            distances.append((kl, place))
+            who = "the model's own layers" if start is full else start.name
+            full.context.progress.say(
+                f"contest at {self._full_ms / target_ms:.1f} times: {who}, KL {kl:.3f}"
+            )
+        best = starts[min(distances)[1]]
+        return None if best is full else best
+
     def _make(self, before: Prospect[Staged], speedup: float) -> Prospect[Staged] | None:
         """Make a member of at least a speed-up; None where it is out of reach, or of time."""
         from compress.pruning.to_latency import OutOfReachError
-        from compress.search.drop_estimate import estimate_drop
         from compress.system.distributed import on_main
 
         start, deadline, longest_s = time.monotonic(), self._deadline, self._longest_s
@@ -162,7 +219,7 @@ class _Family:
             if not on_main(lambda: fits(longest_s, start, moment)):
                 _log.info("x%.3g left out: the time budget is used up", speedup)
                 return None
-        context = replace(self.context, target_ms=self._full_ms / speedup)
+        context = replace(before.member.context, target_ms=self._full_ms / speedup)
         if self._recipe.budget is not None and before.least > self._recipe.budget:
             context = replace(context, training_share=_LESS_TRAINING)
         made = replace(before.member, name=f"x{speedup:.3g}")
@@ -173,11 +230,18 @@ class _Family:
             _log.warning("%s left out: %s", made.name, error.message)
             return None
         self._longest_s = on_main(lambda: max(longest_s, time.monotonic() - start))
-        module, selection = made.encoder.module, context.material.selection
-        lost = on_main(lambda: estimate_drop(module, selection, context.plan))
+        return self._prospect(made)
+
+    def _prospect(self, made: Staged) -> Prospect[Staged]:
+        """Estimate a member's drop, where the budget ends."""
+        from compress.search.drop_estimate import estimate_drop
+        from compress.system.distributed import on_main
+
+        module, context = made.encoder.module, made.context
+        lost = on_main(lambda: estimate_drop(module, context.material.selection, context.plan))
         confidence = self._recipe.confidence
         return Prospect(
-            self._full_ms / self._predicted_ms(made),
+            self._full_ms / _predicted_ms(made),
             made,
             bound=probable_drop(lost, confidence),
             least=probable_drop(lost, 1 - confidence),
@@ -214,7 +278,13 @@ class _Family:
         assert encoder is not None  # it was there, or has just been saved
         return replace(before, key=key, encoder=encoder)
 
-    def _acceptable(self, module: "LeanEncoderWithHead") -> bool:
+    def _acceptable(
+        self,
+        module: "LeanEncoderWithHead",
+        *,
+        guide: "Callable[[], Selection]",
+        plan: "QuantizationPlan | None",
+    ) -> bool:
         """Return whether a model would count as within the budget, by the texts that guide.
 
         The selection split is not asked, nor are its labels: what is chosen on it must be made
@@ -224,13 +294,14 @@ class _Family:
 
         if self._recipe.budget is None:
             return False
-        lost = estimate_drop(module, self.context.material.guide, self.context.plan)
+        lost = estimate_drop(module, guide(), plan)
         return probable_drop(lost, self._recipe.confidence) <= self._recipe.budget
 
-    def _predicted_ms(self, member: Staged) -> float:
-        latency = self.context.latency
-        assert latency is not None  # the caller has looked
-        return latency.predict(member.encoder.module.config.layer_sizes)
+
+def _predicted_ms(member: Staged) -> float:
+    latency = member.context.latency
+    assert latency is not None  # the caller has looked
+    return latency.predict(member.encoder.module.config.layer_sizes)
 
 
 def _speedups(recipe: Recipe, full_ms: float) -> list[float]:

@@ -66,11 +66,13 @@ class Staged:
         name: Short and unique in the run.
         key: Key of its checkpoint.
         encoder: What the stages made.
+        context: What stages may use with it: texts in its tokens, costs of its sizes.
     """
 
     name: str
     key: str
     encoder: "Encoder"
+    context: "Context" = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -125,14 +127,11 @@ def self_test_remarks(members: Iterable[Member]) -> list[str]:
     ]
 
 
-def export_member(
-    staged: Staged, context: "Context", workspace: Workspace, *, only: str | None = None
-) -> Member:
+def export_member(staged: Staged, workspace: Workspace, *, only: str | None = None) -> Member:
     """Export one encoder, unless it is exported already.
 
     Args:
         staged: The member; its encoder carries its plan.
-        context: Gives the texts to calibrate and check on.
         workspace: Where the artifact goes.
         only: The runtime to write files for, where the artifact is to be tried and no more; None:
             those of the recipe.
@@ -140,7 +139,7 @@ def export_member(
     from compress.quantization.fake_quantization import fake_quantized
     from export.package import export_artifact
 
-    encoder, plan = staged.encoder, staged.encoder.plan
+    encoder, plan, context = staged.encoder, staged.encoder.plan, staged.context
     runtimes = context.recipe.runtimes if only is None else (only,)
     key = digest(staged.key, context.max_length, None if plan is None else plan.to_json(), runtimes)
     target = workspace.member(key)

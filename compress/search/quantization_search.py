@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from compress.stages.base import Context
     from export.quantization import QuantizationPlan
 
 __all__ = ["Mixed", "mixed_precision", "variants"]
@@ -44,7 +43,7 @@ class Mixed:
     reason: str
 
 
-def variants(staged: Staged, context: "Context") -> list[Staged]:
+def variants(staged: Staged) -> list[Staged]:
     """Return the chosen member in the schemes that the recipe did not name, two in all.
 
     An artifact holds a file for each runtime, so static INT8 for ONNX Runtime shares one with
@@ -56,7 +55,7 @@ def variants(staged: Staged, context: "Context") -> list[Staged]:
     plan = staged.encoder.plan
     if plan is None or plan.schemes != default_schemes():
         return []  # the recipe insists on a scheme
-    ranges = static_ranges(staged.encoder, context)
+    ranges = static_ranges(staged.encoder, staged.context)
     found = []
     for schemes in alternative_schemes():
         needed = any(get_target(n).SCHEMES[s].needs_ranges for n, s in schemes.items())
@@ -65,7 +64,7 @@ def variants(staged: Staged, context: "Context") -> list[Staged]:
     return found
 
 
-def mixed_precision(staged: Staged, context: "Context", workspace: Workspace) -> Mixed:
+def mixed_precision(staged: Staged, workspace: Workspace) -> Mixed:
     """Return the layers that INT8 hurts most to float, as few as keep float's answers.
 
     Every plan that is tried is exported for ONNX Runtime, and the deployed file answers the texts
@@ -79,15 +78,14 @@ def mixed_precision(staged: Staged, context: "Context", workspace: Workspace) ->
     plan = staged.encoder.plan
     if plan is None or plan.is_float("onnxruntime"):
         raise ValueError(f"{staged.name} is not quantized: no layer can be returned to float")
+    context = staged.context
     name, guide, module = f"{staged.name}-mixed", context.material.guide, staged.encoder.module
 
     def distance(logits: "NDArray[np.float32]") -> float:
         return divergence(logits, guide.teacher_logits, objective_for(module.config))
 
     def verify(tried: "QuantizationPlan") -> float:
-        member = export_member(
-            _with_plan(staged, name, tried), context, workspace, only="onnxruntime"
-        )
+        member = export_member(_with_plan(staged, name, tried), workspace, only="onnxruntime")
         with runtimes.load(member.artifact, runtime="onnxruntime") as predictor:
             # one by one, as single requests are answered: dynamic ranges depend on the batch
             return distance(predictor.logits(guide.examples.inputs(), batch_size=1))
@@ -113,4 +111,4 @@ def mixed_precision(staged: Staged, context: "Context", workspace: Workspace) ->
 
 
 def _with_plan(staged: Staged, name: str, plan: "QuantizationPlan") -> Staged:
-    return Staged(name, staged.key, replace(staged.encoder, plan=plan))
+    return replace(staged, name=name, encoder=replace(staged.encoder, plan=plan))
