@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from benchmarks.client import SubjectError, Worker
 from benchmarks.differences import Differences, bounded
 from benchmarks.examples import Examples
-from benchmarks.metrics import Metric
 from benchmarks.quality import Quality
 from benchmarks.tasks import get_measure
 from runtimes.base import TextInput
@@ -42,12 +41,10 @@ class Evaluation:
     Attributes:
         logits: (M, C) float32 of all decisions (one a text, or one a word), classes in the order of
             the examples' `label_names`.
-        metric: The task's, on the examples.
         seconds: What the predictions took.
     """
 
     logits: NDArray[np.float32]
-    metric: Metric
     seconds: float
 
 
@@ -71,7 +68,7 @@ def predict(
         logits = align_logits(logits, labels, examples.output_names)
     if len(logits) != len(examples.labels):
         raise SubjectError(f"it gave {len(logits)} answers for {len(examples.labels)} labels")
-    return Evaluation(logits, get_measure(examples).metric(logits, examples), seconds)
+    return Evaluation(logits, seconds)
 
 
 def describe_wrong(logits: NDArray[np.float32], right: NDArray[np.float32]) -> str:

@@ -14,6 +14,8 @@ _MANY_CLASSES = 1000  # of a vocabulary, no order is looked for
 def chance_notes(logits: NDArray[np.float32], examples: Examples) -> list[str]:
     """Return what to say of a model that is right no more often than one that always says the same.
 
+    Of one whose own answers are the labels, whether they are all the same.
+
     Where most texts of each class are given one class, another for each, the labels are probably in
     another order than the model's: the note names that order, and the accuracy that it gives.
 
@@ -27,6 +29,13 @@ def chance_notes(logits: NDArray[np.float32], examples: Examples) -> list[str]:
     if not isinstance(examples.targets, ClassLabels | WordLabels):
         return []
     labels, said, names = examples.labels, logits.argmax(axis=1), examples.label_names
+    if not examples.labelled:
+        if len(present := np.unique(labels)) > 1 or not names:
+            return []
+        return [
+            f"The original model answers '{names[present[0]]}' to all of {len(labels):,} cases: "
+            "agreement with it says little. Are the texts of the kind that it is for?"
+        ]
     right = float(np.mean(labels == said))
     present, counts = np.unique(labels, return_counts=True)
     common, chance = present[counts.argmax()], float(counts.max() / len(labels))

@@ -1,7 +1,7 @@
 """Holds the labelled text that accuracy and latency are measured on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,18 @@ __all__ = ["Examples"]
 
 @dataclass(frozen=True)
 class Examples:
-    """N labelled texts of one split.
+    """N texts of one split, with labels that people gave, or the original model is to give.
 
     Attributes:
         texts: N strings (the first sentence of a pair).
-        targets: Their labels.
+        targets: Their labels; missing ones where `labelled` is false, until the original model has
+            been asked (`benchmarks.agreement.answered`).
         label_names: The C class names, in the order of the model's outputs.
         pairs: N second sentences, or None for single-sentence tasks. Of question answering, texts
             are questions and pairs contexts; of multiple choice, prompts and choices.
         task: What the labels are for, by its name in `runtimes.tasks`.
+        labelled: Whether people labelled them. Where they did not, the original model's answers are
+            the labels, and what is measured is agreement with it.
     """
 
     texts: tuple[str, ...]
@@ -31,6 +34,7 @@ class Examples:
     label_names: tuple[str, ...]
     pairs: tuple[str, ...] | None = None
     task: str = DEFAULT_TASK
+    labelled: bool = True
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -53,12 +57,11 @@ class Examples:
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> "Examples":
         """Return the examples at `indices`, in that order."""
         chosen = np.asarray(indices, dtype=np.int64)
-        return Examples(
+        return replace(
+            self,
             texts=tuple(self.texts[i] for i in chosen),
             targets=self.targets.take(chosen),
-            label_names=self.label_names,
             pairs=None if self.pairs is None else tuple(self.pairs[i] for i in chosen),
-            task=self.task,
         )
 
     def inputs(self) -> list[str] | list[tuple[str, str]]:

@@ -82,6 +82,10 @@ class Labels:
         """Return (M,) where a label is missing."""
         return np.asarray(self.values == self.NONE)
 
+    def unknown(self) -> "Self":
+        """Return labels of the same texts, all of them missing."""
+        return replace(self, values=np.full_like(self.values, self.NONE))
+
     def blank(self, count: int) -> "Self | None":
         """Return labels for `count` texts that have none; None where the kind cannot say so."""
         shape = (count, *self.values.shape[1:])
@@ -220,6 +224,8 @@ class Choices(Labels):
 
     questions: NDArray[np.int64]
 
+    NONE = float("nan")
+
     @property
     def groups(self) -> NDArray[np.int64]:
         """(N,) which texts belong together."""
@@ -228,6 +234,10 @@ class Choices(Labels):
     def take(self, indices: NDArray[np.int64]) -> "Self":
         """Return the labels of the texts at `indices`, in that order."""
         return replace(self, values=self.values[indices], questions=self.questions[indices])
+
+    def missing(self) -> NDArray[np.bool_]:
+        """Return (N,) where it is not known what is right."""
+        return np.asarray(np.isnan(self.values))
 
     def of_texts(self) -> Labels:
         """Return what is right as scores."""

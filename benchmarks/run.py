@@ -24,6 +24,7 @@ from benchmarks.accuracy import (
     quality_by_row,
     write_inputs,
 )
+from benchmarks.agreement import by_definition
 from benchmarks.chance import chance_notes
 from benchmarks.client import SubjectError, Worker
 from benchmarks.differences import MOST_TEXTS
@@ -34,11 +35,12 @@ from benchmarks.examples import Examples
 from benchmarks.latency import LatencySettings, Samples
 from benchmarks.lengths import measure_lengths, median_tokens, texts_of_lengths
 from benchmarks.memory import available_memory_bytes
+from benchmarks.metrics import Metric
 from benchmarks.report import Percentiles, Report, Row
 from benchmarks.roofline import Peaks, floor_of
 from benchmarks.stats import Interval
 from benchmarks.subjects import Subject
-from benchmarks.tasks import get_measure
+from benchmarks.tasks import answered, get_measure
 from runtimes.cores import usable_cores
 from runtimes.errors import DataError, EdgepressError, UsageError
 from runtimes.registry import get_task
@@ -86,7 +88,8 @@ def benchmark(
 
     Args:
         subjects: What to measure, in the order of the table.
-        examples: N labelled examples that took part in no decision.
+        examples: N examples that took part in no decision. Where people did not label them, the
+            reference's answers are the labels.
         reference: Id of the subject that drop and speed-up refer to.
         recommended: Id of the subject that is recommended, if one is known already.
         compared: Id of the one whose answers are compared with the reference's, one by one; None:
@@ -133,8 +136,8 @@ def benchmark(
         reference=reference,
         recommended=recommended,
         compared=other,
-        quality=quality_by_row(bench.evaluations, (reference, other), examples),
-        differences=differences(bench.evaluations, (reference, other), examples, most=texts),
+        quality=quality_by_row(bench.evaluations, (reference, other), bench.examples),
+        differences=differences(bench.evaluations, (reference, other), bench.examples, most=texts),
         rows=tuple(bench.row(subject) for subject in subjects),
         data=_data_facts(examples),
         method={
@@ -169,6 +172,7 @@ def _data_facts(examples: Examples) -> dict[str, Any]:
         "classes": len(examples.label_names),
         # A vocabulary is too long to be listed, and says nothing.
         "labels": [] if of_vocabulary else list(examples.output_names),
+        **({} if examples.labelled else {"right_answers": "the original model's own"}),
     }
 
 
@@ -377,14 +381,25 @@ class _Bench:
         except SubjectError as error:
             self._fail(worker, error)
             return None
-        if subject.id == self._reference:
-            self.notes = chance_notes(evaluation.logits, self.examples)
         self.evaluations[subject.id] = evaluation
+        if subject.id == self._reference:
+            self.examples = answered(self.examples, evaluation.logits)
+            self.notes = chance_notes(evaluation.logits, self.examples)
         self._labels[subject.id] = opened.labels
         self._kept[subject.id] = opened.max_length
-        self._update(subject.id, metric=evaluation.metric)
+        self._update(subject.id, metric=self._metric(subject.id))
         self._progress(f"accuracy: {subject.model}", place, len(self._order))
         return worker
+
+    def _metric(self, row_id: str) -> Metric | None:
+        """Return how good a row's answers are; None where the original was to say, and did not."""
+        if not self.examples.labelled and self._reference not in self.evaluations:
+            return None
+        logits = self.evaluations[row_id].logits
+        found = get_measure(self.examples).metric(logits, self.examples)
+        if row_id == self._reference and not self.examples.labelled:
+            return by_definition(found)
+        return found
 
     def _wrong(self, subject: Subject, logits: NDArray[np.float32]) -> str:
         """Return what to say of a row's answers, against those of its file as we open it."""
@@ -513,7 +528,10 @@ class _Bench:
                 together = align_logits(logits, self._labels[worker.id], names)
             measure, own = get_measure(self.examples), alone[: len(together)]
             examples = self.examples.take(range(count))
-            lost = measure.metric(own, examples).value - measure.metric(together, examples).value
+            lost = None
+            if self._rows[worker.id].metric is not None:
+                after = measure.metric(together, examples)
+                lost = measure.metric(own, examples).value - after.value
             changed = float(measure.changed(together, own).mean())
             self._update(worker.id, batch_label_changes=changed, batch_points_lost=lost)
 

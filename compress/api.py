@@ -179,9 +179,10 @@ class Result:
                 f"{report}",
                 hint="allow more with --target-latency: the report shows what was reached",
             )
+        option = "--max-drop" if "min_agreement" not in budget else "--min-agreement"
         raise BudgetError(
             f"no candidate stays within {budget['max_drop']:g} points; the report is in {report}",
-            hint="allow more with --max-drop, or let it train longer with --effort best",
+            hint=f"allow more with {option}, or let it train longer with --effort best",
         )
 
     @property
@@ -238,11 +239,11 @@ class Result:
 
 def compress(
     model: "str | Path | tuple[PreTrainedModel, PreTrainedTokenizerBase]",
-    data: "Data",
+    data: "Data | None" = None,
     *,
     recipe: "Recipe | None" = None,
     out: str | Path = "out",
-    unlabelled: str | Path | None = None,
+    unlabelled: "Data | None" = None,
     students: Sequence[str | Path] = (),
     text_column: str | None = None,
     pair_column: str | None = None,
@@ -256,6 +257,9 @@ def compress(
 ) -> Result:
     """Make a fine-tuned encoder as fast as its accuracy budget allows.
 
+    Without labelled text the budget is agreement with the model, whose own answers to `unlabelled`
+    are what answers are compared with.
+
     Every finished stage is kept in `out`; the same call resumes after the last one.
 
     Args:
@@ -263,9 +267,11 @@ def compress(
             saved below `out`.
         data: Labelled text: a file or folder (csv, tsv, json, jsonl, parquet) or a data set's id of
             the hub; a `datasets.Dataset` or `DatasetDict`, a pandas DataFrame, or a dict of lists.
+            None: there is none, and `unlabelled` is all the text.
         recipe: What to do; None is the balanced preset.
         out: Folder for artifacts, report and log; new, empty, or of an earlier run.
-        unlabelled: File with more text of the task's kind, which the model labels.
+        unlabelled: More text of the task's kind, which the model labels: a .txt file with a text a
+            line, or a list of texts; or a file or object with a table.
         students: Checkpoint folders or ids of the hub of smaller encoders, with or without a head:
             members are cut from the one that learns best, or from the model's own layers.
         text_column: Column of the text, where it is not found by its name.
@@ -287,8 +293,22 @@ def compress(
     Raises:
         EdgepressError: Model, data, recipe or output folder cannot be used.
     """
+    if data is None and unlabelled is None:
+        raise UsageError("there is neither labelled text (data) nor unlabelled text")
+    if data is not None and recipe is not None and recipe.min_agreement is not None:
+        raise UsageError(
+            "min_agreement is the budget of texts without labels; with labels it is max_drop",
+            hint="leave out min_agreement; or pass the texts as unlabelled, and no data: their "
+            "labels are not looked at then",
+        )
     if device is not None:
         from compress.pipeline.remote import Address
+
+        if data is None:
+            raise UsageError(
+                "a device's address needs labelled text, which artifacts are measured with there",
+                hint="measure the device (edgepress profile), and pass its profile",
+            )
 
         if device_profile is not None:
             raise UsageError("a device's address and its profile: one of them says enough")
@@ -300,20 +320,20 @@ def compress(
         options: dict[str, Any] = {
             "progress": shown,
             "columns": NamedColumns(text_column, pair_column, label_column),
-            "unlabelled": None if unlabelled is None else Path(unlabelled),
+            "unlabelled": unlabelled,
             "students": tuple(map(str, students)),
             "overwrite": overwrite,
             "remeasure": remeasure,
             "command": command,
         }
-        given = _as_named(model, Path(out)), data, Path(out), recipe or Recipe()
-        if device is None:
+        named, recipe = _as_named(model, Path(out)), recipe or Recipe()
+        if device is None or data is None:
             profile = None if device_profile is None else Path(device_profile)
-            report = run(*given, device_profile=profile, **options)
+            report = run(named, data, Path(out), recipe, device_profile=profile, **options)
         else:
             from compress.pipeline.over_ssh import run_over_ssh
 
-            report = run_over_ssh(address, *given, **options)
+            report = run_over_ssh(address, named, data, Path(out), recipe, **options)
     return Result(Path(out), report)
 
 

@@ -21,12 +21,17 @@ __all__ = [
     "EdgepressError",
     "MissingDependencyError",
     "ModelError",
+    "NoLabelsError",
     "OtherTaskError",
     "ProfileError",
     "RecipeError",
     "UsageError",
     "WrongAnswersError",
 ]
+
+
+class NoLabelsError(DataError):
+    """Data without a column of labels."""
 
 
 class OtherTaskError(DataError):

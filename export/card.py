@@ -33,6 +33,8 @@ class Measured:
         data_id: Their id on the Hugging Face hub; None of files.
         metric: `{"name", "value", "low", "high", "n"}` on the reported split, points; None leaves
             the front matter's figures out.
+        labelled: Whether people labelled the texts; where not, the metric is agreement with the
+            original.
         differing: How many of how many texts it answers otherwise than the original; None: unknown.
     """
 
@@ -42,6 +44,7 @@ class Measured:
     data: str
     data_id: str | None = None
     metric: Mapping[str, Any] | None = None
+    labelled: bool = True
     differing: tuple[int, int] | None = None
 
 
@@ -124,6 +127,7 @@ def _index(
 ) -> dict[str, Any]:
     value, low, high = (round(float(metric[key]), 2) for key in ("value", "low", "high"))
     name, n = str(metric["name"]), int(metric["n"])
+    with_it = "" if measured.labelled else " with the original model, no labels"
     result = {
         "task": {"type": get_task(manifest.task).SPEC.hub_tag or manifest.task},
         "dataset": {"type": measured.data_id or measured.data, "name": measured.data},
@@ -131,7 +135,7 @@ def _index(
             {
                 "type": name,
                 "value": value,
-                "name": f"{name}, 95% interval {low:g} to {high:g} on {n:,} examples",
+                "name": f"{name}{with_it}, 95% interval {low:g} to {high:g} on {n:,} examples",
                 "args": {"interval": 0.95, "low": low, "high": high, "n": n},
             }
         ],
@@ -151,11 +155,16 @@ def _described(manifest: Manifest, origin: Origin) -> str:
 
 
 def _use(measured: Measured) -> str:
+    unlabelled = (
+        " Nobody labelled these texts: what was measured is how often it answers as the original "
+        "does, not how often either is right."
+    )
     return (
         "It stands in for the original where that is too slow or too large, on inputs of the kind "
         f"that it was measured on ({measured.data}). It was not measured on other kinds or in "
         "other languages; there it may lose more than the figures say. It has the original's "
         "biases, and is no better suited to what the original should not be used for."
+        f"{'' if measured.labelled else unlabelled}"
     )
 
 
@@ -176,8 +185,8 @@ def _limits(manifest: Manifest, measured: Measured) -> list[str]:
     if measured.differing is not None:
         few, of = measured.differing
         limits.append(
-            f"On {few:,} of {of:,} examples it answers otherwise than the original, for better or "
-            "for worse."
+            f"On {few:,} of {of:,} {'examples' if measured.labelled else 'texts'} it answers "
+            "otherwise than the original, for better or for worse."
         )
     needed = " or ".join(get_runtime(name).REQUIREMENT for name in _runtimes(manifest))
     limits.append(f"It needs {needed}. Speed was measured on one machine: measure it on yours.")

@@ -3,11 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.differences import Difference
+from benchmarks.differences import Difference, Differences
 from benchmarks.metrics import Drop
 from benchmarks.quality import Bin, Quality
 from benchmarks.render.columns import Cell
-from benchmarks.render.figures import MISSING, drop_points, metric_name, signed
+from benchmarks.render.figures import (
+    MISSING,
+    drop_points,
+    measured_by_agreement,
+    metric_name,
+    of_correlation,
+    signed,
+)
 from benchmarks.render.placement import Box, text_width
 from benchmarks.render.plots import (
     FONT,
@@ -27,9 +34,9 @@ from benchmarks.report import Report
 from benchmarks.stats import Interval, wilson_interval
 
 __all__ = [
-    "CLASS_COLUMNS",
     "Matrix",
     "calibration_line",
+    "class_columns",
     "class_rows",
     "compared_names",
     "confused",
@@ -40,8 +47,7 @@ __all__ = [
     "threshold_rows",
 ]
 
-CLASS_COLUMNS = ("class", "examples", "precision %", "recall %", "F1 %", "drop, points (95%)")
-"""Of `class_rows`."""
+_CLASS_COLUMNS = ("examples", "precision %", "recall %", "F1 %", "drop, points (95%)")
 _MOST_CLASSES, _MOST_CONFUSIONS = 9, 15
 _FEWEST = 5  # decisions in a bin that is drawn: of fewer, the share of right ones is chance
 _LOOKS = ("reference", "recommended")  # of the original and the other model
@@ -69,13 +75,23 @@ def compared_names(report: Report) -> tuple[str, str] | None:
     return "original", short_names(report)[report.compared]
 
 
+def class_columns(report: Report) -> tuple[str, ...]:
+    """Return the headings of `class_rows`."""
+    first = "the original's class" if measured_by_agreement(report) else "class"
+    return (first, *_CLASS_COLUMNS)
+
+
 def class_rows(report: Report) -> list[list[Cell]]:
-    """Return a line for each class: the compared model's figures, the original's beside them."""
+    """Return a line for each class: the compared model's figures, the original's beside them.
+
+    Where the original's answers are the labels, its own figures say nothing.
+    """
     both = _both(report)
     if both is None or report.compared is None:
         return []
     before, after = ({part.label: part for part in quality.classes} for quality in both)
     drops = {part.label: part for part in report.row(report.compared).by_class}
+    alone = measured_by_agreement(report)
     rows = []
     for label in dict.fromkeys((*before, *after)):
         first, second, lost = before.get(label), after.get(label), drops.get(label)
@@ -83,7 +99,7 @@ def class_rows(report: Report) -> list[list[Cell]]:
         cells = [Cell(label), Cell(f"{n:,}", key=n)]
         for name in ("precision", "recall", "f1"):
             old, new = (None if part is None else getattr(part, name) for part in (first, second))
-            detail = f"original {old:.1f}" if old is not None else ""
+            detail = "" if old is None or alone else f"original {old:.1f}"
             cells.append(Cell(MISSING if new is None else f"{new:.1f}", detail, new))
         if lost is None:
             cells.append(Cell(MISSING))
@@ -108,7 +124,7 @@ def matrices(report: Report) -> list[Matrix]:
             counts[true][called] += count
         rows = [[(count, count / max(1, sum(own))) for count in own] for own in counts]
         found.append(Matrix(title, quality.names, rows))
-    return found
+    return found[1:] if measured_by_agreement(report) else found
 
 
 def confused(report: Report) -> list[tuple[str, str, int, int]]:
@@ -217,20 +233,31 @@ def differences_line(report: Report) -> str:
         return ""
     if not found.differing:
         return f"Both give the same answers to all {found.items:,} texts."
-    who, first = ("only the original is right on", f"only {names[1]} on"), "most certain ones"
-    if (metric := metric_name(report)) in ("Pearson", "Spearman"):
+    first = (
+        "furthest apart" if of_correlation(metric := metric_name(report)) else "most certain ones"
+    )
+    if measured_by_agreement(report):
+        line = f"{names[1]} and the original differ on {found.differing:,} of {found.items:,} texts"
+        return f"{line}. {_shown(found, first)}".strip()
+    who = "only the original is right on", f"only {names[1]} on"
+    if of_correlation(metric):
         # Numbers are neither right nor wrong: one is nearer.
         nearer = "nearer by rank" if metric == "Spearman" else "nearer"
-        who, first = (f"the original is {nearer} on", f"{names[1]} on"), "furthest apart"
+        who = f"the original is {nearer} on", f"{names[1]} on"
     line = (
         f"{names[1]} and the original differ on {found.differing:,} of {found.items:,} texts: "
         f"{who[0]} {found.reference_right:,} of these, {who[1]} {found.answer_right:,}."
     )
+    return f"{line} {_shown(found, first)}".strip()
+
+
+def _shown(found: Differences, first: str) -> str:
+    """Say how many of the differing texts the report has; "" where it has all."""
     if not found.texts:
-        return f"{line} The texts are left out of this report."
+        return "The texts are left out of this report."
     if len(found.texts) < found.differing:
-        line += f" The report shows {len(found.texts):,}, the {first} first."
-    return line
+        return f"The report shows {len(found.texts):,}, the {first} first."
+    return ""
 
 
 def said(one: Difference, *, original: bool) -> Cell:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from benchmarks.agreement import measures_agreement
 from benchmarks.render.figures import (
     MISSING,
     accuracy_points,
@@ -132,6 +133,8 @@ def _speedup(row: Row) -> Cell:
 def _accuracy(row: Row) -> Cell:
     metric = row.metric
     detail = "" if metric is None else f"{metric.low:.1f}\u2013{metric.high:.1f}"
+    if metric is not None and measures_agreement(metric) and metric.low == metric.high:
+        detail = "by definition"
     return Cell(accuracy_points(row), detail, None if metric is None else metric.value)
 
 

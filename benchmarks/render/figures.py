@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.agreement import AGREEMENT, basis_of, measures_agreement
 from benchmarks.latency import FACTOR
 from benchmarks.metrics import Drop
 from benchmarks.report import Percentiles, Report, Row
@@ -15,6 +16,7 @@ __all__ = [
     "MINUS",
     "MISSING",
     "accuracy_points",
+    "agreement",
     "budget_line",
     "describe_cpu",
     "doubts",
@@ -23,12 +25,14 @@ __all__ = [
     "full_name",
     "left_out",
     "lost_or_gained",
+    "measured_by_agreement",
     "median",
     "megabytes",
     "metric_name",
     "metric_title",
     "metric_words",
     "milliseconds",
+    "of_correlation",
     "per_core_hour",
     "rare",
     "ratio",
@@ -88,12 +92,36 @@ def metric_name(report: Report) -> str:
 def metric_title(report: Report) -> str:
     """Return the metric's name with its unit, such as `accuracy %`."""
     name = metric_name(report)
-    return f"{name} {_TIMES}100" if name in _CORRELATIONS else f"{name} %"
+    return f"{name} {_TIMES}100" if of_correlation(name) else f"{name} %"
 
 
 def metric_words(name: str) -> str:
     """Return what a metric is called in a sentence, such as `Spearman's correlation`."""
-    return f"{name}'s correlation" if name in _CORRELATIONS else name
+    return f"{name}'s correlation" if of_correlation(name) else name
+
+
+def of_correlation(metric: str) -> bool:
+    """Return whether a metric, or what agreement is measured by, is a correlation."""
+    return basis_of(metric) in _CORRELATIONS
+
+
+def measured_by_agreement(report: Report) -> bool:
+    """Return whether the original's own answers are what answers were compared with."""
+    return any(measures_agreement(row.metric) for row in report.rows)
+
+
+def agreement(row: Row) -> tuple[str, str]:
+    """Format agreement with the original: `("99.4%", "95% interval 98.5 to 99.8")`.
+
+    Other metrics than accuracy are named.
+    """
+    metric = row.metric
+    if metric is None:
+        return MISSING, ""
+    name = basis_of(metric.name)
+    value = f"{metric.value:.1f}"
+    value += "%" if name == AGREEMENT else f" points of {metric_words(name)}"
+    return value, f"95% interval {metric.low:.1f} to {metric.high:.1f}"
 
 
 def accuracy_points(row: Row) -> str:
@@ -213,7 +241,11 @@ def result(report: Report) -> str:
             f"{interval}; median {milliseconds(row.end_to_end_ms.p50)} ms against "
             f"{milliseconds(reference.end_to_end_ms.p50)} ms)"
         )
-    if row.drop is not None and row.metric is not None:
+    if (metric := row.metric) is not None and measures_agreement(metric):
+        value, interval = agreement(row)
+        on = f"on {value} of {metric.n:,}" if value.endswith("%") else f"to {value} on {metric.n:,}"
+        facts.append(f"agrees with the original {on} texts ({interval}; nobody labelled them)")
+    elif row.drop is not None and row.metric is not None:
         interval = "right on the same examples"
         if row.drop.low < row.drop.high:
             interval = f"95% interval {signed(row.drop.low)} to {signed(row.drop.high)}"
@@ -243,6 +275,8 @@ def budget_line(report: Report) -> str:
         asked = f"Budget: {latency:g} ms, and the least drop within it."
     elif most is not None:
         asked = f"Budget: a drop of at most {most:g} point{'' if most == 1 else 's'}"
+        if (agreed := report.budget.get("min_agreement")) is not None:
+            asked = f"Budget: an agreement of at least {agreed:g}% with the original"
         if (confidence := report.budget.get("confidence")) is not None:
             asked += f", with a probability of {confidence:.0%} as the selection split tells it"
         asked += f".{_kept(report, float(most))}"
@@ -257,7 +291,8 @@ def budget_line(report: Report) -> str:
     if not told or (half := max(told)[0]) == 0:
         return asked
     count = max(told)[1]
-    found = f" {count:,} reported examples tell the drop to {_PLUS_MINUS}{half:.1f} points"
+    what = "the agreement" if "min_agreement" in report.budget else "the drop"
+    found = f" {count:,} reported examples tell {what} to {_PLUS_MINUS}{half:.1f} points"
     if half <= 1:
         return f"{asked}{found}."
     needed = float(f"{count * half**2:.2g}")
@@ -271,9 +306,10 @@ def _kept(report: Report, most: float) -> str:
     drop = report.row(report.recommended).drop
     if drop is None:
         return ""
-    return (
-        f" {'Met' if drop.value <= most else 'Missed'} where it is reported ({signed(drop.value)})."
-    )
+    reached = signed(drop.value)
+    if "min_agreement" in report.budget:
+        reached = f"{100 - drop.value:.1f}"
+    return f" {'Met' if drop.value <= most else 'Missed'} where it is reported ({reached})."
 
 
 def per_core_hour(report: Report, row: Row) -> float | None:

@@ -5,8 +5,16 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
+from benchmarks.agreement import measures_agreement
 from benchmarks.entities import kind_of, marks_entities
-from benchmarks.render.figures import doubts, lost_or_gained, metric_words, milliseconds, result
+from benchmarks.render.figures import (
+    agreement,
+    doubts,
+    lost_or_gained,
+    metric_words,
+    milliseconds,
+    result,
+)
 from benchmarks.report import Report, Row
 
 __all__ = ["data_name", "headline", "machine_name", "size_in_words", "summary", "title_of"]
@@ -68,7 +76,9 @@ def headline(report: Report) -> str:
     parts = []
     if row.sure_speedup is not None:
         parts.append(_faster(row.sure_speedup.value))
-    if row.drop is not None and row.metric is not None:
+    if measures_agreement(row.metric):
+        parts.append(f"{agreement(row)[0]} agreement with the original")
+    elif row.drop is not None and row.metric is not None:
         parts.append(_accurate(row.drop.value, row.metric.name))
     if row.size_bytes is not None and reference.size_bytes:
         parts.append(size_in_words(row.size_bytes / reference.size_bytes))

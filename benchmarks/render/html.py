@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.agreement import measures_agreement
 from benchmarks.render import answers, sections
 from benchmarks.render.architecture import describe_kept, kept_of
 from benchmarks.render.bars import (
@@ -24,10 +25,12 @@ from benchmarks.render.columns import (
 )
 from benchmarks.render.curves import length_plot
 from benchmarks.render.figures import (
+    agreement,
     budget_line,
     doubts_and_advice,
     drop_points,
     lost_or_gained,
+    measured_by_agreement,
     megabytes,
     metric_words,
     milliseconds,
@@ -40,7 +43,14 @@ from benchmarks.render.plots import DESK, PHONE, Plot, Size, draw
 from benchmarks.report import Report, Row
 from runtimes.escaping import escape_lines
 
-__all__ = ["differences_in_page", "page_environment", "plot_in_page", "render_html", "table_of"]
+__all__ = [
+    "differences_in_page",
+    "front_in_page",
+    "page_environment",
+    "plot_in_page",
+    "render_html",
+    "table_of",
+]
 
 _TEXTS = 8  # that are shown at once
 _RELIABILITY = (
@@ -48,8 +58,8 @@ _RELIABILITY = (
     "right. Below it they promise too much. Lines through a point are 95% intervals."
 )
 _FRONT = (
-    "Up is more accurate, right is faster; lines through a point are 95% intervals. The line joins "
-    "what nothing beats in both."
+    "right is faster; lines through a point are 95% intervals. The line joins what nothing beats "
+    "in both."
 )
 
 
@@ -63,7 +73,7 @@ def render_html(report: Report, *, price: float | None = None) -> str:
     created = f"Measured {report.created}. " if report.created else ""
     seed = f"Seed {report.method['seed']}." if "seed" in report.method else ""
     charts = [
-        plot_in_page(report, front_plot, "Speed and accuracy", _FRONT),
+        front_in_page(report),
         plot_in_page(report, length_plot, "Latency by length", "One input at a time."),
         latency_bars(report),
         memory_bars(report),
@@ -107,7 +117,8 @@ def _answers(report: Report) -> dict[str, Any]:
     return {
         "names": names,
         "differences": differences_in_page(report),
-        "class_columns": answers.CLASS_COLUMNS,
+        "agreement": measured_by_agreement(report),
+        "class_columns": answers.class_columns(report),
         "classes": answers.class_rows(report),
         "drops": class_bars(report),
         "matrices": answers.matrices(report),
@@ -145,6 +156,18 @@ def differences_in_page(report: Report) -> dict[str, Any] | None:
         for one in found.texts
     ]
     return {"line": line, "first": texts[:_TEXTS], "rest": texts[_TEXTS:]}
+
+
+def front_in_page(report: Report) -> dict[str, Any] | None:
+    """Return the chart of speed and accuracy, or of agreement."""
+    up = "nearer to the original" if measured_by_agreement(report) else "more accurate"
+    return plot_in_page(
+        report, front_plot, f"Speed and {_judged_by(report)}", f"Up is {up}, {_FRONT}"
+    )
+
+
+def _judged_by(report: Report) -> str:
+    return "agreement" if measured_by_agreement(report) else "accuracy"
 
 
 def page_environment() -> Any:
@@ -194,7 +217,7 @@ def plot_in_page(
 def _tables(report: Report, price: float | None) -> list[dict[str, Any]]:
     """Return the table that decides, and the one with all else."""
     main, more = main_columns(report), more_columns(report, price)
-    tables = [table_of(report, main, "Speed and accuracy", "few")]
+    tables = [table_of(report, main, f"Speed and {_judged_by(report)}", "few")]
     return tables + ([table_of(report, more, "More figures", "many")] if more else [])
 
 
@@ -269,7 +292,10 @@ def _facts(report: Report) -> list[dict[str, Any]]:
                 f"instead of {milliseconds(reference.end_to_end_ms.p50)} ms (median)",
             )
         )
-    if row.drop is not None and row.metric is not None:
+    if measures_agreement(row.metric):
+        value, on = agreement(row)
+        facts.append(_fact(value, "agreement with the original", f"{on}; {row.metric.n:,} texts"))
+    elif row.drop is not None and row.metric is not None:
         _, interval = drop_points(row.drop)
         certain = row.drop.low < row.drop.high
         detail = f"drop: 95% interval {interval}" if certain else "right on the same examples"

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 from benchmarks.render import sections
 from benchmarks.render.answers import (
-    CLASS_COLUMNS,
     calibration_line,
+    class_columns,
     class_rows,
     compared_names,
     differences_line,
@@ -14,7 +14,12 @@ from benchmarks.render.answers import (
 )
 from benchmarks.render.architecture import describe_kept, kept_of
 from benchmarks.render.columns import Column, how_run, main_columns, mark_of, more_columns
-from benchmarks.render.figures import budget_line, doubts_and_advice, result
+from benchmarks.render.figures import (
+    budget_line,
+    doubts_and_advice,
+    measured_by_agreement,
+    result,
+)
 from benchmarks.render.front import front_plot
 from benchmarks.render.headline import headline, title_of
 from benchmarks.render.plots import DESK
@@ -89,14 +94,16 @@ def _texts(report: Report) -> str:
     found, names = report.differences, compared_names(report)
     if found is None or names is None or not found.texts:
         return ""
+    known = any(one.label for one in found.texts)  # of agreement, nobody knows what is right
+    titles = ("text", *(["right answer"] * known), *names)
     lines = [
-        _line([*map(escape_markdown, ("text", "right answer", *names))]),
-        _line(["---"] * 4),
+        _line([*map(escape_markdown, titles)]),
+        _line(["---"] * len(titles)),
         *(
             _line(
                 [
                     escape_markdown(f"{one.text} / {one.pair}" if one.pair else one.text),
-                    escape_markdown(one.label),
+                    *([escape_markdown(one.label)] * known),
                     *(escape_markdown(said(one, original=own).line) for own in (True, False)),
                 ]
             )
@@ -112,8 +119,8 @@ def _classes(report: Report) -> str:
     if not rows:
         return ""
     lines = [
-        _line(CLASS_COLUMNS),
-        _line(["---", *["--:"] * (len(CLASS_COLUMNS) - 1)]),
+        _line(columns := class_columns(report)),
+        _line(["---", *["--:"] * (len(columns) - 1)]),
         *(_line([escape_markdown(cell.line) for cell in row]) for row in rows),
     ]
     return _folded("Figures by class", "\n".join(lines))
@@ -123,7 +130,8 @@ def _front(report: Report) -> str:
     """Return the picture of the front, which `write_report` puts there."""
     if front_plot(report, DESK) is None:
         return ""
-    return f"![Speed and accuracy of all rows]({PICTURES}/{FRONT})"
+    judged = "agreement" if measured_by_agreement(report) else "accuracy"
+    return f"![Speed and {judged} of all rows]({PICTURES}/{FRONT})"
 
 
 def _kept(report: Report) -> str:

@@ -6,7 +6,13 @@ from typing import Any
 from benchmarks.disturbance import CORES_FOR_OTHERS, Disturbance
 from benchmarks.latency import FACTOR
 from benchmarks.noise import CloseRows, close_rows
-from benchmarks.render.figures import describe_cpu, full_name, left_out, whole
+from benchmarks.render.figures import (
+    describe_cpu,
+    full_name,
+    left_out,
+    measured_by_agreement,
+    whole,
+)
 from benchmarks.report import Report
 
 __all__ = [
@@ -16,6 +22,20 @@ __all__ = [
     "method_facts",
     "remarks",
 ]
+
+
+_DROP = (
+    "Drop: points lost against the reference on the same examples, with a paired 95% bootstrap "
+    "interval (`same`: right on the very same examples); `report.json` has the exact McNemar "
+    "p-value. Accuracy has its Wilson interval, F1 a bootstrap over texts."
+)
+_AGREEMENT = (
+    "Agreement: nobody labelled the texts, so the reference's own answers are what every row is "
+    "compared with. The reference agrees with itself by definition: its 100 has no interval. A "
+    "share of texts has its Wilson interval, other metrics a bootstrap over texts. Drop: what "
+    "agreement lacks to 100; by class, the share of what the reference calls so that a row does "
+    "not. How often the reference is right was not measured."
+)
 
 
 def failures(report: Report) -> list[str]:
@@ -91,7 +111,8 @@ def data_facts(report: Report) -> list[str]:
     notes, labels = facts.pop("notes", ()), facts.pop("labels", ())
     lines = []
     if "n" in facts:
-        lines.append(f"Accuracy and latency: {facts.pop('n'):,} examples.")
+        judged = "Agreement" if measured_by_agreement(report) else "Accuracy"
+        lines.append(f"{judged} and latency: {facts.pop('n'):,} examples.")
     lines += [f"{_label(key)}: {_value(value)}" for key, value in facts.items()]
     if labels:
         lines.append(f"Labels: {_value(labels)}.")
@@ -123,11 +144,9 @@ def method_facts(report: Report) -> list[str]:
         "fewer than 368 timings give it no 95% interval (between two of the sorted timings, Hahn & "
         f"Meeker 1991), or the ends of that are more than {FACTOR:g} times apart; and where others "
         "disturbed a round.",
-        "Drop: points lost against the reference on the same examples, with a paired 95% bootstrap "
-        "interval (`same`: right on the very same examples); `report.json` has the exact McNemar "
-        "p-value. Accuracy has its Wilson interval, F1 a bootstrap over texts. Rows of INT8 "
-        "answered one input at a time, as when timed; rows of full precision in batches, which "
-        "does not change their answers.",
+        _AGREEMENT if measured_by_agreement(report) else _DROP,
+        "Rows of INT8 answered one input at a time, as when timed; rows of full precision in "
+        "batches, which does not change their answers.",
         "Size: the model files that the runtime reads. Memory: the process's peak after single "
         "inputs. Load: a fresh process's time to an open model, imports and checksums included.",
     ]

@@ -10,6 +10,7 @@ from benchmarks.render.figures import (
     MISSING,
     describe_cpu,
     full_name,
+    measured_by_agreement,
     megabytes,
     signed,
 )
@@ -159,6 +160,8 @@ def _made(name: str, report: Report) -> list[Cell]:
     row = None if report.recommended is None else report.row(report.recommended)
     budget, latency = (report.budget.get(key) for key in ("max_drop", "target_latency_ms"))
     asked = MISSING if budget is None else f"{budget:g} points"
+    if (agreed := report.budget.get("min_agreement")) is not None:
+        asked = f"{agreed:g}% agreement"
     return [
         Cell(name),
         Cell(MISSING if row is None else full_name(row)),
@@ -177,6 +180,11 @@ def _warnings(reports: Sequence[tuple[str, Report]]) -> list[str]:
         found.append(
             "The reports are of different machines: how many times as fast a model is can be "
             "compared with care, milliseconds and memory cannot."
+        )
+    if len({measured_by_agreement(report) for _, report in reports}) > 1:
+        found.append(
+            "Some reports are of labelled texts, some of agreement with the original: their drops "
+            "cannot be compared."
         )
     if len({report.data.get("fingerprint") for _, report in reports}) > 1:
         found.append(

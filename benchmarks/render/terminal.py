@@ -50,6 +50,8 @@ def _header(column: _Column, report: Report) -> str:
     from rich.markup import escape
 
     name, _, unit = escape(escape_line(figures.metric_title(report))).rpartition(" ")
+    if figures.measured_by_agreement(report):
+        name = "agree"
     return column.header.format(metric="acc." if name == "accuracy" else name, unit=unit)
 
 
@@ -147,7 +149,12 @@ def _legend(report: Report) -> str:
         ),
         "Speed-up and drop (points lost) are paired with the reference; intervals are 95%.",
     ]
-    if tested:
+    if tested and figures.measured_by_agreement(report):
+        sentences[-1] = (
+            "Speed-up is paired with the reference. Agree: with the reference's answers to "
+            f"{max(m.n for m in tested):,} texts; drop: what that lacks to 100. Intervals are 95%."
+        )
+    elif tested:
         name = tested[0].name
         sentences.append(f"{name[0].upper()}{name[1:]} on {max(m.n for m in tested):,} examples.")
     if reference.end_to_end_ms is None:

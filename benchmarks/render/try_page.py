@@ -3,18 +3,12 @@
 from dataclasses import dataclass
 
 from benchmarks.render import answers
-from benchmarks.render.front import front_plot
 from benchmarks.render.headline import headline, title_of
-from benchmarks.render.html import differences_in_page, page_environment, plot_in_page
+from benchmarks.render.html import differences_in_page, front_in_page, page_environment
 from benchmarks.report import Report
 from runtimes.tasks.base import TaskSpec
 
 __all__ = ["Tried", "render_try_page"]
-
-_FRONT = (
-    "Up is more accurate, right is faster; lines through a point are 95% intervals. The line joins "
-    "what nothing beats in both."
-)
 
 
 @dataclass(frozen=True)
@@ -65,9 +59,7 @@ def render_try_page(tried: Tried, report: Report | None = None) -> str:
             form="list" if spec.pooled else "object",
             names=[] if report is None else list(answers.compared_names(report) or ()),
             differences=found,
-            front=None
-            if report is None
-            else plot_in_page(report, front_plot, "Speed and accuracy", _FRONT),
+            front=None if report is None else front_in_page(report),
         )
     )
 

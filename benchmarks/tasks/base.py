@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from benchmarks.differences import Differences
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop
+from benchmarks.labels import Labels
 from benchmarks.metrics import ClassDrop, Drop, Metric
 from benchmarks.quality import Quality
 
@@ -18,6 +19,10 @@ Logits = NDArray[np.float32]
 
 class Measure(Protocol):
     """The metric of one task, from the logits (M, C) of all its decisions."""
+
+    def answers(self, logits: Logits, examples: Examples) -> Labels:
+        """Return the labels with which these answers would be all right."""
+        ...
 
     def metric(self, logits: Logits, examples: Examples) -> Metric:
         """Return how good the answers are."""

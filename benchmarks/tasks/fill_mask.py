@@ -8,6 +8,7 @@ from benchmarks.quality import Quality
 from benchmarks.tasks import text_classification
 from benchmarks.tasks.regression import drop_by_class  # a vocabulary is too many classes to tell of
 from benchmarks.tasks.text_classification import (
+    answers,
     changed,
     differences,
     drop,
@@ -16,6 +17,7 @@ from benchmarks.tasks.text_classification import (
 )
 
 __all__ = [
+    "answers",
     "changed",
     "differences",
     "drop",

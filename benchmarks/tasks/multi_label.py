@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from benchmarks.differences import Answer, Differences, Item, compare
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop, as_measured
+from benchmarks.labels import Labels
 from benchmarks.metrics import ClassDrop, Drop, Metric, equally_right
 from benchmarks.quality import Quality, calibration, class_quality
 from benchmarks.stats import ratio_difference_interval, ratio_interval
 
 __all__ = [
+    "answers",
     "changed",
     "differences",
     "drop",
@@ -23,6 +25,11 @@ __all__ = [
 ]
 
 Logits = NDArray[np.float32]
+
+
+def answers(logits: Logits, examples: Examples) -> Labels:
+    """Return the labels whose chance is above a half."""
+    return replace(examples.targets, values=(logits > 0).astype(np.int64))
 
 
 def metric(logits: Logits, examples: Examples) -> Metric:

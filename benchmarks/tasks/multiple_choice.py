@@ -1,5 +1,7 @@
 """Multiple choice: the share of questions whose right answer has the highest score."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,13 +10,14 @@ from benchmarks.differences import Answer, Differences, Item, compare
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop
 from benchmarks.expected import expected_drop as expected
-from benchmarks.labels import Choices
+from benchmarks.labels import Choices, Labels
 from benchmarks.metrics import Drop, Metric
 from benchmarks.quality import Quality, calibration, softmax
 from benchmarks.tasks.regression import changed, drop_by_class
 from runtimes.base import MASKED
 
 __all__ = [
+    "answers",
     "by_question",
     "changed",
     "differences",
@@ -27,6 +30,14 @@ __all__ = [
 
 Logits = NDArray[np.float32]
 """(N, 1): the score of each pair of prompt and choice."""
+
+
+def answers(logits: Logits, examples: Examples) -> Labels:
+    """Return 1 for each question's choice of the highest score, 0 for the others."""
+    assert isinstance(examples.targets, Choices)  # examples of this task have them
+    scores, rows, places = _rows(logits, examples.targets)
+    chosen = (places == scores.argmax(axis=1)[rows]).astype(np.float64)
+    return replace(examples.targets, values=chosen)
 
 
 def metric(logits: Logits, examples: Examples) -> Metric:
@@ -88,13 +99,21 @@ def by_question(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return (Q, K) scores, a row a question, and (Q,) the right choices."""
     assert isinstance(examples.targets, Choices)  # examples of this task have them
-    _, rows, counts = np.unique(examples.targets.questions, return_inverse=True, return_counts=True)
+    scores, rows, places = _rows(logits, examples.targets)
+    right = np.zeros(scores.shape)
+    right[rows, places] = examples.labels
+    return scores, right.argmax(axis=1)
+
+
+def _rows(
+    logits: Logits, choices: Choices
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """Return (Q, K) scores, a row a question, and of each choice (N,) its row and its place."""
+    _, rows, counts = np.unique(choices.questions, return_inverse=True, return_counts=True)
     places = np.empty(len(rows), dtype=np.int64)
     order = np.argsort(rows, kind="stable")
     places[order] = np.concatenate([np.arange(count) for count in counts])
     # A question may have fewer choices than others.
     scores = np.full((len(counts), counts.max()), MASKED, dtype=np.float32)
     scores[rows, places] = logits[:, 0]
-    right = np.zeros(scores.shape)
-    right[rows, places] = examples.labels
-    return scores, right.argmax(axis=1)
+    return scores, rows, places

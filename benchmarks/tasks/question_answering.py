@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from benchmarks.differences import Answer, Differences, Item, compare
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop, as_measured
-from benchmarks.labels import Spans
+from benchmarks.labels import Labels, Spans
 from benchmarks.metrics import Drop, Metric, equally_right
 from benchmarks.quality import Quality, calibration
 from benchmarks.stats import mean_interval, paired_difference_interval
 from benchmarks.tasks.regression import drop_by_class
 
 __all__ = [
+    "answers",
     "changed",
     "differences",
     "drop",
@@ -35,6 +36,14 @@ Answers = NDArray[np.float32]
 _NONE = "no answer"
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def answers(logits: Answers, examples: Examples) -> Labels:
+    """Return the likeliest spans, as where every question has an answer."""
+    assert examples.pairs is not None  # questions have contexts
+    spans = logits[:, :2].astype(np.int64)
+    cut = zip(examples.pairs, spans.tolist(), strict=True)
+    return Spans(spans, [(context[start:end],) for context, (start, end) in cut])
 
 
 def metric(answers: Answers, examples: Examples) -> Metric:

@@ -1,6 +1,7 @@
 """Scores instead of classes: Pearson's correlation with the true ones."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ from numpy.typing import NDArray
 from benchmarks.differences import Answer, Differences, Item, compare
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop, as_measured
+from benchmarks.labels import Labels
 from benchmarks.metrics import ClassDrop, Drop, Metric
 from benchmarks.quality import Quality
 from benchmarks.stats import Interval
 
 __all__ = [
+    "answers",
     "changed",
     "differences",
     "differing_numbers",
@@ -27,6 +30,11 @@ __all__ = [
 Logits = NDArray[np.float32]
 
 _RESAMPLES, _CHUNK = 2000, 4_000_000
+
+
+def answers(logits: Logits, examples: Examples) -> Labels:
+    """Return the scores."""
+    return replace(examples.targets, values=logits[:, 0].astype(np.float64))
 
 
 def metric(logits: Logits, examples: Examples) -> Metric:

@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 from benchmarks.differences import Differences
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop
-from benchmarks.labels import Scores
+from benchmarks.labels import Labels, Scores
 from benchmarks.metrics import Drop, Metric
 from benchmarks.stats import ranks
 from benchmarks.tasks import regression
 from benchmarks.tasks.regression import differing_numbers, drop_by_class, quality
 
 __all__ = [
+    "answers",
     "changed",
     "cosines",
     "differences",
@@ -29,6 +30,11 @@ Vectors = NDArray[np.float32]
 
 _APART = 0.1  # the difference from which two cosines of a pair are worth a look
 _ALIKE = 0.99  # the cosine from which two vectors of a text count as the same
+
+
+def answers(vectors: Vectors, examples: Examples) -> Labels:
+    """Return the cosines of the pairs."""
+    return replace(examples.targets, values=np.repeat(cosines(vectors), 2))
 
 
 def metric(vectors: Vectors, examples: Examples) -> Metric:

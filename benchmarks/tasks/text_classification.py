@@ -1,5 +1,7 @@
 """Text classification: accuracy."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,10 +10,12 @@ from benchmarks.differences import Answer, Differences, Item, compare
 from benchmarks.examples import Examples
 from benchmarks.expected import ExpectedDrop
 from benchmarks.expected import expected_drop as expected
+from benchmarks.labels import Labels
 from benchmarks.metrics import ClassDrop, Drop, Metric
 from benchmarks.quality import Quality, quality_of, softmax
 
 __all__ = [
+    "answers",
     "changed",
     "differences",
     "drop",
@@ -22,6 +26,11 @@ __all__ = [
 ]
 
 Logits = NDArray[np.float32]
+
+
+def answers(logits: Logits, examples: Examples) -> Labels:
+    """Return the predicted classes, of texts or of words."""
+    return replace(examples.targets, values=logits.argmax(axis=1))
 
 
 def metric(logits: Logits, examples: Examples) -> Metric:

@@ -19,9 +19,10 @@ from benchmarks.metrics import ClassDrop, Drop, Metric, equally_right
 from benchmarks.quality import Quality, class_quality, quality_of, softmax
 from benchmarks.stats import ratio_difference_interval, ratio_interval
 from benchmarks.tasks import text_classification
-from benchmarks.tasks.text_classification import changed
+from benchmarks.tasks.text_classification import answers, changed
 
 __all__ = [
+    "answers",
     "changed",
     "differences",
     "drop",

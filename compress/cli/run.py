@@ -54,6 +54,15 @@ def run(
         float | None,
         typer.Option(metavar="POINTS", min=0, help="Accuracy budget in points (default 1.0)."),
     ] = None,
+    min_agreement: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PERCENT",
+            min=0,
+            max=100,
+            help="Budget without labels: agreement with MODEL on --unlabelled texts, with no DATA.",
+        ),
+    ] = None,
     target_latency: Annotated[
         float | None,
         typer.Option(
@@ -70,7 +79,9 @@ def run(
     ] = None,
     unlabelled: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="More text, which the model labels: txt, csv, jsonl ..."),
+        typer.Option(
+            metavar="FILE", help="More text, or all of it, without labels: txt, csv, jsonl ..."
+        ),
     ] = None,
     student: Annotated[
         list[str] | None,
@@ -129,12 +140,18 @@ def run(
             f"{named!r} stands where KEY=VALUE may stand",
             hint="did you mean: " + shlex.join(["edgepress", model, "--data", named]),
         )
-    why = "the drop can only be measured on your own labelled text"
-    data = require_data(data, why, [model])
+    if unlabelled is None:
+        data = require_data(
+            data,
+            "the drop can only be measured on your own labelled text",
+            [model],
+            instead="; without labels: --unlabelled my-texts.txt --min-agreement 99",
+        )
     from compress.config.recipe import load_recipe
 
     options = {
         "max_drop": max_drop,
+        "min_agreement": min_agreement,
         "target_latency_ms": target_latency,
         "effort": effort,
         "time_budget_minutes": time_budget,

@@ -118,6 +118,13 @@ class Recipe(Settings):
         "balanced", description="preset that all keys begin from: fast (no training) or best"
     )
     max_drop: float = Field(1.0, ge=0, description="accuracy budget, in points of the metric")
+    min_agreement: float | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="the budget of texts without labels instead of max_drop: points of agreement "
+        "with the original model, such as 99; by default 100 less max_drop",
+    )
     target_latency_ms: float | None = Field(
         None,
         gt=0,
@@ -174,9 +181,14 @@ class Recipe(Settings):
     benchmark: BenchmarkSettings = BenchmarkSettings()
 
     @property
+    def most_lost(self) -> float:
+        """Points that may be lost, of the metric or of agreement."""
+        return self.max_drop if self.min_agreement is None else round(100 - self.min_agreement, 9)
+
+    @property
     def budget(self) -> float | None:
         """Points that may be lost; None where a latency is given, within which each counts."""
-        return self.max_drop if self.target_latency_ms is None else None
+        return self.most_lost if self.target_latency_ms is None else None
 
     @property
     def competing(self) -> tuple[str, ...] | None:
@@ -244,6 +256,16 @@ class Recipe(Settings):
         found = create_model("Sections", __base__=Settings, **known).model_validate(extra)
         extra.clear()
         extra.update({name: getattr(found, name) for name in known})
+        return self
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        usual = type(self).model_fields["max_drop"].default
+        if self.max_drop not in (usual, self.most_lost):
+            raise ValueError(
+                f"max_drop {self.max_drop:g} and min_agreement {self.min_agreement:g} are two "
+                f"budgets: {self.min_agreement:g} allows {self.most_lost:g} points"
+            )
         return self
 
     @model_validator(mode="after")

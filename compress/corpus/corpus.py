@@ -202,7 +202,7 @@ class Material:
 
     def _with_answers(self, examples: Examples) -> Selection:
         logits = predict_logits(self.teacher, self._teachers(examples))
-        return Selection(examples, self._own(examples), logits)
+        return Selection.of(examples, self._own(examples), logits)
 
     @cached_property
     def _teachers_learnt(self) -> TokenizedTexts:

@@ -1,12 +1,13 @@
 """Holds texts that decisions look at, with the teacher's answers to them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
-from compress.data.tokenized import TokenizedTexts
+from benchmarks.tasks import answered
+from compress.data.tokenized import SpanTokens, TokenizedTexts
 from compress.encoder.modules import LeanEncoderWithHead
 from compress.predictions.objective import objective_for
 from compress.predictions.predict import divergence, predict_logits
@@ -20,7 +21,7 @@ class Selection:
     """Texts that decide: on weights (`Material.guide`), or on the recommended member.
 
     Attributes:
-        examples: With labels.
+        examples: With labels; those that people did not label have the teacher's answers.
         texts: The same, as the student reads them.
         teacher_logits: (M, C) what the teacher says about them, a row a decision.
     """
@@ -28,6 +29,21 @@ class Selection:
     examples: Examples
     texts: TokenizedTexts
     teacher_logits: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, examples: Examples, texts: TokenizedTexts, teacher_logits: NDArray[np.float32]
+    ) -> "Selection":
+        """Return texts that decide; where people did not label them, the teacher's answers do."""
+        if examples.labelled or texts.targets is None:
+            return cls(examples, texts, teacher_logits)
+        if isinstance(texts.targets, SpanTokens):  # of tokens; the answers' text is found elsewhere
+            values = teacher_logits.argmax(axis=1)
+        else:
+            examples = answered(examples, teacher_logits)
+            values = examples.targets.of_texts().values
+        texts = replace(texts, targets=replace(texts.targets, values=values))
+        return cls(examples, texts, teacher_logits)
 
     def evaluate(self, student: LeanEncoderWithHead) -> Evaluation:
         """Score the student: the nearer to its teacher the better.

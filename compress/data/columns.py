@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compress.data.table import Table, listed
-from compress.errors import DataError
+from compress.errors import DataError, NoLabelsError
 from runtimes.errors import nearest
 
 __all__ = [
@@ -81,6 +81,7 @@ def choose_columns(table: Table, named: NamedColumns) -> tuple[str, str | None, 
         The columns of the first text, of the second (None: single sentences), and of the label.
 
     Raises:
+        NoLabelsError: There is no column of labels.
         DataError: A column is missing or cannot be told; lists the columns there are.
     """
     pair = None if named.pair is None else column_in(table, named.pair, "--pair-column")
@@ -89,7 +90,7 @@ def choose_columns(table: Table, named: NamedColumns) -> tuple[str, str | None, 
     elif (found := first_column(table, LABELS)) is not None:
         label = found
     else:
-        raise _missing(table, "label", LABELS, "--label-column")
+        raise _missing(table, "label", LABELS, "--label-column", kind=NoLabelsError)
     if named.text is not None:
         return column_in(table, named.text, "--text-column"), pair, label
     if pair is None and (both := pair_of(table, label)) is not None:
@@ -175,15 +176,22 @@ def first_column(
     return next((spelled[name.lower()] for name in names if name.lower() in spelled), None)
 
 
-def cells(table: Table, wanted: str | None, names: tuple[str, ...], option: str) -> list[Any]:
+def cells(
+    table: Table,
+    wanted: str | None,
+    names: tuple[str, ...],
+    option: str,
+    *,
+    kind: type[DataError] = DataError,
+) -> list[Any]:
     """Return the cells of the column that was asked for, or of the first of `names` there is.
 
     Raises:
-        DataError: There is no such column.
+        DataError: There is no such column; of this kind where none was asked for.
     """
     found = column_in(table, wanted, option) if wanted else first_column(table, names)
     if found is None:
-        raise DataError(
+        raise kind(
             f"{table.where}: there is no column {' or '.join(names)}. "
             f"Its columns: {listed(list(table.columns))}.",
             hint=f"Name it with {option} COLUMN.",
@@ -191,8 +199,15 @@ def cells(table: Table, wanted: str | None, names: tuple[str, ...], option: str)
     return list(table.columns[found])
 
 
-def _missing(table: Table, what: str, names: tuple[str, ...], option: str) -> DataError:
-    return DataError(
+def _missing(
+    table: Table,
+    what: str,
+    names: tuple[str, ...],
+    option: str,
+    *,
+    kind: type[DataError] = DataError,
+) -> DataError:
+    return kind(
         f"{table.where}: no {what} column found (looked for {listed(list(names))}). "
         f"Its columns: {listed(list(table.columns))}.",
         hint=f"Name it with {option} COLUMN; a CSV file needs a header line.",

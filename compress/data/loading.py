@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.examples import Examples
 from compress.data.columns import NamedColumns
 from compress.data.coverage import coverage_notes
 from compress.data.memory import Data, describe
@@ -18,7 +19,7 @@ from compress.errors import DataError, OtherTaskError
 from runtimes.registry import get_task
 from runtimes.tasks import DEFAULT_TASK
 
-__all__ = ["load_splits"]
+__all__ = ["load_splits", "reader_of", "small_report_notes"]
 
 # Below this the report's interval is so wide that the person should know before, not after.
 SMALL_REPORT = 200
@@ -65,7 +66,7 @@ def load_splits(
     source = describe(data)
     named = columns or NamedColumns()
     try:
-        given, notes = _reader(task).read(tables, named, label_names, problem_type, missing)
+        given, notes = reader_of(task).read(tables, named, label_names, problem_type, missing)
     except DataError as error:
         if named == NamedColumns() and (other := _other_task(tables, task)) is not None:
             raise _mistaken(source, other, task) from error
@@ -80,15 +81,21 @@ def load_splits(
     notes += carved + leaks
     if not get_task(task).SPEC.of_vocabulary:  # whose classes are tokens
         notes += coverage_notes(train, selection, report)
-    if len(report) < SMALL_REPORT:
-        notes.append(
-            f"The report split has {len(report)} examples: one of them is "
-            f"{100 / len(report):.1f} points, so small drops cannot be told from chance."
-        )
+    notes += small_report_notes(report)
     return Splits(train, selection, report, tuple(notes), fingerprint((train, selection, report)))
 
 
-def _reader(task: str) -> Any:
+def small_report_notes(report: Examples) -> list[str]:
+    """Return a note where the reported split tells little."""
+    if len(report) >= SMALL_REPORT:
+        return []
+    return [
+        f"The report split has {len(report)} examples: one of them is {100 / len(report):.1f} "
+        "points, so small drops cannot be told from chance."
+    ]
+
+
+def reader_of(task: str) -> Any:
     """Return the module that reads a task's data."""
     return import_module(f".tasks.{task.replace('-', '_')}", __package__)
 
@@ -96,12 +103,12 @@ def _reader(task: str) -> Any:
 def _other_task(tables: Mapping[str, Table], task: str) -> str | None:
     """Return the task that has most of its columns here, where `task` lacks one; None if none."""
     table = next(iter(tables.values()))
-    if not len(table) or _reader(task).recognized(table):
+    if not len(table) or reader_of(task).recognized(table):
         return None
     package = import_module(".tasks", __package__)
     names = sorted(module.name.replace("_", "-") for module in iter_modules(package.__path__))
     known = {
-        name: len(_reader(name).recognized(table))
+        name: len(reader_of(name).recognized(table))
         for name in names
         if not get_task(name).SPEC.of_vocabulary  # plain text may be for anything
     }
@@ -113,5 +120,5 @@ def _mistaken(source: str, other: str, task: str) -> OtherTaskError:
     return OtherTaskError(
         f"{source}: this looks like {other} data; the model is {get_task(task).SPEC.model}",
         task=other,
-        hint=f"data for it has rows such as {_reader(task).ROW}",
+        hint=f"data for it has rows such as {reader_of(task).ROW}",
     )

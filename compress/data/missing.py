@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from compress.data.table import Table, is_missing
 
-__all__ = ["FILLER", "Missing", "without_missing"]
+__all__ = ["FILLER", "Missing", "whole_rows", "without_missing"]
 
 Missing = Literal["refuse", "drop", "fill"]
 
@@ -48,6 +48,12 @@ def without_missing(
         if empty:
             notes.append(f"{len(empty)} {name} rows with empty cells were {what}.")
     return found, notes
+
+
+def whole_rows(table: Table, columns: Sequence[str]) -> Table:
+    """Return the rows that have something in each of these columns."""
+    cells = zip(*(table.columns[column] for column in columns), strict=True)
+    return _without(table, {row for row, own in enumerate(cells) if any(map(is_missing, own))})
 
 
 def _without(table: Table, rows: set[int]) -> Table:

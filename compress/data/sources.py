@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compress.data.table import listed
-from compress.errors import DataError
+from compress.errors import DataError, NoLabelsError
 from runtimes.errors import nearest
 
 __all__ = ["EXTENSIONS", "Source", "hub_dataset", "locate"]
@@ -120,7 +120,8 @@ def _split_of(file: Path) -> str | None:
 
 def _require_known_extension(path: Path) -> None:
     if path.suffix.lower() not in EXTENSIONS:
-        raise DataError(
+        kind = NoLabelsError if path.suffix.lower() == ".txt" else DataError
+        raise kind(
             f"{path}: files ending in '{path.suffix}' are not supported.",
             hint=f"Supported: {', '.join(EXTENSIONS)}, or a folder of them.",
         )

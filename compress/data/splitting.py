@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 from benchmarks.examples import Examples
 from compress.errors import DataError
 
-__all__ = ["Splits", "carve", "fingerprint", "keys", "stratified", "without_leaks"]
+__all__ = [
+    "MIN_TO_CARVE",
+    "Splits",
+    "at_random",
+    "carve",
+    "count_parts",
+    "fingerprint",
+    "keys",
+    "stratified",
+    "without_leaks",
+]
 
 # Below this a tenth is not a split any more.
 MIN_TO_CARVE = 20
@@ -59,7 +69,7 @@ def carve(
         given = {"all": next(iter(given.values()))}
     if "all" in given:
         whole = given["all"]
-        _require(_count(whole), MIN_TO_CARVE, where)
+        _require(count_parts(whole), MIN_TO_CARVE, where)
         train, selection, report = stratified(whole, (0.8, 0.1, 0.1), seed)
         return (
             train,
@@ -78,7 +88,7 @@ def carve(
         )
     if "test" not in given:
         held_out = given["validation"]
-        _require(_count(held_out), MIN_TO_HALVE, where)
+        _require(count_parts(held_out), MIN_TO_HALVE, where)
         selection, report = stratified(held_out, (0.5, 0.5), seed)
         return (
             given["train"],
@@ -99,7 +109,7 @@ def carve(
                 f"report on the test split ({len(given['test'])}).",
             ],
         )
-    _require(_count(given["train"]), MIN_TO_CARVE, where)
+    _require(count_parts(given["train"]), MIN_TO_CARVE, where)
     train, selection = stratified(given["train"], (0.9, 0.1), seed)
     return (
         train,
@@ -132,6 +142,14 @@ def stratified(examples: Examples, fractions: Sequence[float], seed: int) -> lis
     order = np.argsort(position, kind="stable")
     bounds = np.rint(np.cumsum(fractions)[:-1] * len(examples)).astype(int)
     return [examples.take(np.sort(part)) for part in np.split(order, bounds)]
+
+
+def at_random(examples: Examples, fractions: Sequence[float], seed: int) -> list[Examples]:
+    """Cut `examples`, of whose labels nothing is known; what belongs together stays so."""
+    groups = examples.targets.groups
+    if groups is None:
+        groups = np.arange(len(examples))
+    return _by_group(examples, groups, fractions, np.random.default_rng(seed))
 
 
 def _by_group(
@@ -176,7 +194,7 @@ def without_leaks(
         ("train", train, kept_train, "selection or report"),
     ):
         dropped = len(before) - len(after)
-        if _count(after) < 2:
+        if count_parts(after) < 2:
             raise DataError(
                 f"{where}: {dropped} of the {len(before)} {name} examples are in the {other} "
                 "split too; none would be left without them.",
@@ -187,7 +205,7 @@ def without_leaks(
                 f"{dropped} of {len(before)} {name} examples are dropped: their text is in the "
                 f"{other} split too."
             )
-    repeated = _count(report) - len(in_report)
+    repeated = count_parts(report) - len(in_report)
     if repeated:
         notes.append(f"{repeated} texts occur more than once within the report split; kept.")
     return kept_train, kept_selection, notes
@@ -233,7 +251,7 @@ def keys(examples: Examples) -> list[tuple[str, ...]]:
     return [whole[group] for group in groups]
 
 
-def _count(examples: Examples) -> int:
+def count_parts(examples: Examples) -> int:
     """Return how many parts can be cut apart: texts, or groups of them."""
     groups = examples.targets.groups
     return len(examples) if groups is None else len(np.unique(groups))

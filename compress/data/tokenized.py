@@ -284,11 +284,12 @@ def _questions(
         labels += [int(first[0]), int(last[0])] if first and last else [0, 0]
         inside[0] = True
         allowed.append(inside)
+    targets = SpanTokens(np.array(labels, dtype=np.int64), allowed)
     types = encoded["token_type_ids"] if any(any(r) for r in encoded["token_type_ids"]) else None
     return TokenizedTexts(
         ids=[np.asarray(row, dtype=np.int32) for row in encoded["input_ids"]],
         type_ids=None if types is None else [np.asarray(row, dtype=np.int8) for row in types],
-        targets=SpanTokens(np.array(labels, dtype=np.int64), allowed),
+        targets=targets if examples.labelled else targets.unknown(),
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from benchmarks.latency import LatencySettings
 from benchmarks.render.files import write_report
 from benchmarks.report import Report, Step
 from benchmarks.subjects import Subject
-from compress.data import Data, Splits, describe, load_splits
+from compress.data import Data, Splits, describe, load_splits, split_unlabelled
 from compress.data.columns import NamedColumns
 from compress.data.vocabulary import vocabulary_of
 from compress.encoder.checkpoint import read_config
-from compress.errors import DeviceUnavailableError, ModelError, UsageError
+from compress.errors import DeviceUnavailableError, ModelError, NoLabelsError, UsageError
 from compress.evaluation.benchmark import run_benchmark
 from compress.evaluation.machine_peaks import peaks_by_threads
 from compress.evaluation.sizes import sizes_by_part
@@ -173,7 +173,7 @@ def tune_artifact(
 
     Args:
         folder: The artifact.
-        data: As for a run; the reported split is what it is asked.
+        data: As for a run, or without labels; the reported split is what it is asked.
         columns: Names of columns that convention does not find.
         seed: Of splitting the data; None is that of the artifact's run.
         progress: Where to report progress.
@@ -183,7 +183,11 @@ def tune_artifact(
         DataError: The data cannot be read or do not fit it.
     """
     read_manifest(folder)  # refuses what is no artifact
-    splits = _splits(folder, data, columns, _seed_of([folder]) if seed is None else seed)
+    asked = folder, data, columns, _seed_of([folder]) if seed is None else seed
+    try:
+        splits = _splits(*asked)
+    except NoLabelsError:
+        splits = _splits(*asked, read=split_unlabelled)
     with progress.track("measuring settings", 100) as task:
         done = 0
 
@@ -372,12 +376,18 @@ def _known(path: Path) -> Manifest | HfConfig:
     return read_manifest(path) if (path / MANIFEST_NAME).is_file() else read_hf_config(path)
 
 
-def _splits(path: Path, data: Data, columns: NamedColumns, seed: int) -> Splits:
+def _splits(
+    path: Path,
+    data: Data,
+    columns: NamedColumns,
+    seed: int,
+    read: Callable[..., Splits] = load_splits,
+) -> Splits:
     """Return the data, read by what an artifact, or any other folder, says of itself."""
     known = _known(path)
     names = vocabulary_of(path) if get_task(known.task).SPEC.of_vocabulary else known.labels
     alone = len(known.labels) == 1  # which Transformers trains as regression, if nothing is stated
-    return load_splits(
+    return read(
         data,
         label_names=names or None,
         task=known.task,

@@ -172,8 +172,9 @@ def _report(
             "notes": list(job.splits.notes),
         },
         budget={
-            "max_drop": job.recipe.max_drop,
+            "max_drop": job.recipe.most_lost,
             "target_latency_ms": job.recipe.target_latency_ms,
+            **_agreement_asked(job),
             "confidence": job.recipe.confidence,
             "effort": job.recipe.effort,
         },
@@ -194,6 +195,13 @@ def _report(
         ),
         command=job.command,
     )
+
+
+def _agreement_asked(job: Job) -> dict[str, float]:
+    """Return the budget of texts that nobody labelled."""
+    if job.splits.report.labelled:
+        return {}
+    return {"min_agreement": 100 - job.recipe.most_lost}
 
 
 def _of_device(device: Device, report: Report, family: Family, decision: _Decision) -> Report:
@@ -318,7 +326,7 @@ def _choose(job: Job, reference: Subject, candidates: Sequence[Candidate]) -> tu
     seen = Disturbance.from_json(report.method["disturbance"])
     choice = choose(
         rows,
-        max_drop=job.recipe.max_drop,
+        max_drop=job.recipe.most_lost,
         confidence=job.recipe.confidence,
         target_latency_ms=job.recipe.target_latency_ms,
         names={row.id: f"{row.model.partition(':')[0]} on {how_run(row)}" for row in rows},

@@ -92,10 +92,17 @@ def _instead(report: Report, job: Job) -> Iterator[Step]:
                 f"{job.command} --target-latency {_above(min(times), 2):g}",
             )
     elif drops := [row.drop.value for row in rows if row.drop is not None]:
-        yield Step(
-            f"Allow more: the most accurate model lost {min(drops):.1f} points.",
-            f"{job.command} --max-drop {_above(max(min(drops), 0.0), 0) + 1:g}",
-        )
+        least = min(drops)
+        more = _above(max(least, 0.0), 0) + 1
+        if job.splits.report.labelled:
+            what, option = (
+                f"the most accurate model lost {least:.1f} points",
+                f"--max-drop {more:g}",
+            )
+        else:
+            what = f"the nearest model agrees with the original on {100 - least:.1f}%"
+            option = f"--min-agreement {100 - more:g}"
+        yield Step(f"Allow more: {what}.", f"{job.command} {option}")
     if report.budget.get("effort") != "best":
         yield Step("Let it train longer.", f"{job.command} --effort best")
 

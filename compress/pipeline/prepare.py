@@ -1,6 +1,8 @@
 """Prepares a run: opens the model and the data, and measures what sizes cost on this machine."""
 
 import logging
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compress.data import Data, Splits, load_splits
+from compress.data import Data, Splits, load_splits, split_unlabelled
 from compress.data.columns import NamedColumns
 from compress.data.tokenized import kept_length
 from compress.data.vocabulary import vocabulary_of
+from compress.errors import NoLabelsError
 from compress.pipeline.inputs import Job
 from compress.search.family import check_stages
 from compress.stages import by_latency, planned_quantization
 from compress.system.hub import local_checkpoint
+from compress.system.program import program
 from runtimes.hf_config import problem_type_of, read_hf_config
 from runtimes.registry import get_task
 
@@ -36,6 +40,7 @@ __all__ = [
     "prepare",
     "quantiles",
     "read_data",
+    "read_unlabelled",
     "scratch_of",
 ]
 
@@ -215,17 +220,50 @@ def quantiles(lengths: "NDArray[np.int64]") -> list[int]:
 
 
 def read_data(model: str, data: Data, config: Any, columns: NamedColumns, seed: int) -> Splits:
+    """Read labelled text for a model.
+
+    Args:
+        model: Its folder or id.
+        data: As for `compress.data.load_splits`.
+        config: What `read_config` gave.
+        columns: Names of columns that convention does not find.
+        seed: Of cutting it.
+
+    Raises:
+        NoLabelsError: There are no labels; names the command that does without.
+        DataError: The data cannot be read, or do not fit the model.
+    """
+    try:
+        return load_splits(data, columns=columns, seed=seed, **_asked_for(model, config))
+    except NoLabelsError as error:
+        file = "FILE"
+        if isinstance(data, str | os.PathLike) and Path(data).is_file():
+            file = str(data)
+        without = shlex.join([*program(), model, "--unlabelled", file, "--min-agreement", "99"])
+        raise NoLabelsError(
+            error.message,
+            hint=f"{error.hint} Without labels, agreement with the original model can be the "
+            f"budget: {without}",
+        ) from error
+
+
+def read_unlabelled(
+    model: str, data: Data, config: Any, columns: NamedColumns, seed: int
+) -> Splits:
+    """Read text for a model that nobody labelled; as `read_data`."""
+    return split_unlabelled(data, columns=columns, seed=seed, **_asked_for(model, config))
+
+
+def _asked_for(model: str, config: Any) -> dict[str, Any]:
+    """Return what a model's data are read for."""
     from compress.encoder.task import task_of_checkpoint
 
     task = task_of_checkpoint(config)
     labels: Sequence[str] = [config.id2label[index] for index in range(config.num_labels)]
     if get_task(task).SPEC.of_vocabulary:
         labels = vocabulary_of(local_checkpoint(model))
-    return load_splits(
-        data,
-        label_names=labels,
-        task=task,
-        problem_type=problem_type_of(config.problem_type, config.num_labels),
-        columns=columns,
-        seed=seed,
-    )
+    return {
+        "label_names": labels,
+        "task": task,
+        "problem_type": problem_type_of(config.problem_type, config.num_labels),
+    }

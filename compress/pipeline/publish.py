@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.agreement import measures_agreement
 from benchmarks.profiling.deployed import merged
 from benchmarks.render.figures import budget_line
 from benchmarks.render.files import write_report
@@ -105,6 +106,7 @@ def _publish(member: Member, target: Path, report: Report, origin: Origin, data:
         data=data_name(data),
         data_id=hub_dataset(data),
         metric=None if metric is None else dataclasses.asdict(metric),
+        labelled=not measures_agreement(metric),
         differing=None if differences is None else (differences.differing, differences.items),
     )
     card = render_card(member.artifact, origin, measured)

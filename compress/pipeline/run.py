@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from benchmarks.chance import chance_notes
 from compress.config.recipe import Recipe, render_recipe
-from compress.data import Data, describe, load_unlabelled
+from compress.data import Data, Splits, describe, load_unlabelled
 from compress.data.columns import NamedColumns
 from compress.data.splitting import fingerprint
-from compress.errors import ProfileError
+from compress.errors import ProfileError, UsageError
 from compress.evaluation.screening import competing_runtimes
 from compress.pipeline.device import Device, for_device
 from compress.pipeline.finalize import conclude
@@ -23,6 +23,7 @@ from compress.pipeline.prepare import (
     latency_table,
     prepare,
     read_data,
+    read_unlabelled,
     scratch_of,
 )
 from compress.pipeline.room import estimate_room, outputs_bytes, sizes_of
@@ -50,13 +51,13 @@ _CONCLUSION_MINUTES = 8.0  # of a time budget, for exporting and measuring the f
 
 def run(
     model: str,
-    data: Data,
+    data: "Data | None",
     out: Path,
     recipe: Recipe,
     *,
     progress: Progress,
     columns: NamedColumns | None = None,
-    unlabelled: Path | None = None,
+    unlabelled: "Data | None" = None,
     students: Sequence[str] = (),
     overwrite: bool = False,
     remeasure: bool = False,
@@ -70,7 +71,8 @@ def run(
 
     Args:
         model: Checkpoint folder or hub id.
-        data: Labelled text, see `compress.data.load_splits`.
+        data: Labelled text, see `compress.data.load_splits`; None where there is none, and
+            `unlabelled` is all the text: the budget is agreement with the model then.
         out: Folder for everything the run writes.
         recipe: What to do.
         progress: Where to report progress.
@@ -97,9 +99,12 @@ def run(
 
     config = read_config(model)
     columns = columns or NamedColumns()
-    splits = read_data(model, data, config, columns, recipe.seed)
-    more = None
-    if unlabelled is not None:
+    given = unlabelled if data is None else data
+    if given is None:
+        raise UsageError("there is neither labelled nor unlabelled text")
+    read = read_unlabelled if data is None else read_data
+    splits, more = read(model, given, config, columns, recipe.seed), None
+    if data is not None and unlabelled is not None:
         more = load_unlabelled(unlabelled, splits, columns=columns)
     competing_runtimes(recipe.competing)
     checkpoint = local_checkpoint(model)
@@ -108,7 +113,7 @@ def run(
 
     if not is_main():
         progress = SilentProgress()
-    name = describe(data)
+    name = describe(given)
     job = Job(
         *(model, name, checkpoint, splits, more, recipe, workspace, progress, command, remeasure),
         device=device,
@@ -125,7 +130,8 @@ def run(
     with workspace, logging_to(workspace.log):
         _log.info("run: %s", command or f"{model} on {name}")
         (out / "recipe.yaml").write_text(
-            render_recipe(recipe, command or f"edgepress {model} --data {name}"), encoding="utf-8"
+            render_recipe(recipe, command or f"edgepress {model} {_option(splits)} {name}"),
+            encoding="utf-8",
         )
         less = ", or ask for fewer members (speedups) and stock exports (benchmark.baselines)"
         check_room(_room(job, start), out, progress.say, less=less)
@@ -133,15 +139,22 @@ def run(
             selection = start.context.material.selection
             for note in chance_notes(selection.teacher_logits, splits.selection):
                 progress.say(note)
+        if not splits.report.labelled:
+            agreed = 100 - recipe.most_lost
+            progress.say(f"No labels: the budget is {agreed:g}% agreement with the original model.")
         for note in splits.notes:
             _log.info("data: %s", note)
-        if more is not None:
-            _log.info("data: %d unlabelled texts from %s", len(more), unlabelled)
+        if more is not None and unlabelled is not None:
+            _log.info("data: %d unlabelled texts from %s", len(more), describe(unlabelled))
         for note in start.notes:
             _log.info("import: %s", note)
         report = conclude(job, _family(job, start, deadline), start.remarks)
         _log.info("done")
     return report
+
+
+def _option(splits: Splits) -> str:
+    return "--data" if splits.report.labelled else "--unlabelled"
 
 
 def _device_of(device: Device | None, start: Start) -> Device | None:

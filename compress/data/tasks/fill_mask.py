@@ -13,12 +13,12 @@ import numpy as np
 from benchmarks.examples import Examples
 from benchmarks.labels import WordLabels
 from compress.data.columns import NamedColumns, all_columns, column_in, first_column
-from compress.data.missing import Missing
+from compress.data.missing import Missing, whole_rows
 from compress.data.table import Table, is_missing
 from compress.errors import DataError
 from runtimes.tasks.fill_mask import MASKS
 
-__all__ = ["ROW", "read", "recognized"]
+__all__ = ["ROW", "read", "recognized", "unlabelled"]
 
 ROW = '{"text": "a [MASK] day", "label": "nice"}'
 
@@ -45,13 +45,9 @@ def read(
     texts, `label` that of masked words, if there is one."""
     if missing != "refuse":
         raise DataError(f"missing={missing}: there is nothing to put into an empty text")
-    if label_names is None:
-        raise DataError("masked words need a model with a vocabulary to be read for")
     vocabulary = _Vocabulary(label_names)
     reference = next(iter(tables.values()))
-    text = named.text or first_column(reference, _TEXTS)
-    if text is None:
-        raise DataError(f"{reference.where}: no column of texts; name it with --text-column")
+    text = _text_column(reference, named)
     label = named.label or first_column(reference, _LABELS)
     examples, notes = {}, list[str]()
     for name, table in tables.items():
@@ -78,22 +74,54 @@ def read(
             )
         if not rows:
             raise DataError(f"{table.where}: no text has a word that is one token of the model")
-        examples[name] = Examples(
-            texts=tuple(cell for cell, _ in rows),
-            targets=WordLabels(
-                np.array([i for _, ids in rows for i in ids], dtype=np.int64),
-                np.array([len(ids) for _, ids in rows], dtype=np.int64),
-            ),
-            label_names=(),
-            task="fill-mask",
-        )
+        examples[name] = _examples(rows)
     return examples, notes
+
+
+def unlabelled(
+    table: Table,
+    named: NamedColumns,
+    label_names: Sequence[str] | None,
+    problem_type: str | None = None,  # noqa: ARG001 - the same for all tasks
+) -> Examples:
+    """See `compress.data.tasks`; what has no mask is masked as in `read`."""
+    vocabulary = _Vocabulary(label_names)
+    column = column_in(table, _text_column(table, named), "--text-column")
+    rows = []
+    for cell in map(str, whole_rows(table, [column]).columns[column]):
+        masks = sum(cell.count(mask) for mask in MASKS)
+        text, ids = (cell, [0] * masks) if masks else vocabulary.masked(cell)
+        if ids:
+            rows.append((text, ids))
+    return _examples(rows)
+
+
+def _text_column(table: Table, named: NamedColumns) -> str:
+    text = named.text or first_column(table, _TEXTS)
+    if text is None:
+        raise DataError(f"{table.where}: no column of texts; name it with --text-column")
+    return text
+
+
+def _examples(rows: Sequence[tuple[str, list[int]]]) -> Examples:
+    """Texts with the tokens of their masked words."""
+    return Examples(
+        texts=tuple(cell for cell, _ in rows),
+        targets=WordLabels(
+            np.array([i for _, ids in rows for i in ids], dtype=np.int64),
+            np.array([len(ids) for _, ids in rows], dtype=np.int64),
+        ),
+        label_names=(),
+        task="fill-mask",
+    )
 
 
 class _Vocabulary:
     """Finds words among a model's tokens."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str] | None) -> None:
+        if names is None:
+            raise DataError("masked words need a model with a vocabulary to be read for")
         self._ids = {name: index for index, name in enumerate(names)}
         found = [mask for mask in MASKS if mask in self._ids]
         if not found:

@@ -13,9 +13,9 @@ from compress.data.labels import without_hidden
 from compress.data.lists import with_lists
 from compress.data.missing import Missing
 from compress.data.table import Table, is_missing
-from compress.errors import DataError
+from compress.errors import DataError, NoLabelsError
 
-__all__ = ["ROW", "read", "recognized"]
+__all__ = ["ROW", "read", "recognized", "unlabelled"]
 
 ROW = '{"prompt": "he ran", "choices": ["away", "blue"], "label": 0}'
 
@@ -57,8 +57,8 @@ def read(
 
 def _examples(table: Table, named: NamedColumns) -> Examples:
     prompts = cells(table, named.text, _PROMPTS, "--text-column")
-    labels = cells(table, named.label, _LABELS, "--label-column")
-    texts, pairs, right, questions = list[str](), list[str](), list[float](), list[int]()
+    labels = cells(table, named.label, _LABELS, "--label-column", kind=NoLabelsError)
+    asked = list[tuple[str, list[str], int]]()
     rows = zip(prompts, _choices(table, named.pair), labels, strict=True)
     for row, (prompt, choices, label) in enumerate(rows, start=1):
         where = f"{table.where}: data row {row}"
@@ -70,11 +70,38 @@ def _examples(table: Table, named: NamedColumns) -> Examples:
                 f"{choices!r:.80}."
             )
         answers = [str(choice) for choice in choices]
-        place = _place(label, answers, where)
-        texts += [prompt] * len(answers)
-        pairs += answers
-        right += [float(index == place) for index in range(len(answers))]
-        questions += [row - 1] * len(answers)
+        asked.append((prompt, answers, _place(label, answers, where)))
+    return _in_rows(asked)
+
+
+def unlabelled(
+    table: Table,
+    named: NamedColumns,
+    label_names: Sequence[str] | None,  # noqa: ARG001 - the same for all tasks
+    problem_type: str | None = None,  # noqa: ARG001
+) -> Examples:
+    """See `compress.data.tasks`."""
+    if (column := named.pair or first_column(table, _CHOICES)) is not None:
+        table = with_lists({"all": table}, column)["all"]
+    prompts = cells(table, named.text, _PROMPTS, "--text-column")
+    rows = zip(prompts, _choices(table, named.pair), strict=True)
+    return _in_rows(
+        [
+            (str(prompt), [str(choice) for choice in choices], 0)
+            for prompt, choices in rows
+            if len(choices) > 1 and not any(map(is_missing, (prompt, *choices)))
+        ]
+    )
+
+
+def _in_rows(asked: Sequence[tuple[str, list[str], int]]) -> Examples:
+    """Prompts with their choices and the place of the right one, a row a choice."""
+    texts, pairs, right, questions = list[str](), list[str](), list[float](), list[int]()
+    for number, (prompt, choices, place) in enumerate(asked):
+        texts += [prompt] * len(choices)
+        pairs += choices
+        right += [float(index == place) for index in range(len(choices))]
+        questions += [number] * len(choices)
     return Examples(
         texts=tuple(texts),
         targets=Choices(np.array(right, dtype=np.float64), np.array(questions, dtype=np.int64)),

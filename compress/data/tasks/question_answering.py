@@ -10,9 +10,9 @@ from benchmarks.labels import Spans
 from compress.data.columns import NamedColumns, all_columns, cells, first_column
 from compress.data.missing import Missing
 from compress.data.table import Table, is_missing
-from compress.errors import DataError
+from compress.errors import DataError, NoLabelsError
 
-__all__ = ["ROW", "read", "recognized"]
+__all__ = ["ROW", "read", "recognized", "unlabelled"]
 
 ROW = (
     '{"question": "who came?", "context": "Ada came.", '
@@ -62,6 +62,31 @@ def read(
     return examples, notes
 
 
+def unlabelled(
+    table: Table,
+    named: NamedColumns,
+    label_names: Sequence[str] | None,  # noqa: ARG001 - the same for all tasks
+    problem_type: str | None = None,  # noqa: ARG001
+) -> Examples:
+    """See `compress.data.tasks`."""
+    if "paragraphs" in table.columns:
+        asked = [(question, context) for question, context, *_ in _articles(table)]
+    else:
+        columns = (
+            cells(table, named.text, _QUESTIONS, "--text-column"),
+            cells(table, named.pair, _CONTEXTS, "--pair-column"),
+        )
+        rows = [row for row in zip(*columns, strict=True) if not any(map(is_missing, row))]
+        asked = [(str(question), str(context)) for question, context in rows]
+    return Examples(
+        texts=tuple(question for question, _ in asked),
+        targets=Spans(np.zeros((len(asked), 2), dtype=np.int64), [("",)] * len(asked)),
+        label_names=("start", "end"),
+        pairs=tuple(context for _, context in asked),
+        task="question-answering",
+    )
+
+
 Row = tuple[str, str, tuple[int, int], tuple[str, ...]]
 
 
@@ -97,7 +122,7 @@ def _rows(table: Table, named: NamedColumns) -> list[Row]:
     columns = (
         cells(table, named.text, _QUESTIONS, "--text-column"),
         cells(table, named.pair, _CONTEXTS, "--pair-column"),
-        cells(table, named.label, _ANSWERS, "--label-column"),
+        cells(table, named.label, _ANSWERS, "--label-column", kind=NoLabelsError),
     )
     rows = []
     for row, (question, context, answers) in enumerate(zip(*columns, strict=True), start=1):

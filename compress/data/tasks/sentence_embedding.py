@@ -1,6 +1,7 @@
 """Pairs of sentences with a score of how much they mean the same."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from compress.data.table import Table
 from compress.data.tasks import text_classification
 from compress.errors import DataError
 
-__all__ = ["ROW", "read", "recognized"]
+__all__ = ["ROW", "read", "recognized", "unlabelled"]
 
 ROW = '{"text": "a", "text_pair": "b", "score": 0.9}'
 
@@ -35,6 +36,23 @@ def read(
     """See `compress.data.tasks`; `text` and `pair` name the sentences, `label` the score."""
     examples, notes = text_classification.read(tables, named, None, "regression", missing)
     return {name: _alternating(part, name) for name, part in examples.items()}, notes
+
+
+def unlabelled(
+    table: Table,
+    named: NamedColumns,
+    label_names: Sequence[str] | None,  # noqa: ARG001 - the same for all tasks
+    problem_type: str | None = None,  # noqa: ARG001
+) -> Examples:
+    """See `compress.data.tasks`; single texts are paired with the next one."""
+    found = text_classification.unlabelled(table, named, None, "regression")
+    if found.pairs is None:
+        texts = list({" ".join(text.casefold().split()): text for text in found.texts}.values())
+        half = len(texts) // 2
+        found = replace(
+            found.take(range(half)), texts=tuple(texts[0:-1:2]), pairs=tuple(texts[1::2])
+        )
+    return _alternating(found, "only")
 
 
 def _alternating(examples: Examples, name: str) -> Examples:

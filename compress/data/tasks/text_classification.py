@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.examples import Examples
@@ -14,7 +15,9 @@ from compress.data.columns import (
     NamedColumns,
     all_columns,
     choose_columns,
+    choose_texts,
     column_in,
+    pair_of,
 )
 from compress.data.labels import (
     match_label_sets,
@@ -24,11 +27,11 @@ from compress.data.labels import (
     without_hidden,
 )
 from compress.data.lists import with_lists
-from compress.data.missing import Missing, without_missing
+from compress.data.missing import Missing, whole_rows, without_missing
 from compress.data.table import Table, require_present
 from compress.errors import DataError
 
-__all__ = ["ROW", "read", "recognized"]
+__all__ = ["ROW", "read", "recognized", "unlabelled"]
 
 ROW = '{"text": "so good", "label": "positive"}'
 
@@ -83,6 +86,28 @@ def read(
         for name, array in zip(tables, labels, strict=True)
     }
     return examples, notes + label_notes
+
+
+def unlabelled(
+    table: Table,
+    named: NamedColumns,
+    label_names: Sequence[str] | None,
+    problem_type: str | None = None,
+) -> Examples:
+    """See `compress.data.tasks`."""
+    pairs = named.pair is not None or (named.text is None and pair_of(table) is not None)
+    columns = choose_texts(table, named, pairs=pairs)
+    table, names = whole_rows(table, columns), tuple(label_names or ("score",))
+    count, targets = len(table), Labels(np.zeros(0))
+    if problem_type == "regression":
+        targets = Scores(np.zeros(count))
+    elif problem_type == "multi_label_classification":
+        targets = LabelSets(np.zeros((count, len(names)), dtype=np.int64))
+    else:
+        targets = ClassLabels(np.zeros(count, dtype=np.int64))
+    options = ("--text-column", "--pair-column")
+    texts, *second = (_texts(table, *each) for each in zip(columns, options, strict=False))
+    return Examples(texts, targets, names, second[0] if second else None)
 
 
 def _texts(table: Table, column: str, option: str) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ from benchmarks.labels import WordLabels
 from compress.data.columns import LISTS_OF_WORDS, NamedColumns, all_columns, column_in, first_column
 from compress.data.labels import match_labels, without_hidden
 from compress.data.lists import with_lists
-from compress.data.missing import Missing, without_missing
+from compress.data.missing import Missing, whole_rows, without_missing
 from compress.data.table import Table, listed
-from compress.errors import DataError
+from compress.errors import DataError, NoLabelsError
 
-__all__ = ["ROW", "read", "recognized"]
+__all__ = ["ROW", "read", "recognized", "unlabelled"]
 
 WORDS = (*LISTS_OF_WORDS, "sentence", "text")
 TAGS = ("tags", "ner_tags", "labels", "slots", "pos_tags", "chunk_tags", "upos", "entities")
@@ -90,14 +90,35 @@ def read(
     return examples, notes + label_notes
 
 
+def unlabelled(
+    table: Table,
+    named: NamedColumns,
+    label_names: Sequence[str] | None,
+    problem_type: str | None = None,  # noqa: ARG001 - the same for all tasks
+) -> Examples:
+    """See `compress.data.tasks`."""
+    column = _column(table, named.text, WORDS, "words", "--text-column")
+    whole = whole_rows(with_lists({"all": table}, column)["all"], [column])
+    words = [own for own in _lists(whole, column) if own]
+    counts = np.array([len(own) for own in words], dtype=np.int64)
+    return Examples(
+        tuple(" ".join(map(_whole, own)) for own in words),
+        WordLabels(np.zeros(counts.sum(), dtype=np.int64), counts),
+        tuple(label_names or ()),
+        task="token-classification",
+    )
+
+
 def _column(
     table: Table, wanted: str | None, names: tuple[str, ...], what: str, option: str
 ) -> str:
+    """The column of words, or of tags."""
     if wanted is not None:
         return column_in(table, wanted, option)
     found = first_column(table, names)
     if found is None:
-        raise DataError(
+        kind = NoLabelsError if names == TAGS else DataError
+        raise kind(
             f"{table.where}: no column of {what} found (looked for {listed(list(names))}). "
             f"Its columns: {listed(list(table.columns))}.",
             hint=f"Name it with {option} COLUMN.",

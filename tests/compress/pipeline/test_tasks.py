@@ -1,13 +1,18 @@
 """Every task goes the whole way: trained, compressed, deployed, answering as PyTorch does."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.tasks import answered, get_measure
 from compress.cli.app import main
+from compress.data.columns import NamedColumns
+from compress.encoder.checkpoint import read_config
+from compress.pipeline.prepare import read_unlabelled
 from runtimes import load
 from runtimes.loading import open_checkpoint
 
@@ -67,6 +72,44 @@ def compressed(
             assert found["opens_as"].startswith("Bert")
     named = {name: rows[report[name]] for name in ("recommended", "reference")}
     return {**rows, **named}
+
+
+def agreed(out: Path, teacher: Path, texts: Path, metric: str = "agreement") -> None:
+    """The same without labels: what is reported is agreement with the teacher."""
+    settings = [*QUICK, "stages=[prune, quantize]", "speedups=[]"]
+    given = ["--unlabelled", str(texts), "--min-agreement", "30"]
+    assert main([str(teacher), *given, "--out", str(out), *settings]) == 0
+    report = json.loads((out / "report.json").read_text())
+    rows = {row["id"]: row for row in report["rows"]}
+    reference = rows.pop(report["reference"])["metric"]
+    assert (reference["name"], reference["low"], reference["high"]) == (metric, 100, 100)
+    for row in rows.values():
+        assert row["error"] is None
+        assert row["metric"]["name"] == metric
+        assert row["drop"]["value"] == pytest.approx(100 - row["metric"]["value"])
+        assert row["drop"]["high"] == pytest.approx(100 - row["metric"]["low"])
+    assert report["budget"]["min_agreement"] == 30
+    assert "nobody labelled" in (out / "report.md").read_text()
+    assert "Nobody labelled these texts" in (out / "artifact" / "README.md").read_text()
+
+    # as if the teacher's answers had been given as labels
+    config = read_config(str(teacher))
+    bare = read_unlabelled(str(teacher), texts, config, NamedColumns(), seed=0).report
+    with open_checkpoint(teacher, threads=1) as original:
+        given_labels = answered(bare, original.logits(bare.inputs()))
+    labelled = replace(given_labels, labelled=True)
+    with load(out / "artifact", runtime="onnxruntime", threads=1) as deployed:
+        logits = deployed.logits(labelled.inputs(), batch_size=1)
+    expected = get_measure(labelled).metric(logits, labelled).value
+    assert rows[report["recommended"]]["metric"]["value"] == pytest.approx(expected, abs=0.1)
+
+
+def unlabelled(folder: Path, rows: list[dict[str, Any]], *answers: str) -> Path:
+    """The rows of data without their answers."""
+    bare = [{name: cell for name, cell in row.items() if name not in answers} for row in rows]
+    file = folder / "bare.jsonl"
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in bare), encoding="utf-8")
+    return file
 
 
 def unpruned(out: Path) -> Path:
@@ -146,6 +189,8 @@ def test_several_labels_and_scores(kind: str, task: Any, tmp_path: Path) -> None
 
     reported = compressed(out, teacher, *shared, metric=metric)
     assert reported["recommended"]["metric"]["value"] > 70
+    bare = unlabelled(tmp_path / "out", rows, label_column)
+    agreed(tmp_path / "agreed", teacher, bare, f"agreement ({metric})")
     texts = [text for text, _ in opinions(60, seed=9)]
     with open_checkpoint(teacher) as original:
         expected, logits = original(texts, top_k=None), original.logits(texts)
@@ -193,6 +238,8 @@ def test_a_classifier_of_tokens(
     assert "F1 % (95%)" in (out / "report.md").read_text()
     card = (out / "artifact" / "README.md").read_text()
     assert "pipeline_tag: token-classification" in card
+    bare = unlabelled(out, tagged(300, seed=3), "tags")
+    agreed(tmp_path / "agreed", teacher, bare, "agreement (F1)")
 
     texts = [" ".join(row["tokens"]) for row in tagged(60, seed=9)]
     with open_checkpoint(teacher) as original:
@@ -257,6 +304,13 @@ def test_question_answering(task: Any, tmp_path: Path, capfd: pytest.CaptureFixt
     assert record["metrics"]["report"]["f1"] == pytest.approx(record["metric"]["value"], abs=10)
 
     compressed(out, teacher, "--data", tmp_path, metric="F1", max_drop=30)
+    asked_of = [
+        {"question": each["question"], "context": paragraph["context"]}
+        for paragraph in questions(200, seed=3)
+        for each in paragraph["qas"]
+    ]
+    bare = unlabelled(tmp_path / "out", asked_of)
+    agreed(tmp_path / "agreed", teacher, bare, "agreement (F1)")
     asked = [
         (each["question"], paragraph["context"])
         for paragraph in questions(60, seed=9)
@@ -301,6 +355,7 @@ def test_multiple_choice(task: Any, tmp_path: Path, capfd: pytest.CaptureFixture
 
     reported = compressed(out, teacher, "--data", data, metric="accuracy")
     assert reported["recommended"]["metric"]["value"] > 70
+    agreed(tmp_path / "agreed", teacher, unlabelled(tmp_path / "out", choices(300, 3), "label"))
     asked = [(row["prompt"], row["choices"]) for row in choices(60, seed=9)]
     with open_checkpoint(teacher) as original:
         expected = original(asked)
@@ -376,6 +431,8 @@ def test_sentence_embedding(task: Any, tmp_path: Path, capfd: pytest.CaptureFixt
     reported = compressed(out, teacher, "--data", data, stock, metric="Spearman")
     assert reported["reference"]["metric"]["value"] > 70
     assert reported["recommended"]["metric"]["value"] > 55
+    bare = unlabelled(tmp_path / "out", rows, "score")
+    agreed(tmp_path / "agreed", teacher, bare, "agreement (Spearman)")
     assert json.loads((out / "artifact" / "manifest.json").read_text())["max_length"] == 6
     [stock] = [row for row in reported.values() if row["model"] == "stock ONNX export"]
     assert stock["metric"]["value"] == pytest.approx(reported["reference"]["metric"]["value"])
@@ -434,6 +491,7 @@ def test_fill_mask(task: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str])
     reported = compressed(out, teacher, "--data", data, metric="accuracy")
     assert reported["reference"]["metric"]["value"] > 80
     assert reported["recommended"]["metric"]["value"] > 60
+    agreed(tmp_path / "agreed", teacher, unlabelled(tmp_path / "out", rows, "label"))
     texts = [row["text"] for row in agreeing(60, seed=9)]
     with open_checkpoint(teacher) as original:
         expected = [found[0]["token"] for found in original(texts)]
