@@ -38,7 +38,8 @@ def toys(tmp_path_factory: pytest.TempPathFactory, task: Any) -> Callable[[str],
             _convert(folder / "my-base", folder / "my-model", kind)
         _write_data(folder / "my-data", kind, rows, task)
         more = task.make_rows(200, seed=7)
-        (folder / "more.txt").write_text("".join(f"{text}\n" for text, _ in more))
+        for name in ("more.txt", "texts.txt"):
+            (folder / name).write_text("".join(f"{text}\n" for text, _ in more))
         (folder / "domain.txt").write_text("".join(f"{text}\n\n" for text, _ in more))
         _export(folder, pairs=kind == "question-answering")
         return folder

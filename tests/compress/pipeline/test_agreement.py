@@ -84,7 +84,7 @@ def test_the_commands_that_it_names_work(out: Path, capfd: pytest.CaptureFixture
     [tune] = [shlex.split(step["command"]) for step in steps if "--tune" in step["command"]]
     assert main(tune[tune.index("bench") :]) == 0
     assert main(["inspect", str(out / "artifact")]) == 0
-    assert "agreement 9" in capfd.readouterr().out or True
+    assert "agreement " in capfd.readouterr().out
 
 
 def test_it_resumes_and_texts_in_memory_are_the_same(
@@ -102,9 +102,8 @@ def test_it_resumes_and_texts_in_memory_are_the_same(
     result = compress(task.model, unlabelled=given, recipe=recipe, out=out, progress=False)
     assert "No labels: the budget is 80% agreement" not in capfd.readouterr().out
     assert {place: place.stat().st_mtime_ns for place in made} == made
-    assert len(list((kept / "encoders").iterdir())) + len(
-        list((kept / "members").iterdir())
-    ) == len(made)
+    now = {place for name in ("encoders", "members") for place in (kept / name).iterdir()}
+    assert now == made.keys()  # no stage was done again, nothing was exported again
     row = result.recommended.row
     assert row is not None
     assert row.metric is not None
