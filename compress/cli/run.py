@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from compress.cli.output import (
-    Data,
     Effort,
     Json,
     LabelColumn,
@@ -46,7 +45,14 @@ def run(
             help="Keys that `edgepress recipe` lists, such as distill.epochs=2.",
         ),
     ] = None,
-    data: Data = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="Labelled text (or --unlabelled): file or folder (csv, tsv, json, jsonl, parquet) "
+            "or hub id.",
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="For artifact, report and log.")
     ] = Path("out"),
@@ -161,10 +167,12 @@ def run(
         "runtimes": None if runtimes is None else _split(runtimes),
     }
     resolved = load_recipe(recipe, overrides or [], options)
-    if target_latency is not None and max_drop is not None:
+    named = "--max-drop" if min_agreement is None else "--min-agreement"
+    budget = max_drop if min_agreement is None else min_agreement
+    if target_latency is not None and budget is not None:
         tell(
-            f"--target-latency {target_latency:g} asks for the least drop, so --max-drop "
-            f"{max_drop:g} is no limit",
+            f"--target-latency {target_latency:g} asks for the least drop, so {named} {budget:g} "
+            "is no limit",
             kind="note",
         )
     # After the recipe: a mistake in it is answered before the exporters are imported.

@@ -130,7 +130,9 @@ def split_unlabelled(
         table = _joined(every_table(data))
     found = reader_of(task).unlabelled(table, columns, label_names, problem_type)
     kept = _once(replace(found, targets=found.targets.unknown(), labelled=False))
-    count, before = count_parts(kept), max(count_parts(found), len(table))
+    count, before = count_parts(kept), count_parts(found)
+    if found.targets.groups is None or found.pairs is not None:  # texts were not paired
+        before = max(before, len(table))
     if count < MIN_TO_CARVE:
         raise DataError(
             f"{describe(data)}: {count} different texts are too few: some are to choose by, others "
