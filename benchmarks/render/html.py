@@ -292,9 +292,9 @@ def _facts(report: Report) -> list[dict[str, Any]]:
                 f"instead of {milliseconds(reference.end_to_end_ms.p50)} ms (median)",
             )
         )
-    if measures_agreement(row.metric):
+    if (metric := row.metric) is not None and measures_agreement(metric):
         value, on = agreement(row)
-        facts.append(_fact(value, "agreement with the original", f"{on}; {row.metric.n:,} texts"))
+        facts.append(_fact(value, "agreement with the original", f"{on}; {metric.n:,} texts"))
     elif row.drop is not None and row.metric is not None:
         _, interval = drop_points(row.drop)
         certain = row.drop.low < row.drop.high

@@ -140,8 +140,7 @@ def split_unlabelled(
             hint="Give more texts of the kind that the model will be asked, some hundred at least.",
         )
     held_out = min(0.1, _MOST_HELD_OUT / count)
-    parts = at_random(kept, (1 - 2 * held_out, held_out, held_out), seed)
-    train, selection, report = parts
+    train, selection, report = at_random(kept, (1 - 2 * held_out, held_out, held_out), seed)
     notes = [
         "No text has a label: the original model's answers stand for them. What is measured is "
         "agreement with it, not how often either is right.",
@@ -151,7 +150,8 @@ def split_unlabelled(
     ]
     if count < before:
         notes.append(f"{before - count:,} of {before:,} rows are empty or repeat others: left out.")
-    return Splits(*parts, (*notes, *small_report_notes(report)), fingerprint(parts))
+    notes += small_report_notes(report)
+    return Splits(train, selection, report, tuple(notes), fingerprint((train, selection, report)))
 
 
 def _once(examples: Examples) -> Examples:
