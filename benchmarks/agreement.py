@@ -90,7 +90,7 @@ class Agreement:
 
         `benchmarks.expected` would learn from them that the original is always right, and take
         each difference for a text that both doubt: a tenth of what is lost
-        (docs/adr/0019-agreement-without-labels.md).
+        (docs/adr/0020-agreement-without-labels.md).
         """
         return as_measured(self.drop(reference, logits, examples, seed=0))
 

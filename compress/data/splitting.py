@@ -13,7 +13,6 @@ from compress.errors import DataError
 __all__ = [
     "MIN_TO_CARVE",
     "Splits",
-    "at_random",
     "carve",
     "count_parts",
     "fingerprint",
@@ -129,10 +128,13 @@ def stratified(examples: Examples, fractions: Sequence[float], seed: int) -> lis
     Each class is shuffled and spread evenly over [0, 1); cutting that line gives parts of exact
     size whose classes differ from their share by less than one example per cut. Every part keeps
     the order of the data. Of several labels, a text counts for the rarest; scores are cut in
-    tenths.
+    tenths. Where nothing is known of the labels, or texts belong together, chance alone decides.
     """
     rng = np.random.default_rng(seed)
-    if (groups := examples.targets.groups) is not None:
+    groups = examples.targets.groups
+    if groups is None and not examples.labelled:
+        groups = np.arange(len(examples))
+    if groups is not None:
         return _by_group(examples, groups, fractions, rng)
     position = np.empty(len(examples))
     labels = examples.targets.strata(len(examples.label_names))
@@ -142,14 +144,6 @@ def stratified(examples: Examples, fractions: Sequence[float], seed: int) -> lis
     order = np.argsort(position, kind="stable")
     bounds = np.rint(np.cumsum(fractions)[:-1] * len(examples)).astype(int)
     return [examples.take(np.sort(part)) for part in np.split(order, bounds)]
-
-
-def at_random(examples: Examples, fractions: Sequence[float], seed: int) -> list[Examples]:
-    """Cut `examples`, of whose labels nothing is known; what belongs together stays so."""
-    groups = examples.targets.groups
-    if groups is None:
-        groups = np.arange(len(examples))
-    return _by_group(examples, groups, fractions, np.random.default_rng(seed))
 
 
 def _by_group(

@@ -1,7 +1,7 @@
 """Text without labels: more to learn from, or all that there is.
 
 Where it is all, the original model's answers are the labels of what is chosen by and of what is
-reported (docs/adr/0019-agreement-without-labels.md).
+reported (docs/adr/0020-agreement-without-labels.md).
 """
 
 import os
@@ -22,10 +22,10 @@ from compress.data.reading import every_table
 from compress.data.splitting import (
     MIN_TO_CARVE,
     Splits,
-    at_random,
     count_parts,
     fingerprint,
     keys,
+    stratified,
 )
 from compress.data.table import Table, is_missing
 from compress.data.tokenized import TokenizedTexts, kept_length, tokenize
@@ -140,7 +140,7 @@ def split_unlabelled(
             hint="Give more texts of the kind that the model will be asked, some hundred at least.",
         )
     held_out = min(0.1, _MOST_HELD_OUT / count)
-    train, selection, report = at_random(kept, (1 - 2 * held_out, held_out, held_out), seed)
+    train, selection, report = stratified(kept, (1 - 2 * held_out, held_out, held_out), seed)
     notes = [
         "No text has a label: the original model's answers stand for them. What is measured is "
         "agreement with it, not how often either is right.",
