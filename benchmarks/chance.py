@@ -30,10 +30,10 @@ def chance_notes(logits: NDArray[np.float32], examples: Examples) -> list[str]:
         return []
     labels, said, names = examples.labels, logits.argmax(axis=1), examples.label_names
     if not examples.labelled:
-        if len(present := np.unique(labels)) > 1 or not names:
+        if len(found := np.unique(said)) > 1 or not names:
             return []
         return [
-            f"The original model answers '{names[present[0]]}' to all of {len(labels):,} cases: "
+            f"The original model answers '{names[found[0]]}' to all of {len(said):,} cases: "
             "agreement with it says little. Are the texts of the kind that it is for?"
         ]
     right = float(np.mean(labels == said))

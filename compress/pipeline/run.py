@@ -137,7 +137,7 @@ def run(
         check_room(_room(job, start), out, progress.say, less=less)
         if start.context is not None:  # whoever gave the wrong labels need not wait for the end
             selection = start.context.material.selection
-            for note in chance_notes(selection.teacher_logits, splits.selection):
+            for note in chance_notes(selection.teacher_logits, selection.examples):
                 progress.say(note)
         if not splits.report.labelled:
             agreed = 100 - recipe.most_lost

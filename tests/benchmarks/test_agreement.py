@@ -156,6 +156,7 @@ def test_an_original_that_always_says_the_same_is_named() -> None:
     [note] = chance_notes(constant, answered(bare, constant))
     assert "answers 'O' to all of 200 cases" in note
     assert chance_notes(reference, answered(bare, reference)) == []
+    assert chance_notes(reference, bare) == []
 
 
 @pytest.fixture

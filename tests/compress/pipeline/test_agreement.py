@@ -77,6 +77,8 @@ def test_everything_says_agreement(out: Path) -> None:
     metrics = read_manifest(out / "artifact").metrics
     assert {row["metric"]["name"] for row in metrics["rows"]} == {"agreement"}
     assert yaml.safe_load((out / "recipe.yaml").read_text())["min_agreement"] == 80
+    assert "to all of" not in (out / "run.log").read_text()
+    assert not any("to all of" in note for note in report["notes"])
 
 
 def test_the_commands_that_it_names_work(out: Path, capfd: pytest.CaptureFixture[str]) -> None:
