@@ -18,7 +18,16 @@ from benchmarks.stats import (
 if TYPE_CHECKING:
     from typing import Self  # from Python 3.11 on
 
-__all__ = ["ClassDrop", "Drop", "Metric", "accuracy", "drop", "drop_by_class", "equally_right"]
+__all__ = [
+    "ClassDrop",
+    "CrossFitted",
+    "Drop",
+    "Metric",
+    "accuracy",
+    "drop",
+    "drop_by_class",
+    "equally_right",
+]
 
 IntArray = NDArray[np.int64]
 
@@ -67,6 +76,30 @@ class Drop:
     def of(cls, share: Interval, p_value: float) -> "Self":
         """Return the drop of a metric between 0 and 1."""
         return cls(100 * share.value, 100 * share.low, 100 * share.high, p_value)
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """Loss of what a choice takes, where the texts that choose also measure.
+
+    Half of the texts choose and the other half measure, many times: the mean loss. A choice on half
+    of the texts is what is estimated, by which one on all of them is judged with care.
+
+    Attributes:
+        value: Points, as a drop's.
+        low: Lower end of the 95% interval, points.
+        high: Upper end likewise.
+        n: Texts.
+        choices: Times that a half chose.
+        none: Of these, those in which nothing was within the budget; they do not count.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    choices: int
+    none: int = 0
 
 
 @dataclass(frozen=True)

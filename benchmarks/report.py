@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.differences import Difference, Differences
 from benchmarks.expected import ExpectedDrop
-from benchmarks.metrics import ClassDrop, Drop, Metric
+from benchmarks.metrics import ClassDrop, CrossFitted, Drop, Metric
 from benchmarks.quality import Bin, ClassQuality, Quality, Threshold
 from benchmarks.roofline import Floor
 from benchmarks.stats import Interval
@@ -186,6 +186,8 @@ class Report:
         reference: Id of the row that drop and speed-up refer to.
         rows: The rows, in the order of the table.
         recommended: Id of the row to use; None where nothing is recommended.
+        crossed: What the choice loses, where the examples that rows are measured on chose the
+            recommended one: its own row's drop is then that of a winner. None where they did not.
         compared: Id of the row that `differences` are of: the recommended one, or where there is
             none, another that was measured; None in older reports.
         quality: By row, of the reference and the compared one, what there is to say beyond the
@@ -212,6 +214,7 @@ class Report:
     reference: str
     rows: tuple[Row, ...]
     recommended: str | None = None
+    crossed: CrossFitted | None = None
     compared: str | None = None
     quality: Mapping[str, Quality] = field(default_factory=dict)
     differences: Differences | None = None
@@ -226,6 +229,13 @@ class Report:
     command: str | None = None
     created: str | None = None
     samples: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def told_drop(self) -> "CrossFitted | Drop | None":
+        """What the recommended row loses on texts that did not choose it."""
+        if self.recommended is None or self.recommended == self.reference:
+            return None
+        return self.crossed or self.row(self.recommended).drop
 
     def row(self, row_id: str) -> Row:
         """Return the row called `row_id`.
@@ -261,6 +271,7 @@ class Report:
             "rows": [asdict(row) for row in self.rows],
             "quality": {row: asdict(quality) for row, quality in self.quality.items()},
             "next_steps": [asdict(step) for step in self.next_steps],
+            "crossed": None if self.crossed is None else asdict(self.crossed),
             "differences": None if self.differences is None else asdict(self.differences),
         }
 
@@ -285,6 +296,8 @@ class Report:
                 known[name] = tuple(known.get(name, ()))
             known["next_steps"] = tuple(built(Step, of) for of in known.get("next_steps", ()))
             known["quality"] = {row: _quality(of) for row, of in known.get("quality", {}).items()}
+            if known.get("crossed") is not None:
+                known["crossed"] = built(CrossFitted, known["crossed"])
             if known.get("differences") is not None:
                 known["differences"] = _with_lists(
                     Differences, known["differences"], {"texts": Difference}

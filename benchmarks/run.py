@@ -77,6 +77,7 @@ def benchmark(
     peaks: Mapping[int | None, Peaks] | None = None,
     scratch: Path | None = None,
     progress: Progress | None = None,
+    answers: dict[str, NDArray[np.float32]] | None = None,
 ) -> Report:
     """Measure all subjects on the same examples.
 
@@ -105,6 +106,8 @@ def benchmark(
         scratch: Existing folder for what the processes print; None is the system's for temporary
             files.
         progress: Called with a description, steps done and steps in all; see `WAITING`.
+        answers: Filled with the logits (M, C) of each row that answered, by its id, their classes
+            in the order of the examples'.
 
     Raises:
         UsageError: Ids are not unique, or `reference`, `recommended`, `compared` or one of `cold`
@@ -130,6 +133,8 @@ def benchmark(
             peaks=peaks or {},
         )
         bench.measure()
+    if answers is not None:
+        answers |= {name: found.logits for name, found in bench.evaluations.items()}
     other = bench.answering(compared or recommended)
     return Report(
         environment=environment,

@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.agreement import AGREEMENT, basis_of, measures_agreement
 from benchmarks.latency import FACTOR
-from benchmarks.metrics import Drop
+from benchmarks.metrics import CrossFitted, Drop
 from benchmarks.report import Percentiles, Report, Row
 from benchmarks.stats import Interval
 from runtimes.registry import runtime_title
@@ -140,7 +140,7 @@ def ratio(interval: Interval | None) -> tuple[str, str]:
     return f"{interval.value:.{decimals}f}{_TIMES}", f"{low}{_DASH}{high}"
 
 
-def drop_points(drop: Drop | None) -> tuple[str, str]:
+def drop_points(drop: CrossFitted | Drop | None) -> tuple[str, str]:
     """Format a drop and its interval: `("0.6", "-0.8...2.0")`, in print signs."""
     if drop is None:
         return MISSING, ""
@@ -245,14 +245,17 @@ def result(report: Report) -> str:
         value, interval = agreement(row)
         on = f"on {value} of {metric.n:,}" if value.endswith("%") else f"to {value} on {metric.n:,}"
         facts.append(f"agrees with the original {on} texts ({interval}; nobody labelled them)")
-    elif row.drop is not None and row.metric is not None:
+    elif (drop := report.told_drop) is not None and row.metric is not None:
         interval = "right on the same examples"
-        if row.drop.low < row.drop.high:
-            interval = f"95% interval {signed(row.drop.low)} to {signed(row.drop.high)}"
-        verb = "loses" if lost_or_gained(row.drop.value) == "lost" else "gains"
+        if drop.low < drop.high:
+            interval = f"95% interval {signed(drop.low)} to {signed(drop.high)}"
+        verb = "loses" if lost_or_gained(drop.value) == "lost" else "gains"
+        on = f"{row.metric.value:.1f} on {row.metric.n:,} examples"
+        if report.crossed is not None:
+            interval, on = f"cross-fitted, {interval}", f"{on}, which also chose it"
         facts.append(
-            f"{verb} {abs(row.drop.value):.1f} points of {metric_words(row.metric.name)} (drop: "
-            f"{interval}; {row.metric.value:.1f} on {row.metric.n:,} examples)"
+            f"{verb} {abs(drop.value):.1f} points of {metric_words(row.metric.name)} (drop: "
+            f"{interval}; {on})"
         )
     if row.size_bytes is not None and reference.size_bytes is not None:
         facts.append(
@@ -282,12 +285,17 @@ def budget_line(report: Report) -> str:
         asked += f".{_kept(report, float(most))}"
     else:
         return ""
-    told = [
-        ((row.drop.high - row.drop.low) / 2, row.metric.n)
-        for row in report.rows
-        if row.drop is not None and row.metric is not None and row.id != report.reference
-        if report.recommended in (None, report.reference, row.id)
-    ]
+    crossed = report.crossed
+    told = (
+        [((crossed.high - crossed.low) / 2, crossed.n)]
+        if crossed is not None
+        else [
+            ((row.drop.high - row.drop.low) / 2, row.metric.n)
+            for row in report.rows
+            if row.drop is not None and row.metric is not None and row.id != report.reference
+            if report.recommended in (None, report.reference, row.id)
+        ]
+    )
     if not told or (half := max(told)[0]) == 0:
         return asked
     count = max(told)[1]
@@ -303,13 +311,13 @@ def _kept(report: Report, most: float) -> str:
     """Say whether the recommended row's drop is within the budget where it is reported."""
     if report.recommended in (None, report.reference):
         return ""
-    drop = report.row(report.recommended).drop
-    if drop is None:
+    if (drop := report.told_drop) is None:
         return ""
     reached = signed(drop.value)
     if "min_agreement" in report.budget:
         reached = f"{100 - drop.value:.1f}"
-    return f" {'Met' if drop.value <= most else 'Missed'} where it is reported ({reached})."
+    where = "where it is reported" if report.crossed is None else "where it is cross-fitted"
+    return f" {'Met' if drop.value <= most else 'Missed'} {where} ({reached})."
 
 
 def per_core_hour(report: Report, row: Row) -> float | None:

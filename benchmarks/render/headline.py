@@ -78,8 +78,8 @@ def headline(report: Report) -> str:
         parts.append(_faster(row.sure_speedup.value))
     if measures_agreement(row.metric):
         parts.append(f"{agreement(row)[0]} agreement with the original")
-    elif row.drop is not None and row.metric is not None:
-        parts.append(_accurate(row.drop.value, row.metric.name))
+    elif (drop := report.told_drop) is not None and row.metric is not None:
+        parts.append(_accurate(drop.value, row.metric.name))
     if row.size_bytes is not None and reference.size_bytes:
         parts.append(size_in_words(row.size_bytes / reference.size_bytes))
     told = ", ".join(parts)

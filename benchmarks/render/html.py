@@ -295,13 +295,15 @@ def _facts(report: Report) -> list[dict[str, Any]]:
     if (metric := row.metric) is not None and measures_agreement(metric):
         value, on = agreement(row)
         facts.append(_fact(value, "agreement with the original", f"{on}; {metric.n:,} texts"))
-    elif row.drop is not None and row.metric is not None:
-        _, interval = drop_points(row.drop)
-        certain = row.drop.low < row.drop.high
+    elif (drop := report.told_drop) is not None and row.metric is not None:
+        _, interval = drop_points(drop)
+        certain = drop.low < drop.high
         detail = f"drop: 95% interval {interval}" if certain else "right on the same examples"
+        if report.crossed is not None:
+            detail += ", cross-fitted"
         detail += f"; {row.metric.name} {row.metric.value:.1f}"
-        what = f"points of {metric_words(row.metric.name)} {lost_or_gained(row.drop.value)}"
-        facts.append(_fact(f"{abs(row.drop.value):.1f}", what, detail))
+        what = f"points of {metric_words(row.metric.name)} {lost_or_gained(drop.value)}"
+        facts.append(_fact(f"{abs(drop.value):.1f}", what, detail))
     if row.size_bytes is not None and reference.size_bytes is not None:
         before = megabytes(reference.size_bytes)
         facts.append(_fact(f"{megabytes(row.size_bytes)} MB", "on disk", f"instead of {before} MB"))

@@ -59,6 +59,20 @@ def remarks(report: Report) -> list[str]:
     return [*found, *_disturbance(report)]
 
 
+def _crossed(report: Report) -> list[str]:
+    """Say how the drop of the recommended row was told from examples that chose it."""
+    if (crossed := report.crossed) is None:
+        return []
+    nothing = f" (in {crossed.none} of them nothing was within the budget)" if crossed.none else ""
+    return [
+        f"The {crossed.n:,} examples of the table also chose the recommended row, so its accuracy "
+        "and drop there are those of a winner. Its drop is therefore told by cross-fitting: half "
+        f"of the examples chose and the other half measured, {crossed.choices} times{nothing}; "
+        "the mean drop, with a 95% interval corrected for examples that halves share (Nadeau & "
+        "Bengio 2003).",
+    ]
+
+
 def _batches(report: Report) -> str:
     """Say which rows answer otherwise in batches; "" where none does."""
     told = [
@@ -147,6 +161,7 @@ def method_facts(report: Report) -> list[str]:
         _AGREEMENT if measured_by_agreement(report) else _DROP,
         "Rows of INT8 answered one input at a time, as when timed; rows of full precision in "
         "batches, which does not change their answers.",
+        *_crossed(report),
         "Size: the model files that the runtime reads. Memory: the process's peak after single "
         "inputs. Load: a fresh process's time to an open model, imports and checksums included.",
     ]

@@ -140,7 +140,7 @@ def said_of(name: str, report: Report) -> dict[str, Any]:
     row = None if report.recommended is None else report.row(report.recommended)
     speedup = None if row is None else row.sure_speedup
     latency = None if row is None else row.end_to_end_ms
-    drop = None if row is None else row.drop
+    drop = report.told_drop if row is None or row.id != report.reference else row.drop
     return {
         "name": name,
         "title": title_of(report),

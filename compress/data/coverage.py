@@ -20,6 +20,8 @@ def coverage_notes(train: Examples, selection: Examples, report: Examples) -> li
     if not isinstance(train.targets, _CLASSES):
         return []
     parts = {"train": train, "selection": selection, "report": report}
+    if selection is report:
+        del parts["selection"]
     present = {name: _present(part) for name, part in parts.items()}
     everywhere = set.union(*present.values())
     why = {

@@ -34,6 +34,7 @@ def load_splits(
     columns: NamedColumns | None = None,
     missing: Missing = "refuse",
     seed: int = 0,
+    share: bool = False,
 ) -> Splits:
     """Read labelled text and decide what is trained on, selected with and reported on.
 
@@ -53,6 +54,8 @@ def load_splits(
         missing: What becomes of rows with empty cells: `"refuse"` raises, `"drop"` leaves them out,
             `"fill"` fills those of the training split (`compress.data.missing`).
         seed: Seed of every cut; the same data and seed give the same splits.
+        share: Whether the texts that choose and those that are reported on may be the same, where
+            no test split is given.
 
     Returns:
         Splits without common texts, with notes on everything that was carved or dropped.
@@ -71,7 +74,7 @@ def load_splits(
         if named == NamedColumns() and (other := _other_task(tables, task)) is not None:
             raise _mistaken(source, other, task) from error
         raise
-    train, selection, report, carved = carve(given, seed, source)
+    train, selection, report, carved = carve(given, seed, source, share=share)
     train, selection, leaks = without_leaks(train, selection, report, source)
     if len(np.unique(train.labels)) < 2:
         raise DataError(

@@ -1,4 +1,8 @@
-"""Three splits that do not leak: one to train on, one to decide with, one to report on."""
+"""Splits that do not leak: one to train on, one to decide with, one to report on.
+
+Where no test split is given, the last two may be the same texts (`share`): a run then chooses on
+all of them, and cross-fits what it reports.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,6 +19,7 @@ __all__ = [
     "Splits",
     "carve",
     "count_parts",
+    "cut",
     "fingerprint",
     "keys",
     "stratified",
@@ -32,8 +37,9 @@ class Splits:
 
     Attributes:
         train: Everything that is trained, calibrated or scored on.
-        selection: Every decision (sizes, precision, early stopping) is taken on this.
-        report: The reported accuracy and drop; takes no part in any decision.
+        selection: The recommended model is chosen on this.
+        report: The reported accuracy and drop are of this: texts that take no part in any
+            decision, or `selection` itself.
         notes: Sentences for the person: what was carved out of what, what was dropped.
         fingerprint: SHA-256 over the contents of all three.
     """
@@ -44,15 +50,28 @@ class Splits:
     notes: tuple[str, ...]
     fingerprint: str
 
+    @property
+    def shared(self) -> bool:
+        """Whether the texts that are reported on also choose the model."""
+        return self.report is self.selection
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many texts are for what."""
+        if self.shared:
+            return {"train": len(self.train), "held_out": len(self.report)}
+        parts = {"train": self.train, "selection": self.selection, "report": self.report}
+        return {name: len(part) for name, part in parts.items()}
+
 
 def carve(
-    given: dict[str, Examples], seed: int, where: str
+    given: dict[str, Examples], seed: int, where: str, *, share: bool = False
 ) -> tuple[Examples, Examples, Examples, list[str]]:
     """(train, selection, report, notes) from the splits that there are.
 
     - test: it is the report; selection is validation, or a tenth of train.
-    - train and validation: validation is halved, because the teacher has memorised train.
-    - one split: 80/10/10.
+    - train and validation: validation is halved, because the teacher has memorised train; with
+      `share` it is both, whole.
+    - one split: 80/10/10; with `share` 80/20.
 
     Every cut is stratified by label and depends only on the data and `seed`.
 
@@ -60,6 +79,7 @@ def carve(
         given: "all" alone, or some of "train", "validation", "test".
         seed: Seed of the shuffle.
         where: The source, for errors.
+        share: Whether selection and report may be the same texts, where no test split is given.
 
     Raises:
         DataError: There is nothing to train on, or too little to cut.
@@ -69,6 +89,17 @@ def carve(
     if "all" in given:
         whole = given["all"]
         _require(count_parts(whole), MIN_TO_CARVE, where)
+        memorised = (
+            "If the model was fine-tuned on this data, its own accuracy here is that of memorised "
+            "text."
+        )
+        if share:
+            train, held_out = stratified(whole, (0.8, 0.2), seed)
+            note = (
+                f"One split of {len(whole)}: cut 80/20, stratified, into train ({len(train)}) and "
+                f"texts that choose and report ({len(held_out)}). {memorised}"
+            )
+            return train, held_out, held_out, [note]
         train, selection, report = stratified(whole, (0.8, 0.1, 0.1), seed)
         return (
             train,
@@ -76,8 +107,7 @@ def carve(
             report,
             [
                 f"One split of {len(whole)}: cut 80/10/10, stratified, into train ({len(train)}), "
-                f"selection ({len(selection)}) and report ({len(report)}). If the model was "
-                "fine-tuned on this data, its own accuracy here is that of memorised text.",
+                f"selection ({len(selection)}) and report ({len(report)}). {memorised}",
             ],
         )
     if "train" not in given:
@@ -88,6 +118,9 @@ def carve(
     if "test" not in given:
         held_out = given["validation"]
         _require(count_parts(held_out), MIN_TO_HALVE, where)
+        if share:
+            note = f"No test split: all of validation ({len(held_out)}) chooses and reports."
+            return given["train"], held_out, held_out, [note]
         selection, report = stratified(held_out, (0.5, 0.5), seed)
         return (
             given["train"],
@@ -130,12 +163,18 @@ def stratified(examples: Examples, fractions: Sequence[float], seed: int) -> lis
     the order of the data. Of several labels, a text counts for the rarest; scores are cut in
     tenths. Where nothing is known of the labels, or texts belong together, chance alone decides.
     """
-    rng = np.random.default_rng(seed)
+    return [examples.take(part) for part in cut(examples, fractions, np.random.default_rng(seed))]
+
+
+def cut(
+    examples: Examples, fractions: Sequence[float], rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """Return the places, ascending, of the texts of each part; see `stratified`."""
     groups = examples.targets.groups
     if groups is None and not examples.labelled:
         groups = np.arange(len(examples))
     if groups is not None:
-        return _by_group(examples, groups, fractions, rng)
+        return _by_group(groups, fractions, rng)
     position = np.empty(len(examples))
     labels = examples.targets.strata(len(examples.label_names))
     for label in np.unique(labels):
@@ -143,22 +182,17 @@ def stratified(examples: Examples, fractions: Sequence[float], seed: int) -> lis
         position[members] = (np.arange(len(members)) + rng.random()) / len(members)
     order = np.argsort(position, kind="stable")
     bounds = np.rint(np.cumsum(fractions)[:-1] * len(examples)).astype(int)
-    return [examples.take(np.sort(part)) for part in np.split(order, bounds)]
+    return [np.sort(part) for part in np.split(order, bounds)]
 
 
 def _by_group(
-    examples: Examples,
-    groups: NDArray[np.int64],
-    fractions: Sequence[float],
-    rng: np.random.Generator,
-) -> list[Examples]:
-    """Cut `examples` between groups of texts that belong together, (N,)."""
+    groups: NDArray[np.int64], fractions: Sequence[float], rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """Cut between groups of texts that belong together, (N,)."""
     whole = np.unique(groups)
     order = rng.permutation(whole)
     bounds = np.rint(np.cumsum(fractions)[:-1] * len(whole)).astype(int)
-    return [
-        examples.take(np.flatnonzero(np.isin(groups, part))) for part in np.split(order, bounds)
-    ]
+    return [np.flatnonzero(np.isin(groups, part)) for part in np.split(order, bounds)]
 
 
 def without_leaks(
@@ -166,7 +200,8 @@ def without_leaks(
 ) -> tuple[Examples, Examples, list[str]]:
     """Drops from train what selection or report has, and from selection what report has.
 
-    Texts are compared without letter case and spacing.
+    Where these two are the same texts, they stay so. Texts are compared without letter case and
+    spacing.
 
     Returns:
         train, selection, notes.
@@ -177,9 +212,11 @@ def without_leaks(
     notes = []
     in_report = set(keys(report))
     in_selection = set(keys(selection))
-    kept_selection = selection.take(
-        [i for i, k in enumerate(keys(selection)) if k not in in_report]
-    )
+    kept_selection = selection
+    if selection is not report:
+        kept_selection = selection.take(
+            [i for i, k in enumerate(keys(selection)) if k not in in_report]
+        )
     kept_train = train.take(
         [i for i, k in enumerate(keys(train)) if k not in in_report and k not in in_selection]
     )

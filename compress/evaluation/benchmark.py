@@ -1,10 +1,10 @@
-"""Measures a family: on the selection split to choose, on the reported split for the table."""
+"""Measures a family: on texts that choose, and for the table."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.differences import MOST_TEXTS
 from benchmarks.examples import Examples
@@ -15,6 +15,10 @@ from benchmarks.run import WAITING, benchmark
 from benchmarks.subjects import Subject
 from compress.errors import ModelError
 from compress.system.progress import Progress, Task, Waiting
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["REFERENCE", "reference_subject", "run_benchmark"]
 
@@ -53,8 +57,9 @@ def run_benchmark(
     texts: int = MOST_TEXTS,
     peaks: Mapping[int | None, Peaks] | None = None,
     scratch: Path | None = None,
+    answers: "dict[str, NDArray[np.float32]] | None" = None,
 ) -> Report:
-    """Benchmark with bars for its parts.
+    """Benchmark with bars for its parts; arguments are those of `benchmarks.run.benchmark`.
 
     Raises:
         ModelError: The reference could not be measured; without it there is nothing to compare.
@@ -73,6 +78,7 @@ def run_benchmark(
             peaks=peaks,
             scratch=scratch,
             progress=_bars(bars, progress, title),
+            answers=answers,
         )
     if (error := report.row(reference).error) is not None:
         raise ModelError(f"the reference {report.row(reference).model} cannot be measured: {error}")

@@ -3,10 +3,13 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from benchmarks.disturbance import Disturbance
 from benchmarks.labels import Spans
 from benchmarks.latency import LatencySettings
+from benchmarks.metrics import CrossFitted
 from benchmarks.render.columns import how_run
 from benchmarks.report import Report, Row
 from benchmarks.subjects import Subject
@@ -22,6 +25,7 @@ from compress.pipeline.device import ACCURACY_ALONE, Device, without_timings
 from compress.pipeline.inputs import Family, Job
 from compress.pipeline.next_steps import next_steps
 from compress.pipeline.publish import publish, publish_report, published_artifacts
+from compress.search.cross_fitting import cross_fitted
 from compress.search.members import (
     Candidate,
     Member,
@@ -30,8 +34,12 @@ from compress.search.members import (
     export_member,
     self_test_remarks,
 )
-from compress.search.selection import Choice, choose, probable_drop
+from compress.search.selection import Choice, choose, fastest_inside, least_lost, probable_drop
 from export.origin import read_origin
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["conclude"]
 
@@ -63,7 +71,11 @@ class _Decision:
 
 
 def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Report:
-    """Select on the selection split, refine, report on the reported split, publish."""
+    """Select, refine, report, publish.
+
+    Where a test split was given, it is reported on. Otherwise all held-out text selects, and is
+    reported on with what the choice loses, cross-fitted.
+    """
     reference = reference_subject(job.checkpoint, job.name, job.recipe.threads)
     decision = _refine(job, family, reference, _select(job, family, reference))
     for reason in decision.reasons:
@@ -164,11 +176,7 @@ def _report(
             "source": job.data,
             "fingerprint": job.splits.fingerprint,
             "seed": job.recipe.seed,
-            "splits": {
-                "train": len(job.splits.train),
-                "selection": len(job.splits.selection),
-                "report": len(job.splits.report),
-            },
+            "splits": job.splits.sizes(),
             "notes": list(job.splits.notes),
         },
         budget={
@@ -365,6 +373,7 @@ def _measured(job: Job, family: Family, reference: Subject, decision: _Decision)
                 )
             )
     subjects = [reference, *family.rivals, *shown]
+    answers: dict[str, NDArray[np.float32]] = {}
     report = run_benchmark(
         subjects,
         job.splits.report,
@@ -384,8 +393,41 @@ def _measured(job: Job, family: Family, reference: Subject, decision: _Decision)
         progress=job.progress,
         scratch=job.workspace.scratch,
         title="measuring",
+        answers=answers,
     )
-    return replace(report, sizes=sizes_by_part(subjects))
+    report = replace(report, sizes=sizes_by_part(subjects))
+    if job.splits.shared and chosen is not None:
+        rivals = [one for one in decision.candidates if one.runtime == runtime]
+        report = replace(report, crossed=_crossed(job, report, rivals, answers))
+    return report
+
+
+def _crossed(
+    job: Job,
+    report: Report,
+    candidates: Sequence[Candidate],
+    answers: "Mapping[str, NDArray[np.float32]]",
+) -> CrossFitted | None:
+    """Return what choosing among the candidates loses, on texts that did not choose."""
+    rows = [report.row(one.row_id) for one in candidates]
+    if job.device is not None:
+        rows = job.device.timed(rows, candidates)
+    answered = [row for row in rows if row.id in answers and row.end_to_end_ms is not None]
+    if REFERENCE not in answers or not answered:
+        return None
+    recipe = job.recipe
+    paces = {row.id: (row.runtime, row.end_to_end_ms.p50) for row in answered if row.end_to_end_ms}
+    inside = partial(fastest_inside, max_drop=recipe.max_drop, confidence=recipe.confidence)
+    if recipe.target_latency_ms is not None:
+        inside = partial(least_lost, target=recipe.target_latency_ms, confidence=recipe.confidence)
+    return cross_fitted(
+        answers[REFERENCE],
+        {name: answers[name] for name in paces},
+        paces,
+        job.splits.report,
+        inside,
+        seed=recipe.seed,
+    )
 
 
 def _chosen(choice: Choice, candidates: Iterable[Candidate]) -> Candidate | None:

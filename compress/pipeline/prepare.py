@@ -234,7 +234,9 @@ def read_data(model: str, data: Data, config: Any, columns: NamedColumns, seed: 
         DataError: The data cannot be read, or do not fit the model.
     """
     try:
-        return load_splits(data, columns=columns, seed=seed, **_asked_for(model, config))
+        return load_splits(
+            data, columns=columns, seed=seed, share=True, **_asked_for(model, config)
+        )
     except NoLabelsError as error:
         file = "FILE"
         if isinstance(data, str | os.PathLike) and Path(data).is_file():

@@ -97,6 +97,8 @@ def _publish(member: Member, target: Path, report: Report, origin: Origin, data:
         "measured_on": report.data.get("fingerprint"),
         "seed": report.data.get("seed"),
     }
+    if report.crossed is not None and report.recommended in ids:
+        metrics["crossed"] = dataclasses.asdict(report.crossed)
     metric = next((row.metric for row in rows if row.metric is not None), None)
     differences = report.differences if any(row.id == report.compared for row in rows) else None
     measured = Measured(

@@ -15,7 +15,15 @@ from statistics import NormalDist
 from benchmarks.expected import ExpectedDrop
 from benchmarks.report import Row
 
-__all__ = ["Choice", "Figures", "choose", "fastest_inside", "probable_drop", "taken_together"]
+__all__ = [
+    "Choice",
+    "Figures",
+    "choose",
+    "fastest_inside",
+    "least_lost",
+    "probable_drop",
+    "taken_together",
+]
 
 
 # Times the fastest one's latency up to which a candidate counts as just as fast: closer than that,
@@ -62,7 +70,7 @@ def choose(
     A candidate counts as within the budget when its drop stays below `max_drop` with probability
     `confidence`, by estimates that are taken together. Of those that are as fast as the fastest, up
     to 3%, the one that is expected to lose least is taken. If none is within the budget, the one
-    that probably loses least is taken where it measures no more than `max_drop`.
+    that probably loses least is taken where it is expected to lose no more than `max_drop`.
 
     Args:
         candidates: Rows of one benchmark on the selection split.
@@ -83,8 +91,8 @@ def choose(
     for row, own in zip(considered, together, strict=True):
         bound = probable_drop(own.expected, confidence)
         verdict = "too much"
-        if own.drop <= max_drop:
-            verdict = "accepted only if nothing else is, as it lost less when measured"
+        if own.expected.value <= max_drop:
+            verdict = "accepted only if nothing else is, as less is expected"
         if bound <= max_drop:
             verdict = "accepted"
         shared = ""
@@ -92,7 +100,7 @@ def choose(
             shared = f", {_points(own.expected.value)} together with those next to it in speed"
         reasons.append(
             f"{row.name} ({row.ms:.2f} ms{clock}) {_expects(row.figures.expected.value)} "
-            f"({_points(own.drop)} measured on the selection split{shared}), with "
+            f"({_points(row.drop)} measured on the selection split{shared}), with "
             f"{confidence:.0%} certainty {_at_most(bound)}; the budget is {max_drop:g}: {verdict}."
         )
     place = fastest_inside(figures, max_drop=max_drop, confidence=confidence)
@@ -104,7 +112,7 @@ def choose(
     which, how = "the fastest", ""
     if not inside:
         which = "it probably loses least, and is"
-        how = " by its measured drop: none is so with the certainty that was asked for"
+        how = " by what is expected: none is so with the certainty that was asked for"
     elif best.pace != min(inside):
         which = "as fast as any, and the most accurate of these,"
     name = considered[place].name
@@ -119,13 +127,11 @@ class Figures:
     Attributes:
         chain: Name of those that lose no less the faster they are: the runtime.
         pace: Time, in any unit.
-        drop: Points, measured.
         expected: Points.
     """
 
     chain: str
     pace: float
-    drop: float
     expected: ExpectedDrop
 
 
@@ -136,15 +142,25 @@ def fastest_inside(
     together = list(enumerate(taken_together(candidates)))
     pool = [(i, c) for i, c in together if probable_drop(c.expected, confidence) <= max_drop]
     if not pool:
-        measured = [(i, c) for i, c in together if c.drop <= max_drop]
+        likely = [(i, c) for i, c in together if c.expected.value <= max_drop]
         return min(
-            measured,
+            likely,
             key=lambda one: probable_drop(one[1].expected, confidence),
             default=(None, None),
         )[0]
     fastest = min(c.pace for _, c in pool)
     level = [(i, c) for i, c in pool if c.pace <= _SAME_SPEED * fastest]
     return min(level, key=lambda one: (candidates[one[0]].expected.value, one[1].pace))[0]
+
+
+def least_lost(candidates: Sequence[Figures], *, target: float, confidence: float) -> int | None:
+    """Return the place of the one that probably loses least of those within a time."""
+    pool = [(i, c) for i, c in enumerate(candidates) if c.pace <= target]
+    return min(
+        pool,
+        key=lambda one: (probable_drop(one[1].expected, confidence), one[1].pace),
+        default=(None, None),
+    )[0]
 
 
 def taken_together(candidates: Sequence[Figures]) -> list[Figures]:
@@ -197,6 +213,7 @@ class _Considered:
     Attributes:
         row_id: Its row.
         name: What to call it.
+        drop: Points, measured.
         ms: End to end, p50.
         figures: Speed is compared by its time as a share of the reference's, from rounds that both
             took part in, as rows that do not fit into memory at once are timed minutes apart; by
@@ -205,6 +222,7 @@ class _Considered:
 
     row_id: str
     name: str
+    drop: float
     ms: float
     figures: Figures
 
@@ -222,8 +240,8 @@ def _considered(
             reasons.append(f"{name} was not considered: {row.error or 'it was not measured'}.")
         else:
             pace = 1 / row.speedup.value if paired and row.speedup else latency.p50
-            figures = Figures(row.runtime, pace, drop.value, expected)
-            found.append(_Considered(row.id, name, latency.p50, figures))
+            figures = Figures(row.runtime, pace, expected)
+            found.append(_Considered(row.id, name, drop.value, latency.p50, figures))
     return found, reasons
 
 
@@ -235,15 +253,16 @@ def _most_accurate(
     clock: str,
 ) -> Choice:
     reasons += [
-        f"{row.name} takes {row.ms:.2f} ms{clock} ({_points(row.figures.drop)} on the selection "
+        f"{row.name} takes {row.ms:.2f} ms{clock} ({_points(row.drop)} on the selection "
         f"split): "
         f"{'within' if row.ms <= target_ms else 'above'} the {target_ms:g} ms."
         for row in considered
     ]
-    pool = [row for row in considered if row.ms <= target_ms]
-    if not pool:
+    by_time = [replace(row.figures, pace=row.ms) for row in considered]
+    place = least_lost(by_time, target=target_ms, confidence=confidence)
+    if place is None:
         reasons.append(f"No candidate answers within {target_ms:g} ms.")
         return Choice(None, tuple(reasons))
-    best = min(pool, key=lambda row: (probable_drop(row.figures.expected, confidence), row.ms))
+    best = considered[place]
     reasons.append(f"{best.name} was chosen: it loses least within {target_ms:g} ms.")
     return Choice(best.row_id, tuple(reasons))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from benchmarks.examples import Examples
 from benchmarks.labels import ClassLabels
 from compress.data import Splits, load_splits
-from compress.data.splitting import carve, fingerprint, stratified, without_leaks
+from compress.data.splitting import carve, fingerprint, keys, stratified, without_leaks
 from compress.errors import DataError
 
 SHARED = Path(os.environ.get("EDGEPRESS_SHARED", "../shared"))
@@ -73,6 +73,37 @@ def test_validation_alone_is_halved(tmp_path: Path) -> None:
     assert not set(splits.selection.texts) & set(splits.report.texts)
     assert np.bincount(splits.report.labels).tolist() == [10, 10]
     assert any("halved" in note for note in splits.notes)
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected"),
+    [
+        ({"train": range(100), "validation": range(100, 140)}, (100, 40)),
+        ({"all": range(100)}, (80, 20)),
+    ],
+)
+def test_without_a_test_split_all_held_out_text_may_choose_and_report(
+    tmp_path: Path, splits: dict[str, range], expected: tuple[int, int]
+) -> None:
+    shared = load_splits(write(tmp_path, **splits), label_names=None, share=True)
+    assert shared.shared
+    assert (len(shared.train), len(shared.report)) == expected
+    assert shared.sizes() == {"train": expected[0], "held_out": expected[1]}
+    assert not set(keys(shared.train)) & set(keys(shared.report))
+
+
+def test_a_test_split_that_is_given_stays_apart(tmp_path: Path) -> None:
+    source = write(tmp_path, train=range(100), validation=range(100, 140), test=range(140, 180))
+    apart = load_splits(source, label_names=None, share=True)
+    assert not apart.shared
+    assert apart.sizes() == {"train": 100, "selection": 40, "report": 40}
+
+
+def test_what_is_in_shared_texts_is_no_training_text(tmp_path: Path) -> None:
+    source = write(tmp_path, train=range(100), validation=range(90, 130))
+    shared = load_splits(source, label_names=None, share=True)
+    assert shared.shared
+    assert (len(shared.train), len(shared.report)) == (90, 40)
 
 
 def test_selection_is_carved_from_train(tmp_path: Path) -> None:

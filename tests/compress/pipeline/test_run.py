@@ -250,7 +250,12 @@ def test_the_table_has_the_original_the_rival_the_family_and_all_runtimes(done: 
     }
     assert report["data"]["seed"] == 1
     assert read_manifest(done.out / "artifact").metrics["seed"] == 1
-    assert report["data"]["splits"] == {"train": 360, "selection": 120, "report": 120}
+    assert report["data"]["splits"] == {"train": 360, "held_out": 240}
+    crossed, row = report["crossed"], report["rows"][ids.index(report["recommended"])]
+    assert (crossed["n"], row["metric"]["n"]) == (240, 240)
+    assert crossed["choices"] == 100
+    assert crossed["low"] < crossed["value"] < crossed["high"]
+    assert read_manifest(done.out / "artifact").metrics["crossed"] == crossed
     assert "was chosen: " in report["decisions"][-1]
     assert [entry["name"] for entry in report["family"]] == ["full", "distill", "prune"]
     stages = [step["stage"] for step in report["family"][2]["lineage"]]
