@@ -143,7 +143,7 @@ class Recipe(Settings):
         ge=0.5,
         lt=1,
         description="a member is within the budget when its true drop is, with this probability, "
-        "judging by the selection split",
+        "judging by the texts that decide",
     )
     seed: int = Field(0, ge=0, description="of everything random")
     stages: tuple[StageName, ...] = Field(

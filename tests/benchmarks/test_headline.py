@@ -1,12 +1,15 @@
 """The first line in words: how much faster, less accurate and smaller, or why it does not say."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from benchmarks.metrics import Drop, Metric
+from benchmarks.metrics import CrossFitted, Drop, Metric
+from benchmarks.render.figures import MINUS, budget_line, result
 from benchmarks.render.headline import data_name, headline, machine_name, size_in_words, title_of
-from benchmarks.report import Report
+from benchmarks.render.sections import method_facts
+from benchmarks.report import Report, load_report, save_report
 from benchmarks.stats import Interval
 
 
@@ -113,3 +116,21 @@ def test_data_are_named_by_what_says_something() -> None:
         "the DataFrame": "the DataFrame",
     }
     assert {source: data_name(source) for source in names} == names
+
+
+def test_examples_that_chose_are_told_by_cross_fitting(report: Report, tmp_path: Path) -> None:
+    """The row's own drop is a winner's: no sentence about what is recommended names it."""
+    crossed = replace(report, crossed=CrossFitted(1.3, -0.4, 3.0, 436, 100, 2))
+    assert "1.3 points less accurate" in headline(crossed)
+    said = result(crossed)
+    assert (
+        f"loses 1.3 points of accuracy (drop: cross-fitted, 95% interval {MINUS}0.4 to 3.0" in said
+    )
+    assert "examples, which also chose it)" in said
+    asked = budget_line(replace(crossed, budget={"max_drop": 1.0, "confidence": 0.7}))
+    assert "Missed where it is cross-fitted (1.3)." in asked
+    assert "436 reported examples tell the drop to \u00b11.7 points" in asked
+    assert any("100 times (in 2 of them nothing" in line for line in method_facts(crossed))
+    assert not any("cross-fitting" in line for line in method_facts(report))
+    save_report(crossed, tmp_path / "report.json")
+    assert load_report(tmp_path / "report.json").crossed == crossed.crossed
