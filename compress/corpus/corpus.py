@@ -29,7 +29,7 @@ from compress.system.distributed import from_main
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Material", "Purpose"]
+__all__ = ["Material", "Purpose", "set_aside"]
 
 
 Purpose = Literal["probe", "draft", "repair", "importance", "ranges", "sensitivity"]
@@ -90,7 +90,7 @@ class Material:
         self._student = student
         self._teacher, self._tokenizer = teacher, tokenizer
         self._train, self._selection, self._unlabelled = train, selection, unlabelled
-        self._learnt, self._guide = _set_aside(train, seed)
+        self._learnt, self._guide = set_aside(train, seed)
         self._max_length, self._seed, self._scratch = max_length, seed, scratch
         self._outputs: TeacherOutputs | None = None
         self._outputs_of: tuple[int, int] | None = None
@@ -234,7 +234,7 @@ class Material:
         return read_vocabulary(self._tokenizer, table, self._given)
 
 
-def _set_aside(train: Examples, seed: int) -> tuple[Examples, Examples]:
+def set_aside(train: Examples, seed: int) -> tuple[Examples, Examples]:
     """Return the texts that are learnt from, and those that guide the training."""
     count = len(train)
     if count < _LEAST_TO_SET_ASIDE:

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from compress.corpus.corpus import Material
+from benchmarks.examples import Examples
+from benchmarks.labels import WordLabels
+from compress.corpus.corpus import Material, set_aside
 
 
 def words(outputs: Any, indices: Any) -> list[tuple[int, ...]]:
@@ -87,3 +89,11 @@ def test_of_little_training_text_nothing_is_set_aside(toy: Any, tmp_path: Path) 
         assert len(material.guide.examples) == 400
     with material_of(toy, tmp_path, 50) as material:
         assert len(material.guide.examples) == len(material.learnt) == 50
+
+
+def test_texts_are_set_aside_whatever_is_known_of_their_labels(toy: Any, tmp_path: Path) -> None:
+    words_of = WordLabels(np.full(3600, WordLabels.NONE), np.full(1200, 3))
+    unlabelled = Examples(("a good film",) * 1200, words_of, ("O", "B-x"))
+    learnt, guide = set_aside(unlabelled, 0)
+    assert (len(learnt), len(guide)) == (1080, 120)
+    assert len(guide.labels) == 360
