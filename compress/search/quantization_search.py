@@ -69,7 +69,8 @@ def mixed_precision(staged: Staged, workspace: Workspace) -> Mixed:
 
     Every plan that is tried is exported for ONNX Runtime, and the deployed file answers the texts
     that guide the training: INT8 may add `distill.rounding_share` to their distance from the
-    original's. The selection split is not asked: of several plans one would come inside by luck.
+    original's, or bring it to `distill.enough`. The selection split is not asked: of several plans
+    one would come inside by luck.
     """
     import runtimes
     from compress.predictions.objective import objective_for
@@ -80,6 +81,8 @@ def mixed_precision(staged: Staged, workspace: Workspace) -> Mixed:
         raise ValueError(f"{staged.name} is not quantized: no layer can be returned to float")
     context = staged.context
     name, guide, module = f"{staged.name}-mixed", context.material.guide, staged.encoder.module
+
+    settings = context.recipe.distill
 
     def distance(logits: "NDArray[np.float32]") -> float:
         return divergence(logits, guide.teacher_logits, objective_for(module.config))
@@ -99,8 +102,10 @@ def mixed_precision(staged: Staged, workspace: Workspace) -> Mixed:
             progress=context.progress,
         ),
         verify,
-        bound=(1 + context.recipe.distill.rounding_share)
-        * distance(predict_logits(module, guide.texts)),
+        bound=max(
+            (1 + settings.rounding_share) * distance(predict_logits(module, guide.texts)),
+            settings.enough,
+        ),
         most_tries=_MOST_TRIES,
     )
     _log.info("%s: %s", staged.name, found.reason)
