@@ -250,12 +250,8 @@ def test_the_table_has_the_original_the_rival_the_family_and_all_runtimes(done: 
     }
     assert report["data"]["seed"] == 1
     assert read_manifest(done.out / "artifact").metrics["seed"] == 1
-    assert report["data"]["splits"] == {"train": 360, "held_out": 240}
-    crossed, row = report["crossed"], report["rows"][ids.index(report["recommended"])]
-    assert (crossed["n"], row["metric"]["n"]) == (240, 240)
-    assert crossed["choices"] == 100
-    assert crossed["low"] <= crossed["value"] <= crossed["high"]
-    assert read_manifest(done.out / "artifact").metrics["crossed"] == crossed
+    assert report["data"]["splits"] == {"train": 360, "selection": 120, "report": 120}
+    assert report["crossed"] is None  # the test split is reported on
     assert "was chosen: " in report["decisions"][-1]
     assert [entry["name"] for entry in report["family"]] == ["full", "distill", "prune"]
     stages = [step["stage"] for step in report["family"][2]["lineage"]]
@@ -579,6 +575,28 @@ def test_labels_in_another_order_are_told_of_before_the_work(
     assert main([str(task.model), "--data", str(data), "--out", str(tmp_path / "out")]) == 1
     said = capfd.readouterr().err
     assert said.index("Its classes seem to be in another order") < said.index("the work begins")
+
+
+def test_without_a_test_split_all_held_out_text_chooses_and_the_drop_is_cross_fitted(
+    task: Any, tmp_path: Path, capfd: Any
+) -> None:
+    data, out = tmp_path / "opinions", tmp_path / "out"
+    shutil.copytree(task.data, data, ignore=shutil.ignore_patterns("test.csv"))
+    arguments = [str(task.model), "--data", str(data), "--out", str(out), "--max-drop", "50"]
+    assert main([*arguments, *QUICK, *ALONE, "stages=[prune, quantize]", "prune.heads=0.5"]) == 0
+    report = load_report(out / "report.json")
+    assert report.data["splits"] == {"train": 360, "held_out": 120}
+    assert report.crossed is not None
+    assert (report.crossed.n, report.crossed.choices, report.crossed.none) == (120, 100, 0)
+    assert report.crossed.low <= report.crossed.value <= report.crossed.high
+    row = report.row(str(report.recommended))
+    assert row.metric is not None
+    assert row.metric.n == 120
+    metrics = read_manifest(out / "artifact").metrics
+    assert metrics["crossed"] == json.loads((out / "report.json").read_text())["crossed"]
+    assert "which also chose it" in (out / "artifact" / "README.md").read_text()
+    assert "where it is cross-fitted" in (out / "report.md").read_text()
+    assert "all of validation (120) chooses and reports" in (out / "report.md").read_text()
 
 
 def test_a_family_by_latency_with_unlabelled_text_and_other_schemes(
