@@ -281,7 +281,7 @@ def budget_line(report: Report) -> str:
         if (agreed := report.budget.get("min_agreement")) is not None:
             asked = f"Budget: an agreement of at least {agreed:g}% with the original"
         if (confidence := report.budget.get("confidence")) is not None:
-            asked += f", with a probability of {confidence:.0%} as the texts that chose tell it"
+            asked += f", with a probability of {confidence:.0%} as the selection split tells it"
         asked += f".{_kept(report, float(most))}"
     else:
         return ""

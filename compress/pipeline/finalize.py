@@ -417,7 +417,7 @@ def _crossed(
         return None
     recipe = job.recipe
     paces = {row.id: (row.runtime, row.end_to_end_ms.p50) for row in answered if row.end_to_end_ms}
-    inside = partial(fastest_inside, max_drop=recipe.max_drop, confidence=recipe.confidence)
+    inside = partial(fastest_inside, max_drop=recipe.most_lost, confidence=recipe.confidence)
     if recipe.target_latency_ms is not None:
         inside = partial(least_lost, target=recipe.target_latency_ms, confidence=recipe.confidence)
     return cross_fitted(

@@ -9,7 +9,7 @@ corrected for that as Nadeau & Bengio 2003 (https://doi.org/10.1023/A:1024068626
 
     standard error^2 = (1 / choices + texts that measure / texts that choose) * variance of losses
 
-docs/adr/0020-a-budget-that-is-kept.md has how often that covers the true drop.
+docs/adr/0021-a-budget-that-is-kept.md has how often that covers the true drop.
 """
 
 from collections.abc import Callable, Mapping

@@ -5,7 +5,7 @@ together first: on a runtime, a candidate is held to lose no less than slower on
 one seems to lose less, both are given their mean (isotonic regression). Tests one after the other
 that stop at the first candidate outside (fixed sequences, Angelopoulos et al. 2021,
 https://arxiv.org/abs/2110.01052) keep the budget too, but a single unlucky member ends them:
-docs/adr/0020-a-budget-that-is-kept.md has the figures.
+docs/adr/0021-a-budget-that-is-kept.md has the figures.
 """
 
 from collections.abc import Mapping, Sequence

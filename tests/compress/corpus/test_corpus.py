@@ -93,7 +93,7 @@ def test_of_little_training_text_nothing_is_set_aside(toy: Any, tmp_path: Path) 
 
 def test_texts_are_set_aside_whatever_is_known_of_their_labels(toy: Any, tmp_path: Path) -> None:
     words_of = WordLabels(np.full(3600, WordLabels.NONE), np.full(1200, 3))
-    unlabelled = Examples(("a good film",) * 1200, words_of, ("O", "B-x"))
+    unlabelled = Examples(("a good film",) * 1200, words_of, ("O", "B-x"), labelled=False)
     learnt, guide = set_aside(unlabelled, 0)
     assert (len(learnt), len(guide)) == (1080, 120)
     assert len(guide.labels) == 360
