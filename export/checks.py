@@ -16,6 +16,7 @@ from runtimes.checks import (
     CASES_A_LENGTH,
     Checked,
     Checks,
+    Rounded,
     answered,
     check_predictor,
     columns,
@@ -24,7 +25,7 @@ from runtimes.checks import (
 from runtimes.errors import WrongAnswersError
 from runtimes.tokenization import Rows, Tokenizer
 
-__all__ = ["cases_for", "with_expected", "write_checked"]
+__all__ = ["answers_of", "cases_for", "with_expected", "write_checked"]
 
 # ruff: noqa: RUF001 - letters of other scripts that look like Latin ones
 
@@ -122,13 +123,33 @@ def with_expected(checks: Checks, answer: Callable[[list[int]], NDArray[np.float
     return replace(checks, expected=np.concatenate(kept))
 
 
+def answers_of(
+    checks: Checks,
+    answer: Callable[[list[int]], NDArray[np.float32]],
+    groups: Sequence[list[int]],
+) -> NDArray[np.float32]:
+    """Return (M, C) what a model says of all cases, asked in groups.
+
+    Args:
+        checks: From `with_expected`.
+        answer: As there; the cases of a group may differ in length, and are padded then.
+        groups: Indices of the K cases, each in one of them.
+    """
+    kept: dict[int, NDArray[np.float32]] = {}
+    for group in groups:
+        for case, outputs in zip(group, answer(group), strict=True):
+            length = int(checks.rows.lengths[case])
+            kept[case] = checks.kept(outputs[:length] if outputs.ndim > 1 else outputs, length)
+    return np.concatenate([kept[case] for case in range(len(kept))])
+
+
 def write_checked(
     target: Path,
     manifest: Manifest,
     populate: Callable[[Path], None],
     checks: Checks,
     draft: Path,
-    rounded: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+    rounded: Mapping[str, Rounded] = MappingProxyType({}),
 ) -> tuple[Manifest, tuple[Checked, ...]]:
     """Write an artifact with its self-test, and without runtimes that fail it here.
 
@@ -138,7 +159,7 @@ def write_checked(
         populate: Writes their files.
         checks: From `with_expected`.
         draft: Where it can be written first, to be asked.
-        rounded: By runtime, (M, C) what its file should say, where it is known how it rounds.
+        rounded: By runtime, what its file should say, where it is known how it rounds.
 
     Returns:
         The manifest as written, and how each runtime did.
@@ -147,12 +168,20 @@ def write_checked(
         WrongAnswersError: All runtimes are wrong here.
     """
     whole = write_artifact(draft, manifest, populate)
-    answers, found = {}, []
+    answers, in_batches, found = {}, {}, []
     for runtime in dict.fromkeys(entry.runtime for entry in whole.models):
         with runtimes.load(draft, runtime=runtime, verify=False) as predictor:
             answers[runtime] = answered(predictor, checks)
-            known = rounded.get(runtime)
-            found.append(check_predictor(predictor, checks, answers[runtime], rounded=known))
+            in_batches[runtime] = answered(predictor, checks, batches=True)
+            found.append(
+                check_predictor(
+                    predictor,
+                    checks,
+                    answers[runtime],
+                    in_batches=in_batches[runtime],
+                    rounded=rounded.get(runtime),
+                )
+            )
     right = {checked.runtime for checked in found if checked.right}
     if found and not right:
         raise WrongAnswersError(
@@ -168,8 +197,11 @@ def write_checked(
         for name in whole.files.keys() - left_out:
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(draft / name, partial / name)
-        own = {name: values for name, values in answers.items() if name in right}
-        replace(checks, answers=own).write(partial / CHECKS_NAME)
+        own, padded = (
+            {name: values for name, values in each.items() if name in right}
+            for each in (answers, in_batches)
+        )
+        replace(checks, answers=own, in_batches=padded).write(partial / CHECKS_NAME)
 
     metrics = {**manifest.metrics, "checks": [checked.to_json() for checked in found]}
     manifest = replace(manifest, models=tuple(kept), metrics=metrics)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.checks import cases_for, with_expected, write_checked
+from export.checks import answers_of, cases_for, with_expected, write_checked
 from export.ecosystem import (
     for_every_transformers,
     for_javascript,
@@ -25,7 +25,7 @@ from export.targets.registry import get_target, target_names
 from export.vocabulary import without_dead_tokens
 from runtimes.artifact import DETAILS_NAME, Manifest, ModelEntry, write_artifact
 from runtimes.base import TextInput
-from runtimes.checks import Checked
+from runtimes.checks import Checked, Rounded, padded_batches
 from runtimes.folders import partial_folder
 from runtimes.hf_config import labels_of
 from runtimes.registry import get_task, task_of_head
@@ -63,7 +63,7 @@ def export_artifact(
     checks: Sequence[TextInput],
     lineage: Sequence[Mapping[str, Any]] = (),
     runtimes: Sequence[str] | None = None,
-    rounding: Callable[[Any, QuantizationPlan], AbstractContextManager[None]] | None = None,
+    rounding: Callable[..., AbstractContextManager[None]] | None = None,
 ) -> Exported:
     """Export, compare with PyTorch, and write the artifact atomically.
 
@@ -81,9 +81,10 @@ def export_artifact(
         checks: Texts to compare the exports on; at least one.
         lineage: What was done to the model so far, for the manifest.
         runtimes: Those to write files for; None: all that have a target (`export.targets`).
-        rounding: Within it a module computes as ONNX Runtime's file of a plan should: what INT8
-            costs is then known, and that file's self-test finds what is wrong beyond it. None
-            takes the file's own padded batches for that.
+        rounding: Within `rounding(module, plan)` a module computes as ONNX Runtime's file of a plan
+            should, with `together=True` as for a padded batch: what INT8 costs is then known, and
+            that file's self-test finds what is wrong beyond it. None takes the file's own padded
+            batches for that.
 
     Raises:
         ModelError: A float export does not agree with PyTorch, or the plan is static and was not
@@ -149,10 +150,14 @@ def export_artifact(
         def answer(case: list[int]) -> NDArray[np.float32]:
             return torch_outputs(module, tests.rows.batch(case, names))
 
-        tests, rounded = with_expected(tests, answer), {}
+        tests, rounded = with_expected(tests, answer), dict[str, Rounded]()
         if plan is not None and rounding is not None:
+            lengths = tests.rows.lengths
             with rounding(module, plan):
-                rounded["onnxruntime"] = with_expected(tests, answer).expected
+                alone = answers_of(tests, answer, [[case] for case in range(len(lengths))])
+            with rounding(module, plan, together=True):
+                padded = answers_of(tests, answer, padded_batches(lengths))
+            rounded["onnxruntime"] = Rounded(alone, padded)
         manifest, checked = write_checked(
             target, manifest, populate, tests, work / "draft" / "artifact", rounded
         )

@@ -31,11 +31,13 @@ __all__ = [
     "CASES_A_LENGTH",
     "Checked",
     "Checks",
+    "Rounded",
     "answered",
     "check_artifact",
     "check_predictor",
     "columns",
     "lengths_to_check",
+    "padded_batches",
     "places",
     "read_checks",
     "refuse_wrong",
@@ -52,7 +54,7 @@ _PLACES, _COLUMNS = 16, 64
 CASES_A_LENGTH = 3
 _LEAST, _TIMES, _USUAL = 0.2, 2.0, 0.9
 _BATCH, _LONG = 8, 128
-_ANSWERS = "answers_"
+_ANSWERS, _BATCHES = "answers_", "batches_"
 _TIMED = (8, 32, 128, 512)
 
 
@@ -65,6 +67,7 @@ class Checks:
         expected: (M, C) outputs of full-precision PyTorch: of each case one row, or where the
             model answers for each token up to 16 of them, for the tokens of `places`.
         answers: By runtime, the same of the artifact's own files, where it was exported.
+        in_batches: Likewise, asked in padded batches: dynamic INT8 has one range for all of one.
         columns: (C,) which of the model's outputs those are; at most 64 are kept.
         texts: Texts, or pairs, of many scripts.
         text_ids: Token ids of each text.
@@ -74,6 +77,7 @@ class Checks:
     expected: NDArray[np.float32]
     columns: NDArray[np.int64]
     answers: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    in_batches: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     texts: Sequence[str | tuple[str, str]] = ()
     text_ids: Sequence[Sequence[int]] = ()
 
@@ -100,6 +104,7 @@ class Checks:
             text_ids=_flat(self.text_ids),
             text_lengths=np.array([len(row) for row in self.text_ids], dtype=np.int32),
             **{f"{_ANSWERS}{name}": values for name, values in self.answers.items()},
+            **{f"{_BATCHES}{name}": values for name, values in self.in_batches.items()},
         )
         np.savez_compressed(path, **written)
 
@@ -115,21 +120,38 @@ class Checks:
                 arrays = {name: file[name] for name in file.files}
             texts, padding = json.loads(arrays["texts"].tobytes())
             columns = {name: _parts(arrays[name], arrays["lengths"]) for name in padding}
-            answers = {
-                name.removeprefix(_ANSWERS): values
-                for name, values in arrays.items()
-                if name.startswith(_ANSWERS)
-            }
+            answers, in_batches = (
+                {
+                    name.removeprefix(kind): values
+                    for name, values in arrays.items()
+                    if name.startswith(kind)
+                }
+                for kind in (_ANSWERS, _BATCHES)
+            )
             return cls(
                 rows=Rows(columns, padding),
                 expected=arrays["expected"],
                 columns=arrays["columns"],
                 answers=answers,
+                in_batches=in_batches,
                 texts=[text if isinstance(text, str) else tuple(text) for text in texts],
                 text_ids=_parts(arrays["text_ids"], arrays["text_lengths"]),
             )
         except Exception as error:  # zipfile, zlib, numpy and json each have their own
             raise ValueError(f"holds no checks: {error}") from error
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """What a file is to say of K cases that its INT8 rounds as it should.
+
+    Attributes:
+        alone: (M, C) asked one by one.
+        in_batches: (M, C) asked in the batches of `padded_batches`.
+    """
+
+    alone: NDArray[np.float32]
+    in_batches: NDArray[np.float32]
 
 
 def _flat(rows: Sequence[Sequence[int]]) -> NDArray[np.int32]:
@@ -250,12 +272,8 @@ def answered(
         batches: Ask for eight of different lengths at once, padded, instead of one by one.
     """
     lengths = checks.rows.lengths
-    if batches:  # each with short and long ones, but few as long as the longest
-        groups = []
-        for part in (lengths <= _LONG, lengths > _LONG):
-            cases = np.flatnonzero(part).tolist()
-            step = -(-len(cases) // _BATCH)
-            groups += [cases[start::step] for start in range(step)]
+    if batches:
+        groups = padded_batches(lengths)
     else:  # short after long: what a runtime keeps of the one may show in the other
         order = np.argsort(lengths, kind="stable")
         turns = zip(order[::-1], order, strict=True)
@@ -267,6 +285,19 @@ def answered(
             own = outputs[: lengths[case]] if outputs.ndim > 1 else outputs
             found[case] = checks.kept(own, int(lengths[case]))
     return np.concatenate([found[case] for case in range(len(lengths))])
+
+
+def padded_batches(lengths: NDArray[np.int64]) -> list[list[int]]:
+    """Return the cases (K,) in batches of eight, each with short and long ones.
+
+    Few of them are as long as the longest.
+    """
+    groups = []
+    for part in (lengths <= _LONG, lengths > _LONG):
+        cases = np.flatnonzero(part).tolist()
+        step = -(-len(cases) // _BATCH)
+        groups += [cases[start::step] for start in range(step)]
+    return groups
 
 
 def _errors(answers: NDArray[np.float32], checks: Checks) -> NDArray[np.float64]:
@@ -303,7 +334,8 @@ def check_predictor(
     checks: Checks,
     answers: NDArray[np.float32] | None = None,
     *,
-    rounded: NDArray[np.float32] | None = None,
+    in_batches: NDArray[np.float32] | None = None,
+    rounded: Rounded | None = None,
     timed: bool = False,
 ) -> Checked:
     """Ask a predictor all cases, and judge what it says.
@@ -312,21 +344,29 @@ def check_predictor(
         predictor: Of the artifact that `checks` is of.
         checks: Its cases.
         answers: What `answered` returned, where they were asked already.
-        rounded: (M, C) what the file should say, where it is known how it rounds; its errors are
-            those that INT8 costs. None takes those that `checks` recorded at export, else those of
-            the same file's padded batches.
+        in_batches: What it returned of padded batches, likewise.
+        rounded: What the file should say, where it is known how it rounds; its errors are those
+            that INT8 costs. None takes what `checks` recorded at export. Where it recorded
+            nothing, single cases and padded batches are held against each other.
         timed: Measure how long inputs of some lengths take.
     """
     runtime, lengths = predictor.runtime, checks.rows.lengths
     if answers is None:
         answers = answered(predictor, checks)
     found = _errors(answers, checks)
-    padded = _errors(answered(predictor, checks, batches=True), checks)
+    if in_batches is None:
+        in_batches = answered(predictor, checks, batches=True)
+    padded = _errors(in_batches, checks)
     before = checks.answers.get(runtime)
-    right = before if rounded is None else rounded
-    usual = None if right is None else _errors(right, checks)
-    wrong = wrong_lengths(lengths, found, padded if usual is None else usual)
-    in_batches = wrong_lengths(lengths, padded, found if usual is None else usual)
+    if rounded is None and before is not None:
+        rounded = Rounded(before, checks.in_batches.get(runtime, before))
+    usual, usual_padded = padded, found
+    if rounded is not None:
+        usual, usual_padded = (
+            _errors(each, checks) for each in (rounded.alone, rounded.in_batches)
+        )
+    wrong = wrong_lengths(lengths, found, usual)
+    wrong_padded = wrong_lengths(lengths, padded, usual_padded)
     known = checks.expected if before is None else before
     return Checked(
         runtime=runtime,
@@ -334,7 +374,7 @@ def check_predictor(
         precision=predictor.precision,
         cases=len(found),
         wrong_lengths=wrong,
-        wrong_in_batches=tuple(length for length in in_batches if length not in wrong),
+        wrong_in_batches=tuple(length for length in wrong_padded if length not in wrong),
         same_labels=float((answers.argmax(axis=1) == known.argmax(axis=1)).mean()),
         largest=float(found.max()),
         largest_at=int(lengths[found.argmax()]),

@@ -65,7 +65,11 @@ def quantize_weights(weight: Tensor, levels: int = 127) -> Tensor:
 
 @contextmanager
 def fake_quantized(
-    model: LeanEncoderWithHead, plan: QuantizationPlan, *, fixed: bool = False
+    model: LeanEncoderWithHead,
+    plan: QuantizationPlan,
+    *,
+    fixed: bool = False,
+    together: bool = False,
 ) -> Iterator[None]:
     """Within the block, the encoder computes with operands rounded as ONNX Runtime's will be.
 
@@ -78,6 +82,8 @@ def fake_quantized(
         model: Not changed; weights stay in float.
         plan: Says what is INT8 and how. A plan that is float for ONNX Runtime changes nothing.
         fixed: No weight changes within the block, so each is rounded once.
+        together: A batch is rounded as the file rounds a padded one: with one dynamic range for all
+            of its texts, padding included.
 
     Raises:
         ModelError: On running the model: the plan is static and has no range for a layer.
@@ -103,7 +109,11 @@ def fake_quantized(
         limits = plan.static_range(call.layer) if plan.schemes["onnxruntime"] == "static" else None
         # bfloat16 would round once more, as coarsely as 8 bits do.
         with torch.autocast(call.x.device.type, enabled=False):
-            x = quantize_activations(call.x.float(), call.mask, limits)
+            x = call.x.float()
+            if together:
+                x = quantize_activations(x.flatten(0, -2)[None], None, limits).view_as(x)
+            else:
+                x = quantize_activations(x, call.mask, limits)
             return F.linear(x, weight_of(call), call.bias)
 
     def rounded_words(x: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from runtimes.adapters.openvino import OpenVinoSession
 from runtimes.artifact import read_manifest, verify
 from runtimes.checks import (
     Checks,
+    Rounded,
     answered,
     check_artifact,
     check_predictor,
@@ -137,6 +138,7 @@ def test_a_runtime_that_is_wrong_where_it_is_exported_is_not_offered(
         f"wrong at {WRONG_AT} tokens",
     ]
     assert set(read_checks(folder).answers) == {"onnxruntime"}
+    assert set(read_checks(folder).in_batches) == {"onnxruntime"}
 
 
 def test_what_int8_costs_is_no_fault_of_the_runtime(
@@ -145,14 +147,36 @@ def test_what_int8_costs_is_no_fault_of_the_runtime(
     """As where a model was pruned and not trained: one length suffers, alone and not padded."""
     export(QuantizationPlan(reduce_range=True), rounding=fake_quantized)
     folder = tmp_path / "artifact"
-    checks = dataclasses.replace(read_checks(folder), answers={})
+    checks = dataclasses.replace(read_checks(folder), answers={}, in_batches={})
     with load(folder, runtime="onnxruntime") as predictor:
-        known = answered(predictor, checks)
+        known, padded = (answered(predictor, checks, batches=each) for each in (False, True))
         answers = known.copy()
         answers[checks.rows.lengths == WRONG_AT] += 5 * np.std(checks.expected)
-        for rounded, wrong in ((None, (WRONG_AT,)), (known, (WRONG_AT,)), (answers, ())):
+        for rounded, wrong in (
+            (None, (WRONG_AT,)),
+            (Rounded(known, padded), (WRONG_AT,)),
+            (Rounded(answers, padded), ()),
+        ):
             found = check_predictor(predictor, checks, answers, rounded=rounded)
             assert found.wrong_lengths == wrong
+
+
+def test_what_a_shared_range_costs_a_batch_is_no_fault_either(
+    export: Callable[..., Exported], tmp_path: Path
+) -> None:
+    """Dynamic INT8 has one range for all of a padded batch: coarser than for one text alone."""
+    export(QuantizationPlan(reduce_range=True), rounding=fake_quantized)
+    folder = tmp_path / "artifact"
+    checks = read_checks(folder)
+    alone, padded = (checks.answers["onnxruntime"], checks.in_batches["onnxruntime"])
+    assert not np.array_equal(alone, padded)
+    coarse = padded.copy()
+    coarse[checks.rows.lengths == WRONG_AT] += 5 * np.std(checks.expected)
+    with load(folder, runtime="onnxruntime") as predictor:
+        for known, wrong in ((padded, (WRONG_AT,)), (coarse, ())):
+            recorded = dataclasses.replace(checks, in_batches={"onnxruntime": known})
+            found = check_predictor(predictor, recorded, alone, in_batches=coarse)
+            assert (found.wrong_lengths, found.wrong_in_batches) == ((), wrong)
 
 
 def test_where_all_are_wrong_nothing_is_exported(

@@ -9,18 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from emulated import PROCESSORS, UnavailableError
-from numpy.typing import NDArray
 
 from compress.encoder.importers.registry import import_encoder
 from compress.quantization.fake_quantization import fake_quantized
 from export.package import export_artifact
 from export.quantization import QuantizationPlan
 from runtimes.artifact import CHECKS_NAME, Manifest, write_artifact
-from runtimes.checks import Checks
+from runtimes.checks import Checks, Rounded
 
 pytestmark = [pytest.mark.minutes, pytest.mark.timeout(3600)]
 
@@ -52,14 +50,16 @@ def made_elsewhere(
     populate: Callable[[Path], None],
     checks: Checks,
     draft: Path,
-    rounded: Mapping[str, NDArray[np.float32]],
+    rounded: Mapping[str, Rounded],
 ) -> tuple[Manifest, tuple[()]]:
     """Write an artifact as on a processor with VNNI, whatever this one is: its files answer as they
     should there."""
 
     def publish(partial: Path) -> None:
         populate(partial)
-        replace(checks, answers=rounded).write(partial / CHECKS_NAME)
+        alone = {name: each.alone for name, each in rounded.items()}
+        padded = {name: each.in_batches for name, each in rounded.items()}
+        replace(checks, answers=alone, in_batches=padded).write(partial / CHECKS_NAME)
 
     return write_artifact(target, manifest, publish), ()
 

@@ -145,17 +145,18 @@ def assert_as_emulated(
     model: Any, plan: QuantizationPlan, inputs: list[dict[str, np.ndarray]]
 ) -> None:
     """ONNX Runtime answers what PyTorch does with weights and activations rounded."""
-    rows = one_by_one(inputs)
-    with fake_quantized(model, plan):
-        emulated = torch_logits(model, rows)
-    deployed = run_onnx(build_onnx(model, plan), rows)
-    cost = np.abs(deployed - torch_logits(model, rows))
-    error = np.abs(deployed - emulated)
-    assert cost.mean() > 1e-3, "INT8 that costs nothing is none"
-    # Summation orders differ by 1e-7: where that moves a number over the edge of its rounding,
-    # the answers differ by a step of it.
-    assert np.median(error) < 1e-5
-    assert error.mean() < cost.mean() / 8
+    proto = build_onnx(model, plan)
+    for rows, together in ((one_by_one(inputs), False), (inputs, True)):
+        with fake_quantized(model, plan, together=together):
+            emulated = torch_logits(model, rows)
+        deployed = run_onnx(proto, rows)
+        cost = np.abs(deployed - torch_logits(model, rows))
+        error = np.abs(deployed - emulated)
+        assert cost.mean() > 1e-3, "INT8 that costs nothing is none"
+        # Summation orders differ by 1e-7: where that moves a number over the edge of its rounding,
+        # the answers differ by a step of it.
+        assert np.median(error) < 1e-5
+        assert error.mean() < cost.mean() / 8
 
 
 @pytest.mark.parametrize(
