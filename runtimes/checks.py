@@ -311,7 +311,11 @@ def _errors(answers: NDArray[np.float32], checks: Checks) -> NDArray[np.float64]
 
 
 def wrong_lengths(
-    lengths: NDArray[np.int64], found: NDArray[np.float64], usual: NDArray[np.float64]
+    lengths: NDArray[np.int64],
+    found: NDArray[np.float64],
+    usual: NDArray[np.float64],
+    *,
+    scale: NDArray[np.float64] | None = None,
 ) -> tuple[int, ...]:
     """Return the lengths at which a runtime is wrong, in tokens.
 
@@ -319,13 +323,16 @@ def wrong_lengths(
         lengths: (K,) of the cases.
         found: (K,) their errors, from `_errors`.
         usual: (K,) the same file's errors where it was exported, or computed in another way.
+        scale: (K,) errors that tell how large an excess means nothing; None: the usual ones.
     """
 
     def by_length(of: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.array([np.median(of[lengths == length]) for length in there])
 
     there = np.unique(lengths)
-    allowed = max(_LEAST, _TIMES * float(np.quantile(by_length(usual), _USUAL)))
+    allowed = max(
+        _LEAST, _TIMES * float(np.quantile(by_length(usual if scale is None else scale), _USUAL))
+    )
     return tuple(int(length) for length in there[by_length(found - usual) > allowed])
 
 
@@ -360,13 +367,17 @@ def check_predictor(
     before = checks.answers.get(runtime)
     if rounded is None and before is not None:
         rounded = Rounded(before, checks.in_batches.get(runtime, before))
+    # Of one range for a batch and one for each text neither is the other's truth: an excess has to
+    # stand out of both.
     usual, usual_padded = padded, found
+    scale: NDArray[np.float64] | None = np.maximum(padded, found)
     if rounded is not None:
         usual, usual_padded = (
             _errors(each, checks) for each in (rounded.alone, rounded.in_batches)
         )
-    wrong = wrong_lengths(lengths, found, usual)
-    wrong_padded = wrong_lengths(lengths, padded, usual_padded)
+        scale = None
+    wrong = wrong_lengths(lengths, found, usual, scale=scale)
+    wrong_padded = wrong_lengths(lengths, padded, usual_padded, scale=scale)
     known = checks.expected if before is None else before
     return Checked(
         runtime=runtime,

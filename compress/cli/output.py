@@ -105,21 +105,20 @@ Revision = Annotated[
 ]
 
 
-def require_data(data: str | None, why: str, command: Sequence[str], *, instead: str = "") -> str:
+def require_data(data: str | None, why: str, command: Sequence[str]) -> str:
     """Return `data`.
 
     Args:
         data: What followed `--data`.
         why: What it is needed for.
         command: The words that were typed so far, to be tried again.
-        instead: What does without, if anything does.
 
     Raises:
         UsageError: There is none.
     """
     if data is None:
         typed = shlex.join(["edgepress", *command, "--data", "my-data.csv"])
-        raise UsageError(f"--data is missing: {why}", hint=f"try: {typed}{instead}")
+        raise UsageError(f"--data is missing: {why}", hint=f"try: {typed}")
     return data
 
 

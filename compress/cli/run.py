@@ -149,9 +149,9 @@ def run(
     if unlabelled is None:
         data = require_data(
             data,
-            "the drop can only be measured on your own labelled text",
+            "the drop can only be measured on your own labelled text (without labels: --unlabelled "
+            "FILE --min-agreement 99)",
             [model],
-            instead="; without labels: --unlabelled my-texts.txt --min-agreement 99",
         )
     from compress.config.recipe import load_recipe
 

@@ -24,6 +24,7 @@ from compress.pipeline.prepare import prepare, read_data
 from compress.predictions.decisions import decided
 from compress.predictions.objective import objective_for
 from compress.predictions.predict import predict_logits
+from compress.quantization.fake_quantization import fake_quantized
 from compress.stages import get_stage, stage_names
 from compress.stages.base import Context, Encoder
 from compress.system.progress import SilentProgress
@@ -232,6 +233,7 @@ def test_the_artifact_answers_as_pytorch_does(
         calibration=inputs[:8],
         checks=inputs[:8],
         lineage=result.lineage,
+        rounding=partial(fake_quantized, fixed=True),
     )
     result.module.save_pretrained(tmp_path / "checkpoint")
     result.tokenizer.save_pretrained(tmp_path / "checkpoint")

@@ -259,7 +259,7 @@ def test_a_module_of_ours_that_is_not_there_is_no_missing_package() -> None:
 # --- help ---
 
 CHOICES = {
-    "run": ["[fast|balanced|best]", "Labelled text (required)"],
+    "run": ["[fast|balanced|best]", "Labelled text (or --unlabelled)"],
     "train": ["[task|mlm|mlm+nsp]", "Labelled text (required)", "token-classification"],
     "bench": ["[cpu|cuda|gpu|npu]", "[fp32|bf16|fp16|int8]", "Labelled text (required)"],
     "predict": ["[tsv|jsonl|csv]", "[onnxruntime|openvino]", "[cpu|cuda|gpu|npu]"],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from compress.data.columns import NamedColumns
-from compress.data.loading import _reader, load_splits
+from compress.data.loading import load_splits, reader_of
 from compress.errors import DataError, OtherTaskError
 
 COUNT = 12
@@ -58,7 +58,7 @@ def test_the_task_is_told_by_the_columns(
         f"the list: this looks like {looks_like} data; the model is {model}"
     )
     assert caught.value.task == looks_like
-    assert f"rows such as {_reader(task).ROW}" in str(caught.value.hint)
+    assert f"rows such as {reader_of(task).ROW}" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_who_names_a_column_knows_what_it_is() -> None:
 )  # fmt: skip
 def test_the_row_that_is_shown_is_of_its_task(task: str, tmp_path: Path) -> None:
     """It reads, and the task is told by it."""
-    row = json.loads(_reader(task).ROW)
+    row = json.loads(reader_of(task).ROW)
     other = {**row, "label": "negative"} if task == "text-classification" else row
-    examples, _ = _reader(task).read(_tables(row, other), NamedColumns(), None)
+    examples, _ = reader_of(task).read(_tables(row, other), NamedColumns(), None)
     assert len(examples["train"]) > 0
-    assert _reader(task).recognized(_tables(row)["train"])
+    assert reader_of(task).recognized(_tables(row)["train"])
 
 
 def _tables(*rows: dict[str, Any]) -> Any:

@@ -66,7 +66,7 @@ def test_the_layer_that_int8_breaks_is_found_and_returned(
     )
     assert result.inside
     assert result.layers == result.plan.float_layers == (VICTIM,)
-    before, after = (entry.drop for entry in result.tries)
+    before, after = (entry.distance for entry in result.tries)
     assert before > 15.0
     assert after <= 8.0
     assert f"{VICTIM} was returned to float" in result.reason

@@ -182,7 +182,7 @@ def distil(folder: Path) -> tuple[dict[str, torch.Tensor], int]:
     with single_precision(), closing(outputs):
         steps = match_teacher(
             *(student, outputs, settings, (1, 2)),
-            selection=None,
+            guide=None,
             progress=SilentProgress(),
             description="distilling",
         )
