@@ -10,7 +10,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ENVIRONMENTS", "UnavailableError", "folder_of", "run_python", "run_script", "versions"]
+__all__ = [
+    "ENVIRONMENTS",
+    "UnavailableError",
+    "folder_of",
+    "python_of",
+    "run_python",
+    "run_script",
+    "versions",
+]
 
 # The same PyTorch in all of them, as built for what this machine's pip is set up for.
 _TORCH = f"torch=={version('torch').partition('+')[0]}"
@@ -20,6 +28,11 @@ ENVIRONMENTS: dict[str, Sequence[str]] = {
     "optimum-intel": ("optimum-intel[openvino]", _TORCH),
     "transformers-5": ("transformers>=5", "sentence-transformers", "onnxruntime", _TORCH),
     "onnxruntime": ("onnxruntime", "numpy", "tokenizers"),
+    # The oldest that the portable graph is for, and what came between.
+    "onnxruntime-1.17": ("onnxruntime==1.17.3", "numpy<2", "tokenizers"),
+    "onnxruntime-1.20": ("onnxruntime==1.20.1", "numpy", "tokenizers"),
+    "onnxruntime-1.24": ("onnxruntime==1.24.3", "numpy", "tokenizers"),
+    "onnxruntime-1.25": ("onnxruntime==1.25.0", "numpy", "tokenizers"),
     "openvino": ("openvino", "numpy", "tokenizers"),
     "tritonclient": ("tritonclient[grpc]",),
     "dockerfile": ("dockerfile", "PyYAML"),

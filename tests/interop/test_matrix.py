@@ -28,6 +28,7 @@ TASKS = ("text-classification", "token-classification", "question-answering", "s
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
+TEXTS = 200
 # Share of top answers that are the same on another graph of the same INT8 weights.
 FASTER = 0.97
 
@@ -42,18 +43,19 @@ def by_script(
     folder: Path,
     task: str,
     inputs: Any,
+    side: str = "",
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Any:
-    given = (library, str(folder), task, json.dumps(dict(settings)))
+    given = (library, str(folder), task, json.dumps(dict(settings)), side)
     return run_python(environment, HERE / script, *given, given=inputs)
 
 
-def in_node(folder: Path, task: str, inputs: Any) -> Any:
-    command = ["node", str(HERE / "node.mjs"), str(folder_of("js")), str(folder), task]
+def in_node(folder: Path, task: str, inputs: Any, side: str = "") -> Any:
+    command = ["node", str(HERE / "node.mjs"), str(folder_of("js")), str(folder), task, side]
     return run_script(command, inputs)
 
 
-def in_chromium(folder: Path, task: str, inputs: Any) -> Any:
+def in_chromium(folder: Path, task: str, inputs: Any, side: str = "") -> Any:
     if CHROMIUM is None:
         raise UnavailableError("there is no Chromium here")
     try:
@@ -70,7 +72,7 @@ def in_chromium(folder: Path, task: str, inputs: Any) -> Any:
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{address}/page/page.html")
         page.wait_for_function("() => window.answer")
-        found = page.evaluate("([task, inputs]) => window.answer(task, inputs)", [task, inputs])
+        found = page.evaluate("(given) => window.answer(...given)", [task, inputs, side])
         browser.close()
     assert not [url for url in asked if not url.startswith((address, "blob:", "data:"))]
     return found
@@ -146,6 +148,17 @@ CONSUMERS = {
 }
 
 
+# The oldest runtimes that the portable graph is for, the newest, and those of JavaScript.
+EVERYWHERE: dict[str, tuple[str, Callable[..., Any]]] = {
+    **{
+        name: (name, scripted(name, "plain.py", "onnxruntime"))
+        for name in (*(f"onnxruntime-1.{minor}" for minor in (17, 20, 24, 25)), "onnxruntime")
+    },
+    "transformers.js, Node": ("js", in_node),
+    "transformers.js, Chromium": ("js", in_chromium),
+}
+
+
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("consumer", CONSUMERS)
 def test_top_answers_are_ours(
@@ -157,7 +170,7 @@ def test_top_answers_are_ours(
     one = CONSUMERS[consumer]
     try:
         with_versions = versions(one.environment)
-        result = delivered(task)
+        result = delivered(task).of(TEXTS)
         found = one.ask(getattr(result, one.what), task, result.inputs)
     except UnavailableError as error:
         pytest.skip(f"{one.environment}: {error}")
@@ -169,8 +182,43 @@ def test_top_answers_are_ours(
         assert faster.mean() >= FASTER
     with capsys.disabled():
         print(f"\n{consumer} ({with_versions}): {task}: {shown}")
-    assert len(same) == len(result.inputs) == 200
+    assert len(same) == len(result.inputs) == TEXTS
     assert same.mean() >= one.least, [result.inputs[i] for i in np.flatnonzero(~same)[:3]]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("side", ["", "right", "left"])
+@pytest.mark.parametrize("consumer", EVERYWHERE)
+def test_top_answers_are_those_of_the_float_model(
+    consumer: str,
+    side: str,
+    task: str,
+    delivered: Callable[[str], Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environment, ask = EVERYWHERE[consumer]
+    result = delivered(task)
+    try:
+        with_versions = versions(environment)
+        found = ask(result.artifact, task, result.inputs, side=side)
+    except UnavailableError as error:
+        pytest.skip(f"{environment}: {error}")
+    right = result.ours("pytorch")
+    if task == "token-classification":  # of words, which their first tokens speak for
+        right, found = ([word for each in all_ for word in words(each)] for all_ in (right, found))
+    same, said = compared(task, right, found)
+    with capsys.disabled():
+        how = f"padded {side}" if side else "not padded"
+        print(
+            f"\n{consumer} ({with_versions}): {task}, {how}: {same.mean():.2%} of {len(same)}{said}"
+        )
+    assert len(result.inputs) == 500
+    assert same.mean() >= 0.99
+
+
+def words(tokens: list[list[str]]) -> list[list[str]]:
+    """Those that begin a word."""
+    return [token for token in tokens if not token[0].startswith("##")]
 
 
 def compared(task: str, ours: list[Any], found: list[Any]) -> tuple[Any, str]:

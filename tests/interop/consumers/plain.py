@@ -1,18 +1,20 @@
 """Opens an artifact with a runtime, and with tokenizers or transformers' Auto classes for the rest.
 
-`python plain.py LIBRARY FOLDER TASK [SETTINGS] < inputs.json > answers.json`. The library
-"transformers" is that and onnxruntime. OpenVINO may be given settings, as JSON.
+`python plain.py LIBRARY FOLDER TASK SETTINGS [SIDE] < inputs.json > answers.json`. The library
+"transformers" is that and onnxruntime. OpenVINO may be given settings, as JSON. Texts are asked one
+by one, or where a side is given in batches of eight that are padded there: "left" or "right".
 """
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 Run = Callable[[dict[str, Any]], dict[str, Any]]
+_BATCH = 8
 
 
 def open_onnxruntime(folder: Path) -> Run:
@@ -54,32 +56,62 @@ def best_span(output: dict[str, Any], encoding: Any, context: str) -> str:
     return context[encoding.offsets[start][0] : encoding.offsets[end][1]]
 
 
-def read(library: str, folder: Path) -> tuple[Callable[..., Any], dict[int, str]]:
-    """What encodes texts, and the labels' names."""
+def read(library: str, folder: Path) -> tuple[Callable[..., Any], dict[int, str], int]:
+    """What encodes texts, the labels' names, and the token that pads."""
     if library == "transformers":
         from transformers import AutoConfig, AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        names = AutoConfig.from_pretrained(folder).id2label
-        return lambda *texts: tokenizer(*texts, truncation=True).encodings[0], names
+        configuration = AutoConfig.from_pretrained(folder)
+        return (
+            lambda *texts: tokenizer(*texts, truncation=True).encodings[0],
+            configuration.id2label,
+            configuration.pad_token_id,
+        )
     from tokenizers import Tokenizer
 
     plain = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    described = json.loads((folder / "config.json").read_text())["id2label"]
-    return plain.encode, {int(index): name for index, name in described.items()}
+    described = json.loads((folder / "config.json").read_text())
+    names = {int(index): name for index, name in described["id2label"].items()}
+    return plain.encode, names, described["pad_token_id"]
 
 
-def answer(run: Run, library: str, folder: Path, task: str, inputs: list[Any]) -> list[Any]:
-    encode, names = read(library, folder)
+def outputs(
+    run: Run, encodings: list[Any], side: str, padding: int, *, of_tokens: bool
+) -> Iterator[dict[str, Any]]:
+    """What the model says of each text: of its own tokens where it says something of each."""
+    step = _BATCH if side else 1
+    for start in range(0, len(encodings), step):
+        group = encodings[start : start + step]
+        longest = max(len(each.ids) for each in group)
+        places = [
+            slice(longest - len(each.ids), longest) if side == "left" else slice(len(each.ids))
+            for each in group
+        ]
+        batch = {"attention_mask": np.zeros((len(group), longest), dtype=np.int64)}
+        batch["input_ids"] = np.full_like(batch["attention_mask"], padding)
+        batch["token_type_ids"] = np.zeros_like(batch["attention_mask"])
+        for row, (each, place) in enumerate(zip(group, places, strict=True)):
+            batch["input_ids"][row, place] = each.ids
+            batch["attention_mask"][row, place] = 1
+            batch["token_type_ids"][row, place] = each.type_ids
+        found = run(batch)
+        for row, place in enumerate(places):
+            yield {
+                name: values[row : row + 1, place] if of_tokens else values[row : row + 1]
+                for name, values in found.items()
+            }
+
+
+def answer(
+    run: Run, library: str, folder: Path, task: str, inputs: list[Any], side: str
+) -> list[Any]:
+    encode, names, padding = read(library, folder)
+    encodings = [encode(*([each] if isinstance(each, str) else each)) for each in inputs]
     found: list[Any] = []
-    for each in inputs:
-        encoding = encode(*([each] if isinstance(each, str) else each))
-        rows = {
-            "input_ids": encoding.ids,
-            "attention_mask": encoding.attention_mask,
-            "token_type_ids": encoding.type_ids,
-        }
-        output = run({name: np.array([row], dtype=np.int64) for name, row in rows.items()})
+    of_tokens = task in ("token-classification", "question-answering")
+    said = outputs(run, encodings, side, padding, of_tokens=of_tokens)
+    for each, encoding, output in zip(inputs, encodings, said, strict=True):
         if task == "text-classification":
             found.append(names[int(output["logits"][0].argmax())])
         elif task == "token-classification":
@@ -103,10 +135,11 @@ def answer(run: Run, library: str, folder: Path, task: str, inputs: list[Any]) -
 
 
 if __name__ == "__main__":
-    library, place, task, settings = sys.argv[1], Path(sys.argv[2]), *sys.argv[3:]
+    library, place, task, settings, *side = sys.argv[1], Path(sys.argv[2]), *sys.argv[3:]
     opened = (
         open_openvino(place, json.loads(settings))
         if library == "openvino"
         else open_onnxruntime(place)
     )
-    json.dump(answer(opened, library, place, task, json.load(sys.stdin)), sys.stdout)
+    found = answer(opened, library, place, task, json.load(sys.stdin), "".join(side))
+    json.dump(found, sys.stdout)
