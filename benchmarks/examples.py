@@ -20,7 +20,7 @@ class Examples:
     Attributes:
         texts: N strings (the first sentence of a pair).
         targets: Their labels; missing ones where `labelled` is false, until the original model has
-            been asked (`benchmarks.agreement.answered`).
+            been asked (`benchmarks.tasks.answered`).
         label_names: The C class names, in the order of the model's outputs.
         pairs: N second sentences, or None for single-sentence tasks. Of question answering, texts
             are questions and pairs contexts; of multiple choice, prompts and choices.

@@ -26,7 +26,7 @@ from runtimes.checks import (
 from runtimes.errors import WrongAnswersError
 from runtimes.tokenization import Rows, Tokenizer
 
-__all__ = ["answers_of", "cases_for", "with_expected", "write_checked"]
+__all__ = ["cases_for", "with_expected", "write_checked"]
 
 # ruff: noqa: RUF001 - letters of other scripts that look like Latin ones
 
@@ -122,26 +122,6 @@ def with_expected(checks: Checks, answer: Callable[[list[int]], NDArray[np.float
     checks = replace(checks, columns=columns(outputs[0].shape[-1]))
     kept = [checks.kept(outputs[case], int(length)) for case, length in enumerate(lengths)]
     return replace(checks, expected=np.concatenate(kept))
-
-
-def answers_of(
-    checks: Checks,
-    answer: Callable[[list[int]], NDArray[np.float32]],
-    groups: Sequence[list[int]],
-) -> NDArray[np.float32]:
-    """Return (M, C) what a model says of all cases, asked in groups.
-
-    Args:
-        checks: From `with_expected`.
-        answer: As there; the cases of a group may differ in length, and are padded then.
-        groups: Indices of the K cases, each in one of them.
-    """
-    kept: dict[int, NDArray[np.float32]] = {}
-    for group in groups:
-        for case, outputs in zip(group, answer(group), strict=True):
-            length = int(checks.rows.lengths[case])
-            kept[case] = checks.kept(outputs[:length] if outputs.ndim > 1 else outputs, length)
-    return np.concatenate([kept[case] for case in range(len(kept))])
 
 
 def write_checked(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.checks import answers_of, cases_for, with_expected, write_checked
+from export.checks import cases_for, with_expected, write_checked
 from export.ecosystem import (
     for_every_transformers,
     for_javascript,
@@ -25,7 +25,7 @@ from export.targets.registry import get_target, target_names
 from export.vocabulary import without_dead_tokens
 from runtimes.artifact import DETAILS_NAME, Manifest, ModelEntry, write_artifact
 from runtimes.base import TextInput
-from runtimes.checks import Checked, Rounded, padded_batches
+from runtimes.checks import Checked, Rounded, answers_of, padded_batches
 from runtimes.folders import partial_folder
 from runtimes.hf_config import labels_of
 from runtimes.registry import get_task, task_of_head

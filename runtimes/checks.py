@@ -10,7 +10,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ __all__ = [
     "Checks",
     "Rounded",
     "answered",
+    "answers_of",
     "check_artifact",
     "check_predictor",
     "columns",
@@ -278,13 +279,28 @@ def answered(
         order = np.argsort(lengths, kind="stable")
         turns = zip(order[::-1], order, strict=True)
         groups = [[case] for case in dict.fromkeys(int(c) for pair in turns for c in pair)]
-    answer = predictor.answering(checks.rows)
-    found: dict[int, NDArray[np.float32]] = {}
+    return answers_of(checks, predictor.answering(checks.rows), groups)
+
+
+def answers_of(
+    checks: Checks,
+    answer: Callable[[list[int]], Iterable[NDArray[np.float32]]],
+    groups: Sequence[list[int]],
+) -> NDArray[np.float32]:
+    """Return what a model says of all cases asked in groups, (M, C) as `Checks.expected`.
+
+    Args:
+        checks: The cases.
+        answer: Returns the outputs, (C,) or (T, C), of each case of a group; where their lengths
+            differ, padded.
+        groups: Indices of the K cases, each in one of them.
+    """
+    kept: dict[int, NDArray[np.float32]] = {}
     for group in groups:
         for case, outputs in zip(group, answer(group), strict=True):
-            own = outputs[: lengths[case]] if outputs.ndim > 1 else outputs
-            found[case] = checks.kept(own, int(lengths[case]))
-    return np.concatenate([found[case] for case in range(len(lengths))])
+            length = int(checks.rows.lengths[case])
+            kept[case] = checks.kept(outputs[:length] if outputs.ndim > 1 else outputs, length)
+    return np.concatenate([kept[case] for case in range(len(kept))])
 
 
 def padded_batches(lengths: NDArray[np.int64]) -> list[list[int]]:

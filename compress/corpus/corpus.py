@@ -95,7 +95,6 @@ class Material:
         self._outputs: TeacherOutputs | None = None
         self._outputs_of: tuple[int, int] | None = None
         self._draws: dict[int, NDArray[np.int64]] = {}
-        self._given_count = 0
 
     def __enter__(self) -> Self:
         return self
@@ -173,9 +172,8 @@ class Material:
                 own = self._students_given.take(drawn)
             self._outputs = TeacherOutputs(self.teacher, given, students=own, folder=self._scratch)
             self._outputs_of, self._draws = wanted, {}
-            self._given_count = len(given)
             self._sources = given
-        given_indices = np.arange(self._given_count)
+        given_indices = np.arange(len(self._sources))
         if copies == 0:
             return self._outputs, given_indices
         if draw not in self._draws:
