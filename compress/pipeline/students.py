@@ -63,15 +63,18 @@ def open_students(job: Job, context: "Context", key: str) -> list[Staged]:
     Raises:
         EdgepressError: One of them cannot be opened, or cannot learn from this teacher.
     """
-    return [_opened(job, student, context, key) for student in job.students]
+    return [
+        _opened(job, student, context, key, scratch_of(job) / f"student-{number}")
+        for number, student in enumerate(job.students)
+    ]
 
 
-def _opened(job: Job, student: str, context: "Context", key: str) -> Staged:
+def _opened(job: Job, student: str, context: "Context", key: str, scratch: Path) -> Staged:
     from compress.corpus.corpus import Material
     from compress.corpus.student_tokens import StudentTokens
     from compress.encoder.importers.registry import import_encoder
     from compress.stages.base import Encoder
-    from compress.system.distributed import on_main, rank
+    from compress.system.distributed import on_main
 
     train, teacher, name = job.splits.train, context.teacher, Path(student).name
     with job.progress.track(f"importing {name}", 1) as task:
@@ -88,7 +91,6 @@ def _opened(job: Job, student: str, context: "Context", key: str) -> Staged:
         tokenizer=imported.tokenizer,
         lineage=({"stage": "student", "in_words": _in_words(student, fitted.module.config)},),
     )
-    scratch = scratch_of(job) / f"student-{name}-{rank()}"
     scratch.mkdir(parents=True, exist_ok=True)
     material = Material(
         teacher.module,

@@ -9,6 +9,7 @@ from toy_models import save_bert
 from transformers import AutoTokenizer, BertForMaskedLM
 
 from compress.cli.app import main
+from compress.corpus.corpus import Material
 from compress.encoder.importers.registry import import_encoder
 from runtimes import load
 
@@ -109,3 +110,24 @@ def test_what_a_student_cannot_do_is_said_at_once(
     assert main([*run, "--student", str(student), *more]) != 0
     assert said in capfd.readouterr().err
     assert not out.exists()
+
+
+def test_students_of_one_name_keep_their_texts_apart(
+    task: Any, student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the teacher says stands in a file for each: the second one's must not replace it."""
+    monkeypatch.setenv("EDGEPRESS_CACHE", str(tmp_path / "cache"))
+    tokenizer = AutoTokenizer.from_pretrained(task.model)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "intermediate_size": 8}
+    other = save_bert(tmp_path / "more" / "general", BertForMaskedLM, tokenizer, **sizes)
+    folders = []
+
+    def spied(*parts: Any, **given: Any) -> Material:
+        folders.append(given["scratch"])
+        return Material(*parts, **given)
+
+    monkeypatch.setattr("compress.corpus.corpus.Material", spied)
+    out = tmp_path / "out"
+    given = ["--student", str(student), "--student", str(other), "student_only=true"]
+    assert main(arguments(task, out, *given)) == 0
+    assert len(folders) == len(set(folders)) == 3  # the model's own, and one for each
