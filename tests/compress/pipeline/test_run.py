@@ -314,7 +314,6 @@ def test_report_recipe_and_log_can_be_read(done: Done) -> None:
 
 def test_inspect_reads_what_a_run_wrote(done: Done, capfd: Any) -> None:
     report = load_report(done.out / "report.json")
-    sure = report.row(str(report.recommended)).sure_speedup is not None  # a busy machine: not
     assert main(["inspect", str(done.out)]) == 0
     assert recommended_mark(report) in capfd.readouterr().out
     assert main(["inspect", str(done.out / "checkpoint")]) == 0
@@ -322,7 +321,12 @@ def test_inspect_reads_what_a_run_wrote(done: Done, capfd: Any) -> None:
     assert "opens as    BertForSequenceClassification; answers like the exported model" in shown
     assert re.search(r"made by     edgepress .*: 2 layers, \d+ heads, .*quantize\n", shown)
     assert main(["inspect", str(done.out / "artifact")]) == 0
-    assert ("times as fast" in capfd.readouterr().out) == sure
+    shown = capfd.readouterr().out
+    rows = [report.row(row["id"]) for row in read_manifest(done.out / "artifact").metrics["rows"]]
+    sure = [row for row in rows if row.sure_speedup is not None]  # a busy machine: none, or one
+    assert rows
+    assert shown.count("measured    ") == len(rows)
+    assert shown.count("times as fast") == len(sure)
 
 
 def test_what_a_run_keeps_can_be_removed(copy: Path, capfd: Any) -> None:
