@@ -21,6 +21,7 @@ __all__ = [
     "fold_token_types",
     "keep_layers",
     "keep_positions",
+    "rebuilt",
     "slice_model",
 ]
 
@@ -83,7 +84,7 @@ def slice_model(model: Model, plan: SlicePlan) -> Model:
         for name, tensor in _slice_layer(layer, sizes[old], heads, neurons).items():
             kept[f"{prefix}layers.{new}.{name}"] = tensor
         new_layers.append(asdict(LayerSizes(len(heads), sizes[old].head_size, len(neurons))))
-    return _rebuild(model, config.replaced(layers=new_layers), kept)
+    return rebuilt(model, config.replaced(layers=new_layers), kept)
 
 
 def drop_zeros(model: Model) -> Model:
@@ -121,13 +122,13 @@ def fold_token_types(model: Model, token_type: int = 0) -> Model:
     config: LeanEncoderConfig = model.config
     weights, prefix = _weights(model)
     if config.type_vocab_size == 0:
-        return _rebuild(model, config.replaced(), weights)
+        return rebuilt(model, config.replaced(), weights)
     if not 0 <= token_type < config.type_vocab_size:
         raise ValueError(f"token type {token_type}: the model has {config.type_vocab_size}")
     types = weights.pop(f"{prefix}embeddings.types.weight")
     positions = f"{prefix}embeddings.positions.weight"
     weights[positions] = weights[positions] + types[token_type]
-    return _rebuild(model, config.replaced(type_vocab_size=0), weights)
+    return rebuilt(model, config.replaced(type_vocab_size=0), weights)
 
 
 def keep_positions(model: Model, length: int) -> Model:
@@ -147,7 +148,7 @@ def keep_positions(model: Model, length: int) -> Model:
     for name, table in weights.items():
         if ".attention.distances." in name:
             weights[name] = table[:, dropped : table.shape[1] - dropped]
-    return _rebuild(
+    return rebuilt(
         model,
         config.replaced(max_position_embeddings=length, max_relative_distance=furthest),
         weights,
@@ -205,12 +206,12 @@ def _checked(keep: Sequence[int] | None, size: int, what: str) -> list[int]:
     return kept
 
 
-def _rebuild(model: Model, config: LeanEncoderConfig, weights: Mapping[str, Tensor]) -> Model:
+def rebuilt(model: Model, config: LeanEncoderConfig, weights: Mapping[str, Tensor]) -> Model:
     """Return a model of `config` that owns copies of `weights`."""
     # On the meta device nothing is allocated or drawn at random: slicing leaves the seed alone.
     with torch.device("meta"):
-        rebuilt = type(model)(config)
+        built = type(model)(config)
     copies = {name: tensor.clone().contiguous() for name, tensor in weights.items()}
-    rebuilt.load_state_dict(copies, strict=True, assign=True)
-    rebuilt.train(model.training)
-    return rebuilt
+    built.load_state_dict(copies, strict=True, assign=True)
+    built.train(model.training)
+    return built

@@ -18,6 +18,7 @@ from runtimes.registry import runtime_title
 
 if TYPE_CHECKING:
     from compress.config.recipe import Recipe
+    from compress.quantization.outliers import Suppressed
 
 __all__ = ["STAGE", "Quantize", "QuantizeSettings", "planned", "static_ranges"]
 
@@ -53,6 +54,11 @@ class QuantizeSettings(_SchemeSettings):
     smooth_quant_alpha: float = Field(
         0.95, ge=-1, le=1, description="SmoothQuant strength in static quantization; -1 is off"
     )
+    suppress_outliers: bool = Field(
+        True,
+        description="rewrite neurons and channels that are far larger than others, so that INT8 "
+        "is finer for the rest; where nothing is gained, nothing is changed",
+    )
     alternatives: bool = Field(
         True,
         description="measure the chosen member in the other schemes as well, and return the "
@@ -73,8 +79,8 @@ class QuantizeSettings(_SchemeSettings):
 class Quantize:
     """Emits a `QuantizationPlan`: what each runtime's file is quantized by.
 
-    The weights stay as they are; what quantization costs is measured afterwards on the exported
-    files themselves.
+    The weights stay as they are, but for outliers, which are rewritten to the same function; what
+    quantization costs is measured afterwards on the exported files themselves.
     """
 
     name = "quantize"
@@ -108,6 +114,7 @@ class Quantize:
     def apply(self, encoder: Encoder, context: Context) -> Encoder:
         """Attach the plan, with static ranges measured on training texts if it needs them."""
         plan = planned(context.recipe.quantize)
+        encoder, found = _without_outliers(encoder, context, plan)
         wanted = context.recipe.quantize.schemes
         if plan.schemes != wanted:  # those that need ranges
             ranges = static_ranges(encoder, context)
@@ -118,19 +125,50 @@ class Quantize:
             "stage": self.name,
             **{name: _scheme(name, scheme).summary for name, scheme in plan.schemes.items()},
             "embeddings": plan.embeddings,
-            "in_words": _in_words(plan),
+            "outlier_neurons": found.neurons if found else 0,
+            "outlier_channels": found.channels if found else 0,
+            "in_words": _in_words(plan, found),
             **({"weight_bits": 7} if plan.reduce_range else {}),
         }
         return replace(encoder, plan=plan, lineage=(*encoder.lineage, step))
 
 
-def _in_words(plan: QuantizationPlan) -> str:
+def _without_outliers(
+    encoder: Encoder, context: Context, plan: QuantizationPlan
+) -> tuple[Encoder, "Suppressed | None"]:
+    """Return the encoder for INT8, and what was done to it, if anything."""
+    if not context.recipe.quantize.suppress_outliers:
+        return encoder, None
+    from compress.quantization.outliers import suppress_outliers
+
+    texts = context.material.sample(context.recipe.quantize.calibration_texts, "ranges")
+    found = suppress_outliers(encoder.module, texts, plan, progress=context.progress)
+    if not found.neurons + found.channels:
+        return encoder, None
+    _log.info(
+        "%d neurons and %d channels that stood out are smaller now: of the error of INT8 in the "
+        "feed-forward networks %.0f%% is left",
+        found.neurons,
+        found.channels,
+        100 * found.gain,
+    )
+    return replace(encoder, module=found.model), found
+
+
+def _in_words(plan: QuantizationPlan, found: "Suppressed | None") -> str:
     files = (
         f"{_scheme(name, scheme).summary} for {runtime_title(name)}"
         for name, scheme in plan.schemes.items()
     )
     bits = "; weights have 7 bits, which are safe without VNNI" if plan.reduce_range else ""
-    return f"It was quantized: {'; '.join(files)}; {plan.embeddings.upper()} embeddings{bits}."
+    said = f"It was quantized: {'; '.join(files)}; {plan.embeddings.upper()} embeddings{bits}."
+    if found is None:
+        return said
+    channels = f" and {found.channels} channels" if found.channels else ""
+    return (
+        f"{said} Before, {found.neurons} neurons{channels} that stood out were made smaller by an "
+        "equal model: they would have coarsened INT8 for all others."
+    )
 
 
 def planned(settings: QuantizeSettings) -> QuantizationPlan:
