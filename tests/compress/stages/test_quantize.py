@@ -48,7 +48,7 @@ def here(plan: QuantizationPlan) -> QuantizationPlan:
 
 
 def test_by_default_the_plan_is_the_default(encoder: Encoder) -> None:
-    planned = STAGE.apply(encoder, context())
+    planned = STAGE.apply(encoder, context(suppress_outliers=False))
     assert planned.plan == here(QuantizationPlan())
     assert planned.lineage[-1]["onnxruntime"] == "dynamic INT8, one scale a column"
     said = planned.lineage[-1]["in_words"]
@@ -57,7 +57,9 @@ def test_by_default_the_plan_is_the_default(encoder: Encoder) -> None:
 
 
 def test_forced_schemes_reach_the_plan(encoder: Encoder) -> None:
-    planned = STAGE.apply(encoder, context(onnxruntime="float", openvino="plain"))
+    planned = STAGE.apply(
+        encoder, context(onnxruntime="float", openvino="plain", suppress_outliers=False)
+    )
     assert planned.plan == here(QuantizationPlan({"onnxruntime": "float", "openvino": "plain"}))
     assert planned.lineage[-1]["onnxruntime"] == "float"
     assert "no SmoothQuant" in planned.lineage[-1]["openvino"]
