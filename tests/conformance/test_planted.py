@@ -20,6 +20,7 @@ from tiny_artifact import write_tiny
 
 from benchmarks.environment import libraries
 from benchmarks.examples import Examples
+from benchmarks.labels import ClassLabels
 from benchmarks.subjects import Subject, model_size_bytes, open_subject
 from benchmarks.tasks import get_measure
 from compress.config.recipe import load_recipe
@@ -381,7 +382,7 @@ def test_a_stage(plant: Plant, task: Any, tmp_path: Path) -> None:
     encoder = Encoder(imported.model, imported.tokenizer)
     texts, labels = zip(*task.make_rows(64, seed=1), strict=True)
     numbers = np.array([task.labels.index(label) for label in labels])
-    train = Examples(texts, numbers, task.labels)
+    train = Examples(texts, ClassLabels(numbers), task.labels)
     material = Material(
         encoder.module,
         encoder.tokenizer,
