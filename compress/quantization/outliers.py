@@ -25,7 +25,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers.activations import ACT2FN
 
 from compress.data.tokenized import TokenizedTexts
 from compress.encoder.modules import LeanEncoderWithHead
@@ -41,12 +40,7 @@ __all__ = ["Suppressed", "suppress_outliers"]
 _TOKENS = 1024
 _COUNTS = (0, 1, 2, 3, 4, 6, 8, 12, 16)  # neurons of a layer
 _KNEES = 48
-_CHANNELS = (
-    1,
-    2,
-    3,
-    4,
-)  # of each layer: all get as many, so that a model of equal layers stays one
+_MOST_CHANNELS = 4  # of each layer: all get as many, so that a model of equal layers stays one
 # What a fit misses is the same for each token; rounding cancels out.
 _SYSTEMATIC = 4.0
 _WORTH = 0.8  # of the error before: a rewrite has to be worth it
@@ -97,6 +91,10 @@ class _Layer:
         index: Its number.
         read: Of each batch what the network read, (B, T, H), and the mask, (B, T) or None.
         levels: Largest magnitude of a rounded weight.
+
+    Attributes:
+        inputs: (N, H), what the network read of all tokens.
+        network: As it is in the model.
     """
 
     def __init__(
@@ -110,8 +108,9 @@ class _Layer:
         layer: Any = model.encoder.layers[index]
         up, down = layer.feed_forward.up, layer.feed_forward.down
         self._norm: nn.LayerNorm = layer.feed_forward_norm
-        self._goals: list[Tensor] | None = None
-        self.activation: Callable[[Tensor], Tensor] = ACT2FN[model.config.hidden_act]
+        self._goals = [self._norm(x + layer.feed_forward(x)) for x, _ in read]
+        self.activation: Callable[[Tensor], Tensor] = layer.feed_forward.activation
+        self.inputs = torch.cat([x.flatten(0, -2) if m is None else x[m] for x, m in read])
         self.network = _Network(
             up.weight.detach(),
             up.bias.detach(),
@@ -120,16 +119,9 @@ class _Layer:
             torch.ones_like(down.bias),
         )
 
-    @property
-    def inputs(self) -> Tensor:
-        """(N, H) of all tokens."""
-        return torch.cat([x.flatten(0, -2) if m is None else x[m] for x, m in self._read])
-
     def error(self, network: _Network) -> float:
         """Return the mean squared error behind the network that INT8 makes, and the rewrite."""
         total, count = 0.0, 0
-        if self._goals is None:
-            self._goals = [self._float(x) for x, _ in self._read]
         up = quantize_weights(network.up, self._levels)
         down = quantize_weights(network.down, self._levels)
         for (x, mask), goal in zip(self._read, self._goals, strict=True):
@@ -140,12 +132,6 @@ class _Layer:
             apart = apart.flatten(0, -2) if mask is None else apart[mask]
             total, count = total + float((apart**2).sum()), count + apart.numel()
         return total / max(1, count)
-
-    def _float(self, x: Tensor) -> Tensor:
-        own = self.network
-        y = F.linear(self.activation(F.linear(x, own.up, own.bias)), own.down, own.offset)
-        goal: Tensor = self._norm(x + y)
-        return goal
 
     def rounding(self, down: Tensor, power: Tensor, reach: Tensor) -> float:
         """Return about what rounding adds to the mean square of the network's output.
@@ -238,8 +224,8 @@ def _rewrites(layer: _Layer) -> Iterator[_Network]:
     yield smaller
     x = torch.linspace(-8, 8, 33)
     odd = torch.allclose(layer.activation(x) - layer.activation(-x), x, atol=1e-5)
-    for channels in _CHANNELS:
-        yield _smaller_channels(layer, smaller, channels) if odd else smaller
+    for channels in range(1, _MOST_CHANNELS + 1) if odd else ():
+        yield _smaller_channels(layer, smaller, channels)
 
 
 def _smaller_neurons(layer: _Layer) -> _Network:
