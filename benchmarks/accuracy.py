@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from benchmarks.tasks import get_measure
 from runtimes.base import TextInput
 
 __all__ = [
-    "Evaluation",
     "align_logits",
     "class_order",
     "describe_wrong",
@@ -34,23 +32,9 @@ _GENERIC = re.compile(r"LABEL_\d+", re.IGNORECASE)  # what Transformers calls cl
 _WRONG = 0.25
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Answers of a subject on N examples.
-
-    Attributes:
-        logits: (M, C) float32 of all decisions (one a text, or one a word), classes in the order of
-            the examples' `label_names`.
-        seconds: What the predictions took.
-    """
-
-    logits: NDArray[np.float32]
-    seconds: float
-
-
 def predict(
     worker: Worker, labels: Sequence[str], examples: Examples, *, batch_size: int = 1
-) -> Evaluation:
+) -> NDArray[np.float32]:
     """Run a worker's subject over labelled examples, as it is deployed.
 
     Args:
@@ -63,12 +47,12 @@ def predict(
     Raises:
         SubjectError: The model fails, or has other labels than the examples.
     """
-    logits, seconds = worker.predict(count=len(examples), batch_size=batch_size)
+    logits, _ = worker.predict(count=len(examples), batch_size=batch_size)
     if examples.output_names:
         logits = align_logits(logits, labels, examples.output_names)
     if len(logits) != len(examples.labels):
         raise SubjectError(f"it gave {len(logits)} answers for {len(examples.labels)} labels")
-    return Evaluation(logits, seconds)
+    return logits
 
 
 def describe_wrong(logits: NDArray[np.float32], right: NDArray[np.float32]) -> str:
@@ -91,26 +75,26 @@ def describe_wrong(logits: NDArray[np.float32], right: NDArray[np.float32]) -> s
 
 
 def quality_by_row(
-    evaluations: Mapping[str, Evaluation], ids: Sequence[str | None], examples: Examples
+    answers: Mapping[str, NDArray[np.float32]], ids: Sequence[str | None], examples: Examples
 ) -> dict[str, Quality]:
     """Return what there is to say of rows' answers beyond the metric.
 
     Args:
-        evaluations: By row, of those that answered.
+        answers: By row, the logits (M, C) of those that answered.
         ids: Rows to tell of.
         examples: What they answered.
     """
     measure, found = get_measure(examples), {}
     for name in ids:
-        if name is not None and name in evaluations:
-            quality = measure.quality(evaluations[name].logits, examples)
+        if name is not None and name in answers:
+            quality = measure.quality(answers[name], examples)
             if quality is not None:
                 found[name] = quality
     return found
 
 
 def differences(
-    evaluations: Mapping[str, Evaluation],
+    answers: Mapping[str, NDArray[np.float32]],
     ids: tuple[str, str | None],
     examples: Examples,
     *,
@@ -119,15 +103,15 @@ def differences(
     """Return the texts on which two rows differ; None where one of them did not answer.
 
     Args:
-        evaluations: By row, of those that answered.
+        answers: By row, the logits (M, C) of those that answered.
         ids: The reference, and another row.
         examples: What they answered.
         most: Texts that are kept.
     """
-    reference, other = (evaluations.get(name or "") for name in ids)
+    reference, other = (answers.get(name or "") for name in ids)
     if reference is None or other is None:
         return None
-    found = get_measure(examples).differences(reference.logits, other.logits, examples)
+    found = get_measure(examples).differences(reference, other, examples)
     return bounded(found, most)
 
 

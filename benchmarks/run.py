@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from benchmarks import latency
 from benchmarks.accuracy import (
-    Evaluation,
     align_logits,
     describe_wrong,
     differences,
@@ -106,8 +105,9 @@ def benchmark(
         scratch: Existing folder for what the processes print; None is the system's for temporary
             files.
         progress: Called with a description, steps done and steps in all; see `WAITING`.
-        answers: Filled with the logits (M, C) of each row that answered, by its id, their classes
-            in the order of the examples'.
+        answers: By row's id, the logits (M, C) that it gave on these examples before, their classes
+            in the order of the examples': it is not asked for them again. Filled with those of
+            each row that answers.
 
     Raises:
         UsageError: Ids are not unique, or `reference`, `recommended`, `compared` or one of `cold`
@@ -131,18 +131,19 @@ def benchmark(
             scratch=Path(folder),
             cold=cold,
             peaks=peaks or {},
+            known=answers or {},
         )
         bench.measure()
     if answers is not None:
-        answers |= {name: found.logits for name, found in bench.evaluations.items()}
+        answers |= bench.answers
     other = bench.answering(compared or recommended)
     return Report(
         environment=environment,
         reference=reference,
         recommended=recommended,
         compared=other,
-        quality=quality_by_row(bench.evaluations, (reference, other), bench.examples),
-        differences=differences(bench.evaluations, (reference, other), bench.examples, most=texts),
+        quality=quality_by_row(bench.answers, (reference, other), bench.examples),
+        differences=differences(bench.answers, (reference, other), bench.examples, most=texts),
         rows=tuple(bench.row(subject) for subject in subjects),
         data=_data_facts(examples),
         method={
@@ -210,6 +211,7 @@ class _Bench:
         scratch: Path,
         cold: Sequence[str] | None,
         peaks: Mapping[int | None, Peaks],
+        known: Mapping[str, NDArray[np.float32]],
     ) -> None:
         self.examples = examples
         self.settings = settings
@@ -244,7 +246,8 @@ class _Bench:
         self._inputs = write_inputs(examples, scratch, more=[text for _, text in self._long])
         self._scratch = scratch
         self._rows: dict[str, Row] = {}
-        self.evaluations: dict[str, Evaluation] = {}
+        self._known = known
+        self.answers: dict[str, NDArray[np.float32]] = {}
         self._labels: dict[str, tuple[str, ...]] = {}
         self._kept: dict[str, int] = {}  # tokens that a row keeps of an input
 
@@ -294,15 +297,15 @@ class _Bench:
             row = replace(row, speedup=faster)
             if faster is not None and row.id != self._reference:
                 row = replace(row, doubt=self._doubt(samples, faster))
-        if row.id in self.evaluations and self._reference in self.evaluations:
-            reference, own = self.evaluations[self._reference], self.evaluations[row.id]
+        if row.id in self.answers and self._reference in self.answers:
+            reference, own = self.answers[self._reference], self.answers[row.id]
             measure = get_measure(self.examples)
             row = replace(
                 row,
-                drop=measure.drop(reference.logits, own.logits, self.examples, seed=self.seed),
-                by_class=measure.drop_by_class(reference.logits, own.logits, self.examples),
+                drop=measure.drop(reference, own, self.examples, seed=self.seed),
+                by_class=measure.drop_by_class(reference, own, self.examples),
                 # one text tells nothing of the others
-                expected_drop=measure.expected_drop(reference.logits, own.logits, self.examples)
+                expected_drop=measure.expected_drop(reference, own, self.examples)
                 if len(self.examples) > 1
                 else None,
             )
@@ -311,9 +314,9 @@ class _Bench:
     def answering(self, wanted: str | None) -> str | None:
         """Return the id of a row whose answers can be compared with the reference's: a certain one,
         or the first; None where there is none."""
-        others = [s.id for s in self._order if s.id in self.evaluations]
+        others = [s.id for s in self._order if s.id in self.answers]
         others = [name for name in others if name != self._reference]
-        if self._reference not in self.evaluations or wanted not in (None, *others):
+        if self._reference not in self.answers or wanted not in (None, *others):
             return None
         return wanted or next(iter(others), None)
 
@@ -380,16 +383,18 @@ class _Bench:
                 if not _alike(worker.predict(count=count, batch_size=batch_size)[0], alone):
                     batch_size = 1
                     self._note(subject.id, "Its answers depend on the texts beside them.")
-            evaluation = predict(worker, opened.labels, self.examples, batch_size=batch_size)
+            logits = self._known.get(subject.id)
+            if logits is None:
+                logits = predict(worker, opened.labels, self.examples, batch_size=batch_size)
             if not subject.options.get("workarounds", True):
-                self._note(subject.id, self._wrong(subject, evaluation.logits))
+                self._note(subject.id, self._wrong(subject, logits))
         except SubjectError as error:
             self._fail(worker, error)
             return None
-        self.evaluations[subject.id] = evaluation
+        self.answers[subject.id] = logits
         if subject.id == self._reference:
-            self.examples = answered(self.examples, evaluation.logits)
-            self.notes = chance_notes(evaluation.logits, self.examples)
+            self.examples = answered(self.examples, logits)
+            self.notes = chance_notes(logits, self.examples)
         self._labels[subject.id] = opened.labels
         self._kept[subject.id] = opened.max_length
         self._update(subject.id, metric=self._metric(subject.id))
@@ -398,9 +403,9 @@ class _Bench:
 
     def _metric(self, row_id: str) -> Metric | None:
         """Return how good a row's answers are; None where the original was to say, and did not."""
-        if not self.examples.labelled and self._reference not in self.evaluations:
+        if not self.examples.labelled and self._reference not in self.answers:
             return None
-        logits = self.evaluations[row_id].logits
+        logits = self.answers[row_id]
         found = get_measure(self.examples).metric(logits, self.examples)
         if row_id == self._reference and not self.examples.labelled:
             return by_definition(found)
@@ -410,7 +415,7 @@ class _Bench:
         """Return what to say of a row's answers, against those of its file as we open it."""
         ours = replace(subject, options={**subject.options, "workarounds": True})
         with Worker(ours, self._inputs, self._scratch, timeout_s=self._timeout_s) as worker:
-            right = predict(worker, worker.open().labels, self.examples).logits
+            right = predict(worker, worker.open().labels, self.examples)
         return describe_wrong(logits, right)
 
     def _time(self, workers: list[Worker], *, last: bool) -> None:
@@ -496,7 +501,7 @@ class _Bench:
 
     def _throughput(self, worker: Worker) -> None:
         """Find the inputs a second, in batches and one by one, and what batches change."""
-        alone = self.evaluations[worker.id].logits
+        alone = self.answers[worker.id]
         count = min(self.settings.throughput_inputs, len(self.examples))
         sizes = [size for size in self.settings.throughput_batches if size < count]
         ways = [

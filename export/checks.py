@@ -19,9 +19,11 @@ from runtimes.checks import (
     Checks,
     Rounded,
     answered,
+    answers_of,
     check_predictor,
     columns,
     lengths_to_check,
+    of_equal_lengths,
 )
 from runtimes.errors import WrongAnswersError
 from runtimes.tokenization import Rows, Tokenizer
@@ -114,14 +116,9 @@ def with_expected(checks: Checks, answer: Callable[[list[int]], NDArray[np.float
         checks: From `cases_for`.
         answer: Returns outputs (B, C) or (B, T, C) of cases of one length, named by their indices.
     """
-    lengths = checks.rows.lengths
-    outputs: dict[int, NDArray[np.float32]] = {}
-    for length in np.unique(lengths):
-        cases = np.flatnonzero(lengths == length).tolist()
-        outputs.update(zip(cases, answer(cases), strict=True))
-    checks = replace(checks, columns=columns(outputs[0].shape[-1]))
-    kept = [checks.kept(outputs[case], int(length)) for case, length in enumerate(lengths)]
-    return replace(checks, expected=np.concatenate(kept))
+    groups = of_equal_lengths(checks.rows.lengths)
+    checks = replace(checks, columns=columns(answer(groups[0]).shape[-1]))
+    return replace(checks, expected=answers_of(checks, answer, groups))
 
 
 def write_checked(

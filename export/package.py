@@ -25,7 +25,7 @@ from export.targets.registry import get_target, target_names
 from export.vocabulary import without_dead_tokens
 from runtimes.artifact import DETAILS_NAME, Manifest, ModelEntry, write_artifact
 from runtimes.base import TextInput
-from runtimes.checks import Checked, Rounded, answers_of, padded_batches
+from runtimes.checks import Checked, Rounded, answers_of, of_equal_lengths, padded_batches
 from runtimes.folders import partial_folder
 from runtimes.hf_config import labels_of
 from runtimes.registry import get_task, task_of_head
@@ -153,8 +153,9 @@ def export_artifact(
         tests, rounded = with_expected(tests, answer), dict[str, Rounded]()
         if plan is not None and rounding is not None:
             lengths = tests.rows.lengths
+            # Texts of one length are rounded each by itself, as the file rounds one alone.
             with rounding(module, plan):
-                alone = answers_of(tests, answer, [[case] for case in range(len(lengths))])
+                alone = answers_of(tests, answer, of_equal_lengths(lengths))
             with rounding(module, plan, together=True):
                 padded = answers_of(tests, answer, padded_batches(lengths))
             rounded["onnxruntime"] = Rounded(alone, padded)

@@ -38,6 +38,7 @@ __all__ = [
     "check_predictor",
     "columns",
     "lengths_to_check",
+    "of_equal_lengths",
     "padded_batches",
     "places",
     "read_checks",
@@ -54,7 +55,7 @@ _PLACES, _COLUMNS = 16, 64
 # cases, and the median of their excesses counts. OpenVINO's fault with AMX was 0.27 and more.
 CASES_A_LENGTH = 3
 _LEAST, _TIMES, _USUAL = 0.2, 2.0, 0.9
-_BATCH, _LONG = 8, 128
+_EACH, _BATCH = 64, 8  # every length up to so many tokens; cases of a padded batch
 _ANSWERS, _BATCHES = "answers_", "batches_"
 _TIMED = (8, 32, 128, 512)
 
@@ -251,15 +252,9 @@ def columns(width: int) -> NDArray[np.int64]:
 
 
 def lengths_to_check(least: int, most: int) -> list[int]:
-    """Return every length up to 64, then ever fewer of them, and the longest."""
-    found = list(range(least, min(most, 64) + 1))
-    step, length = 8, 72
-    while length < most:
-        found.append(length)
-        if length >= 8 * step:
-            step *= 2
-        length += step
-    return sorted({*found, most})
+    """Return every length up to 64, then two for each doubling, odd ones too, and the longest."""
+    longer = (round(_EACH * 2 ** (step / 2)) for step in range(1, 2 * most.bit_length()))
+    return sorted({*range(least, min(most, _EACH) + 1), *(n for n in longer if n < most), most})
 
 
 def answered(
@@ -303,13 +298,18 @@ def answers_of(
     return np.concatenate([kept[case] for case in range(len(kept))])
 
 
+def of_equal_lengths(lengths: NDArray[np.int64]) -> list[list[int]]:
+    """Return the cases (K,) in batches that need no padding."""
+    return [np.flatnonzero(lengths == length).tolist() for length in np.unique(lengths)]
+
+
 def padded_batches(lengths: NDArray[np.int64]) -> list[list[int]]:
     """Return the cases (K,) in batches of eight, each with short and long ones.
 
     Few of them are as long as the longest.
     """
     groups = []
-    for part in (lengths <= _LONG, lengths > _LONG):
+    for part in (lengths <= _EACH, lengths > _EACH):
         cases = np.flatnonzero(part).tolist()
         step = -(-len(cases) // _BATCH)
         groups += [cases[start::step] for start in range(step)]

@@ -327,6 +327,7 @@ def _choose(job: Job, reference: Subject, candidates: Sequence[Candidate]) -> tu
         progress=job.progress,
         scratch=job.workspace.scratch,
         title="choosing",
+        answers=job.answers,
     )
     rows: list[Row] = [row for row in report.rows if row.id != REFERENCE]
     if job.device is not None:
@@ -373,7 +374,7 @@ def _measured(job: Job, family: Family, reference: Subject, decision: _Decision)
                 )
             )
     subjects = [reference, *family.rivals, *shown]
-    answers: dict[str, NDArray[np.float32]] = {}
+    answers = job.answers if job.splits.shared else {}
     report = run_benchmark(
         subjects,
         job.splits.report,

@@ -18,6 +18,9 @@ from compress.system.workspace import Workspace
 from runtimes.versions import tool_version
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from compress.stages.base import Context
 
 __all__ = ["Family", "Job"]
@@ -40,6 +43,7 @@ class Job:
         remeasure: Measure the latency table anew, whatever is kept.
         device: The device that it is for; None is this machine.
         students: Checkpoints that members may be cut from instead of the model's own layers.
+        answers: What rows of the table answered on the selection split so far.
     """
 
     model: str
@@ -54,6 +58,7 @@ class Job:
     remeasure: bool = False
     device: Device | None = None
     students: tuple[str, ...] = ()
+    answers: "dict[str, NDArray[np.float32]]" = field(default_factory=dict)
 
     @property
     def name(self) -> str:

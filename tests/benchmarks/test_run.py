@@ -127,6 +127,19 @@ def test_answers_that_depend_on_padding_are_those_of_single_texts(artifact, exam
     assert not masked.note
 
 
+def test_what_rows_answered_before_is_not_asked_again(artifact, examples):
+    subjects = [artifact("first"), artifact("second")]
+    answers = {"first": np.tile(np.float32([1, 0]), (len(examples), 1))}  # says "bad" to all
+
+    report = benchmark(
+        subjects, examples, reference="second", settings=LatencySettings(rounds=0), answers=answers
+    )
+
+    assert report.row("first").metric.value == 50.0
+    assert report.row("second").metric.value == 95.0
+    assert answers.keys() == {"first", "second"}
+
+
 def test_a_reference_below_chance_is_said_to_be(artifact, examples):
     swapped = artifact("swapped", {"good": (1.0, 0.0), "bad": (0.0, 1.0)})
     report = benchmark([swapped], examples, reference="swapped", settings=QUICK)

@@ -190,9 +190,9 @@ def test_evaluation_gives_predictions_and_accuracy(artifact, examples, tmp_path)
     with Worker(artifact("words"), write_inputs(examples, tmp_path), tmp_path) as worker:
         result = predict(worker, worker.open().labels, examples)
 
-    metric = get_measure(examples).metric(result.logits, examples)
+    metric = get_measure(examples).metric(result, examples)
     assert metric.value == pytest.approx(95.0)  # two of forty are labelled wrongly
-    assert result.logits.shape[0] == 40
+    assert result.shape[0] == 40
 
 
 def test_labels_are_matched_by_name():
