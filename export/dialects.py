@@ -41,6 +41,10 @@ class Dialect(Protocol):
     graph: GraphBuilder
     first_is_first: bool
 
+    def tokens(self, ids: str) -> str:
+        """What the encoder reads of an input (B, T) of whole numbers."""
+        ...
+
     def positions(self, table: NDArray[np.float32]) -> str:
         """Rows of the (P, E) table for the tokens: (1 or B, T, E)."""
         ...
@@ -100,6 +104,10 @@ class PortableDialect:
         self.graph = GraphBuilder(self.opset)
         self._weights = weights
         self._epsilon = float(weights.config.layer_norm_eps)
+
+    def tokens(self, ids: str) -> str:
+        """All of it."""
+        return ids
 
     def positions(self, table: NDArray[np.float32]) -> str:
         """As many rows as there are tokens."""
@@ -292,7 +300,8 @@ class StandardDialect(OnnxRuntimeDialect):
     """Standard operators of opset 18, INT8 where the plan says so, over the same weights.
 
     Rows may be padded on the right, on the left or not at all: positions and the first token are
-    those of the mask.
+    those of the mask. What stands in for padding is the first token again, whose row of every
+    matrix it repeats: nothing there is outside the range of INT8 that the text has without it.
     """
 
     opset = 18  # of 2022; a later one would buy shorter graphs only
@@ -304,19 +313,23 @@ class StandardDialect(OnnxRuntimeDialect):
         super().__init__(weights, plan, replace(folds or Folds(), attention=False))
         self._quantized: dict[str, list[str]] = {}
 
+    def tokens(self, ids: str) -> str:
+        """Each token's, and the first one's in the place of padding."""
+        graph = self.graph
+        first = graph.node("Mul", ids, self._first)
+        first = graph.node("ReduceSum", first, graph.shape(1), keepdims=1)  # (B, 1)
+        return graph.node("Where", self._is_token, ids, first)
+
     def positions(self, table: NDArray[np.float32]) -> str:
         """The row of each token's place among those that are no padding."""
-        rows = self.graph.constant("positions", table)
-        before = self.graph.node("Sub", self._counted, self.graph.number(1))
-        return self.graph.node(
-            "Gather", rows, self.graph.node("Max", before, self.graph.number(0)), axis=0
-        )
+        graph = self.graph
+        before = graph.node("Sub", self._counted, graph.number(1))
+        places = graph.node("Where", self._is_token, before, graph.number(0))
+        return graph.node("Gather", graph.constant("positions", table), places, axis=0)
 
     def first_token(self, x: str) -> str:
         """A product with 1 for the first token that is no padding, and 0 for all others."""
-        first = self.graph.node("Equal", self._counted, self.graph.number(1))
-        first = self.graph.node("Mul", self.graph.node("Cast", first, to=_INT64), "attention_mask")
-        chosen = self.graph.node("Cast", first, to=TensorProto.FLOAT)
+        chosen = self.graph.node("Cast", self._first, to=TensorProto.FLOAT)
         chosen = self.graph.node("Unsqueeze", chosen, self.graph.shape(1))
         return self.graph.node("MatMul", chosen, x)
 
@@ -362,6 +375,17 @@ class StandardDialect(OnnxRuntimeDialect):
     def _counted(self) -> str:
         """(B, T): how many tokens there are up to each, itself included."""
         return self.graph.node("CumSum", "attention_mask", self.graph.number(1))
+
+    @cached_property
+    def _first(self) -> str:
+        """(B, T): 1 for the first token that is no padding, 0 for all others."""
+        first = self.graph.node("Equal", self._counted, self.graph.number(1))
+        return self.graph.node("Mul", self.graph.node("Cast", first, to=_INT64), "attention_mask")
+
+    @cached_property
+    def _is_token(self) -> str:
+        """(B, T): whether there is no padding."""
+        return self.graph.node("Cast", "attention_mask", to=TensorProto.BOOL)
 
 
 def _given(*inputs: str) -> list[str]:

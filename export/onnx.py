@@ -92,20 +92,21 @@ def _build(
 
 def _embeddings(weights: LeanWeights, dialect: Dialect, *, int8_words: bool) -> str:
     """Add word, position and type embeddings, LayerNorm and projection: (B, T, H)."""
-    graph = dialect.graph
+    graph, ids = dialect.graph, dialect.tokens("input_ids")
     table = weights["embeddings.words.weight"]
     if int8_words:
         # A row of bytes and its scale, instead of a float table that is half of the whole model.
         quantized, scale = quantize_rows(table)
-        rows = graph.node("Gather", graph.constant("words_int8", quantized), "input_ids", axis=0)
-        scales = graph.node("Gather", graph.constant("words_scale", scale), "input_ids", axis=0)
+        rows = graph.node("Gather", graph.constant("words_int8", quantized), ids, axis=0)
+        scales = graph.node("Gather", graph.constant("words_scale", scale), ids, axis=0)
         x = graph.node("Mul", graph.node("Cast", rows, to=TensorProto.FLOAT), scales)
     else:
-        x = graph.node("Gather", graph.constant("words", table), "input_ids", axis=0)
+        x = graph.node("Gather", graph.constant("words", table), ids, axis=0)
     positions = dialect.positions(weights["embeddings.positions.weight"])
     if weights.config.type_vocab_size:
         types = graph.constant("types", weights["embeddings.types.weight"])
-        x = graph.node("Add", x, graph.node("Gather", types, "token_type_ids", axis=0))
+        kinds = dialect.tokens("token_type_ids")
+        x = graph.node("Add", x, graph.node("Gather", types, kinds, axis=0))
     x = dialect.layer_norm(graph.node("Add", x, positions), "embeddings.norm")
     if weights.config.embedding_size != weights.config.hidden_size:
         x = dialect.linear(x, weights.linear("embeddings.projection"))

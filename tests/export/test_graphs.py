@@ -150,6 +150,26 @@ def test_the_standard_graph_multiplies_the_same_integers(
     assert large[0] == large[1]  # one file holds the weights of both
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_padding_adds_nothing_to_the_ranges_of_the_standard_graph(
+    side: str, lean: Callable[..., Any], batches: Callable[..., Any]
+) -> None:
+    model, rows, padded = lean(), [], []
+    for batch in batches(model):
+        for row in range(len(batch["input_ids"])):
+            one = {name: values[row : row + 1] for name, values in batch.items()}
+            length = int(one["attention_mask"].sum())
+            one = {name: values[:, :length] for name, values in one.items()}
+            rows.append(one)
+            more = {
+                name: np.pad(values, ((0, 0), (0, 7)), constant_values=name != "attention_mask")
+                for name, values in one.items()
+            }  # other ids than the first token's; of a table with outliers any could be the largest
+            padded.append(more if side == "right" else padded_left(more))
+    proto = build_standard(model, QuantizationPlan())
+    assert np.abs(run_onnx(proto, padded) - run_onnx(proto, rows)).max() < 1e-5
+
+
 def test_attention_is_one_node_for_onnx_runtime(lean: Callable[..., Any]) -> None:
     counts = [node.op_type for node in build_onnx(lean()).graph.node]
     assert counts.count("Attention") == 2
