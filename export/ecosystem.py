@@ -92,7 +92,7 @@ def family_config(lean: Any) -> Any:
             config.num_attention_heads = sizes["heads"]
         for name in _WIDTHS:
             if hasattr(config, name):
-                setattr(config, name, sizes["intermediate_size"])
+                setattr(config, name, max(1, sizes["intermediate_size"]))  # 0 is no width
     return config
 
 

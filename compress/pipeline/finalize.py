@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["conclude"]
+__all__ = ["conclude", "export_members"]
 
 _log = logging.getLogger("edgepress")
 
@@ -77,7 +77,17 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Report:
     reported on with what the choice loses, cross-fitted.
     """
     reference = reference_subject(job.checkpoint, job.name, job.recipe.threads)
-    decision = _refine(job, family, reference, _select(job, family, reference))
+    decision = _select(job, family, reference)
+    if decision.chosen is None and family.spare:
+        slower = export_members(job, family.spare)
+        family = replace(
+            family,
+            members=[*slower, *family.members],
+            staged=[*family.spare, *family.staged],
+            spare=[],
+        )
+        decision = _select(job, family, reference)
+    decision = _refine(job, family, reference, decision)
     for reason in decision.reasons:
         _log.info("decision: %s", reason)
     report = _report(job, family, reference, decision, remarks)
@@ -91,6 +101,16 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Report:
     report = replace(report, next_steps=next_steps(report, job))
     publish_report(report, job.workspace)
     return report
+
+
+def export_members(job: Job, staged: Sequence[Staged]) -> list[Member]:
+    """Export members of a run's family."""
+    members = []
+    with job.progress.track("exporting", len(staged)) as task:
+        for member in staged:
+            members.append(export_member(member, job.workspace))
+            task.advance()
+    return members
 
 
 def _select(job: Job, family: Family, reference: Subject) -> _Decision:

@@ -94,9 +94,11 @@ class Family:
         rivals: The stock exports to compare with.
         staged: The same before export; none where the stock exporters made the only member.
         context: What its stages used; None likewise.
+        spare: Slower members, exported only where none of these is inside the budget.
     """
 
     members: list[Member]
     rivals: list[Subject]
     staged: list[Staged] = field(default_factory=list)
     context: "Context | None" = None
+    spare: list[Staged] = field(default_factory=list)

@@ -16,7 +16,7 @@ from compress.data.splitting import fingerprint
 from compress.errors import ProfileError, UsageError
 from compress.evaluation.screening import competing_runtimes
 from compress.pipeline.device import Device, for_device
-from compress.pipeline.finalize import conclude
+from compress.pipeline.finalize import conclude, export_members
 from compress.pipeline.inputs import Family, Job
 from compress.pipeline.prepare import (
     Start,
@@ -30,7 +30,7 @@ from compress.pipeline.room import estimate_room, outputs_bytes, sizes_of
 from compress.pipeline.students import check_students, open_students
 from compress.search.checkpoints import import_key, machine
 from compress.search.family import run_stages
-from compress.search.members import Member, Staged, export_member, fallback_member
+from compress.search.members import Member, Staged, fallback_member
 from compress.system.fingerprint import checkpoint_files, digest
 from compress.system.hub import local_checkpoint
 from compress.system.logs import logging_to
@@ -211,9 +211,13 @@ def _family(job: Job, start: Start, deadline: float | None) -> Family:
         staged, context = _staged(job, encoder, context, deadline)
     for remark in start.remarks:
         _log.warning("%s", remark)
+    # To write, check and measure the unpruned one would take as long as the one in question.
+    spare = staged[:1] if job.recipe.effort == "fast" and len(staged) > 1 else []
+    staged = staged[len(spare) :]
     with job.stock_exports() as rivals:
-        members = [_fallback(job)] if context is None else _exported(job, staged)
-        return Family(members, rivals.subjects(job.recipe.threads, job.progress), staged, context)
+        members = [_fallback(job)] if context is None else export_members(job, staged)
+        subjects = rivals.subjects(job.recipe.threads, job.progress)
+        return Family(members, subjects, staged, context, spare)
 
 
 def _staged(
@@ -238,15 +242,6 @@ def _staged(
             encoder, context, job.workspace, key, deadline=deadline, students=students
         )
         return staged, context
-
-
-def _exported(job: Job, staged: Sequence[Staged]) -> list[Member]:
-    members = []
-    with job.progress.track("exporting", len(staged)) as task:
-        for member in staged:
-            members.append(export_member(member, job.workspace))
-            task.advance()
-    return members
 
 
 def _fallback(job: Job) -> Member:

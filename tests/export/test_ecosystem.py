@@ -207,6 +207,9 @@ def test_a_family_keeps_its_names_and_layers_of_one_size_are_told(
     model = lean(source_config=source, layers=[same, fewer])
     config = family_config(model.config)
     assert (config.n_layers, config.n_heads, config.hidden_dim) == (2, 4, 128)
+    none = {"heads": 4, "head_size": 8, "intermediate_size": 0}
+    model = lean(source_config=source, layers=[none])
+    assert family_config(model.config).hidden_dim == 1  # nobody reads a config with a width of 0
     model = lean(source_config={"model_type": "roberta", "hidden_size": 32}, pad_token_id=1)
     config = family_config(model.config)
     assert config.max_position_embeddings == 42  # rows that no token has, which lean ones leave out

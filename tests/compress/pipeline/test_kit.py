@@ -114,7 +114,8 @@ def test_a_family_for_a_device_is_measured_there(kit: Path, task: Any, tmp_path:
     }
     profile_of(Kit.read(kit), costs).save(tmp_path / "pi.json")
     out, device = tmp_path / "out", tmp_path / "device.json"
-    arguments = [str(task.model), "--data", str(task.data), "--out", str(out), "--effort", "fast"]
+    arguments = [str(task.model), "--data", str(task.data), "--out", str(out)]
+    arguments += ["stages=[prune,quantize]", "speedups=[]", "quantize.alternatives=false"]
     arguments += ["--runtimes", "onnxruntime", "--max-drop", "50", "benchmark.baselines=[]"]
     assert main([*arguments, "--device-profile", str(tmp_path / "pi.json"), "--quiet"]) == 0
     report = load_report(out / "report.json")

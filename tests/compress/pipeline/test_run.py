@@ -348,6 +348,23 @@ def test_what_a_run_keeps_can_be_removed(copy: Path, capfd: Any) -> None:
     Workspace(copy).create()  # it is still a run's
 
 
+@pytest.mark.slow
+def test_fast_exports_the_unpruned_model_only_where_the_pruned_one_loses_too_much(
+    task: Any, tmp_path: Path
+) -> None:
+    arguments = [str(task.model), "--data", str(task.data), "--out", str(tmp_path), "--quiet"]
+    arguments += ["--effort", "fast", "--runtimes", "onnxruntime", "benchmark.baselines=[]"]
+    arguments += ["benchmark.rounds=2", "benchmark.cold_starts=0"]
+    arguments += ["prune.layers=2", "prune.heads=0.9", "prune.neurons=0.95"]
+    family = {}
+    for budget in ("99", "0"):
+        assert main([*arguments, "--max-drop", budget]) in (0, 4)
+        report = json.loads((tmp_path / "report.json").read_text())
+        family[budget] = [entry["name"] for entry in report["family"]]
+    assert family == {"99": ["prune"], "0": ["full", "prune"]}
+    assert report["recommended"] in (None, "full-onnxruntime")
+
+
 def test_a_rerun_resumes_and_a_budget_that_nothing_meets_exits_4(
     done: Done, copy: Path, measured: Report, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
