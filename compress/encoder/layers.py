@@ -102,7 +102,7 @@ class SelfAttention(nn.Module):
             padding = far if padding is None else far + padding
         context = _attend(q, k, v, padding, self.dropout if self.training else 0.0)
         if mask is not None:
-            context = context * mask[:, None, None]
+            context = context * mask[..., None, None]
         return self.output(context.transpose(1, 2).flatten(2)), (q, k, v)
 
     def _split(self, x: Tensor) -> Tensor:
@@ -113,12 +113,16 @@ class SelfAttention(nn.Module):
 def _attend(q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, dropout: float) -> Tensor:
     """Return softmax(q k^T + padding) v, each (B, h, T, d); q is scaled already, and padding
     broadcasts to (B, h, T, T)."""
-    if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
-        # Exporters decompose SDPA and wrap K's transpose in shape arithmetic; written out, a
-        # layer's attention becomes MatMul, Add, Softmax, MatMul.
-        scores = q @ k.transpose(-1, -2)
-        return (scores if padding is None else scores + padding).softmax(dim=-1) @ v
-    return F.scaled_dot_product_attention(q, k, v, padding, dropout_p=dropout, scale=1.0)
+    # Exporters decompose SDPA and wrap K's transpose in shape arithmetic; written out, a layer's
+    # attention becomes MatMul, Add, Softmax, MatMul.
+    exporting = torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
+    # Its gradients in bfloat16 take six times as long on processors (docs/log.md).
+    slow = q.dtype == torch.bfloat16 and q.device.type == "cpu" and torch.is_grad_enabled()
+    if not (exporting or slow):
+        return F.scaled_dot_product_attention(q, k, v, padding, dropout_p=dropout, scale=1.0)
+    scores = q @ k.transpose(-1, -2)
+    chances = (scores if padding is None else scores + padding).softmax(dim=-1)
+    return F.dropout(chances, dropout).to(v.dtype) @ v if dropout else chances.to(v.dtype) @ v
 
 
 class FeedForward(nn.Module):

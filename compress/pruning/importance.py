@@ -161,7 +161,7 @@ def _squared_gradients(
     try:
         with progress.track("measuring heads and neurons", count) as task, evaluating(model):
             for members, inputs in batches_by_length(model, texts, batch_size):
-                own = decided(model(**inputs, masks=masks).logits, texts, members)
+                own = decided(model(**inputs, masks=masks).logits.float(), texts, members)
                 for loss in (scalars := losses(own, texts.decisions(members))):
                     gradients = torch.autograd.grad(
                         loss, tensors, allow_unused=True, retain_graph=loss is not scalars[-1]

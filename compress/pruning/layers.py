@@ -39,6 +39,8 @@ from runtimes.base import MASKED
 
 __all__ = ["layers_left", "removal_path"]
 
+_TOGETHER = 128  # texts of a batch
+
 
 def removal_path(
     model: LeanEncoderWithHead,
@@ -140,11 +142,12 @@ class _Layers:
         self._model, self._probe, self._probe_logits = model, probe, probe_logits
         self.kept = list(range(len(model.config.layers)))
         self._modules: list[Any] = list(model.encoder.layers)
-        self._fitted = [_Trail(model, batch) for _, batch in batches_by_length(model, texts, 32)]
+        fitted = batches_by_length(model, texts, _TOGETHER)
+        self._fitted = [_Trail(model, batch) for _, batch in fitted]
         self._wanted = [list(trail.read) for trail in self._fitted]  # by layer of the whole model
         self._asked = [
             (members, _Trail(model, batch))
-            for members, batch in batches_by_length(model, probe, 64)
+            for members, batch in batches_by_length(model, probe, _TOGETHER)
         ]
 
     def missed(self, layer: int) -> float:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from compress.data.tokenized import TokenizedTexts, collate
 from compress.encoder.modules import LeanEncoderWithHead
+from compress.system.device import full_precision
 from compress.system.progress import Progress
 from runtimes.base import MASKED
 
@@ -82,7 +83,7 @@ def repair_outputs(
     joints_only: bool = False,
     damping: float = DAMPING,
     most_tokens: int = 40_000,
-    batch_size: int = 32,
+    batch_size: int = 128,
 ) -> Repair:
     """Refit `attention.output` and `feed_forward.down` of every layer of `pruned`, in place.
 
@@ -292,13 +293,14 @@ def refit_module(
         return False, before, before
     products: Tensor | None = None
     targets: Tensor | None = None
-    for part in rows:
-        if part.fits:
-            inputs = nn.functional.pad(part.inputs, (0, 1), value=1.0)
-            # A batch is summed in float32, which is twice as fast; only the total needs more.
-            product, target = (inputs.T @ inputs).double(), (inputs.T @ part.wanted).double()
-            products = product if products is None else products + product
-            targets = target if targets is None else targets + target
+    with full_precision(module.bias.device):
+        for part in rows:
+            if part.fits:
+                inputs = nn.functional.pad(part.inputs.float(), (0, 1), value=1.0)
+                # A batch is summed in float32, which is twice as fast; only the total needs more.
+                product, target = (inputs.T @ inputs).double(), (inputs.T @ part.wanted).double()
+                products = product if products is None else products + product
+                targets = target if targets is None else targets + target
     if products is None or targets is None:
         raise ValueError("there is no text to refit projections on")
     weight = getattr(module, "weight", None)

@@ -83,6 +83,7 @@ class Prune:
         from compress.distillation.layer_map import after_removal, imitated_layers
         from compress.pruning.importance import fisher_importance
         from compress.pruning.to_latency import shrink
+        from compress.system.device import reduced_precision
 
         start = time.monotonic()
         settings, material = context.recipe.prune, context.material
@@ -94,39 +95,40 @@ class Prune:
         )
         entry: dict[str, Any] = {"stage": self.name}
         scores = None
-        if state.provenance is None:  # the first look at the original is what the report shows
-            scores = fisher_importance(
-                whole,
-                material.sample(settings.importance_texts, "importance"),
-                progress=context.progress,
-                seed=context.recipe.seed + 1,
-            )
-            entry |= original_entry(sizes, scores)
-        if context.target_ms is not None and context.latency is not None:
-            shrunk = shrink(
-                whole,
-                material,
-                context.latency,
-                context.target_ms,
-                neuron_step=settings.neuron_step,
-                importance_texts=settings.importance_texts,
-                scores=settings.scores or scored_by,
-                seed=context.recipe.seed,
-                progress=context.progress,
-            )
-            smaller, kept, plans = shrunk.model, shrunk.layers, shrunk.plans
-            if len(shrunk.tried_scores) > 1:  # members made from this one need not compare
-                scored_by = shrunk.scores
-            entry |= {
-                "target_ms": round(context.target_ms, 3),
-                "predicted_ms": round(shrunk.predicted_ms, 3),
-                "kl_by_depth": {str(depth): kl for depth, kl in shrunk.tried.items()},
-                "scores": shrunk.scores,
-                "kl_by_scores": dict(shrunk.tried_scores),
-            }
-        else:
-            smaller, kept, plans = _by_shares(whole, scores, context)
-            entry["turns"] = settings.steps
+        with reduced_precision(material.device):
+            if state.provenance is None:  # the first look at the original is what the report shows
+                scores = fisher_importance(
+                    whole,
+                    material.sample(settings.importance_texts, "importance"),
+                    progress=context.progress,
+                    seed=context.recipe.seed + 1,
+                )
+                entry |= original_entry(sizes, scores)
+            if context.target_ms is not None and context.latency is not None:
+                shrunk = shrink(
+                    whole,
+                    material,
+                    context.latency,
+                    context.target_ms,
+                    neuron_step=settings.neuron_step,
+                    importance_texts=settings.importance_texts,
+                    scores=settings.scores or scored_by,
+                    seed=context.recipe.seed,
+                    progress=context.progress,
+                )
+                smaller, kept, plans = shrunk.model, shrunk.layers, shrunk.plans
+                if len(shrunk.tried_scores) > 1:  # members made from this one need not compare
+                    scored_by = shrunk.scores
+                entry |= {
+                    "target_ms": round(context.target_ms, 3),
+                    "predicted_ms": round(shrunk.predicted_ms, 3),
+                    "kl_by_depth": {str(depth): kl for depth, kl in shrunk.tried.items()},
+                    "scores": shrunk.scores,
+                    "kl_by_scores": dict(shrunk.tried_scores),
+                }
+            else:
+                smaller, kept, plans = _by_shares(whole, scores, context)
+                entry["turns"] = settings.steps
         provenance = state.parts_left(sizes)
         for plan in plans:
             provenance = provenance.after(plan)

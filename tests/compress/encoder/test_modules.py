@@ -205,3 +205,16 @@ def test_fresh_model_is_initialised_and_has_no_buffers(lean: Lean) -> None:
     weight = fresh.encoder.layers[0].attention.qkv.weight
     assert 0.01 < weight.std().item() < 0.03
     assert not fresh.classifier.output.bias.any()
+
+
+def test_attention_with_gradients_is_the_same_in_both_precisions() -> None:
+    q, k, v = (torch.randn(2, 3, 5, 8, requires_grad=True) for _ in range(3))
+    padding = torch.zeros(2, 1, 1, 5)
+    padding[0, ..., 3:] = -1e4
+    exact = _attend(q, k, v, padding, 0.0)
+    rounded = _attend(*(each.bfloat16() for each in (q, k, v)), padding, 0.0)
+    assert rounded.dtype == torch.bfloat16
+    assert (rounded.float() - exact).abs().max() < 0.05
+    wanted = torch.autograd.grad(exact.square().sum(), v)[0]
+    found = torch.autograd.grad(rounded.float().square().sum(), v)[0]
+    assert (found - wanted).norm() < 0.05 * wanted.norm()
