@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 from compress.encoder.config import LeanEncoderConfig
 from compress.encoder.heads.text_classification import LeanEncoderForSequenceClassification
+from compress.encoder.layers import _attend
 from compress.encoder.modules import LeanEncoderModel
 from compress.encoder.surgery import SlicePlan, fold_token_types, slice_model
 
