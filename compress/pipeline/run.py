@@ -46,8 +46,6 @@ __all__ = ["run"]
 
 _log = logging.getLogger("edgepress")
 
-_CONCLUSION_MINUTES = 8.0  # of a time budget, for exporting and measuring the family
-
 
 def run(
     model: str,
@@ -190,10 +188,10 @@ def _owner(job: Job) -> Owner:
 
 
 def _deadline(recipe: Recipe, started: float) -> float | None:
-    """Return until when members are made; exporting and measuring them takes time as well."""
+    """Return the moment when the run is to end."""
     if recipe.time_budget_minutes is None:
         return None
-    return started + 60 * (recipe.time_budget_minutes - _CONCLUSION_MINUTES)
+    return started + 60 * recipe.time_budget_minutes
 
 
 def _help(job: Job, start: Start, deadline: float | None) -> None:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from compress.config.recipe import Recipe
 from compress.search.checkpoints import load_encoder, save_encoder, stage_key
-from compress.search.frontier import Prospect, close_in, fill_gap, fits, go_beyond
+from compress.search.frontier import (
+    Prospect,
+    close_in,
+    fill_gap,
+    fits,
+    go_beyond,
+    how_many_fit,
+)
 from compress.search.members import Staged
 from compress.search.selection import probable_drop
 from compress.stages import get_stage, planned_quantization
@@ -32,6 +39,11 @@ _MODEL_SHARE = 0.85
 _LESS_TRAINING = 0.5
 # Of the training, what competing students get.
 _CONTEST = 0.25
+# Seconds of a time budget for what follows: measuring, and of each member the files, their
+# self-test and its answers, which take longer the slower it is (a second row for each millisecond
+# of its own, on 2 cores).
+_MEASURING_S = 240.0
+_EXPORT_S, _EXPORT_S_A_MS = 12.0, 14.0
 
 
 def check_stages(encoder: "Encoder", context: "Context") -> None:
@@ -68,9 +80,9 @@ def run_stages(
         context: What the stages may use.
         workspace: Holds the checkpoints.
         key: Key of the imported encoder, see `compress.search.checkpoints`.
-        deadline: Moment of `time.monotonic` by which all but the first of the members have to be
-            ready, and until which more of them are made where the budget ends
-            (`compress.search.frontier`); None makes those of the recipe only.
+        deadline: Moment of `time.monotonic` by which the run is to end. Members that would be late
+            for that are left out, all but the first; while there is time more of them are made
+            where the budget ends (`compress.search.frontier`). None makes those of the recipe.
         students: Models of other origin, with untrained heads. They compete with the encoder's own
             layers, and members are cut from the best.
 
@@ -116,6 +128,7 @@ class _Family:
     def __init__(self, recipe: Recipe, workspace: Workspace, deadline: float | None) -> None:
         self._recipe, self._workspace, self._deadline = recipe, workspace, deadline
         self._full_ms, self._longest_s = 0.0, 0.0
+        self._made_ms: list[float] = []  # of all members, by the latency table
         self.turn = [name for name in recipe.stages if get_stage(name).changes_weights]
 
     def begun(self, start: Staged) -> Staged:
@@ -144,10 +157,13 @@ class _Family:
         from compress.system.distributed import on_main
 
         self._full_ms, budget = _predicted_ms(full), self._recipe.budget
+        self._made_ms = [self._full_ms]
         candidates, ended = [Prospect(1.0, full, 0.0)], False
         if students and (best := self._best_of(full, students)) is not None:
             candidates.append(self._prospect(self._staged(best, "distill", best.context)))
-        for speedup in _speedups(self._recipe, self._full_ms):
+        left = _speedups(self._recipe, self._full_ms)
+        while left:
+            speedup, left = self._next(left)
             if speedup <= candidates[-1].speedup:
                 continue  # the one before is as fast already
             made = self._make(candidates[-1], speedup)
@@ -166,7 +182,7 @@ class _Family:
                 candidates,
                 self._make,
                 max_drop=budget,
-                deadline=self._deadline,
+                deadline=self._ready_by(self._deadline),
                 longest_s=self._longest_s,
                 clock=lambda: on_main(time.monotonic),
             )
@@ -215,7 +231,7 @@ class _Family:
 
         start, deadline, longest_s = time.monotonic(), self._deadline, self._longest_s
         if deadline is not None and longest_s:
-            moment = deadline
+            moment = self._ready_by(deadline)
             if not on_main(lambda: fits(longest_s, start, moment)):
                 _log.info("x%.3g left out: the time budget is used up", speedup)
                 return None
@@ -230,7 +246,31 @@ class _Family:
             _log.warning("%s left out: %s", made.name, error.message)
             return None
         self._longest_s = on_main(lambda: max(longest_s, time.monotonic() - start))
+        self._made_ms.append(_predicted_ms(made))
         return self._prospect(made)
+
+    def _ready_by(self, deadline: float) -> float:
+        """Return until when members are to be ready, for the run to end in time."""
+        exports = (_EXPORT_S + _EXPORT_S_A_MS * ms for ms in self._made_ms)
+        return deadline - _MEASURING_S - sum(exports)
+
+    def _next(self, left: list[float]) -> tuple[float, list[float]]:
+        """Return the speed-up to reach next, and those after it.
+
+        Where there is no time for all that are left, those that are reached are spread over them:
+        two members far apart say more of where the budget ends than two at its safe end.
+        """
+        from compress.system.distributed import on_main
+
+        place = 0
+        if self._deadline is not None and self._longest_s:
+            until, longest_s = self._ready_by(self._deadline), self._longest_s
+            count = on_main(lambda: how_many_fit(longest_s, time.monotonic(), until))
+            if 0 < count < len(left):
+                place = len(left) // (count + 1)
+        for speedup in left[:place]:
+            _log.info("x%.3g left out: faster ones are made in the time there is", speedup)
+        return left[place], left[place + 1 :]
 
     def _prospect(self, made: Staged) -> Prospect[Staged]:
         """Estimate a member's drop, where the budget ends."""

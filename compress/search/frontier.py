@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["BEYOND", "Prospect", "close_in", "fill_gap", "fits", "go_beyond"]
+__all__ = ["BEYOND", "Prospect", "close_in", "fill_gap", "fits", "go_beyond", "how_many_fit"]
 
 _log = logging.getLogger("edgepress")
 
@@ -53,7 +53,12 @@ def fits(longest_s: float, now: float, deadline: float) -> bool:
         now: Of the clock that `deadline` is a moment of.
         deadline: What is to be finished before this moment.
     """
-    return now + _MARGIN * longest_s <= deadline
+    return how_many_fit(longest_s, now, deadline) > 0
+
+
+def how_many_fit(longest_s: float, now: float, deadline: float) -> int:
+    """Return how many more members, begun now, will probably be finished in time; see `fits`."""
+    return max(0, math.floor((deadline - now) / (_MARGIN * max(longest_s, 1e-9))))
 
 
 def go_beyond(

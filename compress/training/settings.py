@@ -32,9 +32,9 @@ class TrainingSettings(Settings):
     weight_decay: float = Field(0.01, ge=0)
     clip: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
     group_by_length: bool = Field(
-        False,
-        description="batches of texts of similar length: less padding, which on short texts saves "
-        "up to half of the time",
+        True,
+        description="batches of texts of similar length, so that little is padded; `false` draws "
+        "each from all lengths, and takes up to twice as long on short texts",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] = Field(

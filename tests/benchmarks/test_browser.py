@@ -58,7 +58,13 @@ MEASURE = """() => {
       if (box.left < line.right && line.left < box.right &&
           box.top < line.bottom && line.top < box.bottom) covered.push(["copy", range.toString()]);
   }
-  return {scroll: document.documentElement.scrollWidth - width, wide, cut, covered,
+  // Cards of a row that are mostly empty: as high as a neighbour, and not as full.
+  const hollow = [...document.querySelectorAll(".charts > *, .pair > *, .facts > *")].filter(seen)
+    .filter(card => {
+      const ends = [...card.children].filter(seen).map(part => part.getBoundingClientRect().bottom);
+      return ends.length && card.getBoundingClientRect().bottom - Math.max(...ends) > 60;
+    }).map(card => card.outerHTML.slice(0, 120));
+  return {scroll: document.documentElement.scrollWidth - width, wide, cut, covered, hollow,
           charts: [...document.querySelectorAll("svg.plot")].filter(seen).length};
 }"""
 
@@ -112,7 +118,7 @@ def check(browser: Any, path: Path, name: str, width: int, scheme: str) -> None:
             target = Path(folder) / f"{name.replace(' ', '-')}-{width}-{scheme}.png"
             shown.page.screenshot(path=str(target), full_page=True)
         assert measured["scroll"] == 0
-        for fault in ("wide", "cut", "covered"):
+        for fault in ("wide", "cut", "covered", "hollow"):
             assert measured[fault] == [], fault
         assert measured["charts"] >= 1
         # All that is folded is looked at, too.
