@@ -78,7 +78,7 @@ class SelfAttention(nn.Module):
         Args:
             hidden: (B, T, H).
             padding: (B, 1, 1, T), added to the scores, or None when nothing is padded.
-            mask: Head mask (heads,) or None.
+            mask: Head mask (heads,) or (B, heads), or None.
             first_only: Compute the first token's query only.
 
         Returns:
@@ -138,7 +138,7 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Map (B, T, H) to (B, T, H); `mask` is a neuron mask (I,) or None."""
+        """Map (B, T, H) to (B, T, H); `mask` is a neuron mask (I,) or (B, 1, I), or None."""
         if self.up is None:
             return self.down(hidden)
         neurons = self.activation(self.up(hidden))  # (B, T, I)

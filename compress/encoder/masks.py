@@ -22,9 +22,9 @@ class EncoderMasks:
 
     Attributes:
         heads: L tensors (heads of layer l,); each multiplies a head's context before the output
-            projection.
+            projection. Those of single texts have one more dimension, see `ones`.
         neurons: L tensors (intermediate size of layer l,); each multiplies an activated neuron
-            before the output projection.
+            before the output projection. Likewise.
         layers: Tensor (L,); `g` turns a layer's output into `x + g * (layer(x) - x)`, so that
             0 skips the layer.
     """
@@ -39,6 +39,7 @@ class EncoderMasks:
         config: LeanEncoderConfig,
         *,
         requires_grad: bool = False,
+        texts: int | None = None,
         device: torch.device | str | None = None,
     ) -> "EncoderMasks":
         """Return masks that change nothing, in float32.
@@ -48,16 +49,20 @@ class EncoderMasks:
             requires_grad: Whether gradients with respect to the masks are wanted. A mask of
                 size 0 (a layer without heads) never receives one: pass `allow_unused=True` to
                 `torch.autograd.grad`.
+            texts: Masks of heads and neurons are apart for each of so many texts of a batch,
+                (texts, heads) and (texts, 1, intermediate size), so that their gradients are; None
+                shares them.
             device: Where the encoder lies.
         """
 
-        def one(size: int) -> Tensor:
+        def one(*size: int) -> Tensor:
             return torch.ones(size, device=device, requires_grad=requires_grad)
 
         sizes = config.layer_sizes
+        apart = ((), ()) if texts is None else ((texts,), (texts, 1))
         return cls(
-            heads=tuple(one(layer.heads) for layer in sizes),
-            neurons=tuple(one(layer.intermediate_size) for layer in sizes),
+            heads=tuple(one(*apart[0], layer.heads) for layer in sizes),
+            neurons=tuple(one(*apart[1], layer.intermediate_size) for layer in sizes),
             layers=one(len(sizes)),
         )
 
@@ -87,4 +92,4 @@ class EncoderMasks:
 
 
 def _lengths(masks: Sequence[Tensor]) -> list[int]:
-    return [mask.numel() for mask in masks]
+    return [mask.shape[-1] for mask in masks]

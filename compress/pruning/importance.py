@@ -46,10 +46,10 @@ def fisher_importance(
     texts: TokenizedTexts,
     *,
     progress: Progress,
-    batch_size: int = 16,
+    batch_size: int = 64,
     seed: int = 0,
 ) -> Importance:
-    """Score parts by the masks' diagonal Fisher information: summed squares of batch gradients.
+    """Score parts by the masks' diagonal Fisher information: summed squares of texts' gradients.
 
     To second order it is how much the loss rises when the part is removed. The loss is that to
     the labels (of classes, cross-entropy); a text without one gets a label drawn from what the
@@ -61,13 +61,13 @@ def fisher_importance(
         model: Left as it was.
         texts: About a thousand of the training texts.
         progress: Told of each batch.
-        batch_size: Texts a gradient is taken over.
+        batch_size: Texts at once.
         seed: Of the drawn labels.
     """
     labels, objective = torch.from_numpy(_labels(model, texts, seed)), objective_for(model.config)
 
     def losses(logits: Tensor, places: NDArray[np.int64]) -> list[Tensor]:
-        return [objective.hard(logits, labels[places].to(logits.device))]
+        return [len(places) * objective.hard(logits, labels[places].to(logits.device))]
 
     return _squared_gradients(model, texts, losses, batch_size, progress)
 
@@ -79,7 +79,7 @@ def divergence_importance(
     *,
     progress: Progress,
     classes: int = 4,
-    batch_size: int = 16,
+    batch_size: int = 64,
     seed: int = 0,
 ) -> Importance:
     """Score parts by squared mask gradients of the answers, expected over the teacher's classes.
@@ -93,10 +93,9 @@ def divergence_importance(
     anything is pruned; the second does not: there it is the curvature of the KL, which to second
     order is how much it rises when the part is removed (and the true Fisher information).
 
-    Texts of a batch share one backward pass a class. Their gradients (those of their words, where
-    each word is decided about) get random signs before they are summed and squared, so that
-    products of two cancel on average: the score is an unbiased estimate of the sum, and exact for
-    one text at a time.
+    Each text's gradient is its own. Where each word of it is decided about, those of the words get
+    random signs before they are summed and squared, so that products of two cancel on average: the
+    score is an unbiased estimate of the sum.
 
     Args:
         model: Left as it was.
@@ -105,7 +104,7 @@ def divergence_importance(
         progress: Told of each batch.
         classes: The teacher's likeliest classes of each text that are looked at, a backward pass
             each. A class counts by its chance, so little is missed beyond the first few.
-        batch_size: Texts a gradient is taken over.
+        batch_size: Texts at once.
         seed: Of the signs.
 
     Raises:
@@ -142,25 +141,30 @@ def _squared_gradients(
     batch_size: int,
     progress: Progress,
 ) -> Importance:
-    """Sum over batches and losses of squared mask gradients.
+    """Sum over texts and losses of squared mask gradients.
 
     Args:
         model: Left as it was.
         texts: N texts.
-        losses: From logits (m, C) of decisions and their places (m,) among all to scalars.
+        losses: From logits (m, C) of decisions and their places (m,) among all to scalars, which
+            are sums over the decisions.
         batch_size: Texts in a batch; they are sorted by length.
         progress: Told of each batch.
     """
     layers, device = len(model.config.layers), next(model.parameters()).device
-    masks = EncoderMasks.ones(model.config, requires_grad=True, device=device)
-    tensors = [*masks.heads, *masks.neurons]
-    sums = [torch.zeros_like(tensor) for tensor in tensors]
+    sizes = model.config.layer_sizes
+    parts = [layer.heads for layer in sizes] + [layer.intermediate_size for layer in sizes]
+    sums = [torch.zeros(part, device=device) for part in parts]
     count = len(range(0, len(texts), batch_size))
     wanted = [p for p in model.parameters() if p.requires_grad]
     model.requires_grad_(False)  # only masks need gradients: half the work
     try:
         with progress.track("measuring heads and neurons", count) as task, evaluating(model):
             for members, inputs in batches_by_length(model, texts, batch_size):
+                masks = EncoderMasks.ones(
+                    model.config, requires_grad=True, texts=len(members), device=device
+                )
+                tensors = [*masks.heads, *masks.neurons]
                 own = decided(model(**inputs, masks=masks).logits.float(), texts, members)
                 for loss in (scalars := losses(own, texts.decisions(members))):
                     gradients = torch.autograd.grad(
@@ -168,7 +172,7 @@ def _squared_gradients(
                     )
                     for position, gradient in enumerate(gradients):
                         if gradient is not None:
-                            sums[position] += gradient.square()
+                            sums[position] += gradient.square().flatten(0, -2).sum(dim=0)
                 task.advance()
     finally:
         for parameter in wanted:

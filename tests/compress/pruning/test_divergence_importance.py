@@ -49,20 +49,18 @@ def test_scores_agree_with_finite_differences(toy: Any) -> None:
         assert expected > 0
 
 
-def test_a_batch_estimates_what_single_texts_give(toy: Any) -> None:
+def test_a_batch_gives_what_single_texts_give(toy: Any) -> None:
     texts = toy.texts.take(range(64))
     model = toy.make_model(seed=4)
     teacher = predict_logits(toy.teacher, texts)
-    exact = divergence_importance(model, teacher, texts, progress=SILENT, batch_size=1)
-    drawn = [
-        divergence_importance(model, teacher, texts, progress=SILENT, batch_size=8, seed=seed)
-        for seed in range(12)
-    ]
-    for layer in range(3):
-        mean = np.mean([scores.heads[layer] for scores in drawn], axis=0)
-        np.testing.assert_allclose(mean, exact.heads[layer], rtol=0.5)
-    total = np.mean([sum(map(np.sum, scores.neurons)) for scores in drawn])
-    assert total == pytest.approx(sum(map(np.sum, exact.neurons)), rel=0.25)
+    alone, together = (
+        divergence_importance(model, teacher, texts, progress=SILENT, batch_size=size, seed=size)
+        for size in (1, 16)
+    )
+    for one, other in zip(
+        [*alone.heads, *alone.neurons], [*together.heads, *together.neurons], strict=True
+    ):
+        np.testing.assert_allclose(other, one, rtol=1e-2, atol=1e-7)
 
 
 def test_a_model_that_agrees_with_its_teacher_has_scores(toy: Any) -> None:
@@ -91,16 +89,14 @@ def test_what_is_dead_comes_last(toy: Any) -> None:
     assert all(p.requires_grad for p in model.parameters())
 
 
-def test_the_same_seed_gives_the_same_scores(toy: Any) -> None:
+def test_texts_of_one_decision_have_the_same_scores_with_every_seed(toy: Any) -> None:
     texts = toy.texts.take(range(32))
     teacher = predict_logits(toy.teacher, texts)
     model = toy.make_model(seed=4)
-    first, again, other = (
-        divergence_importance(model, teacher, texts, progress=SILENT, seed=seed)
-        for seed in (1, 1, 2)
+    first, other = (
+        divergence_importance(model, teacher, texts, progress=SILENT, seed=seed) for seed in (1, 2)
     )
-    np.testing.assert_array_equal(first.neurons[0], again.neurons[0])
-    assert (first.neurons[0] != other.neurons[0]).any()
+    np.testing.assert_array_equal(first.neurons[0], other.neurons[0])
 
 
 def test_answers_to_other_texts_are_refused(toy: Any) -> None:
