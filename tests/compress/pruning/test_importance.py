@@ -24,14 +24,15 @@ def test_scores_are_summed_squared_gradients(toy: Any) -> None:
     assert all(p.requires_grad and p.grad is None for p in model.parameters()), "left as it was"
     masks = EncoderMasks.ones(model.config, requires_grad=True)
     tensors = [*masks.heads, *masks.neurons]
-    expected = [np.zeros(tensor.shape) for tensor in tensors]
+    squares = []
     for text in range(8):
         label = torch.from_numpy(texts.labels[text : text + 1])
         loss = model(**collate(texts, [text], 0), masks=masks, labels=label).loss
-        for total, gradient in zip(expected, torch.autograd.grad(loss, tensors), strict=True):
-            total += gradient.square().numpy()
-    for score, wanted in zip([*scores.heads, *scores.neurons], expected, strict=True):
-        np.testing.assert_allclose(score, wanted, rtol=1e-3, atol=1e-9)
+        squares.append([each.square().numpy() for each in torch.autograd.grad(loss, tensors)])
+    for score, own in zip(
+        [*scores.heads, *scores.neurons], zip(*squares, strict=True), strict=True
+    ):
+        np.testing.assert_allclose(score, np.sum(own, axis=0), rtol=1e-3, atol=1e-9)
 
 
 def test_a_dead_neuron_and_a_dead_head_score_nothing(toy: Any) -> None:
