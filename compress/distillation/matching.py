@@ -176,6 +176,7 @@ def match_teacher(
     progress: Progress,
     description: str,
     seed: int = 0,
+    seconds: float | None = None,
 ) -> int:
     """Train `student` in place to give the teacher's outputs on texts of `outputs`.
 
@@ -195,6 +196,7 @@ def match_teacher(
         progress: Told of each step.
         description: What the bar says.
         seed: Of the batches' order.
+        seconds: Time for it, see `fit`; None is as long as it takes.
 
     Returns:
         Optimizer steps taken.
@@ -278,6 +280,7 @@ def match_teacher(
                 description=description,
                 evaluate=None if guide is None else lambda: guide.evaluate(student),
                 last_phase=(1.0 - aware, begin_rounding) if aware else None,
+                seconds=seconds,
             )
         finally:
             for parameter in frozen:

@@ -39,6 +39,8 @@ _MODEL_SHARE = 0.85
 _LESS_TRAINING = 0.5
 # Of the training, what competing students get.
 _CONTEST = 0.25
+# Of the time that is left a member takes one share of so many, half of it for training.
+_MEMBERS_IN_TIME, _LEAST_S = 3, 30.0
 # Seconds of a time budget for what follows: measuring, and of each member the files, their
 # self-test and its answers, which take longer the slower it is (a second row for each millisecond
 # of its own, on 2 cores).
@@ -238,6 +240,10 @@ class _Family:
         context = replace(before.member.context, target_ms=self._full_ms / speedup)
         if self._recipe.budget is not None and before.least > self._recipe.budget:
             context = replace(context, training_share=_LESS_TRAINING)
+        if deadline is not None:  # shared with two more members, and with pruning
+            moment = self._ready_by(deadline)
+            left_s = on_main(lambda: moment - time.monotonic())
+            context = replace(context, training_s=max(_LEAST_S, left_s / _MEMBERS_IN_TIME / 2))
         made = replace(before.member, name=f"x{speedup:.3g}")
         try:
             for name in self.turn:

@@ -68,6 +68,7 @@ class Context:
         acceptable: Whether a model, quantized by `plan`, is probably within the budget.
         training_share: Factor on the passes over the training text; less than 1 for members that
             will hardly be recommended.
+        training_s: Seconds that there are for training a member; None is as the recipe says.
         student: A model of other origin that members are cut from; None is the teacher.
     """
 
@@ -82,6 +83,7 @@ class Context:
     plan: "QuantizationPlan | None" = None
     acceptable: "Callable[[LeanEncoderWithHead], bool]" = _never
     training_share: float = 1.0
+    training_s: float | None = None
     student: Encoder | None = None
 
     @property

@@ -1,6 +1,7 @@
 """Distillation: the encoder learns to answer like its teacher, and to bear INT8 rounding."""
 
 import copy
+import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -52,6 +53,12 @@ class DistillSettings(Settings):
     )
     freeze_embeddings: bool = Field(
         True, description="a dense optimizer step over the word table costs more than the layers"
+    )
+    minutes: float = Field(
+        8.0,
+        gt=0,
+        description="most of them that a member is trained; where the first steps tell that it "
+        "would take longer there are fewer. A time budget may leave less",
     )
     max_train_texts: int = Field(60_000, ge=1, description="larger training splits are sampled")
     student_epochs: float = Field(
@@ -185,8 +192,9 @@ class Distill:
         lessons = state.times_trained
         epochs = settings.epochs * context.training_share
         foreign = context.student is not None and not lessons
+        more = settings.student_epochs if foreign else 1.0
         settings = settings.model_copy(
-            update={"epochs": epochs * (settings.student_epochs if foreign else 1.0)}
+            update={"epochs": epochs * more, "minutes": settings.minutes * more}
         )
         outputs, members = material.pool(
             most_texts=settings.max_train_texts, copies=settings.augment, draw=lessons
@@ -206,6 +214,7 @@ class Distill:
             progress=context.progress,
             description=f"distilling, {depth} layer{'s' if depth > 1 else ''}",
             seed=context.recipe.seed + encoder.state.stages_applied,
+            seconds=min(60 * settings.minutes, context.training_s or math.inf),
         )
         best = _deployed(student, plan, material.guide)
         if before.score > best.score:  # training undid more than it mended

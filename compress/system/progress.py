@@ -31,6 +31,10 @@ class Task(Protocol):
         """`steps` more are done; `figures` (a loss, an accuracy) are shown beside the bar."""
         ...
 
+    def shorten(self, total: int) -> None:
+        """There are fewer steps than was said."""
+        ...
+
 
 class Progress(Protocol):
     """Where stages report to; they never print."""
@@ -110,6 +114,9 @@ class _Work:
         if self._show is not None and time.monotonic() >= self._next:
             self._next = time.monotonic() + self._every_s
             self._show(self)
+
+    def shorten(self, total: int) -> None:
+        self.total = total
 
     def log(self) -> None:
         _log.info("%s: %.1f s%s", self.description, self.seconds, _shown(self.figures))
@@ -236,7 +243,7 @@ class TerminalProgress(_Loud):
 
             def move(work: _Work) -> None:
                 text = " ".join(f"{name} {value:.4g}" for name, value in work.figures.items())
-                bars.update(bar, completed=work.done, figures=text)
+                bars.update(bar, completed=work.done, total=work.total, figures=text)
 
             work = _Work(description, total, move)
             yield work

@@ -4,10 +4,11 @@ It uses AdamW, a linear schedule with warm-up, clipped gradients, bfloat16 where
 it, and keeps the best weights by evaluation. The caller's `step_loss` says what is learnt.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, count, islice
+from itertools import chain, count
 from typing import TypeVar
 
 import torch
@@ -23,6 +24,8 @@ __all__ = ["Evaluation", "fit"]
 Batch = TypeVar("Batch")
 
 _MAX_GRADIENT_NORM = 1.0
+# The pace is that of so many steps, after the first ones.
+_WARM, _TIMED = 2, 8
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def fit(
     evaluate: Callable[[], Evaluation] | None = None,
     evaluations: int = 6,
     last_phase: tuple[float, Callable[[], bool]] | None = None,
+    seconds: float | None = None,
 ) -> int:
     """Train `model` in place.
 
@@ -74,6 +78,8 @@ def fit(
         evaluations: See `evaluate`.
         last_phase: (share of the steps, function to call then). If it returns true, the model
             computes differently from there on, so earlier weights no longer compete.
+        seconds: Time for all of it. Where the first steps tell that it will not do, there are
+            fewer steps, over which the whole schedule is laid; None is as long as it takes.
 
     Returns:
         Optimizer steps taken. Where the training diverges it ends there, which is said, and the
@@ -83,22 +89,22 @@ def fit(
         ModelError: It diverged, and there is no `evaluate` that would tell which weights are good.
     """
     device = next(model.parameters()).device
+    pace = _Pace(seconds)
     best = _Best(model, evaluate)
     best.consider()
+    pace.looked(evaluations)
     first = batches(0) if epochs > 0 else ()
     steps = round(epochs * len(first))
     if steps:
         optimizer = torch.optim.AdamW(
             _parameter_groups(model, weight_decay), lr=learning_rate, fused=True
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _linear(steps, warmup))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _linear(lambda: steps, warmup))
         trained = [p for p in model.parameters() if p.requires_grad]
-        moments = {round(steps * (i + 1) / evaluations) for i in range(evaluations)}
-        turning_point = None if last_phase is None else round(steps * last_phase[0])
         with _without_dropout(model), progress.track(description, steps) as task:
             endless = chain(first, chain.from_iterable(map(batches, count(1))))
-            for step, batch in enumerate(islice(endless, steps), start=1):
-                if last_phase and step - 1 == turning_point and last_phase[1]():
+            for step, batch in enumerate(endless, start=1):
+                if last_phase and step - 1 == round(steps * last_phase[0]) and last_phase[1]():
                     best = _Best(model, evaluate)
                     best.consider()
                 with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
@@ -115,11 +121,43 @@ def fit(
                 optimizer.step()
                 schedule.step()
                 optimizer.zero_grad(set_to_none=True)
-                if step in moments:
+                if (fewer := from_main(pace.steps(step, steps))) < steps:
+                    progress.say(f"{fewer} of {steps} steps fit into the time there is")
+                    steps = fewer
+                    task.shorten(steps)
+                if any(step == round(steps * (i + 1) / evaluations) for i in range(evaluations)):
                     best.consider()
                 task.advance(1, loss=float(loss.detach()), **best.figures)
+                if step >= steps:
+                    break
     best.restore()
     return steps
+
+
+class _Pace:
+    """Tells how many steps there is time for.
+
+    Args:
+        seconds: For all of them, from now on; None: as many as are wanted.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds, self._start = seconds, time.monotonic()
+        self._looks_s, self._first = 0.0, 0.0
+
+    def looked(self, times: int) -> None:
+        """Expect `times` more looks at the model, each as long as the first one took."""
+        self._looks_s = times * (time.monotonic() - self._start)
+
+    def steps(self, done: int, wanted: int) -> int:
+        """Return how many steps there will be, once there are enough to tell; first `wanted`."""
+        if done == _WARM:
+            self._first = time.monotonic()
+        if self._seconds is None or done != _WARM + _TIMED:
+            return wanted
+        each = (time.monotonic() - self._first) / _TIMED
+        left = self._start + self._seconds - self._looks_s - time.monotonic()
+        return min(wanted, max(done, done + int(left / each)))
 
 
 def _say_diverged(step: int, loss: float, progress: Progress, *, known: bool) -> None:
@@ -173,18 +211,18 @@ def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, o
     ]
 
 
-def _linear(steps: int, warmup: float) -> Callable[[int], float]:
+def _linear(steps: Callable[[], int], warmup: float) -> Callable[[int], float]:
     """Return the learning rate's multiplier: up to 1 over the warm-up, then down to 0.
 
     Transformers' `get_linear_schedule_with_warmup` begins at 0 and so wastes the first step: it
     would train other weights.
     """
-    rising = max(1, round(steps * warmup))
 
     def multiplier(step: int) -> float:
+        rising = max(1, round(steps() * warmup))
         if step < rising:
             return (step + 1) / rising
-        return max(0.0, (steps - step) / max(1, steps - rising))
+        return max(0.0, (steps() - step) / max(1, steps() - rising))
 
     return multiplier
 

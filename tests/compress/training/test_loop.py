@@ -1,5 +1,7 @@
 """The training loop."""
 
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -68,6 +70,45 @@ def test_bfloat16_trains_weights_that_stay_float32(monkeypatch: pytest.MonkeyPat
 def test_a_fraction_of_an_epoch() -> None:
     model, x, y = line()
     assert train(model, x, y, epochs=1.5) == 6
+
+
+def test_steps_are_fewer_where_time_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step takes a second, a look at the model two: 40 seconds are 32 steps and four looks."""
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(compress.training.loop, "time", clock)
+    model, x, y = line()
+    looks: list[int] = []
+
+    def evaluate() -> Evaluation:
+        now[0] += 2
+        looks.append(round(now[0]))
+        return Evaluation((now[0],), {})
+
+    def step_loss(rows: Any) -> torch.Tensor:
+        now[0] += 1
+        return (model(x[rows]) - y[rows]).square().mean()
+
+    rates: list[float] = []
+    given = partial(
+        fit,
+        model,
+        step_loss,
+        lambda epoch: torch.arange(64).split(16),
+        epochs=60,
+        learning_rate=0.1,
+        description="line",
+        progress=SilentProgress(),
+        evaluate=evaluate,
+        evaluations=3,
+        last_phase=(0.5, lambda: bool(rates.append(now[0]))),
+    )
+    assert given(seconds=40) == 32
+    assert now == [40]
+    assert len(looks) == 4
+    assert looks[-1] == 40  # after the last step
+    assert rates == [2 + 16 + 2]  # half way of the steps that there are
+    assert given(seconds=None) == 240
 
 
 def test_no_epochs_change_nothing_but_are_evaluated() -> None:
