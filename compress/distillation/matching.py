@@ -9,6 +9,7 @@ what the teacher says would take as many times the room.
 import copy
 import logging
 import tempfile
+from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from compress.corpus.selection_split import Selection
-from compress.corpus.teacher_outputs import TeacherOutputs
+from compress.corpus.teacher_outputs import TeacherBatch, TeacherOutputs
 from compress.data.tokenized import collate, length_grouped_batches
 from compress.data.unlabelled import tokenize_unlabelled
 from compress.distillation.layer_map import imitated_layers
@@ -31,7 +32,7 @@ from compress.predictions.losses import hidden_state_loss, relation_loss
 from compress.predictions.objective import objective_for
 from compress.quantization.fake_quantization import fake_quantized
 from compress.system.device import training_device
-from compress.system.distributed import from_main
+from compress.system.distributed import from_main, own_share
 from compress.system.progress import Progress, SilentProgress
 from compress.training.loop import fit
 from export.quantization import QuantizationPlan
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 __all__ = ["MatchSettings", "distill", "match_teacher", "rounding_matters"]
 
 _log = logging.getLogger("edgepress")
+
+# Batches that the teacher answers at a time.
+_AHEAD = 16
 
 
 @dataclass(frozen=True)
@@ -219,16 +223,17 @@ def match_teacher(
     if uses_hidden:
         learner["projection"] = _projection(student, outputs.teacher, seed)
     pad = student.config.pad_token_id or 0
-    chosen = np.arange(len(texts)) if members is None else members
-    lengths = texts.lengths[chosen]
-
-    def batches(epoch: int) -> list[NDArray[np.int64]]:
-        rng = np.random.default_rng([seed, epoch])
-        places = length_grouped_batches(lengths, settings.batch_size, rng)
-        return [chosen[batch] for batch in places]
+    lessons = _Lessons(
+        outputs,
+        np.arange(len(texts)) if members is None else members,
+        settings.batch_size,
+        seed,
+        hidden_layers=(last,) if uses_hidden else (),
+        relation_layer=relation_layer,
+    )
 
     def step_loss(indices: NDArray[np.int64]) -> Tensor:
-        target = outputs.batch(indices, (last,) if uses_hidden else (), relation_layer)
+        target = lessons.answers(indices)
         inputs = collate(texts, indices, pad, device)
         padding = inputs.get("attention_mask")
         own = student(
@@ -271,7 +276,7 @@ def match_teacher(
             return fit(
                 learner,
                 step_loss,
-                batches,
+                lessons.batches,
                 epochs=settings.epochs,
                 learning_rate=settings.learning_rate,
                 warmup=settings.warmup,
@@ -285,6 +290,52 @@ def match_teacher(
         finally:
             for parameter in frozen:
                 parameter.requires_grad_(True)
+
+
+class _Lessons:
+    """Batches of texts, and the teacher's answers to them.
+
+    The teacher is asked for those of some batches at a time.
+
+    Args:
+        outputs: What the teacher says.
+        members: (n,) indices of the texts.
+        batch_size: Texts of a batch.
+        seed: Of their order.
+        hidden_layers: See `TeacherOutputs.batch`.
+        relation_layer: Likewise.
+    """
+
+    def __init__(
+        self,
+        outputs: TeacherOutputs,
+        members: NDArray[np.int64],
+        batch_size: int,
+        seed: int,
+        *,
+        hidden_layers: Sequence[int],
+        relation_layer: int | None,
+    ) -> None:
+        self._outputs, self._members, self._seed = outputs, members, seed
+        self._lengths, self._batch_size = outputs.texts.lengths[members], batch_size
+        self._wanted = (hidden_layers, relation_layer)
+        self._to_come, self._answered = deque[NDArray[np.int64]](), 0
+
+    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Return all batches of an epoch."""
+        rng = np.random.default_rng([self._seed, epoch])
+        places = length_grouped_batches(self._lengths, self._batch_size, rng)
+        self._to_come.extend(found := [self._members[batch] for batch in places])
+        return found
+
+    def answers(self, indices: NDArray[np.int64]) -> TeacherBatch:
+        """Return the answers to this process's share of the batch that comes next."""
+        if not self._answered:
+            self._answered = min(_AHEAD, len(self._to_come))
+            soon = [own_share(self._to_come.popleft()) for _ in range(self._answered)]
+            self._outputs.learn(np.concatenate(soon), *self._wanted)
+        self._answered -= 1
+        return self._outputs.batch(indices, *self._wanted)
 
 
 def rounding_matters(

@@ -119,7 +119,12 @@ def train(
             hint=f"there are: {', '.join(training_task.FIGURES)}",
         )
     length = kept_length(settings.max_length, model.config, tokenizer, task)
-    from compress.training.trainer import Loss, TextTrainer, class_weights
+    from compress.training.trainer import (
+        Loss,
+        TextTrainer,
+        answer_in_full_precision,
+        class_weights,
+    )
 
     weights = None
     if settings.class_weights == "balanced":
@@ -142,6 +147,7 @@ def train(
             compute_metrics=figures,
         )
         session.run(trainer)
+        answer_in_full_precision(trainer)
         parts = {"selection": watched, "report": reported}
         found = {name: figures(trainer.predict(part)) for name, part in parts.items()}
         metric = None

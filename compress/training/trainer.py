@@ -43,6 +43,7 @@ __all__ = [
     "Loss",
     "Pretrainer",
     "TextTrainer",
+    "answer_in_full_precision",
     "class_weights",
     "evaluate_untrained",
     "freeze",
@@ -197,9 +198,10 @@ class _ByLength(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         seed, epoch = self._trainer.settings.seed, int(self._trainer.state.epoch or 0)
-        batches = length_grouped_batches(
-            self._lengths, self._trainer.args.train_batch_size, np.random.default_rng([seed, epoch])
-        )
+        # Of a whole step: its texts are the same, however they are shared out.
+        given = self._trainer.args
+        size = given.train_batch_size * given.gradient_accumulation_steps * processes()
+        batches = length_grouped_batches(self._lengths, size, np.random.default_rng([seed, epoch]))
         batches.sort(key=len, reverse=True)  # the smaller one ends the epoch
         return iter(np.concatenate(batches).tolist())
 
@@ -275,6 +277,15 @@ class _Reporting(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._bar.close()
+
+
+def answer_in_full_precision(trainer: Trainer) -> None:
+    """Let a trained model answer in float32 from now on, as it does for whoever opens it.
+
+    Accelerate has it answer in bfloat16 where it was trained so.
+    """
+    trainer.accelerator.native_amp = False  # for a model that it has not wrapped yet
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
 
 
 def evaluate_untrained(trainer: Trainer) -> dict[str, float]:

@@ -62,7 +62,8 @@ MEASURE = """() => {
   const hollow = [...document.querySelectorAll(".charts > *, .pair > *, .facts > *")].filter(seen)
     .filter(card => {
       const ends = [...card.children].filter(seen).map(part => part.getBoundingClientRect().bottom);
-      return ends.length && card.getBoundingClientRect().bottom - Math.max(...ends) > 60;
+      const box = card.getBoundingClientRect();
+      return ends.length && box.bottom - Math.max(...ends) > box.height / 2;
     }).map(card => card.outerHTML.slice(0, 120));
   return {scroll: document.documentElement.scrollWidth - width, wide, cut, covered, hollow,
           charts: [...document.querySelectorAll("svg.plot")].filter(seen).length};

@@ -58,6 +58,33 @@ def test_a_text_is_computed_once(toy: Any, tmp_path: Path, monkeypatch: pytest.M
     assert calls == [8, 4, 6]
 
 
+def test_what_is_learnt_ahead_is_not_computed_again(
+    toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indices = np.array([7, 3, 50, 3, 60])
+    with closing(TeacherOutputs(toy.teacher, toy.texts, folder=tmp_path)) as outputs:
+        expected = outputs.batch(indices, (1,), 2)
+    calls: list[int] = []
+    forward = toy.teacher.forward
+
+    def counted(**inputs: Any) -> Any:
+        calls.append(len(inputs["input_ids"]))
+        return forward(**inputs)
+
+    monkeypatch.setattr(toy.teacher, "forward", counted)
+    for limit, asked in ((10**9, [4]), (0, [5])):  # without room, when they are asked for
+        calls.clear()
+        with closing(
+            TeacherOutputs(toy.teacher, toy.texts, folder=tmp_path, limit_bytes=limit)
+        ) as outputs:
+            outputs.learn(indices, (1,), 2)
+            outputs.learn(indices, (1,), 2)
+            found = outputs.batch(indices, (1,), 2)
+        assert calls == asked
+        torch.testing.assert_close(found.logits, expected.logits, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(found.hidden[1], expected.hidden[1], atol=5e-3, rtol=5e-3)
+
+
 def test_logits_alone_need_no_file(toy: Any, tmp_path: Path) -> None:
     with closing(TeacherOutputs(toy.teacher, toy.texts, folder=tmp_path)) as outputs:
         batch = outputs.batch(np.arange(4))

@@ -407,7 +407,7 @@ def test_ctrl_c_anywhere_leaves_the_earlier_result(
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    where = {"load_splits": preparation, "export_member": pipeline}.get(place, conclusion)
+    where = preparation if place == "load_splits" else conclusion
     monkeypatch.setattr(where, place, stop)
     assert main(done.again(copy)) == 130
     assert "the same command goes on from the last finished stage" in capfd.readouterr().err

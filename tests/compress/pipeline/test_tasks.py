@@ -219,7 +219,7 @@ def teacher(words: Path, task: Any, tmp_path_factory: pytest.TempPathFactory) ->
     base = task.save_bert(tmp_path_factory.mktemp("base"))
     out = tmp_path_factory.mktemp("teacher") / "teacher"
     command = ["train", str(base), "--task", "token-classification", "--data", str(words)]
-    assert main([*command, "--out", str(out), "learning_rate=3e-3", "epochs=10"]) == 0
+    assert main([*command, "--out", str(out), "learning_rate=3e-3", "epochs=14"]) == 0
     record = json.loads((out / "training.json").read_text())
     assert record["task"] == "token-classification"
     assert record["metric"]["name"] == "F1"
