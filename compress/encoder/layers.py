@@ -122,7 +122,9 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, dropout: fl
         return F.scaled_dot_product_attention(q, k, v, padding, dropout_p=dropout, scale=1.0)
     scores = q @ k.transpose(-1, -2)
     chances = (scores if padding is None else scores + padding).softmax(dim=-1)
-    return F.dropout(chances, dropout).to(v.dtype) @ v if dropout else chances.to(v.dtype) @ v
+    if dropout:
+        chances = F.dropout(chances, dropout)
+    return chances.to(v.dtype) @ v
 
 
 class FeedForward(nn.Module):

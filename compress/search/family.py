@@ -42,8 +42,8 @@ _CONTEST = 0.25
 # Of the time that is left a member takes one share of so many, half of it for training.
 _MEMBERS_IN_TIME, _LEAST_S = 3, 30.0
 # Seconds of a time budget for what follows: measuring, and of each member the files, their
-# self-test and its answers, which take longer the slower it is (a second row for each millisecond
-# of its own, on 2 cores).
+# self-test and its answers, which take longer the slower it is: so many more for each millisecond
+# that the latency table gives it.
 _MEASURING_S = 240.0
 _EXPORT_S, _EXPORT_S_A_MS = 12.0, 14.0
 
@@ -231,19 +231,18 @@ class _Family:
         from compress.pruning.to_latency import OutOfReachError
         from compress.system.distributed import on_main
 
-        start, deadline, longest_s = time.monotonic(), self._deadline, self._longest_s
-        if deadline is not None and longest_s:
-            moment = self._ready_by(deadline)
-            if not on_main(lambda: fits(longest_s, start, moment)):
+        start, longest_s = time.monotonic(), self._longest_s
+        context = replace(before.member.context, target_ms=self._full_ms / speedup)
+        if self._deadline is not None:
+            until = self._ready_by(self._deadline)
+            if longest_s and not on_main(lambda: fits(longest_s, start, until)):
                 _log.info("x%.3g left out: the time budget is used up", speedup)
                 return None
-        context = replace(before.member.context, target_ms=self._full_ms / speedup)
+            # Shared with two more members, and with pruning.
+            share = on_main(lambda: until - start) / _MEMBERS_IN_TIME / 2
+            context = replace(context, training_s=max(_LEAST_S, share))
         if self._recipe.budget is not None and before.least > self._recipe.budget:
             context = replace(context, training_share=_LESS_TRAINING)
-        if deadline is not None:  # shared with two more members, and with pruning
-            moment = self._ready_by(deadline)
-            left_s = on_main(lambda: moment - time.monotonic())
-            context = replace(context, training_s=max(_LEAST_S, left_s / _MEMBERS_IN_TIME / 2))
         made = replace(before.member, name=f"x{speedup:.3g}")
         try:
             for name in self.turn:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["QuickDropout", "with_quick_dropout"]
+__all__ = ["QuickDropout", "use_quick_dropout"]
 
 _LEVELS = 1 << 16  # chances are multiples of 1 in so many
 
@@ -46,8 +46,8 @@ class QuickDropout(nn.Module):
         return f"p={self.p}"
 
 
-def with_quick_dropout(model: Any) -> Any:
-    """Replace a model's dropout modules, in place, and return it.
+def use_quick_dropout(model: Any) -> None:
+    """Replace a model's dropout modules, in place.
 
     Args:
         model: On a processor; what it calls without a module stays as it is.
@@ -55,6 +55,4 @@ def with_quick_dropout(model: Any) -> Any:
     for module in list(model.modules()):
         for name, child in module.named_children():
             if type(child) is nn.Dropout and not child.inplace:
-                quick = QuickDropout(child.p).train(child.training)
-                setattr(module, name, quick)
-    return model
+                setattr(module, name, QuickDropout(child.p).train(child.training))

@@ -121,7 +121,9 @@ def fit(
                 optimizer.step()
                 schedule.step()
                 optimizer.zero_grad(set_to_none=True)
-                if (fewer := from_main(pace.steps(step, steps))) < steps:
+                fewer = pace.steps(step, steps)
+                # Told once: processes exchange nothing more than gradients otherwise.
+                if step == _WARM + _TIMED and (fewer := from_main(fewer)) < steps:
                     progress.say(f"{fewer} of {steps} steps fit into the time there is")
                     steps = fewer
                     task.shorten(steps)

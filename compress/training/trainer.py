@@ -36,7 +36,7 @@ from compress.errors import ModelError
 from compress.system.device import has_bfloat16, training_device
 from compress.system.distributed import processes
 from compress.system.progress import Progress
-from compress.training.dropout import with_quick_dropout
+from compress.training.dropout import use_quick_dropout
 from compress.training.settings import TrainingSettings
 
 __all__ = [
@@ -89,7 +89,7 @@ class TextTrainer(Trainer):
         if settings.patience is not None:
             callbacks.append(EarlyStoppingCallback(settings.patience))
         if training_device().type == "cpu":
-            with_quick_dropout(model)
+            use_quick_dropout(model)
         super().__init__(
             model,
             _arguments(folder, settings, len(train), metric),

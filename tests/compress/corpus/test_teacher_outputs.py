@@ -38,15 +38,21 @@ def test_batches_are_what_the_teacher_says(toy: Any, tmp_path: Path, limit: int)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_text_is_computed_once(toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def counted(toy: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many texts the teacher is asked at once, a number for each time from now on."""
     calls: list[int] = []
     forward = toy.teacher.forward
 
-    def counted(**inputs: Any) -> Any:
+    def asked(**inputs: Any) -> Any:
         calls.append(len(inputs["input_ids"]))
         return forward(**inputs)
 
-    monkeypatch.setattr(toy.teacher, "forward", counted)
+    monkeypatch.setattr(toy.teacher, "forward", asked)
+    return calls
+
+
+def test_a_text_is_computed_once(toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = counted(toy, monkeypatch)
     with closing(TeacherOutputs(toy.teacher, toy.texts, folder=tmp_path)) as outputs:
         outputs.batch(np.arange(8), (1,))
         outputs.batch(np.arange(4, 12), (1,))
@@ -64,14 +70,7 @@ def test_what_is_learnt_ahead_is_not_computed_again(
     indices = np.array([7, 3, 50, 3, 60])
     with closing(TeacherOutputs(toy.teacher, toy.texts, folder=tmp_path)) as outputs:
         expected = outputs.batch(indices, (1,), 2)
-    calls: list[int] = []
-    forward = toy.teacher.forward
-
-    def counted(**inputs: Any) -> Any:
-        calls.append(len(inputs["input_ids"]))
-        return forward(**inputs)
-
-    monkeypatch.setattr(toy.teacher, "forward", counted)
+    calls = counted(toy, monkeypatch)
     for limit, asked in ((10**9, [4]), (0, [5])):  # without room, when they are asked for
         calls.clear()
         with closing(

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
 
-from compress.training.dropout import QuickDropout, with_quick_dropout
+from compress.training.dropout import QuickDropout, use_quick_dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5])
@@ -48,7 +48,7 @@ def test_every_dropout_module_of_a_model_is_replaced() -> None:
     )  # fmt: skip
     model = BertForSequenceClassification(config).train()
     chances = [each.p for each in model.modules() if isinstance(each, nn.Dropout)]
-    with_quick_dropout(model)
+    use_quick_dropout(model)
     assert [each.p for each in model.modules() if isinstance(each, QuickDropout)] == chances
     assert not [each for each in model.modules() if isinstance(each, nn.Dropout)]
     assert all(each.training for each in model.modules())
