@@ -35,6 +35,7 @@ from compress.system.device import training_device
 from compress.system.distributed import from_main, own_share
 from compress.system.progress import Progress, SilentProgress
 from compress.training.loop import fit
+from compress.training.rates import rate_for_width
 from export.quantization import QuantizationPlan
 from runtimes.base import TextInput
 
@@ -92,7 +93,7 @@ def distill(
     *,
     epochs: float = 1.0,
     batch_size: int = 32,
-    learning_rate: float = 2e-4,
+    learning_rate: float | None = None,
     temperature: float = 1.0,
     hidden_weight: float = 3.0,
     layer_map: Sequence[int] | None = None,
@@ -116,7 +117,8 @@ def distill(
             labels.
         epochs: Passes over the texts; may be a fraction. 0 trains nothing.
         batch_size: Texts a step.
-        learning_rate: Peak of the schedule, after a warm-up of 6% of the steps.
+        learning_rate: Peak of the schedule, after a warm-up of 6% of the steps; None: by the
+            student's width (`rate_for_width`).
         temperature: Of the answers; above 0.
         hidden_weight: Weight of the error to hidden states, beside 1 of the answers; 0: none.
         layer_map: By student layer, the teacher layer that it imitates; None spreads them evenly.
@@ -137,7 +139,7 @@ def distill(
     settings = MatchSettings(
         epochs=epochs,
         batch_size=batch_size,
-        learning_rate=learning_rate,
+        learning_rate=learning_rate or rate_for_width(student.config.hidden_size),
         warmup=0.06,
         weight_decay=0.01,
         temperature=temperature,

@@ -39,8 +39,10 @@ _MODEL_SHARE = 0.85
 _LESS_TRAINING = 0.5
 # Of the training, what competing students get.
 _CONTEST = 0.25
-# Of the time that is left a member takes one share of so many, half of it for training.
-_MEMBERS_IN_TIME, _LEAST_S = 3, 30.0
+# Of the time that is left a member is trained for one part of so many: it is shared with two more,
+# and with pruning. The student that members are cut from has the task to learn; those that compete
+# are only compared.
+_MEMBER_PART, _STUDENT_PART, _CONTEST_PART, _LEAST_S = 6, 4, 20, 30.0
 # Seconds of a time budget for what follows: measuring, and of each member the files, their
 # self-test and its answers, which take longer the slower it is: so many more for each millisecond
 # that the latency table gives it.
@@ -162,7 +164,8 @@ class _Family:
         self._made_ms = [self._full_ms]
         candidates, ended = [Prospect(1.0, full, 0.0)], False
         if students and (best := self._best_of(full, students)) is not None:
-            candidates.append(self._prospect(self._staged(best, "distill", best.context)))
+            taught = self._staged(best, "distill", self._timed(best.context, _STUDENT_PART))
+            candidates.append(self._prospect(taught))
         left = _speedups(self._recipe, self._full_ms)
         while left:
             speedup, left = self._next(left)
@@ -205,7 +208,11 @@ class _Family:
         distances: list[tuple[float, int]] = []
         starts = [*students, *(() if self._recipe.student_only else (full,))]
         for place, start in enumerate(starts):
-            context = replace(start.context, training_share=_CONTEST, target_ms=target_ms)
+            context = replace(
+                self._timed(start.context, _CONTEST_PART),
+                training_share=_CONTEST,
+                target_ms=target_ms,
+            )
             made = replace(start, name=f"contest {start.name}")
             try:
                 if start is not full:  # it has to know the task before parts of it are judged
@@ -238,9 +245,7 @@ class _Family:
             if longest_s and not on_main(lambda: fits(longest_s, start, until)):
                 _log.info("x%.3g left out: the time budget is used up", speedup)
                 return None
-            # Shared with two more members, and with pruning.
-            share = on_main(lambda: until - start) / _MEMBERS_IN_TIME / 2
-            context = replace(context, training_s=max(_LEAST_S, share))
+            context = self._timed(context, _MEMBER_PART)
         if self._recipe.budget is not None and before.least > self._recipe.budget:
             context = replace(context, training_share=_LESS_TRAINING)
         made = replace(before.member, name=f"x{speedup:.3g}")
@@ -253,6 +258,16 @@ class _Family:
         self._longest_s = on_main(lambda: max(longest_s, time.monotonic() - start))
         self._made_ms.append(_predicted_ms(made))
         return self._prospect(made)
+
+    def _timed(self, context: "Context", part: int) -> "Context":
+        """Return a context that allows training a part of the time that is left for members."""
+        from compress.system.distributed import on_main
+
+        if self._deadline is None:
+            return context
+        until = self._ready_by(self._deadline)
+        left_s = on_main(lambda: until - time.monotonic())
+        return replace(context, training_s=max(_LEAST_S, left_s / part))
 
     def _ready_by(self, deadline: float) -> float:
         """Return until when members are to be ready, for the run to end in time."""

@@ -15,6 +15,7 @@ from compress.errors import RecipeError
 from compress.stages import by_latency
 from compress.stages.base import Context, Encoder
 from compress.stages.lineage import EncoderState
+from compress.training.rates import rate_for_width
 
 if TYPE_CHECKING:
     from compress.config.recipe import Recipe
@@ -37,7 +38,12 @@ class DistillSettings(Settings):
 
     epochs: float = Field(0.7, ge=0, description="passes over the (augmented) training text")
     batch_size: int = Field(32, ge=1, description="texts a step")
-    learning_rate: float = Field(2e-4, gt=0, description="peak of the linear schedule")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        description="peak of the linear schedule; by default 2e-4 for students of 384, 5e-5 for "
+        "those of 768",
+    )
     warmup: float = Field(0.06, ge=0, lt=1, description="share of the steps that warm up")
     weight_decay: float = Field(0.01, ge=0, description="of AdamW; biases and norms are exempt")
     temperature: float = Field(1.0, gt=0, description="of the soft targets")
@@ -199,6 +205,9 @@ class Distill:
         outputs, members = material.pool(
             most_texts=settings.max_train_texts, copies=settings.augment, draw=lessons
         )
+        if settings.learning_rate is None:
+            rate = rate_for_width(student.config.hidden_size)
+            settings = settings.model_copy(update={"learning_rate": rate})
         if lessons or distance < _GENTLY:
             settings = _continued(settings)
         depth = len(student.config.layers)
@@ -266,6 +275,7 @@ def _continued(settings: DistillSettings) -> DistillSettings:
 
     It has less to learn, and more to lose.
     """
+    assert settings.learning_rate is not None  # `apply` has chosen one by now
     return settings.model_copy(
         update={
             "epochs": settings.epochs * settings.continued_epochs,

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from compress.config.loading import Settings, read_settings, validated
+from compress.training.rates import rate_for_width
 
 __all__ = ["TrainingSettings", "load_training_settings"]
 
@@ -69,16 +70,10 @@ class TrainingSettings(Settings):
     seed: int = Field(0, ge=0)
 
     def for_width(self, hidden_size: int) -> "TrainingSettings":
-        """Return the same settings, with a learning rate where none was chosen.
-
-        What an encoder bears falls with the square of its width, about as the recipes of BERT-base
-        (5e-5) and of compact BERTs (up to 3e-4; Turc et al. 2019,
-        https://arxiv.org/abs/1908.08962) have it.
-        """
+        """Return the same settings, with a learning rate where none was chosen."""
         if self.learning_rate is not None:
             return self
-        rate = min(3e-4, 5e-5 * (768 / hidden_size) ** 2)
-        return self.model_copy(update={"learning_rate": float(f"{rate:.1e}")})
+        return self.model_copy(update={"learning_rate": rate_for_width(hidden_size)})
 
 
 def load_training_settings(

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from compress.predictions.objective import objective_for
 from compress.predictions.predict import divergence, predict_logits
 from compress.quantization.fake_quantization import fake_quantized
 from compress.search.family import run_stages
+from compress.search.members import Staged
 from compress.stages import get_stage, stage_names
 from compress.stages.base import Encoder
 from compress.system.workspace import Workspace
+from compress.training.rates import rate_for_width
 from export.quantization import QuantizationPlan
 
 LEARN = {"enough": 0.0, "epochs": 2.0, "augment": 1, "batch_size": 16, "learning_rate": 2e-3}
@@ -124,6 +127,22 @@ def test_the_same_seed_gives_the_same_student(toy: Any, tmp_path: Path) -> None:
     same, again, other = (weights(s.module) for s in students)
     assert all(torch.equal(same[k], again[k]) for k in same)
     assert not all(torch.equal(same[k], other[k]) for k in same)
+
+
+def test_the_learning_rate_follows_the_width(toy: Any, tmp_path: Path) -> None:
+    settings = {"layers": 1, "epochs": 1, "augment": 0, "enough": 0.0}
+    chosen = [{}, {"learning_rate": rate_for_width(toy.teacher.config.hidden_size)}]
+    same, again = (
+        weights(
+            get_stage("distill")
+            .apply(start(toy), toy.context(tmp_path, distill={**settings, **rate}))
+            .module
+        )
+        for rate in chosen
+    )
+    assert all(torch.equal(same[k], again[k]) for k in same)
+    # As TrainingSettings has it for training on labels.
+    assert [rate_for_width(width) for width in (128, 384, 768)] == [3e-4, 2e-4, 5e-5]
 
 
 def test_rounding_is_trained_for_only_where_it_costs(toy: Any, tmp_path: Path) -> None:
@@ -274,6 +293,40 @@ def test_members_that_would_be_late_are_left_out(
     names = [member.name for member in members]
     assert names[:2] == ["full", "x1.3"]
     assert names[2:] == ([] if deadline == 0.0 else ["x1.7", "x2.1"])
+
+
+def test_all_that_is_trained_shares_a_time_budget(
+    toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Members, a student of other origin, and those that compete with it."""
+    context = toy.context(
+        tmp_path,
+        prune={"neuron_step": 8},
+        distill={"epochs": 0},
+        speedups=[1.3],
+        beyond=False,
+    )
+    context = replace(context, latency=TABLE)
+    stage, allowed = get_stage("distill"), []
+
+    def apply(self: Any, encoder: Encoder, context: Any) -> Encoder:
+        allowed.append(context.training_s)
+        return original(self, encoder, context)
+
+    original = type(stage).apply
+    monkeypatch.setattr(type(stage), "apply", apply)
+    short = Staged(
+        "short", "short", replace(start(toy), module=keep_layers(toy.teacher, [2])), context
+    )
+    workspace = Workspace(tmp_path / "out")
+    workspace.create()
+    deadline = time.monotonic() + 1240
+    with context.material:
+        members = run_stages(
+            start(toy), context, workspace, "key", deadline=deadline, students=[short]
+        )
+    assert len(allowed) >= 3  # both competitors, and what members are cut from
+    assert all(30 <= seconds <= 250 for seconds in allowed), (allowed, members)
 
 
 def test_pruning_all_layers_is_refused(toy: Any, tmp_path: Path) -> None:
