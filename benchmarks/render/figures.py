@@ -316,7 +316,7 @@ def _kept(report: Report, most: float) -> str:
     reached = signed(drop.value)
     if "min_agreement" in report.budget:
         reached = f"{100 - drop.value:.1f}"
-    where = "where it is reported" if report.crossed is None else "where it is cross-fitted"
+    where = "where it is reported" if report.crossed is None else "in cross-fitting"
     return f" {'Met' if drop.value <= most else 'Missed'} {where} ({reached})."
 
 

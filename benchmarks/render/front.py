@@ -26,6 +26,8 @@ from benchmarks.report import Report, Row
 __all__ = ["front_plot", "front_rows"]
 
 _RADIUS = 6.0
+# Points below the original, and times the largest drop, up to which a budget's border is shown.
+_NEAR, _SPREAD = 5.0, 4.0
 _ORDER = ("recommended", "reference", "other", "stock")  # who chooses a label's place first
 
 
@@ -48,11 +50,12 @@ def front_plot(report: Report, size: Size) -> Plot | None:
     full = 0.0 if top is None else top.value
     budget = _least(report, full)
     heights = [full - _lost(row) for row in rows]
-    frame = frame_of(size, [*heights, *([] if budget is None else [budget])])
+    # A border far below all rows would leave them one line at the top.
+    if budget is not None and full - budget <= max(_NEAR, _SPREAD * (full - min(heights))):
+        heights.append(budget)
+    frame = frame_of(size, heights)
     x = Scale.around([_speed(row) for row in rows], frame.left, frame.right, log=True, margin=0.12)
-    y = Scale.around(
-        [*heights, *([] if budget is None else [budget])], frame.bottom, frame.top, margin=0.15
-    )
+    y = Scale.around(heights, frame.bottom, frame.top, margin=0.15)
     marks = [_mark(report, row, full, x, y) for row in rows]
     curve = _front(rows, marks)
     band, border = _budget(report, budget, frame, x, y)
@@ -154,8 +157,10 @@ def _budget(
         return Box(left, frame.top, frame.right, frame.bottom), border
     if least is None:
         return None, None
-    border = Curve([(frame.left, y(least)), (frame.right, y(least))], "budget")
-    return Box(frame.left, frame.top, frame.right, y(least)), border
+    band = Box(frame.left, frame.top, frame.right, y(least))
+    if least < y.low:
+        return band, None
+    return band, Curve([(frame.left, y(least)), (frame.right, y(least))], "budget")
 
 
 def _budget_label(

@@ -128,7 +128,7 @@ def test_examples_that_chose_are_told_by_cross_fitting(report: Report, tmp_path:
     )
     assert "examples, which also chose it)" in said
     asked = budget_line(replace(crossed, budget={"max_drop": 1.0, "confidence": 0.7}))
-    assert "Missed where it is cross-fitted (1.3)." in asked
+    assert "Missed in cross-fitting (1.3)." in asked
     assert "436 reported examples tell the drop to \u00b11.7 points" in asked
     assert any("100 times (in 2 of them nothing" in line for line in method_facts(crossed))
     assert not any("cross-fitting" in line for line in method_facts(report))

@@ -137,6 +137,17 @@ def test_plots_show_what_was_measured_in_the_colours_of_the_page(full: Report, s
         assert Page(svg).addresses == []
 
 
+def test_a_budget_that_no_row_comes_near_leaves_the_rows_apart(full: Report) -> None:
+    wide = front_plot(replace(full, budget={"max_drop": 90.0}), DESK)
+    near = front_plot(replace(full, budget={}), DESK)
+    assert [mark.y for mark in wide.marks] == [mark.y for mark in near.marks]
+    assert [(band.box.top, band.box.bottom) for band in wide.bands] == [
+        (wide.frame.top, wide.frame.bottom)
+    ]
+    assert not [curve for curve in wide.curves if curve.look == "budget"]
+    assert any(label.text == "inside the budget: 90 points" for label in wide.labels)
+
+
 def test_a_latency_is_a_budget_too(full: Report) -> None:
     asked = replace(full, budget={"max_drop": 1.0, "target_latency_ms": 2.5})
     front = front_plot(asked, DESK)

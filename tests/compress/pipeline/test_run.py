@@ -616,7 +616,7 @@ def test_without_a_test_split_all_held_out_text_chooses_and_the_drop_is_cross_fi
     metrics = read_manifest(out / "artifact").metrics
     assert metrics["crossed"] == json.loads((out / "report.json").read_text())["crossed"]
     assert "which also chose it" in (out / "artifact" / "README.md").read_text()
-    assert "where it is cross-fitted" in (out / "report.md").read_text()
+    assert "in cross-fitting" in (out / "report.md").read_text()
     assert "all of validation (120) chooses and reports" in (out / "report.md").read_text()
 
 
