@@ -16,6 +16,7 @@ from benchmarks.render.figures import (
     ratio,
     recommended_mark,
     runtime_name,
+    signed,
     whole,
 )
 from benchmarks.report import Report, Row
@@ -66,7 +67,7 @@ def main_columns(report: Report) -> list[Column]:
         Column("p50 ms", lambda row: _timing(row, median(row.end_to_end_ms))),
         Column("speed-up (95%)", _speedup),
         Column(f"{metric_title(report)} (95%)", _accuracy),
-        Column("drop, points (95%)", _drop),
+        Column("drop, points (95%)", lambda row: _drop(report, row)),
         Column("size MB", lambda row: Cell(megabytes(row.size_bytes), key=row.size_bytes)),
     ]
 
@@ -138,8 +139,11 @@ def _accuracy(row: Row) -> Cell:
     return Cell(accuracy_points(row), detail, None if metric is None else metric.value)
 
 
-def _drop(row: Row) -> Cell:
-    return Cell(*drop_points(row.drop), key=None if row.drop is None else row.drop.value)
+def _drop(report: Report, row: Row) -> Cell:
+    text, detail = drop_points(row.drop)
+    if report.crossed is not None and row.id == report.recommended:
+        detail += f"; cross-fitted {signed(report.crossed.value)}"
+    return Cell(text, detail, None if row.drop is None else row.drop.value)
 
 
 def _batched(row: Row) -> Cell:

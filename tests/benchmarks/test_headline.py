@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.metrics import CrossFitted, Drop, Metric
+from benchmarks.render.columns import main_columns
 from benchmarks.render.figures import MINUS, budget_line, result
 from benchmarks.render.headline import data_name, headline, machine_name, size_in_words, title_of
 from benchmarks.render.sections import method_facts
@@ -127,6 +128,9 @@ def test_examples_that_chose_are_told_by_cross_fitting(report: Report, tmp_path:
         f"loses 1.3 points of accuracy (drop: cross-fitted, 95% interval {MINUS}0.4 to 3.0" in said
     )
     assert "examples, which also chose it)" in said
+    cells = {row.id: main_columns(crossed)[3].cell(row).line for row in crossed.rows}
+    assert cells.pop(crossed.recommended or "").endswith("; cross-fitted 1.3)")
+    assert not any("cross-fitted" in cell for cell in cells.values())
     asked = budget_line(replace(crossed, budget={"max_drop": 1.0, "confidence": 0.7}))
     assert "Missed in cross-fitting (1.3)." in asked
     assert "436 reported examples tell the drop to \u00b11.7 points" in asked
