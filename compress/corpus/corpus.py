@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Material", "Purpose", "set_aside"]
 
 
-Purpose = Literal["probe", "draft", "repair", "importance", "ranges", "sensitivity"]
+Purpose = Literal["probe", "draft", "repair", "importance", "ranges", "sensitivity", "rounding"]
 """Purposes that training texts are drawn for."""
 
 # Each has a draw of its own.
@@ -43,6 +43,7 @@ _DRAWS: dict[Purpose, int] = {
     "importance": 4,  # scoring heads and neurons
     "ranges": 5,  # static INT8
     "sensitivity": 6,  # which layers INT8 hurts
+    "rounding": 7,  # what its weights are rounded for
 }
 
 # Generated texts per training text. Twice as much text, each learnt from at most once, takes a

@@ -19,7 +19,7 @@ from compress.predictions.predict import batches_by_length, evaluating
 from compress.quantization.interception import LinearCall, intercepted_linears
 from compress.system.progress import Progress
 
-__all__ = ["RangeMethod", "RunningHistogram", "activation_ranges"]
+__all__ = ["RangeMethod", "RunningHistogram", "activation_ranges", "first_texts"]
 
 RangeMethod = Literal["extremes", "error"]
 
@@ -125,3 +125,9 @@ def activation_ranges(
     if method == "extremes":
         return {name: (histogram.low, histogram.high) for name, histogram in seen.items()}
     return {name: histogram.least_error_range() for name, histogram in seen.items()}
+
+
+def first_texts(texts: TokenizedTexts, tokens: int) -> TokenizedTexts:
+    """Return as many texts as have no more tokens together, at least one."""
+    count = int((texts.lengths.cumsum() <= tokens).sum())
+    return texts.take(range(max(1, count)))

@@ -30,6 +30,7 @@ from compress.data.tokenized import TokenizedTexts
 from compress.encoder.modules import LeanEncoderWithHead
 from compress.encoder.surgery import rebuilt
 from compress.predictions.predict import batches_by_length, evaluating
+from compress.quantization.calibration import first_texts
 from compress.quantization.fake_quantization import quantize_activations, quantize_weights
 from compress.quantization.interception import LinearCall, intercepted_linears
 from compress.system.progress import Progress
@@ -152,6 +153,7 @@ def suppress_outliers(
     plan: QuantizationPlan,
     *,
     progress: Progress,
+    finer: int = 1,
 ) -> Suppressed:
     """Return a model that answers alike in float and loses less to INT8.
 
@@ -160,11 +162,13 @@ def suppress_outliers(
         texts: Training texts, of which as many are looked at as have 1,024 tokens.
         plan: How it will be quantized. Nothing is done where ONNX Runtime's file stays float.
         progress: Told of each layer.
+        finer: Weights count as rounded to so many times as many levels, where what rounding them
+            costs is taken back later (`compress.quantization.rounding`).
     """
     if plan.is_float("onnxruntime") or not len(texts):
         return Suppressed(model)
     with evaluating(model), torch.inference_mode():
-        layers = list(_layers(model, _first(texts), plan))
+        layers = list(_layers(model, first_texts(texts, _TOKENS), plan, finer))
         with progress.track("making outliers small", len(layers)) as task:
             kept, gains = list[list[_Network]](), list[list[float]]()
             for layer in layers:
@@ -192,14 +196,8 @@ def suppress_outliers(
     return Suppressed(changed, neurons, channels * len(layers), means[channels])
 
 
-def _first(texts: TokenizedTexts) -> TokenizedTexts:
-    """Return as many texts as have `_TOKENS` tokens, at least one."""
-    count = int((texts.lengths.cumsum() <= _TOKENS).sum())
-    return texts.take(range(max(1, count)))
-
-
 def _layers(
-    model: LeanEncoderWithHead, texts: TokenizedTexts, plan: QuantizationPlan
+    model: LeanEncoderWithHead, texts: TokenizedTexts, plan: QuantizationPlan, finer: int
 ) -> Iterator[_Layer]:
     """Yield the layers whose feed-forward network has neurons, and INT8."""
     read: dict[int, list[tuple[Tensor, Tensor | None]]] = {}
@@ -215,7 +213,7 @@ def _layers(
     for index, batches in read.items():
         parts = [f"layers.{index}.feed_forward.{part}" for part in ("up", "down")]
         if not all(map(plan.keeps_in_float, parts)):
-            yield _Layer(model, index, batches, plan.weight_levels)
+            yield _Layer(model, index, batches, finer * plan.weight_levels)
 
 
 def _rewrites(layer: _Layer) -> Iterator[_Network]:

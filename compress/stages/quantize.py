@@ -59,6 +59,11 @@ class QuantizeSettings(_SchemeSettings):
         description="rewrite neurons and channels that are far larger than others, so that INT8 "
         "is finer for the rest; where nothing is gained, nothing is changed",
     )
+    round_weights: bool = Field(
+        True,
+        description="round weights so that each layer's outputs are right on training texts, "
+        "instead of each weight to its nearest level",
+    )
     alternatives: bool = Field(
         True,
         description="measure the chosen member in the other schemes as well, and return the "
@@ -79,8 +84,8 @@ class QuantizeSettings(_SchemeSettings):
 class Quantize:
     """Emits a `QuantizationPlan`: what each runtime's file is quantized by.
 
-    The weights stay as they are, but for outliers, which are rewritten to the same function; what
-    quantization costs is measured afterwards on the exported files themselves.
+    Outliers are rewritten to the same function before, and weights become those that the files
+    will hold; what quantization costs is measured afterwards on the exported files themselves.
     """
 
     name = "quantize"
@@ -115,6 +120,7 @@ class Quantize:
         """Attach the plan, with static ranges measured on training texts if it needs them."""
         plan = planned(context.recipe.quantize)
         encoder, found = _without_outliers(encoder, context, plan)
+        encoder, missed = _rounded(encoder, context, plan)
         wanted = context.recipe.quantize.schemes
         if plan.schemes != wanted:  # those that need ranges
             ranges = static_ranges(encoder, context)
@@ -127,7 +133,8 @@ class Quantize:
             "embeddings": plan.embeddings,
             "outlier_neurons": found.neurons if found else 0,
             "outlier_channels": found.channels if found else 0,
-            "in_words": _in_words(plan, found),
+            **({"rounding_error": round(missed, 3)} if missed is not None else {}),
+            "in_words": _in_words(plan, found, missed),
             **({"weight_bits": 7} if plan.reduce_range else {}),
         }
         return replace(encoder, plan=plan, lineage=(*encoder.lineage, step))
@@ -140,9 +147,17 @@ def _without_outliers(
     if not context.recipe.quantize.suppress_outliers:
         return encoder, None
     from compress.quantization.outliers import suppress_outliers
+    from compress.quantization.rounding import FINER
 
-    texts = context.material.sample(context.recipe.quantize.calibration_texts, "ranges")
-    found = suppress_outliers(encoder.module, texts, plan, progress=context.progress)
+    settings = context.recipe.quantize
+    texts = context.material.sample(settings.calibration_texts, "ranges")
+    found = suppress_outliers(
+        encoder.module,
+        texts,
+        plan,
+        progress=context.progress,
+        finer=FINER if settings.round_weights else 1,
+    )
     if not found.neurons + found.channels:
         return encoder, None
     _log.info(
@@ -155,13 +170,32 @@ def _without_outliers(
     return replace(encoder, module=found.model), found
 
 
-def _in_words(plan: QuantizationPlan, found: "Suppressed | None") -> str:
+def _rounded(
+    encoder: Encoder, context: Context, plan: QuantizationPlan
+) -> tuple[Encoder, float | None]:
+    """Return the encoder of rounded weights, and what is left of what rounding usually costs."""
+    if not context.recipe.quantize.round_weights or plan.is_float("onnxruntime"):
+        return encoder, None
+    from compress.quantization.rounding import ROUNDING_TEXTS, round_weights
+
+    texts = context.material.sample(ROUNDING_TEXTS, "rounding")
+    rounded = round_weights(encoder.module, texts, plan, progress=context.progress)
+    _log.info("of the error of rounded weights %.0f%% is left", 100 * rounded.error)
+    return replace(encoder, module=rounded.model), rounded.error
+
+
+def _in_words(plan: QuantizationPlan, found: "Suppressed | None", missed: float | None) -> str:
     files = (
         f"{_scheme(name, scheme).summary} for {runtime_title(name)}"
         for name, scheme in plan.schemes.items()
     )
     bits = "; weights have 7 bits, which are safe without VNNI" if plan.reduce_range else ""
     said = f"It was quantized: {'; '.join(files)}; {plan.embeddings.upper()} embeddings{bits}."
+    if missed is not None:
+        said += (
+            f" Weights were rounded for what layers give: {missed:.0%} of the error of rounding "
+            "each to its nearest level is left."
+        )
     if found is None:
         return said
     channels = f" and {found.channels} channels" if found.channels else ""

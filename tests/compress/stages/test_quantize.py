@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx.numpy_helper import to_array
 from transformers import BertTokenizer
 
 from benchmarks.examples import Examples
@@ -48,7 +49,7 @@ def here(plan: QuantizationPlan) -> QuantizationPlan:
 
 
 def test_by_default_the_plan_is_the_default(encoder: Encoder) -> None:
-    planned = STAGE.apply(encoder, context(suppress_outliers=False))
+    planned = STAGE.apply(encoder, context(suppress_outliers=False, round_weights=False))
     assert planned.plan == here(QuantizationPlan())
     assert planned.lineage[-1]["onnxruntime"] == "dynamic INT8, one scale a column"
     said = planned.lineage[-1]["in_words"]
@@ -85,6 +86,33 @@ def test_static_ranges_are_measured_on_training_texts(
     assert planned.plan.schemes["onnxruntime"] == "static"
     assert planned.plan.static_ranges.keys() == linear_layers(encoder.module).keys()
     build_onnx(encoder.module, planned.plan)
+
+
+def test_the_file_holds_the_models_own_weights(encoder: Encoder, tmp_path: Path) -> None:
+    """Rounded for what layers give, they are levels already when they are exported."""
+    given = context(60)
+    given.material = Material(
+        encoder.module,
+        encoder.tokenizer,
+        given.train,
+        given.train,
+        max_length=12,
+        seed=0,
+        scratch=tmp_path,
+    )
+    rounded = STAGE.apply(encoder, given)
+    assert 0 < rounded.lineage[-1]["rounding_error"] < 1
+    assert "of the error of rounding each to its nearest" in rounded.lineage[-1]["in_words"]
+    stored = {
+        each.name: to_array(each)
+        for each in build_onnx(rounded.module, rounded.plan).graph.initializer
+    }
+    for name, layer in linear_layers(rounded.module).items():
+        if f"{name}.weight_int8" not in stored:
+            continue  # the first token's queries are a product by themselves
+        own = stored[f"{name}.weight_int8"] * stored[f"{name}.scale"]
+        np.testing.assert_allclose(own.T, layer.weight.detach().numpy(), rtol=1e-6, atol=1e-9)
+    assert sum(name.endswith(".weight_int8") for name in stored) > 4
 
 
 def test_before_ranges_are_measured_dynamic_ones_stand_in() -> None:
