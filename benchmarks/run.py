@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
@@ -77,6 +77,7 @@ def benchmark(
     scratch: Path | None = None,
     progress: Progress | None = None,
     answers: dict[str, NDArray[np.float32]] | None = None,
+    unopened: Collection[str] = (),
 ) -> Report:
     """Measure all subjects on the same examples.
 
@@ -108,6 +109,8 @@ def benchmark(
         answers: By row's id, the logits (M, C) that it gave on these examples before, their classes
             in the order of the examples': it is not asked for them again. Filled with those of
             each row that answers.
+        unopened: Ids of which only these answers are wanted: nothing of them is timed. Where the
+            reference is one, speed-ups are those against the first row that is timed.
 
     Raises:
         UsageError: Ids are not unique, or `reference`, `recommended`, `compared` or one of `cold`
@@ -132,6 +135,7 @@ def benchmark(
             cold=cold,
             peaks=peaks or {},
             known=answers or {},
+            unopened=unopened,
         )
         bench.measure()
     if answers is not None:
@@ -212,6 +216,7 @@ class _Bench:
         cold: Sequence[str] | None,
         peaks: Mapping[int | None, Peaks],
         known: Mapping[str, NDArray[np.float32]],
+        unopened: Collection[str],
     ) -> None:
         self.examples = examples
         self.settings = settings
@@ -228,6 +233,7 @@ class _Bench:
         # The reference is opened first: every group needs it.
         self._order = sorted(subjects, key=lambda subject: subject.id != reference)
         self._reference = reference
+        self._timed = reference  # what speed-ups are against
         self._timeout_s = timeout_s
         self._memory_bytes = memory_bytes
         self._progress = progress
@@ -246,7 +252,7 @@ class _Bench:
         self._inputs = write_inputs(examples, scratch, more=[text for _, text in self._long])
         self._scratch = scratch
         self._rows: dict[str, Row] = {}
-        self._known = known
+        self._known, self._unopened = known, unopened
         self.answers: dict[str, NDArray[np.float32]] = {}
         self._labels: dict[str, tuple[str, ...]] = {}
         self._kept: dict[str, int] = {}  # tokens that a row keeps of an input
@@ -256,6 +262,9 @@ class _Bench:
         waiting = list(self._order)
         with ExitStack() as lasting:
             reference = self._open(waiting.pop(0), lasting)
+            if self._reference in self._unopened and waiting:
+                self._timed = waiting[0].id
+                reference = self._open(waiting.pop(0), lasting)
             while True:
                 with ExitStack() as group:
                     opened = [] if reference is None else [reference]
@@ -292,10 +301,10 @@ class _Bench:
             tokens = min(tokens, self._kept.get(row.id, tokens))
             floor = floor_of(subject.path, row.precision, row.model_ms.p50, tokens, peaks)
             row = replace(row, floor=floor)
-        if samples is not None and self._reference in self.samples:
-            faster = latency.speedup(self.samples[self._reference], samples, seed=self.seed)
+        if samples is not None and self._timed in self.samples:
+            faster = latency.speedup(self.samples[self._timed], samples, seed=self.seed)
             row = replace(row, speedup=faster)
-            if faster is not None and row.id != self._reference:
+            if faster is not None and row.id != self._timed:
                 row = replace(row, doubt=self._doubt(samples, faster))
         if row.id in self.answers and self._reference in self.answers:
             reference, own = self.answers[self._reference], self.answers[row.id]
@@ -334,7 +343,7 @@ class _Bench:
         return latency.summarize(timings_ms, disturbed=disturbed, seed=self.seed)
 
     def _doubt(self, samples: Samples, faster: Interval) -> str:
-        reference = self.samples[self._reference]
+        reference = self.samples[self._timed]
         return latency.doubt(reference, samples, faster, self.watch.disturbance())
 
     @contextmanager
@@ -359,6 +368,9 @@ class _Bench:
             threads=subject.threads,
             note=subject.note,
         )
+        if subject.id in self._unopened:
+            self._answered(subject.id, self._known[subject.id])
+            return None
         place = len(self._rows)
         self._progress(f"accuracy: {subject.model}", place - 1, len(self._order))
         worker = stack.enter_context(
@@ -391,15 +403,19 @@ class _Bench:
         except SubjectError as error:
             self._fail(worker, error)
             return None
-        self.answers[subject.id] = logits
-        if subject.id == self._reference:
-            self.examples = answered(self.examples, logits)
-            self.notes = chance_notes(logits, self.examples)
+        self._answered(subject.id, logits)
         self._labels[subject.id] = opened.labels
         self._kept[subject.id] = opened.max_length
-        self._update(subject.id, metric=self._metric(subject.id))
         self._progress(f"accuracy: {subject.model}", place, len(self._order))
         return worker
+
+    def _answered(self, row_id: str, logits: NDArray[np.float32]) -> None:
+        """Take a row's answers."""
+        self.answers[row_id] = logits
+        if row_id == self._reference:
+            self.examples = answered(self.examples, logits)
+            self.notes = chance_notes(logits, self.examples)
+        self._update(row_id, metric=self._metric(row_id))
 
     def _metric(self, row_id: str) -> Metric | None:
         """Return how good a row's answers are; None where the original was to say, and did not."""
@@ -465,7 +481,7 @@ class _Bench:
             alive = self._by_length(alive)
         for worker in alive:
             # The reference stays for the next group.
-            if worker.id != self._reference or last:
+            if worker.id != self._timed or last:
                 self._finish(worker)
 
     def _take_memory(self, worker: Worker) -> None:

@@ -134,6 +134,11 @@ class Material:
         """The selection split with the teacher's answers."""
         return self._with_answers(self._selection)
 
+    @cached_property
+    def selection_is_cut(self) -> bool:
+        """Whether the teacher may have read a text of the selection split only in part."""
+        return int(self._teachers(self._selection).lengths.max()) >= self._max_length
+
     def sample(self, most: int, purpose: Purpose) -> TokenizedTexts:
         """Return at most `most` labelled training texts: the same ones for the same purpose."""
         return self.learnt.take(self._drawn(most, purpose))

@@ -1,7 +1,7 @@
 """Measures a family: on texts that choose, and for the table."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,7 @@ def run_benchmark(
     peaks: Mapping[int | None, Peaks] | None = None,
     scratch: Path | None = None,
     answers: "dict[str, NDArray[np.float32]] | None" = None,
+    unopened: Collection[str] = (),
 ) -> Report:
     """Benchmark with bars for its parts; arguments are those of `benchmarks.run.benchmark`.
 
@@ -79,6 +80,7 @@ def run_benchmark(
             scratch=scratch,
             progress=_bars(bars, progress, title),
             answers=answers,
+            unopened=unopened,
         )
     if (error := report.row(reference).error) is not None:
         raise ModelError(f"the reference {report.row(reference).model} cannot be measured: {error}")

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from export.quantization import QuantizationPlan
+
 __all__ = ["conclude", "export_members"]
 
 _log = logging.getLogger("edgepress")
@@ -126,7 +128,7 @@ def _select(job: Job, family: Family, reference: Subject) -> _Decision:
         progress=job.progress,
     )
     candidates = candidates_of(family.members, runtimes)
-    choice, busy = _choose(job, reference, candidates)
+    choice, busy = _choose(job, family, reference, candidates)
     return _Decision(
         _chosen(choice, candidates),
         tuple(candidates),
@@ -139,7 +141,7 @@ def _select(job: Job, family: Family, reference: Subject) -> _Decision:
 def _for_device(job: Job, device: Device, family: Family, reference: Subject) -> _Decision:
     """Choose among the members by the latency that is expected on the device."""
     candidates = candidates_of(family.members, [device.runtime])
-    choice, _ = _choose(job, reference, candidates)
+    choice, _ = _choose(job, family, reference, candidates)
     reasons = (*device.decisions(), *choice.reasons)
     return _Decision(_chosen(choice, candidates), tuple(candidates), (device.runtime,), reasons)
 
@@ -160,7 +162,7 @@ def _refine(job: Job, family: Family, reference: Subject, decision: _Decision) -
             tried |= dict.fromkeys(candidates_of([member], runtimes), staged)
             task.advance()
     before = [] if decision.chosen is None else [decision.chosen]
-    choice, busy = _choose(job, reference, [*before, *tried])
+    choice, busy = _choose(job, family, reference, [*before, *tried])
     reasons = (*decision.reasons, *choice.reasons)
     decision = replace(decision, reasons=reasons, busy=decision.busy or busy)
     better = _chosen(choice, tried)
@@ -295,7 +297,6 @@ def _alternatives(
     context = family.context
     if context is None or not job.recipe.quantize.alternatives:
         return [], ()
-    from compress.distillation.matching import rounding_matters
     from compress.search.drop_estimate import estimate_drop
     from compress.search.quantization_search import mixed_precision, variants
 
@@ -307,17 +308,16 @@ def _alternatives(
     if budget is not None and place + 1 < len(family.staged):
         following = family.staged[place + 1]
         encoder, selection = following.encoder, following.context.material.selection
+
+        def loses_too_much(plan: "QuantizationPlan | None") -> bool:
+            lost = estimate_drop(encoder.module, selection, plan)
+            return probable_drop(lost, job.recipe.confidence) > budget
+
         if (
             encoder.plan is not None
             and not isinstance(selection.examples.targets, Spans)  # their distance is not compared
-            and probable_drop(estimate_drop(encoder.module, selection, None), job.recipe.confidence)
-            <= budget
-            and rounding_matters(
-                encoder.module,
-                encoder.plan,
-                following.context.material.guide,
-                job.recipe.distill.rounding_share,
-            )
+            and loses_too_much(encoder.plan)
+            and not loses_too_much(None)
         ):
             mixed = mixed_precision(following, job.workspace)
             reasons = (mixed.reason,)
@@ -326,9 +326,12 @@ def _alternatives(
     return (variants(family.staged[place]) if place >= 0 else []), reasons
 
 
-def _choose(job: Job, reference: Subject, candidates: Sequence[Candidate]) -> tuple[Choice, str]:
+def _choose(
+    job: Job, family: Family, reference: Subject, candidates: Sequence[Candidate]
+) -> tuple[Choice, str]:
     """Choose, and say what others did with the cores meanwhile; "" where it did not matter."""
-    settings = job.recipe.benchmark
+    settings, teachers = job.recipe.benchmark, _teachers_answers(family)
+    known = {**teachers, **job.answers}
     # Enough to rank members whose speed differs by some percent; the final table takes more.
     rounds = min(6, settings.rounds)
     report = run_benchmark(
@@ -347,8 +350,11 @@ def _choose(job: Job, reference: Subject, candidates: Sequence[Candidate]) -> tu
         progress=job.progress,
         scratch=job.workspace.scratch,
         title="choosing",
-        answers=job.answers,
+        answers=known,
+        unopened=teachers,
     )
+    # In the table are those of the original as it is delivered.
+    job.answers.update((name, own) for name, own in known.items() if name not in teachers)
     rows: list[Row] = [row for row in report.rows if row.id != REFERENCE]
     if job.device is not None:
         rows = job.device.timed(rows, candidates)
@@ -362,6 +368,21 @@ def _choose(job: Job, reference: Subject, candidates: Sequence[Candidate]) -> tu
         clock="" if job.device is None else "expected on the device",
     )
     return choice, seen.describe() if seen.kept else ""
+
+
+def _teachers_answers(family: Family) -> "dict[str, NDArray[np.float32]]":
+    """Return what the original answers on the selection split, where that is known.
+
+    The teacher is the original to within rounding, which importing it has shown. But the original
+    reads texts to their ends that it was cut for, and its answers to questions are found in more
+    than its logits: there it has to be asked.
+    """
+    if family.context is None:
+        return {}
+    material = family.context.material
+    if isinstance(material.selection.examples.targets, Spans) or material.selection_is_cut:
+        return {}
+    return {REFERENCE: material.selection.teacher_logits}
 
 
 def _measured(job: Job, family: Family, reference: Subject, decision: _Decision) -> Report:

@@ -140,6 +140,30 @@ def test_what_rows_answered_before_is_not_asked_again(artifact, examples):
     assert answers.keys() == {"first", "second"}
 
 
+def test_a_reference_whose_answers_are_known_need_not_run(artifact, examples, tmp_path):
+    gone = replace(artifact("gone"), path=tmp_path / "gone")
+    answers = {"gone": np.tile(np.float32([1, 0]), (len(examples), 1))}  # says "bad" to all
+
+    report = benchmark(
+        [gone, artifact("here"), artifact("there")],
+        examples,
+        reference="gone",
+        settings=QUICK,
+        answers=answers,
+        unopened=["gone"],
+        memory_bytes=1,
+    )
+
+    gone, here, there = report.rows
+    assert (gone.error, gone.metric.value, gone.end_to_end_ms) == (None, 50.0, None)
+    for row in (here, there):
+        assert row.drop.value == pytest.approx(-45.0)
+        assert row.end_to_end_ms is not None
+    # The first one that is timed stands in: rows of several groups have to be told apart.
+    assert here.speedup.value == 1.0
+    assert there.speedup is not None
+
+
 def test_a_reference_below_chance_is_said_to_be(artifact, examples):
     swapped = artifact("swapped", {"good": (1.0, 0.0), "bad": (0.0, 1.0)})
     report = benchmark([swapped], examples, reference="swapped", settings=QUICK)
