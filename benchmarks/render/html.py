@@ -32,8 +32,8 @@ from benchmarks.render.figures import (
     lost_or_gained,
     measured_by_agreement,
     megabytes,
-    metric_words,
     milliseconds,
+    of_correlation,
     ratio,
     result,
 )
@@ -302,7 +302,9 @@ def _facts(report: Report) -> list[dict[str, Any]]:
         if report.crossed is not None:
             detail += ", cross-fitted"
         detail += f"; {row.metric.name} {row.metric.value:.1f}"
-        what = f"points of {metric_words(row.metric.name)} {lost_or_gained(drop.value)}"
+        # Which correlation stands below it.
+        of = "correlation" if of_correlation(row.metric.name) else row.metric.name
+        what = f"points of {of} {lost_or_gained(drop.value)}"
         facts.append(_fact(f"{abs(drop.value):.1f}", what, detail))
     if row.size_bytes is not None and reference.size_bytes is not None:
         before = megabytes(reference.size_bytes)
