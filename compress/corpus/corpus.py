@@ -137,7 +137,9 @@ class Material:
     @cached_property
     def selection_is_cut(self) -> bool:
         """Whether the teacher may have read a text of the selection split only in part."""
-        return int(self._teachers(self._selection).lengths.max()) >= self._max_length
+        own = self._student is None
+        texts = self.selection.texts if own else self._teachers(self._selection)
+        return int(texts.lengths.max()) >= self._max_length
 
     def sample(self, most: int, purpose: Purpose) -> TokenizedTexts:
         """Return at most `most` labelled training texts: the same ones for the same purpose."""

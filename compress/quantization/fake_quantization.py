@@ -18,7 +18,13 @@ from compress.encoder.modules import LeanEncoderWithHead
 from compress.quantization.interception import LinearCall, intercepted_linears, linear_layers
 from export.quantization import QuantizationPlan, activation_scale
 
-__all__ = ["fake_quantized", "linear_layers", "quantize_activations", "quantize_weights"]
+__all__ = [
+    "fake_quantized",
+    "linear_layers",
+    "quantize_activations",
+    "quantize_weights",
+    "weight_scale",
+]
 
 # Smallest scale: a row of zeros has no range of its own.
 _TINY = 1e-12
@@ -51,6 +57,11 @@ def quantize_activations(
     return torch.fake_quantize_per_channel_affine(x, scale, zero_point, 0, 0, 255)
 
 
+def weight_scale(weight: Tensor, levels: int = 127) -> Tensor:
+    """Return (N,) what one level of each output channel of a matrix (N, K) is worth."""
+    return (weight.detach().abs().amax(dim=1) / levels).clamp(min=_TINY)
+
+
 def quantize_weights(weight: Tensor, levels: int = 127) -> Tensor:
     """Round each output channel of a matrix to integers in [-levels, levels] times its scale.
 
@@ -58,7 +69,7 @@ def quantize_weights(weight: Tensor, levels: int = 127) -> Tensor:
         weight: (N, K).
         levels: 127, or 63 for seven bits.
     """
-    scale = (weight.detach().abs().amax(dim=1) / levels).clamp(min=_TINY)  # (N,)
+    scale = weight_scale(weight, levels)
     zero_point = torch.zeros_like(scale, dtype=torch.int32)
     return torch.fake_quantize_per_channel_affine(weight, scale, zero_point, 0, -levels, levels)
 

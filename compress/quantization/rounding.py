@@ -21,7 +21,11 @@ from compress.data.tokenized import TokenizedTexts
 from compress.encoder.modules import LeanEncoderWithHead
 from compress.predictions.predict import batches_by_length, evaluating
 from compress.quantization.calibration import first_texts
-from compress.quantization.fake_quantization import quantize_activations, quantize_weights
+from compress.quantization.fake_quantization import (
+    quantize_activations,
+    quantize_weights,
+    weight_scale,
+)
 from compress.quantization.interception import LinearCall, intercepted_linears, linear_layers
 from compress.system.progress import Progress
 from export.quantization import QuantizationPlan
@@ -99,7 +103,7 @@ def round_columns(weight: Tensor, inputs: Tensor, levels: int = 127) -> Tensor:
     Returns:
         (N, K), on which `quantize_weights` changes nothing.
     """
-    scale = (weight.abs().amax(dim=1) / levels).clamp(min=1e-12)  # (N,)
+    scale = weight_scale(weight, levels)
     power = inputs.diagonal()
     order = power.argsort(descending=True)  # what weighs most is rounded while all can make up
     damped = inputs[order][:, order].double()

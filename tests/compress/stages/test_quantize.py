@@ -43,6 +43,19 @@ def context(count: int = 30, pairs: bool = False, **quantize: Any) -> Any:
     )
 
 
+def material(encoder: Encoder, train: Examples, scratch: Path) -> Material:
+    """What the stage samples from; the texts that decide are the same."""
+    return Material(
+        encoder.module,
+        encoder.tokenizer,
+        train,
+        train,
+        max_length=12,
+        seed=0,
+        scratch=scratch,
+    )
+
+
 def here(plan: QuantizationPlan) -> QuantizationPlan:
     """The plan as this processor takes it: with weights of seven bits where eight saturate."""
     return safe_plan(plan, processor_flags())
@@ -72,15 +85,7 @@ def test_static_ranges_are_measured_on_training_texts(
     encoder: Encoder, tmp_path: Path, count: int, pairs: bool
 ) -> None:
     given = context(count, pairs, onnxruntime="static", calibration_texts=8)
-    given.material = Material(
-        encoder.module,
-        encoder.tokenizer,
-        given.train,
-        given.train,
-        max_length=12,
-        seed=0,
-        scratch=tmp_path,
-    )
+    given.material = material(encoder, given.train, tmp_path)
     planned = STAGE.apply(encoder, given)
     assert planned.plan is not None
     assert planned.plan.schemes["onnxruntime"] == "static"
@@ -91,15 +96,7 @@ def test_static_ranges_are_measured_on_training_texts(
 def test_the_file_holds_the_models_own_weights(encoder: Encoder, tmp_path: Path) -> None:
     """Rounded for what layers give, they are levels already when they are exported."""
     given = context(60)
-    given.material = Material(
-        encoder.module,
-        encoder.tokenizer,
-        given.train,
-        given.train,
-        max_length=12,
-        seed=0,
-        scratch=tmp_path,
-    )
+    given.material = material(encoder, given.train, tmp_path)
     rounded = STAGE.apply(encoder, given)
     assert 0 < rounded.lineage[-1]["rounding_error"] < 1
     assert "of the error of rounding each to its nearest" in rounded.lineage[-1]["in_words"]
