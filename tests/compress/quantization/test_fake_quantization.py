@@ -16,6 +16,7 @@ from compress.quantization.fake_quantization import (
     linear_layers,
     quantize_activations,
     quantize_weights,
+    weight_scale,
 )
 from compress.quantization.mixed_precision import safe_plan
 from compress.system.progress import SilentProgress
@@ -179,6 +180,26 @@ def test_padding_has_no_part_in_the_range() -> None:
     padded = quantize_activations(x, mask)[:, :2]
     torch.testing.assert_close(padded, quantize_activations(x[:, :2]))
     assert float((padded - x[:, :2]).abs().max()) <= 3.0 / 255
+
+
+@pytest.mark.parametrize("levels", [63, 127])
+def test_it_rounds_as_pytorch_does_and_lets_gradients_through(levels: int) -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(8, 5, 48), torch.randn(32, 48)
+    x[3], weight[7] = 0.0, 0.0
+    x[4] = x[4].abs()
+    low, high = x.flatten(1).amin(1).clamp(max=0), x.flatten(1).amax(1).clamp(min=0)
+    scale = ((high - low) / 255).clamp(min=1e-12)
+    zeros = (-low / scale).round().clamp(0, 255).to(torch.int32)
+    expected = torch.fake_quantize_per_channel_affine(x, scale, zeros, 0, 0, 255)
+    assert torch.equal(quantize_activations(x), expected)
+    scale, none = weight_scale(weight, levels), torch.zeros(32, dtype=torch.int32)
+    expected = torch.fake_quantize_per_channel_affine(weight, scale, none, 0, -levels, levels)
+    assert torch.equal(quantize_weights(weight, levels), expected)
+    x.requires_grad_()
+    quantize_activations(x).square().sum().backward()
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad, 2 * quantize_activations(x).detach())
 
 
 def test_a_static_range_clips_and_stops_the_gradient() -> None:
