@@ -14,12 +14,12 @@ import runtimes
 from runtimes.artifact import CHECKS_NAME, Manifest, write_artifact
 from runtimes.base import TextInput
 from runtimes.checks import (
-    CASES_A_LENGTH,
     Checked,
     Checks,
     Rounded,
     answered,
     answers_of,
+    cases_at,
     check_predictor,
     columns,
     lengths_to_check,
@@ -67,9 +67,9 @@ _STARTS, _WORDS = 4, 12
 def cases_for(tokenizer: Tokenizer, *, pairs: bool) -> Checks:
     """Return what an artifact is asked, with nothing answered yet.
 
-    There are three of every length up to 64 tokens and of fewer beyond, up to the longest, and one
-    for each script that the tokenizer knows. The texts are this project's own: nobody's training
-    text is in an artifact.
+    There are three of every length up to 64 tokens, one of some lengths beyond, the longest among
+    them, and one for each script that the tokenizer knows. The texts are this project's own:
+    nobody's training text is in an artifact.
 
     Args:
         tokenizer: The artifact's.
@@ -92,7 +92,7 @@ def cases_for(tokenizer: Tokenizer, *, pairs: bool) -> Checks:
     least = max(1, tokenizer.backend.num_special_tokens_to_add(pairs))
     cut: dict[str, list[Sequence[int]]] = {name: [] for name in long_rows.columns}
     for length in lengths_to_check(least, int(long_rows.lengths.min())):
-        for number in ((length + turn) % _STARTS for turn in range(CASES_A_LENGTH)):
+        for number in ((length + turn) % _STARTS for turn in range(cases_at(length))):
             for name, rows in long_rows.columns.items():
                 row = list(rows[number])
                 cut[name].append([*row[: length - 1], *row[-1:]])

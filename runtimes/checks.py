@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from runtimes.pipeline import Predictor
 
 __all__ = [
-    "CASES_A_LENGTH",
     "Checked",
     "Checks",
     "Rounded",
     "answered",
     "answers_of",
+    "cases_at",
     "check_artifact",
     "check_predictor",
     "columns",
@@ -51,9 +51,9 @@ __all__ = [
 _PLACES, _COLUMNS = 16, 64
 # Errors are shares of how far the reference's outputs spread. What INT8 costs differs much from one
 # text to the next, and hardly for a text from machine to machine, or alone and in a padded batch:
-# the excess tells. A text between two answers makes much of little, so each length has several
+# the excess tells. A text between two answers makes much of little, so short lengths have several
 # cases, and the median of their excesses counts. OpenVINO's fault with AMX was 0.27 and more.
-CASES_A_LENGTH = 3
+_CASES = 3
 _LEAST, _TIMES, _USUAL = 0.2, 2.0, 0.9
 _EACH, _BATCH = 64, 8  # every length up to so many tokens; cases of a padded batch
 _ANSWERS, _BATCHES = "answers_", "batches_"
@@ -257,6 +257,11 @@ def lengths_to_check(least: int, most: int) -> list[int]:
     return sorted({*range(least, min(most, _EACH) + 1), *(n for n in longer if n < most), most})
 
 
+def cases_at(length: int) -> int:
+    """Return how many cases there are of T tokens: of long ones, which cost most, only one."""
+    return _CASES if length <= _EACH else 1
+
+
 def answered(
     predictor: "Predictor", checks: Checks, *, batches: bool = False
 ) -> NDArray[np.float32]:
@@ -304,13 +309,13 @@ def of_equal_lengths(lengths: NDArray[np.int64]) -> list[list[int]]:
 
 
 def padded_batches(lengths: NDArray[np.int64]) -> list[list[int]]:
-    """Return the cases (K,) in batches of eight, each with short and long ones.
-
-    Few of them are as long as the longest.
+    """Return the cases (K,) in batches of eight, of which the longest has up to twice the tokens of
+    the shortest: with all lengths in each, two thirds of what is computed would be padding.
     """
-    groups = []
-    for part in (lengths <= _EACH, lengths > _EACH):
-        cases = np.flatnonzero(part).tolist()
+    groups: list[list[int]] = []
+    octaves = np.ceil(np.log2(np.maximum(lengths, _BATCH)))
+    for octave in np.unique(octaves):
+        cases = np.flatnonzero(octaves == octave).tolist()
         step = -(-len(cases) // _BATCH)
         groups += [cases[start::step] for start in range(step)]
     return groups

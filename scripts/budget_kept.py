@@ -43,7 +43,7 @@ def make(folder: Path, base: str, data: Path, train: int, seed: int, augment: in
     from compress.encoder.importers.registry import import_encoder
     from compress.pipeline.prepare import fitted_to_texts
     from compress.predictions.predict import predict_logits
-    from compress.search.family import run_stages
+    from compress.search.family import attached, run_stages
     from compress.stages.base import Context, Encoder
     from compress.system.fingerprint import digest
     from compress.system.progress import SilentProgress
@@ -94,7 +94,8 @@ def make(folder: Path, base: str, data: Path, train: int, seed: int, augment: in
             latency=(table := _counted(fitted.module.config)),
         )
         with material:
-            staged = run_stages(encoder, context, workspace, digest(splits.fingerprint, seed))
+            key = digest(splits.fingerprint, seed)
+            staged = attached(run_stages(encoder, context, workspace, key), recipe)
             texts = tokenize(tests, imported.tokenizer, fitted.max_length)
             reference = predict_logits(fitted.module, texts)
             answers = [_quantized(member.encoder.module, recipe, texts) for member in staged]

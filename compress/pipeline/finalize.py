@@ -26,6 +26,7 @@ from compress.pipeline.inputs import Family, Job
 from compress.pipeline.next_steps import next_steps
 from compress.pipeline.publish import publish, publish_report, published_artifacts
 from compress.search.cross_fitting import cross_fitted
+from compress.search.family import attached
 from compress.search.members import (
     Candidate,
     Member,
@@ -81,11 +82,12 @@ def conclude(job: Job, family: Family, remarks: tuple[str, ...]) -> Report:
     reference = reference_subject(job.checkpoint, job.name, job.recipe.threads)
     decision = _select(job, family, reference)
     if decision.chosen is None and family.spare:
-        slower = export_members(job, family.spare)
+        spare = attached(family.spare, job.recipe)
+        slower = export_members(job, spare)
         family = replace(
             family,
             members=[*slower, *family.members],
-            staged=[*family.spare, *family.staged],
+            staged=[*spare, *family.staged],
             spare=[],
         )
         decision = _select(job, family, reference)

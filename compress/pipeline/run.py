@@ -29,7 +29,7 @@ from compress.pipeline.prepare import (
 from compress.pipeline.room import estimate_room, outputs_bytes, sizes_of
 from compress.pipeline.students import check_students, open_students
 from compress.search.checkpoints import import_key, machine
-from compress.search.family import run_stages
+from compress.search.family import attached, run_stages
 from compress.search.members import Member, Staged, fallback_member
 from compress.system.fingerprint import checkpoint_files, digest
 from compress.system.hub import local_checkpoint
@@ -209,9 +209,9 @@ def _family(job: Job, start: Start, deadline: float | None) -> Family:
         staged, context = _staged(job, encoder, context, deadline)
     for remark in start.remarks:
         _log.warning("%s", remark)
-    # To write, check and measure the unpruned one would take as long as the one in question.
+    # To quantize, write, check and measure the unpruned one takes longer than the one in question.
     spare = staged[:1] if job.recipe.effort == "fast" and len(staged) > 1 else []
-    staged = staged[len(spare) :]
+    staged = attached(staged[len(spare) :], job.recipe)
     with job.stock_exports() as rivals:
         members = [_fallback(job)] if context is None else export_members(job, staged)
         subjects = rivals.subjects(job.recipe.threads, job.progress)

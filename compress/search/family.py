@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from compress.stages.base import Context, Encoder
     from export.quantization import QuantizationPlan
 
-__all__ = ["check_stages", "run_stages"]
+__all__ = ["attached", "check_stages", "run_stages"]
 
 _log = logging.getLogger("edgepress")
 
@@ -91,10 +91,10 @@ def run_stages(
             layers, and members are cut from the best.
 
     Returns:
-        The members, the imported one first; in the first process, with what stages attach that
-        change no weights.
+        The members, the imported one first, without what stages attach that change no weights:
+        `attached` does.
     """
-    from compress.system.distributed import is_main, on_main
+    from compress.system.distributed import on_main
 
     family = _Family(context.recipe, workspace, deadline)
     full = family.begun(Staged("full", key, encoder, context))
@@ -105,19 +105,23 @@ def run_stages(
         get_stage(name).meets_latency for name in family.turn
     )
     if by_latency:
-        members = family.by_speedups(full, [family.begun(student) for student in students])
-    else:
-        members = family.by_stages(full)
-    if not is_main():
-        return members
-    for name in context.recipe.stages:
+        return family.by_speedups(full, [family.begun(student) for student in students])
+    return family.by_stages(full)
+
+
+def attached(members: Sequence[Staged], recipe: Recipe) -> list[Staged]:
+    """Return members with what the recipe's stages attach that change no weights.
+
+    It is for members that are exported, in one process.
+    """
+    for name in recipe.stages:
         stage = get_stage(name)
         if not stage.changes_weights:
             members = [
                 replace(member, encoder=stage.apply(member.encoder, member.context))
                 for member in members
             ]
-    return members
+    return list(members)
 
 
 class _Family:

@@ -34,7 +34,7 @@ __all__ = [
 _log = logging.getLogger("edgepress")
 
 # Texts that exported files are compared with PyTorch on.
-_CHECKS = 64
+_CHECKS = 32
 
 
 @dataclass(frozen=True)

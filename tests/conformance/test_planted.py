@@ -32,7 +32,7 @@ from compress.encoder.heads.registry import build, model_of_task
 from compress.encoder.importers.registry import TOLERANCE, import_encoder, supported_model_types
 from compress.encoder.task import task_of_checkpoint
 from compress.search.checkpoints import load_encoder
-from compress.search.family import check_stages, run_stages
+from compress.search.family import attached, check_stages, run_stages
 from compress.stages import planned_quantization, stage_names
 from compress.stages.base import Context, Encoder
 from compress.system.progress import SilentProgress
@@ -405,7 +405,7 @@ def test_a_stage(plant: Plant, task: Any, tmp_path: Path) -> None:
     workspace.create()
     check_stages(encoder, context)
     with material:
-        full, *members = run_stages(encoder, context, workspace, "key")
+        full, *members = attached(run_stages(encoder, context, workspace, "key"), recipe)
         again = run_stages(encoder, context, workspace, "key")
     (member,) = members
     assert full.encoder.module.config.type_vocab_size == 2
