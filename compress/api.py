@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from benchmarks.metrics import CrossFitted, Drop
     from benchmarks.profiling.kit import Kit
     from benchmarks.report import Report, Row
     from compress.config.recipe import Recipe
@@ -65,6 +66,8 @@ class Member:
             nothing was pruned, as its family has no importer.
         row: Its row in the table; of several, that of the runtime it is recommended for, or of the
             fastest. None where it was not measured for the table.
+        drop: What it loses. Of the recommended one where the examples of the table also chose it,
+            this is cross-fitted, as the report's first line tells it; of others it is the row's.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Member:
     artifact: Path
     checkpoint: Path | None
     row: "Row | None"
+    drop: "CrossFitted | Drop | None"
 
     def load(self, **options: Any) -> "Predictor":
         """Open the artifact; answers like `transformers.pipeline`.
@@ -87,8 +91,10 @@ class Member:
         parts = [self.description.partition(", FFN ")[0]]
         if self.row is not None and (speedup := self.row.sure_speedup) is not None:
             parts.append(f"{speedup.value:.1f}x ({speedup.low:.1f} to {speedup.high:.1f})")
-        if self.row is not None and (drop := self.row.drop) is not None:
-            parts.append(f"drop {drop.value:.1f} ({drop.low:.1f} to {drop.high:.1f})")
+        if self.drop is not None:
+            parts.append(
+                f"drop {self.drop.value:.1f} ({self.drop.low:.1f} to {self.drop.high:.1f})"
+            )
         return f"{self.name}: {', '.join(parts)}"
 
     __repr__ = __str__
@@ -224,7 +230,10 @@ class Result:
             row = min(timed, key=lambda row: row.end_to_end_ms.p50)  # type: ignore[union-attr]
         found = entry.get("checkpoint")
         checkpoint = None if found is None else self.out / found["path"]
-        return Member(name, entry["description"], artifact, checkpoint, row)
+        if row is None:
+            return Member(name, entry["description"], artifact, checkpoint, None, None)
+        drop = self.report.told_drop if row.id == self.report.recommended else row.drop
+        return Member(name, entry["description"], artifact, checkpoint, row, drop)
 
     def _repr_html_(self) -> str:
         return _html(self.report)

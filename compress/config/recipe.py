@@ -303,7 +303,8 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "prune": {"heads": 0.25, "neurons": 0.33, "steps": 1, "importance_texts": 512},
         "quantize": {"alternatives": False, "calibration_texts": 64},
         "benchmark": {
-            "rounds": 8,
+            "rounds": 6,
+            "sentences": 20,
             "throughput": False,
             "every_runtime": False,
             # The fastest of the stock exports; the others take a minute to make.

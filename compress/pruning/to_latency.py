@@ -10,7 +10,7 @@ turn: what scores say of a model that is damaged already misleads (docs/log.md).
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
@@ -36,7 +36,18 @@ from runtimes.registry import task_of_head
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["OutOfReachError", "Scores", "Shrunk", "prune_to_latency", "shrink"]
+__all__ = [
+    "FORWARDS",
+    "LEAST_SHARE",
+    "PROBE_TEXTS",
+    "OutOfReachError",
+    "Scores",
+    "Shrunk",
+    "lowest",
+    "prune_to_latency",
+    "share_of",
+    "shrink",
+]
 
 Scores = Literal["labels", "teacher"]
 """Source of heads' and neurons' scores: the labels' Fisher information, or the divergence
@@ -48,9 +59,16 @@ _log = logging.getLogger("edgepress")
 # layers, while comparing drafts, and in earnest; and that a draft's scores are measured on.
 PROBE_TEXTS, LAYER_TEXTS, DRAFT_TEXTS, REPAIR_TEXTS = 512, 128, 256, 1024
 DRAFT_IMPORTANCE_TEXTS = 256
+# Where time is short, no fewer than these.
+_FEWEST_TEXTS = 96
 # A draft this many times as far from the teacher as the nearest one may still be the better model;
 # so many are looked at.
 _NEAR, _FINALISTS = 1.25, 3
+LEAST_SHARE = 0.25
+"""The least share of the texts, and so of the time, that says anything."""
+FORWARDS = 36_000
+"""About as long as the whole model takes for so many texts a shrinking takes with all of them:
+twelve layers of 768 to 1.9 times as fast (docs/log.md)."""
 
 
 class OutOfReachError(RecipeError):
@@ -163,6 +181,7 @@ def shrink(
     neuron_step: int,
     importance_texts: int,
     scores: Scores | None = None,
+    share: float = 1.0,
     seed: int,
     progress: Progress,
 ) -> Shrunk:
@@ -176,6 +195,8 @@ def shrink(
         neuron_step: FFN widths are multiples of this.
         importance_texts: Training texts that heads and neurons are scored on.
         scores: What heads and neurons are chosen by; None tries every kind at the best depth.
+        share: Of the texts that all of this looks at, for want of time; below 1 the best draft
+            alone is made in earnest, and by the labels' scores unless told otherwise.
         seed: Of drawn labels where texts have none.
         progress: Told of each part.
 
@@ -183,20 +204,20 @@ def shrink(
         OutOfReachError: Not even one layer of the smallest size is that fast.
     """
     objective = objective_for(model.config)
-    probe, probe_logits = material.asked(PROBE_TEXTS, "probe")
+    probe, probe_logits = material.asked(share_of(PROBE_TEXTS, share), "probe")
     chosen = range(0, len(probe), 2)  # enough to tell layers apart, which is tried often
     few, few_logits = probe.take(chosen), probe_logits[probe.decisions(chosen)]
     shallowest = _shallowest(model, table, target_ms)
     paths = removal_path(
         model,
-        material.sample(LAYER_TEXTS, "draft"),
+        material.sample(share_of(LAYER_TEXTS, share), "draft"),
         few,
         few_logits,
         shallowest,
         progress=progress,
     )
     narrowing = _Narrowing(
-        model, material, table, target_ms, neuron_step, importance_texts, seed, progress
+        model, material, table, target_ms, neuron_step, importance_texts, share, seed, progress
     )
 
     def attempt(kept: tuple[int, ...], kind: Scores, *, draft: bool = True) -> Shrunk | None:
@@ -211,20 +232,15 @@ def shrink(
         return Shrunk(narrowed, kept, tuple(cuts), predicted_ms, distance, {}, kind, {})
 
     nearness, first = attrgetter("distance"), scores or "labels"
-    drafts: list[Shrunk] = []
-    # From the shallowest, which needs no narrowing. Twice worse in a row, and still deeper and
-    # narrower ones are as well; once is not enough: on SST-2 two layers, three and four were at KL
-    # 0.44, 0.46 and 0.20.
-    worse = 0
-    for kept in reversed(paths):
-        found = attempt(kept, first)
-        if found is None:
-            continue
-        nearest = min((draft.distance for draft in drafts), default=math.inf)
-        worse = 0 if found.distance < nearest else worse + 1
-        drafts.append(found)
-        if worse == 2:
-            break
+    found: list[Shrunk | None] = [None] * len(paths)
+
+    def distance_at(place: int) -> float:
+        found[place] = attempt(paths[place], first)
+        draft = found[place]
+        return math.inf if draft is None else draft.distance
+
+    lowest(distance_at, len(paths))
+    drafts = [draft for draft in found if draft is not None]
     if not drafts:
         raise OutOfReachError(
             f"no model of this architecture runs in {target_ms:.2f} ms here",
@@ -234,7 +250,7 @@ def shrink(
     # Drafts that are hardly apart may change places once they are made in earnest: on SST-2 three
     # at KL 0.17 to 0.18 came to 0.14, 0.16 and, the worst of them, 0.09. More texts are nearly
     # always better, and where they are not the draft itself is the result.
-    drafts = sorted(drafts, key=nearness)[:_FINALISTS]
+    drafts = sorted(drafts, key=nearness)[: _FINALISTS if share == 1 else 1]
     made = [*drafts]
     for draft in drafts:
         if draft.distance <= _NEAR * drafts[0].distance:
@@ -242,7 +258,8 @@ def shrink(
             made += [] if finished is None else [finished]
     best = min(made, key=nearness)
     compared: dict[Scores, float] = {first: round(best.distance, 4)}
-    if scores is None and len(best.plans) > 1:  # where nothing was narrowed, nothing was scored
+    # Where nothing was narrowed, nothing was scored.
+    if scores is None and share == 1 and len(best.plans) > 1:
         # From the teacher, scores are made for classes alone.
         kinds = get_args(Scores) if objective.of_classes else (first,)
         for kind in kinds:
@@ -251,6 +268,31 @@ def shrink(
                 compared[kind] = round(other.distance, 4)
                 made.append(other)
     return replace(min(made, key=nearness), tried=tried, tried_scores=compared)
+
+
+def share_of(count: int, share: float) -> int:
+    """Return a share of a number of texts, but enough of them to say something."""
+    return min(count, max(_FEWEST_TEXTS, round(count * share)))
+
+
+def lowest(value: Callable[[int], float], count: int) -> int:
+    """Return where a function of 0 to count - 1 that falls and then rises is lowest.
+
+    Both ends are looked at, then the middle of what lies on either side of the lowest value so far,
+    until its neighbours are known: five of seven values where all were looked at before, six of
+    twelve. Where it rises and falls again a valley may be missed.
+    """
+    known = {place: value(place) for place in dict.fromkeys((count - 1, 0))}
+    while True:
+        best = min(known, key=lambda place: known[place])
+        below = max((place for place in known if place < best), default=best)
+        above = min((place for place in known if place > best), default=best)
+        wider = max((best - below, below, best), (above - best, best, above))
+        gap, left, right = wider
+        if gap <= 1:
+            return best
+        middle = (left + right) // 2
+        known[middle] = value(middle)
 
 
 def _shallowest(model: LeanEncoderWithHead, table: LatencyTable, target_ms: float) -> int:
@@ -274,6 +316,7 @@ class _Narrowing:
     target_ms: float
     neuron_step: int
     importance_texts: int
+    share: float
     seed: int
     progress: Progress
 
@@ -285,7 +328,7 @@ class _Narrowing:
         Every further cut is appended to `cuts`. A draft is made on fewer texts: good enough to
         compare with other drafts, several times as fast.
         """
-        count = DRAFT_TEXTS if draft else REPAIR_TEXTS
+        count = share_of(DRAFT_TEXTS if draft else REPAIR_TEXTS, self.share)
         texts = self.material.sample(count, "draft" if draft else "repair")
         smaller = keep_layers(self.model, kept)
         if len(kept) < len(self.model.config.layers):
@@ -312,6 +355,7 @@ class _Narrowing:
         count = self.importance_texts
         if draft:
             count = min(count, DRAFT_IMPORTANCE_TEXTS)
+        count = share_of(count, self.share)
         if kind == "labels":
             texts = self.material.sample(count, "importance")
             return fisher_importance(model, texts, progress=self.progress, seed=self.seed)

@@ -40,9 +40,10 @@ _LESS_TRAINING = 0.5
 # Of the training, what competing students get.
 _CONTEST = 0.25
 # Of the time that is left a member is trained for one part of so many: it is shared with two more,
-# and with pruning. The student that members are cut from has the task to learn; those that compete
-# are only compared.
+# and with pruning, for which there is one of `_PRUNING_PART`. The student that members are cut from
+# has the task to learn; those that compete are only compared.
 _MEMBER_PART, _STUDENT_PART, _CONTEST_PART, _LEAST_S = 6, 4, 20, 30.0
+_PRUNING_PART = 5
 # Seconds of a time budget for what follows: measuring, and of each member the files, their
 # self-test and its answers, which take longer the slower it is: so many more for each millisecond
 # that the latency table gives it.
@@ -136,6 +137,7 @@ class _Family:
     def __init__(self, recipe: Recipe, workspace: Workspace, deadline: float | None) -> None:
         self._recipe, self._workspace, self._deadline = recipe, workspace, deadline
         self._full_ms, self._longest_s = 0.0, 0.0
+        self._pruning_s = 0.0  # of the whole model, on all texts; 0 where there is no deadline
         self._made_ms: list[float] = []  # of all members, by the latency table
         self.turn = [name for name in recipe.stages if get_stage(name).changes_weights]
 
@@ -170,6 +172,8 @@ class _Family:
         if students and (best := self._best_of(full, students)) is not None:
             taught = self._staged(best, "distill", self._timed(best.context, _STUDENT_PART))
             candidates.append(self._prospect(taught))
+        if self._deadline is not None:
+            self._pruning_s = on_main(partial(_pruning_s, full.context))
         left = _speedups(self._recipe, self._full_ms)
         while left:
             speedup, left = self._next(left)
@@ -250,6 +254,8 @@ class _Family:
                 _log.info("x%.3g left out: the time budget is used up", speedup)
                 return None
             context = self._timed(context, _MEMBER_PART)
+            pruning_s = self._pruning_s * _predicted_ms(before.member) / self._full_ms
+            context = replace(context, pruning_share=self._pruning_share(pruning_s))
         if self._recipe.budget is not None and before.least > self._recipe.budget:
             context = replace(context, training_share=_LESS_TRAINING)
         made = replace(before.member, name=f"x{speedup:.3g}")
@@ -273,6 +279,17 @@ class _Family:
         left_s = on_main(lambda: until - time.monotonic())
         return replace(context, training_s=max(_LEAST_S, left_s / part))
 
+    def _pruning_share(self, pruning_s: float) -> float:
+        """Return the share of the texts that pruning may look at, if all take so many seconds."""
+        from compress.pruning.to_latency import LEAST_SHARE
+        from compress.system.distributed import on_main
+
+        if self._deadline is None:
+            return 1.0
+        until = self._ready_by(self._deadline)
+        left_s = on_main(lambda: until - time.monotonic())
+        return min(1.0, max(LEAST_SHARE, left_s / _PRUNING_PART / max(pruning_s, 1e-9)))
+
     def _ready_by(self, deadline: float) -> float:
         """Return until when members are to be ready, for the run to end in time."""
         exports = (_EXPORT_S + _EXPORT_S_A_MS * ms for ms in self._made_ms)
@@ -287,8 +304,12 @@ class _Family:
         from compress.system.distributed import on_main
 
         place = 0
-        if self._deadline is not None and self._longest_s:
-            until, longest_s = self._ready_by(self._deadline), self._longest_s
+        if self._deadline is not None:
+            until = self._ready_by(self._deadline)
+            # Before there is a member: as long as its parts are expected to take.
+            share, pruning_s = self._pruning_share(self._pruning_s), self._pruning_s
+            left_s = on_main(lambda: until - time.monotonic())
+            longest_s = self._longest_s or share * pruning_s + max(_LEAST_S, left_s / _MEMBER_PART)
             count = on_main(lambda: how_many_fit(longest_s, time.monotonic(), until))
             if 0 < count < len(left):
                 place = len(left) // (count + 1)
@@ -360,6 +381,15 @@ class _Family:
             return False
         lost = estimate_drop(module, guide(), plan)
         return probable_drop(lost, self._recipe.confidence) <= self._recipe.budget
+
+
+def _pruning_s(context: "Context") -> float:
+    """Return how long pruning the whole model will take, by what it takes for some texts."""
+    from compress.pruning.to_latency import FORWARDS, LEAST_SHARE, PROBE_TEXTS, share_of
+
+    start = time.monotonic()
+    texts, _ = context.material.asked(share_of(PROBE_TEXTS, LEAST_SHARE), "probe")
+    return FORWARDS * (time.monotonic() - start) / max(1, len(texts))
 
 
 def _predicted_ms(member: Staged) -> float:

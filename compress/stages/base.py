@@ -69,6 +69,7 @@ class Context:
         training_share: Factor on the passes over the training text; less than 1 for members that
             will hardly be recommended.
         training_s: Seconds that there are for training a member; None is as the recipe says.
+        pruning_share: Of the texts that pruning looks at, 0 to 1; less than 1 where time is short.
         student: A model of other origin that members are cut from; None is the teacher.
     """
 
@@ -84,6 +85,7 @@ class Context:
     acceptable: "Callable[[LeanEncoderWithHead], bool]" = _never
     training_share: float = 1.0
     training_s: float | None = None
+    pruning_share: float = 1.0
     student: Encoder | None = None
 
     @property

@@ -82,7 +82,7 @@ class Prune:
         """Return the smaller model, repaired by least squares; training it is the next stage's."""
         from compress.distillation.layer_map import after_removal, imitated_layers
         from compress.pruning.importance import fisher_importance
-        from compress.pruning.to_latency import shrink
+        from compress.pruning.to_latency import share_of, shrink
         from compress.system.device import reduced_precision
 
         start = time.monotonic()
@@ -99,7 +99,9 @@ class Prune:
             if state.provenance is None:  # the first look at the original is what the report shows
                 scores = fisher_importance(
                     whole,
-                    material.sample(settings.importance_texts, "importance"),
+                    material.sample(
+                        share_of(settings.importance_texts, context.pruning_share), "importance"
+                    ),
                     progress=context.progress,
                     seed=context.recipe.seed + 1,
                 )
@@ -113,6 +115,7 @@ class Prune:
                     neuron_step=settings.neuron_step,
                     importance_texts=settings.importance_texts,
                     scores=settings.scores or scored_by,
+                    share=context.pruning_share,
                     seed=context.recipe.seed,
                     progress=context.progress,
                 )

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import compress as package
+from benchmarks.metrics import CrossFitted
 from compress import (
     BudgetError,
     DataError,
@@ -113,6 +114,13 @@ def test_a_run_gives_the_family_the_table_and_a_classifier(result: Result) -> No
     ratio = r"[\d.]+x \([\d.]+ to [\d.]+\), " if named else ""
     whole = rf"full: 3 layers, 12 heads, {ratio}drop -?[\d.]+ \(.+ to .+\)"
     assert re.fullmatch(whole, shown)
+    # the same texts chose it: what is told is cross-fitted
+    lost = result.report.told_drop
+    assert lost is not None
+    assert shown.endswith(f"drop {lost.value:.1f} ({lost.low:.1f} to {lost.high:.1f})")
+    other = CrossFitted(7.5, 6.25, 8.75, 100, 100, 0)
+    crossed = Result(result.out, replace(result.report, crossed=other))
+    assert str(crossed.recommended).endswith("drop 7.5 (6.2 to 8.8)")
     assert list(result.family) == ["full"]
     assert result.recommended.checkpoint == result.out / "checkpoint"
     with result.load() as classify, result.family["full"].load(threads=1) as same:

@@ -52,6 +52,7 @@ QUICK = [
     # Fewer processes and rounds; nothing is faked.
     "benchmark.rounds=2",
     "benchmark.sentences=5",
+    "benchmark.cold_starts=1",
 ]
 # No stock exports, one runtime: where the test is not of the table.
 ALONE = [
@@ -354,7 +355,7 @@ def test_fast_exports_the_unpruned_model_only_where_the_pruned_one_loses_too_muc
 ) -> None:
     arguments = [str(task.model), "--data", str(task.data), "--out", str(tmp_path), "--quiet"]
     arguments += ["--effort", "fast", "--runtimes", "onnxruntime", "benchmark.baselines=[]"]
-    arguments += ["benchmark.rounds=2", "benchmark.cold_starts=0"]
+    arguments += ["benchmark.rounds=2", "benchmark.sentences=5", "benchmark.cold_starts=0"]
     arguments += ["prune.layers=2", "prune.heads=0.9", "prune.neurons=0.95"]
     family = {}
     for budget in ("99", "0"):

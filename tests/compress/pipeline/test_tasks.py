@@ -41,6 +41,8 @@ QUICK = [
     "benchmark.sentences=5",
     "benchmark.cold_starts=0",
     "benchmark.throughput=false",
+    # One runtime's files: for both, each task is in tests/conformance/test_task_table.py.
+    "runtimes=[onnxruntime]",
     "benchmark.runtimes=[onnxruntime]",
     "benchmark.every_runtime=false",
     "benchmark.baselines=[]",
@@ -76,9 +78,9 @@ def compressed(
 
 def agreed(out: Path, teacher: Path, texts: Path, metric: str = "agreement") -> None:
     """The same without labels: what is reported is agreement with the teacher."""
-    # Another runtime's files would say nothing more of agreement.
-    settings = [*QUICK, "stages=[prune, quantize]", "speedups=[]", "runtimes=[onnxruntime]"]
-    given = ["--unlabelled", str(texts), "--min-agreement", "30"]
+    settings = [*QUICK, "stages=[prune, quantize]", "speedups=[]"]
+    # Fast: of the unpruned model nothing is exported.
+    given = ["--unlabelled", str(texts), "--min-agreement", "30", "--effort", "fast"]
     assert main([str(teacher), *given, "--out", str(out), *settings]) == 0
     report = json.loads((out / "report.json").read_text())
     rows = {row["id"]: row for row in report["rows"]}
@@ -188,7 +190,8 @@ def test_several_labels_and_scores(kind: str, task: Any, tmp_path: Path) -> None
     assert record["metric"]["name"] == metric
     assert record["metric"]["value"] > 80
 
-    reported = compressed(out, teacher, *shared, metric=metric)
+    both = "runtimes=[onnxruntime, openvino]"
+    reported = compressed(out, teacher, *shared, both, metric=metric)
     assert reported["recommended"]["metric"]["value"] > 70
     bare = unlabelled(tmp_path / "out", rows, label_column)
     agreed(tmp_path / "agreed", teacher, bare, f"agreement ({metric})")
@@ -246,14 +249,13 @@ def test_a_classifier_of_tokens(
     with open_checkpoint(teacher) as original:
         expected = original(texts, aggregation_strategy="simple")
         decided = original.logits(texts).argmax(axis=1)
-    for runtime in ("onnxruntime", "openvino"):
-        with load(unpruned(out), runtime=runtime) as deployed:
-            own = deployed.logits(texts, batch_size=1).argmax(axis=1)
-            assert (own == decided).mean() >= 0.99
-            found = deployed(texts[0], aggregation_strategy="simple")
-            assert [entity["entity_group"] for entity in found] == [
-                entity["entity_group"] for entity in expected[0]
-            ]
+    with load(unpruned(out), runtime="onnxruntime") as deployed:
+        own = deployed.logits(texts, batch_size=1).argmax(axis=1)
+        assert (own == decided).mean() >= 0.99
+        found = deployed(texts[0], aggregation_strategy="simple")
+        assert [entity["entity_group"] for entity in found] == [
+            entity["entity_group"] for entity in expected[0]
+        ]
 
     capfd.readouterr()
     full, place = str(unpruned(out)), max(range(60), key=lambda i: len(expected[i]))
@@ -319,11 +321,10 @@ def test_question_answering(task: Any, tmp_path: Path, capfd: pytest.CaptureFixt
     ]
     with open_checkpoint(teacher) as original:
         expected = original(asked)
-    for runtime in ("onnxruntime", "openvino"):
-        with load(unpruned(out), runtime=runtime) as deployed:
-            found = deployed(asked, batch_size=1)
-        same = [a["answer"] == b["answer"] for a, b in zip(found, expected, strict=True)]
-        assert np.mean(same) >= 0.95
+    with load(unpruned(out), runtime="onnxruntime") as deployed:
+        found = deployed(asked, batch_size=1)
+    same = [a["answer"] == b["answer"] for a, b in zip(found, expected, strict=True)]
+    assert np.mean(same) >= 0.95
     capfd.readouterr()
     artifact = str(out / "artifact")
     assert main(["predict", artifact, "good film\tthe plot was great fine ."]) == 0
@@ -360,11 +361,10 @@ def test_multiple_choice(task: Any, tmp_path: Path, capfd: pytest.CaptureFixture
     asked = [(row["prompt"], row["choices"]) for row in choices(60, seed=9)]
     with open_checkpoint(teacher) as original:
         expected = original(asked)
-    for runtime in ("onnxruntime", "openvino"):
-        with load(unpruned(out), runtime=runtime) as deployed:
-            found = deployed(asked, batch_size=1)
-        same = [a["index"] == b["index"] for a, b in zip(found, expected, strict=True)]
-        assert np.mean(same) >= 0.95
+    with load(unpruned(out), runtime="onnxruntime") as deployed:
+        found = deployed(asked, batch_size=1)
+    same = [a["index"] == b["index"] for a, b in zip(found, expected, strict=True)]
+    assert np.mean(same) >= 0.95
     capfd.readouterr()
     line = "the plot was very\ta bad\tits lovely\tvery dull"
     assert main(["predict", str(out / "artifact"), line]) == 0
@@ -442,11 +442,10 @@ def test_sentence_embedding(task: Any, tmp_path: Path, capfd: pytest.CaptureFixt
     texts = [row["text"] for row in alike(60, seed=9)]
     with open_checkpoint(teacher) as original:
         expected = original(texts)
-    for runtime in ("onnxruntime", "openvino"):
-        with load(unpruned(out), runtime=runtime) as deployed:
-            found = deployed(texts, batch_size=1)
-        assert (found * expected).sum(axis=1).min() > 0.98
-        assert np.linalg.norm(found, axis=1) == pytest.approx(1, abs=1e-5)
+    with load(unpruned(out), runtime="onnxruntime") as deployed:
+        found = deployed(texts, batch_size=1)
+    assert (found * expected).sum(axis=1).min() > 0.98
+    assert np.linalg.norm(found, axis=1) == pytest.approx(1, abs=1e-5)
     capfd.readouterr()
     assert main(["predict", str(out / "artifact"), "the film was good", "--json"]) == 0
     assert len(json.loads(capfd.readouterr().out)["embedding"]) == expected.shape[1]
@@ -496,10 +495,9 @@ def test_fill_mask(task: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str])
     texts = [row["text"] for row in agreeing(60, seed=9)]
     with open_checkpoint(teacher) as original:
         expected = [found[0]["token"] for found in original(texts)]
-    for runtime in ("onnxruntime", "openvino"):
-        with load(unpruned(out), runtime=runtime) as deployed:
-            found = [found[0]["token"] for found in deployed(texts, batch_size=1)]
-        assert np.mean(np.array(found) == np.array(expected)) >= 0.98
+    with load(unpruned(out), runtime="onnxruntime") as deployed:
+        found = [found[0]["token"] for found in deployed(texts, batch_size=1)]
+    assert np.mean(np.array(found) == np.array(expected)) >= 0.98
     capfd.readouterr()
     assert main(["predict", str(out / "artifact"), "great a film the plot [MASK]"]) == 0
     assert capfd.readouterr().out.split()[0] == "good"

@@ -329,6 +329,37 @@ def test_all_that_is_trained_shares_a_time_budget(
     assert all(30 <= seconds <= 250 for seconds in allowed), (allowed, members)
 
 
+@pytest.mark.parametrize(("seconds", "share", "first"), [(1e3, 0.25, "x1.6"), (1.0, 1.0, "x1.3")])
+def test_where_time_is_short_pruning_reads_less_and_members_are_further_apart(
+    toy: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    share: float,
+    first: str,
+) -> None:
+    settings = {"prune": {"neuron_step": 8}, "distill": {"epochs": 0}, "beyond": False}
+    context = toy.context(tmp_path, **settings, speedups=[1.3, 1.6, 2.0])
+    monkeypatch.setattr("compress.search.family._pruning_s", lambda _: seconds)
+    stage, given = get_stage("prune"), []
+
+    def apply(self: Any, encoder: Encoder, context: Any) -> Encoder:
+        given.append(context.pruning_share)
+        return original(self, encoder, context)
+
+    original = type(stage).apply
+    monkeypatch.setattr(type(stage), "apply", apply)
+    workspace = Workspace(tmp_path / "out")
+    workspace.create()
+    # Of the 500 s that measuring leaves, a thousand would be pruning: one member is expected.
+    deadline = time.monotonic() + (1240 if share == 1 else 800)
+    context = replace(context, latency=TABLE)
+    with context.material:
+        members = run_stages(start(toy), context, workspace, "key", deadline=deadline)
+    assert set(given) == {share}
+    assert members[1].name == first
+
+
 def test_pruning_all_layers_is_refused(toy: Any, tmp_path: Path) -> None:
     context = toy.context(tmp_path, prune={"layers": 3})
     with pytest.raises(RecipeError, match=r"prune\.layers=3.*at most 2"):
