@@ -39,16 +39,17 @@ _MODEL_SHARE = 0.85
 _LESS_TRAINING = 0.5
 # Of the training, what competing students get.
 _CONTEST = 0.25
-# Of the time that is left a member is trained for one part of so many: it is shared with two more,
-# and with pruning, for which there is one of `_PRUNING_PART`. The student that members are cut from
-# has the task to learn; those that compete are only compared.
-_MEMBER_PART, _STUDENT_PART, _CONTEST_PART, _LEAST_S = 6, 4, 20, 30.0
+# Of the time that is left when its training begins, a member gets one part of so many: the only one
+# most of it, of two the first a quarter, of several each a sixth, as they are pruned as well; for
+# that there is one part of `_PRUNING_PART`. The student that members are cut from has the task to
+# learn; those that compete are only compared.
+_MEMBER_PARTS, _STUDENT_PART, _CONTEST_PART, _LEAST_S = (1.25, 4, 6), 4, 20, 30.0
 _PRUNING_PART = 5
 # Seconds of a time budget for what follows: measuring, and of each member the files, their
 # self-test and its answers, which take longer the slower it is: so many more for each millisecond
 # that the latency table gives it.
 _MEASURING_S = 240.0
-_EXPORT_S, _EXPORT_S_A_MS = 12.0, 14.0
+_EXPORT_S, _EXPORT_S_A_MS = 12.0, 9.0
 
 
 def check_stages(encoder: "Encoder", context: "Context") -> None:
@@ -246,21 +247,22 @@ class _Family:
         from compress.pruning.to_latency import OutOfReachError
         from compress.system.distributed import on_main
 
-        start, longest_s = time.monotonic(), self._longest_s
+        start, longest_s, fitting = time.monotonic(), self._longest_s, 1
         context = replace(before.member.context, target_ms=self._full_ms / speedup)
         if self._deadline is not None:
             until = self._ready_by(self._deadline)
             if longest_s and not on_main(lambda: fits(longest_s, start, until)):
                 _log.info("x%.3g left out: the time budget is used up", speedup)
                 return None
-            context = self._timed(context, _MEMBER_PART)
             pruning_s = self._pruning_s * _predicted_ms(before.member) / self._full_ms
             context = replace(context, pruning_share=self._pruning_share(pruning_s))
+            fitting = min(max(1, self._fitting()), len(_MEMBER_PARTS))
         if self._recipe.budget is not None and before.least > self._recipe.budget:
             context = replace(context, training_share=_LESS_TRAINING)
         made = replace(before.member, name=f"x{speedup:.3g}")
         try:
             for name in self.turn:
+                context = self._timed(context, _MEMBER_PARTS[fitting - 1])
                 made = self._staged(made, name, context)
         except OutOfReachError as error:
             _log.warning("%s left out: %s", made.name, error.message)
@@ -269,7 +271,7 @@ class _Family:
         self._made_ms.append(_predicted_ms(made))
         return self._prospect(made)
 
-    def _timed(self, context: "Context", part: int) -> "Context":
+    def _timed(self, context: "Context", part: float) -> "Context":
         """Return a context that allows training a part of the time that is left for members."""
         from compress.system.distributed import on_main
 
@@ -301,21 +303,26 @@ class _Family:
         Where there is no time for all that are left, those that are reached are spread over them:
         two members far apart say more of where the budget ends than two at its safe end.
         """
-        from compress.system.distributed import on_main
-
         place = 0
         if self._deadline is not None:
-            until = self._ready_by(self._deadline)
-            # Before there is a member: as long as its parts are expected to take.
-            share, pruning_s = self._pruning_share(self._pruning_s), self._pruning_s
-            left_s = on_main(lambda: until - time.monotonic())
-            longest_s = self._longest_s or share * pruning_s + max(_LEAST_S, left_s / _MEMBER_PART)
-            count = on_main(lambda: how_many_fit(longest_s, time.monotonic(), until))
+            count = self._fitting()
             if 0 < count < len(left):
                 place = len(left) // (count + 1)
         for speedup in left[:place]:
             _log.info("x%.3g left out: faster ones are made in the time there is", speedup)
         return left[place], left[place + 1 :]
+
+    def _fitting(self) -> int:
+        """Return how many members will probably be ready in time."""
+        from compress.system.distributed import on_main
+
+        assert self._deadline is not None
+        until = self._ready_by(self._deadline)
+        left_s = on_main(lambda: until - time.monotonic())
+        # Before there is a member: as long as its parts are expected to take.
+        pruning_s = self._pruning_share(self._pruning_s) * self._pruning_s
+        longest_s = self._longest_s or pruning_s + max(_LEAST_S, left_s / _MEMBER_PARTS[-1])
+        return how_many_fit(longest_s, 0.0, left_s)
 
     def _prospect(self, made: Staged) -> Prospect[Staged]:
         """Estimate a member's drop, where the budget ends."""
