@@ -6,8 +6,11 @@ favours give 85.9 after the repair, the best four 87.3.
 """
 
 import copy
+import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from torch import Tensor
 from compress.data.tokenized import TokenizedTexts
 from compress.encoder.masks import EncoderMasks
 from compress.encoder.modules import LeanEncoderWithHead
+from compress.encoder.surgery import keep_layers
 from compress.predictions.decisions import decided
 from compress.predictions.objective import objective_for
 from compress.predictions.predict import (
@@ -37,9 +41,29 @@ from compress.pruning.reconstruction import (
 from compress.system.progress import Progress
 from runtimes.base import MASKED
 
-__all__ = ["layers_left", "removal_path"]
+__all__ = ["Shallower", "layers_left", "removal_path"]
 
 _TOGETHER = 128  # texts of a batch
+
+
+@dataclass(frozen=True)
+class Shallower:
+    """Layers that stay, those before removed ones refitted to stand in for these.
+
+    Attributes:
+        kept: Their ascending indices in the whole model.
+        modules: The layers; those that nothing was refitted in are the model's own.
+    """
+
+    kept: tuple[int, ...]
+    modules: tuple[Any, ...]
+
+    def of(self, model: LeanEncoderWithHead) -> LeanEncoderWithHead:
+        """Return a copy of the model with these layers alone."""
+        smaller = keep_layers(model, self.kept)
+        for own, fitted in zip(smaller.encoder.layers, self.modules, strict=True):
+            own.load_state_dict(fitted.state_dict())
+        return smaller
 
 
 def removal_path(
@@ -50,7 +74,7 @@ def removal_path(
     fewest: int,
     *,
     progress: Progress,
-) -> list[tuple[int, ...]]:
+) -> list[Shallower]:
     """Remove layers one after the other, each time the one that is missed least.
 
     Only the layer before a removed one is refitted, to stand in for it, and only what lies behind
@@ -67,10 +91,10 @@ def removal_path(
         progress: Told of each layer that goes.
 
     Returns:
-        Ascending indices of the layers that stay, for L, L - 1, ... `fewest` layers.
+        What stays, for L, L - 1, ... `fewest` layers.
     """
     depth = len(model.config.layers)
-    path = [tuple(range(depth))]
+    path = [Shallower(tuple(range(depth)), tuple(model.encoder.layers))]
     if fewest == depth:
         return path
     with (
@@ -80,14 +104,14 @@ def removal_path(
     ):
         left = _Layers(model, texts, probe, probe_logits)
         missed = dict.fromkeys(range(depth), 0.0)
-        while len(path[-1]) > fewest:
+        while len(path[-1].kept) > fewest:
             tried: set[int] = set()
             while (least := min(missed, key=lambda layer: missed[layer])) not in tried:
                 missed[least] = left.missed(least)
                 tried.add(least)
             left.remove(least)
             task.advance(1, kl=missed.pop(least))
-            path.append(tuple(left.kept))
+            path.append(Shallower(tuple(left.kept), tuple(left.modules)))
     return path
 
 
@@ -130,6 +154,7 @@ class _Layers:
 
     Attributes:
         kept: Their indices in the model.
+        modules: The layers, some of them refitted.
     """
 
     def __init__(
@@ -141,7 +166,8 @@ class _Layers:
     ) -> None:
         self._model, self._probe, self._probe_logits = model, probe, probe_logits
         self.kept = list(range(len(model.config.layers)))
-        self._modules: list[Any] = list(model.encoder.layers)
+        self.modules: list[Any] = list(model.encoder.layers)
+        self._nearest: tuple[float, int, Any] = (math.inf, -1, None)  # of those tried in this turn
         fitted = batches_by_length(model, texts, _TOGETHER)
         self._fitted = [_Trail(model, batch) for _, batch in fitted]
         self._wanted = [list(trail.read) for trail in self._fitted]  # by layer of the whole model
@@ -153,7 +179,8 @@ class _Layers:
     def missed(self, layer: int) -> float:
         """Return the KL from the teacher once a layer is gone as well."""
         start = self._start(layer)
-        modules = [self._joint(layer), *self._modules[start + 2 :]]
+        joint = self._joint(layer)
+        modules = [joint, *self.modules[start + 2 :]]
         first_only = self._model.config.first_token_last_layer
         logits = np.full(self._probe_logits.shape, MASKED, dtype=np.float32)
         for members, trail in self._asked:
@@ -163,15 +190,18 @@ class _Layers:
                 hidden = module(hidden, trail.padding, None, first_only and last)[0]
             own = decided(self._model.read_out(hidden, trail.mask), self._probe, members)
             logits[self._probe.decisions(members), : own.shape[1]] = own.float().cpu().numpy()
-        return divergence(logits, self._probe_logits, objective_for(self._model.config))
+        missed = divergence(logits, self._probe_logits, objective_for(self._model.config))
+        self._nearest = min(self._nearest, (missed, layer, joint), key=itemgetter(0))
+        return missed
 
     def remove(self, layer: int) -> None:
         """Leave a layer out."""
-        start = self._start(layer)
-        self._modules[start : start + 2] = [self._joint(layer)]
+        start, (_, nearest, joint) = self._start(layer), self._nearest
+        self.modules[start : start + 2] = [joint if nearest == layer else self._joint(layer)]
+        self._nearest = (math.inf, -1, None)
         self.kept.remove(layer)
         for trail in (*self._fitted, *(trail for _, trail in self._asked)):
-            trail.go_on(self._modules, start)
+            trail.go_on(self.modules, start)
 
     def _start(self, layer: int) -> int:
         """Return the first of the two layers that become one."""
@@ -183,7 +213,7 @@ class _Layers:
         stays = start + 1 if layer == self.kept[start] else start
         behind = start + 2 < len(self.kept)
         until = self.kept[start + 2] if behind else len(self._model.config.layers)
-        joint, origin = copy.deepcopy(self._modules[stays]), self.kept[stays]
+        joint, origin = copy.deepcopy(self.modules[stays]), self.kept[stays]
         original: Any = self._model.encoder.layers[origin]
         batches = list(zip(self._fitted, self._wanted, strict=True))
         if stays > start:  # it reads what another layer read

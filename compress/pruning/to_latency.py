@@ -27,7 +27,7 @@ from compress.predictions.objective import objective_for
 from compress.predictions.predict import divergence, predict_logits
 from compress.pruning.importance import Importance, divergence_importance, fisher_importance
 from compress.pruning.knapsack import choose_sizes
-from compress.pruning.layers import removal_path
+from compress.pruning.layers import Shallower, removal_path
 from compress.pruning.reconstruction import repair_outputs
 from compress.system.progress import Progress, SilentProgress
 from runtimes.base import TextInput
@@ -220,9 +220,9 @@ def shrink(
         model, material, table, target_ms, neuron_step, importance_texts, share, seed, progress
     )
 
-    def attempt(kept: tuple[int, ...], kind: Scores, *, draft: bool = True) -> Shrunk | None:
-        cuts = [SlicePlan(layers=kept)]
-        narrowed = narrowing.narrow(kept, kind, cuts, draft=draft)
+    def attempt(depth: Shallower, kind: Scores, *, draft: bool = True) -> Shrunk | None:
+        kept, cuts = depth.kept, [SlicePlan(layers=depth.kept)]
+        narrowed = narrowing.narrow(depth, kind, cuts, draft=draft)
         if narrowed is None:
             return None
         distance = divergence(predict_logits(narrowed, probe), probe_logits, objective)
@@ -246,6 +246,7 @@ def shrink(
             f"no model of this architecture runs in {target_ms:.2f} ms here",
             hint="ask for smaller speedups, or for a larger --target-latency",
         )
+    at = {depth.kept: depth for depth in paths}
     tried = {len(draft.layers): round(draft.distance, 4) for draft in drafts}
     # Drafts that are hardly apart may change places once they are made in earnest: on SST-2 three
     # at KL 0.17 to 0.18 came to 0.14, 0.16 and, the worst of them, 0.09. More texts are nearly
@@ -254,7 +255,7 @@ def shrink(
     made = [*drafts]
     for draft in drafts:
         if draft.distance <= _NEAR * drafts[0].distance:
-            finished = attempt(draft.layers, first, draft=False)
+            finished = attempt(at[draft.layers], first, draft=False)
             made += [] if finished is None else [finished]
     best = min(made, key=nearness)
     compared: dict[Scores, float] = {first: round(best.distance, 4)}
@@ -263,7 +264,7 @@ def shrink(
         # From the teacher, scores are made for classes alone.
         kinds = get_args(Scores) if objective.of_classes else (first,)
         for kind in kinds:
-            other = None if kind == first else attempt(best.layers, kind, draft=False)
+            other = None if kind == first else attempt(at[best.layers], kind, draft=False)
             if other is not None:
                 compared[kind] = round(other.distance, 4)
                 made.append(other)
@@ -321,17 +322,18 @@ class _Narrowing:
     progress: Progress
 
     def narrow(
-        self, kept: Sequence[int], kind: Scores, cuts: list[SlicePlan], *, draft: bool
+        self, depth: Shallower, kind: Scores, cuts: list[SlicePlan], *, draft: bool
     ) -> LeanEncoderWithHead | None:
-        """Keep only the layers `kept`, their parts chosen by `kind`; None where it is out of reach.
+        """Keep only some layers, their parts chosen by `kind`; None where it is out of reach.
 
-        Every further cut is appended to `cuts`. A draft is made on fewer texts: good enough to
-        compare with other drafts, several times as fast.
+        Every further cut is appended to `cuts`. A draft is made on fewer texts, of layers as they
+        were refitted on the way: good enough to compare with other drafts, several times as fast.
         """
         count = share_of(DRAFT_TEXTS if draft else REPAIR_TEXTS, self.share)
         texts = self.material.sample(count, "draft" if draft else "repair")
-        smaller = keep_layers(self.model, kept)
-        if len(kept) < len(self.model.config.layers):
+        kept = depth.kept
+        smaller = depth.of(self.model) if draft else keep_layers(self.model, kept)
+        if not draft and len(kept) < len(self.model.config.layers):
             repair_outputs(
                 smaller, self.model, texts, kept, progress=self.progress, joints_only=True
             )

@@ -255,7 +255,15 @@ class _Family:
                 _log.info("x%.3g left out: the time budget is used up", speedup)
                 return None
             pruning_s = self._pruning_s * _predicted_ms(before.member) / self._full_ms
-            context = replace(context, pruning_share=self._pruning_share(pruning_s))
+            share = self._pruning_share(pruning_s)
+            if share < 1:
+                _log.info(
+                    "x%.3g: pruning is expected to take %.0f s, and looks at %.0f%% of the texts",
+                    speedup,
+                    pruning_s,
+                    100 * share,
+                )
+            context = replace(context, pruning_share=share)
             fitting = min(max(1, self._fitting()), len(_MEMBER_PARTS))
         if self._recipe.budget is not None and before.least > self._recipe.budget:
             context = replace(context, training_share=_LESS_TRAINING)

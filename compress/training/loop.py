@@ -26,6 +26,7 @@ Batch = TypeVar("Batch")
 _MAX_GRADIENT_NORM = 1.0
 # The pace is that of so many steps, after the first ones.
 _WARM, _TIMED = 2, 8
+_SAID = 0.95  # a share of the steps that is worth a word
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ def fit(
     device = next(model.parameters()).device
     pace = _Pace(seconds)
     best = _Best(model, evaluate)
-    best.consider()
-    pace.looked(evaluations)
+    pace.look(best.consider)
+    pace.looks = evaluations
     first = batches(0) if epochs > 0 else ()
     steps = round(epochs * len(first))
     if steps:
@@ -106,7 +107,8 @@ def fit(
             for step, batch in enumerate(endless, start=1):
                 if last_phase and step - 1 == round(steps * last_phase[0]) and last_phase[1]():
                     best = _Best(model, evaluate)
-                    best.consider()
+                    pace.look(best.consider)
+                    pace.looks += 1
                 with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
                     loss = step_loss(own_share(batch))
                 loss.backward()
@@ -121,14 +123,15 @@ def fit(
                 optimizer.step()
                 schedule.step()
                 optimizer.zero_grad(set_to_none=True)
-                fewer = pace.steps(step, steps)
-                # Told once: processes exchange nothing more than gradients otherwise.
-                if step == _WARM + _TIMED and (fewer := from_main(fewer)) < steps:
-                    progress.say(f"{fewer} of {steps} steps fit into the time there is")
+                pace.began(step)
+                # Told seldom: processes exchange nothing more than gradients otherwise.
+                if _tells(step) and (fewer := from_main(pace.steps(step, steps))) < steps:
+                    if fewer < _SAID * steps:
+                        progress.say(f"{fewer} of {steps} steps fit into the time there is")
                     steps = fewer
                     task.shorten(steps)
                 if any(step == round(steps * (i + 1) / evaluations) for i in range(evaluations)):
-                    best.consider()
+                    pace.look(best.consider)
                 task.advance(1, loss=float(loss.detach()), **best.figures)
                 if step >= steps:
                     break
@@ -141,25 +144,48 @@ class _Pace:
 
     Args:
         seconds: For all of them, from now on; None: as many as are wanted.
+
+    Attributes:
+        looks: Those at the model that are still to come.
     """
 
     def __init__(self, seconds: float | None) -> None:
         self._seconds, self._start = seconds, time.monotonic()
-        self._looks_s, self._first = 0.0, 0.0
+        self.looks = 0
+        self._look_s, self._looked_s = 0.0, 0.0  # the last look, and all of them
+        self._first, self._looked_first_s = 0.0, 0.0
 
-    def looked(self, times: int) -> None:
-        """Expect `times` more looks at the model, each as long as the first one took."""
-        self._looks_s = times * (time.monotonic() - self._start)
+    def look(self, consider: Callable[[], None]) -> None:
+        """Look at the model, which is no part of a step."""
+        start = time.monotonic()
+        consider()
+        self._look_s = time.monotonic() - start
+        self._looked_s += self._look_s
+        self.looks -= 1
+
+    def began(self, done: int) -> None:
+        """Count from here once the first steps, which take longer, are done."""
+        if done == _WARM:
+            self._first, self._looked_first_s = time.monotonic(), self._looked_s
 
     def steps(self, done: int, wanted: int) -> int:
-        """Return how many steps there will be, once there are enough to tell; first `wanted`."""
-        if done == _WARM:
-            self._first = time.monotonic()
-        if self._seconds is None or done != _WARM + _TIMED:
+        """Return how many of `wanted` steps there will be, by what those so far took."""
+        if self._seconds is None:
             return wanted
-        each = (time.monotonic() - self._first) / _TIMED
-        left = self._start + self._seconds - self._looks_s - time.monotonic()
-        return min(wanted, max(done, done + int(left / each)))
+        now = time.monotonic()
+        each = (now - self._first - self._looked_s + self._looked_first_s) / (done - _WARM)
+        left = self._start + self._seconds - self.looks * self._look_s - now
+        return min(wanted, max(done, done + int(left / max(each, 1e-9))))
+
+
+def _tells(done: int) -> bool:
+    """Return whether so many steps tell how long the others take.
+
+    At first ten do. The teacher answers for many batches at a time, so that it is only told by
+    twice as many, and twice as many again.
+    """
+    turns, rest = divmod(done - _WARM, _TIMED)
+    return turns > 0 and not rest and not turns & (turns - 1)
 
 
 def _say_diverged(step: int, loss: float, progress: Progress, *, known: bool) -> None:

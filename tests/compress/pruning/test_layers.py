@@ -50,9 +50,12 @@ def test_the_path_takes_the_least_missed_layer_first(toy: Any) -> None:
         left = _Layers(toy.teacher, toy.texts, probe, logits)
         missed = {layer: left.missed(layer) for layer in range(3)}
     path = removal_path(toy.teacher, toy.texts, probe, logits, 1, progress=SilentProgress())
-    assert [len(kept) for kept in path] == [3, 2, 1]
-    assert set(path[0]) - set(path[1]) == {min(missed, key=lambda layer: missed[layer])}
-    assert set(path[2]) < set(path[1])
-    assert removal_path(toy.teacher, toy.texts, probe, logits, 3, progress=SilentProgress()) == [
-        (0, 1, 2)
-    ]
+    kept = [set(each.kept) for each in path]
+    assert [len(each) for each in kept] == [3, 2, 1]
+    assert kept[0] - kept[1] == {min(missed, key=lambda layer: missed[layer])}
+    assert kept[2] < kept[1]
+    # what goes first is missed as much as was found, by the model that is left as well
+    assert kl(path[1].of(toy.teacher), probe, logits) == pytest.approx(min(missed.values()), rel=1e-3)
+    assert kl(path[0].of(toy.teacher), probe, logits) == pytest.approx(0, abs=1e-6)
+    (whole,) = removal_path(toy.teacher, toy.texts, probe, logits, 3, progress=SilentProgress())
+    assert whole.kept == (0, 1, 2)

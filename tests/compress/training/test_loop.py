@@ -111,6 +111,32 @@ def test_steps_are_fewer_where_time_is_short(monkeypatch: pytest.MonkeyPatch) ->
     assert given(seconds=None) == 240
 
 
+def test_the_pace_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first twelve steps take a second each, the others three, as where a teacher answered
+    beforehand for as many batches."""
+    now, steps = [0.0], [0]
+    monkeypatch.setattr(compress.training.loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    model, x, y = line()
+
+    def step_loss(rows: Any) -> torch.Tensor:
+        steps[0] += 1
+        now[0] += 1 if steps[0] <= 12 else 3
+        return (model(x[rows]) - y[rows]).square().mean()
+
+    made = fit(
+        model,
+        step_loss,
+        lambda epoch: torch.arange(64).split(16),
+        epochs=500,
+        learning_rate=0.1,
+        description="line",
+        progress=SilentProgress(),
+        seconds=600,
+    )
+    assert made == steps[0]
+    assert 600 <= now[0] < 640  # told by the first ten steps alone it would be 1,776
+
+
 def test_no_epochs_change_nothing_but_are_evaluated() -> None:
     model, x, y = line()
     before = {k: v.clone() for k, v in model.state_dict().items()}
