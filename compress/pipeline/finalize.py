@@ -1,6 +1,7 @@
 """The end of a run: select, refine the quantization, report, publish."""
 
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +27,7 @@ from compress.pipeline.inputs import Family, Job
 from compress.pipeline.next_steps import next_steps
 from compress.pipeline.publish import publish, publish_report, published_artifacts
 from compress.search.cross_fitting import cross_fitted
-from compress.search.family import attached
+from compress.search.family import MEASURING_S, attached
 from compress.search.members import (
     Candidate,
     Member,
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from export.quantization import QuantizationPlan
 
 __all__ = ["conclude", "export_members"]
+
+# Other ways to quantize a member that are tried as a rule.
+_OTHERS = 2
 
 _log = logging.getLogger("edgepress")
 
@@ -150,6 +154,10 @@ def _for_device(job: Job, device: Device, family: Family, reference: Subject) ->
 
 def _refine(job: Job, family: Family, reference: Subject, decision: _Decision) -> _Decision:
     """Choose again, among what was chosen and other ways to quantize."""
+    needed_s = MEASURING_S + _OTHERS * family.export_s
+    if family.deadline is not None and time.monotonic() + needed_s > family.deadline:
+        said = "Other schemes were not tried: the time budget is used up."
+        return replace(decision, reasons=(*decision.reasons, said))
     others, reasons = _alternatives(job, family, decision.chosen)
     decision = replace(decision, reasons=(*decision.reasons, *reasons))
     if not others:

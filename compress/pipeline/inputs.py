@@ -95,6 +95,8 @@ class Family:
         staged: The same before export; none where the stock exporters made the only member.
         context: What its stages used; None likewise.
         spare: Slower members, exported only where none of these is inside the budget.
+        deadline: Moment of `time.monotonic` by which the run is to end; None: whenever.
+        export_s: Seconds that exporting one of them took.
     """
 
     members: list[Member]
@@ -102,3 +104,5 @@ class Family:
     staged: list[Staged] = field(default_factory=list)
     context: "Context | None" = None
     spare: list[Staged] = field(default_factory=list)
+    deadline: float | None = None
+    export_s: float = 0.0

@@ -213,9 +213,11 @@ def _family(job: Job, start: Start, deadline: float | None) -> Family:
     spare = staged[:1] if job.recipe.effort == "fast" and len(staged) > 1 else []
     staged = attached(staged[len(spare) :], job.recipe)
     with job.stock_exports() as rivals:
+        started = time.monotonic()
         members = [_fallback(job)] if context is None else export_members(job, staged)
+        export_s = (time.monotonic() - started) / len(members)
         subjects = rivals.subjects(job.recipe.threads, job.progress)
-        return Family(members, subjects, staged, context, spare)
+        return Family(members, subjects, staged, context, spare, deadline, export_s)
 
 
 def _staged(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from compress.stages.base import Context, Encoder
     from export.quantization import QuantizationPlan
 
-__all__ = ["attached", "check_stages", "run_stages"]
+__all__ = ["MEASURING_S", "attached", "check_stages", "run_stages"]
 
 _log = logging.getLogger("edgepress")
 
@@ -48,7 +48,7 @@ _PRUNING_PART = 5
 # Seconds of a time budget for what follows: measuring, and of each member the files, their
 # self-test and its answers, which take longer the slower it is: so many more for each millisecond
 # that the latency table gives it.
-_MEASURING_S = 240.0
+MEASURING_S = 240.0
 _EXPORT_S, _EXPORT_S_A_MS = 12.0, 9.0
 
 
@@ -303,7 +303,7 @@ class _Family:
     def _ready_by(self, deadline: float) -> float:
         """Return until when members are to be ready, for the run to end in time."""
         exports = (_EXPORT_S + _EXPORT_S_A_MS * ms for ms in self._made_ms)
-        return deadline - _MEASURING_S - sum(exports)
+        return deadline - MEASURING_S - sum(exports)
 
     def _next(self, left: list[float]) -> tuple[float, list[float]]:
         """Return the speed-up to reach next, and those after it.

@@ -55,7 +55,9 @@ def test_the_path_takes_the_least_missed_layer_first(toy: Any) -> None:
     assert kept[0] - kept[1] == {min(missed, key=lambda layer: missed[layer])}
     assert kept[2] < kept[1]
     # what goes first is missed as much as was found, by the model that is left as well
-    assert kl(path[1].of(toy.teacher), probe, logits) == pytest.approx(min(missed.values()), rel=1e-3)
+    assert kl(path[1].of(toy.teacher), probe, logits) == pytest.approx(
+        min(missed.values()), rel=1e-3
+    )
     assert kl(path[0].of(toy.teacher), probe, logits) == pytest.approx(0, abs=1e-6)
     (whole,) = removal_path(toy.teacher, toy.texts, probe, logits, 3, progress=SilentProgress())
     assert whole.kept == (0, 1, 2)
