@@ -280,8 +280,7 @@ def lowest(value: Callable[[int], float], count: int) -> int:
     """Return where a function of 0 to count - 1 that falls and then rises is lowest.
 
     Both ends are looked at, then the middle of what lies on either side of the lowest value so far,
-    until its neighbours are known: five of seven values where all were looked at before, six of
-    twelve. Where it rises and falls again a valley may be missed.
+    until its neighbours are known. Where it rises and falls again a valley may be missed.
     """
     known = {place: value(place) for place in dict.fromkeys((count - 1, 0))}
     while True:

@@ -79,7 +79,7 @@ def quantize_weights(weight: Tensor, levels: int = 127) -> Tensor:
 
 class _Rounding(torch.autograd.Function):
     """What `torch.fake_quantize_per_channel_affine` gives, by operations that a CPU does many
-    numbers at a time with: in a tenth of the time."""
+    numbers at a time with: in a fifth of the time."""
 
     @staticmethod
     def forward(

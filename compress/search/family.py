@@ -13,7 +13,6 @@ from compress.search.frontier import (
     Prospect,
     close_in,
     fill_gap,
-    fits,
     go_beyond,
     how_many_fit,
 )
@@ -247,11 +246,11 @@ class _Family:
         from compress.pruning.to_latency import OutOfReachError
         from compress.system.distributed import on_main
 
-        start, longest_s, fitting = time.monotonic(), self._longest_s, 1
+        start, longest_s, part = time.monotonic(), self._longest_s, _MEMBER_PARTS[0]
         context = replace(before.member.context, target_ms=self._full_ms / speedup)
         if self._deadline is not None:
-            until = self._ready_by(self._deadline)
-            if longest_s and not on_main(lambda: fits(longest_s, start, until)):
+            fitting = self._fitting()
+            if longest_s and not fitting:
                 _log.info("x%.3g left out: the time budget is used up", speedup)
                 return None
             pruning_s = self._pruning_s * _predicted_ms(before.member) / self._full_ms
@@ -264,13 +263,13 @@ class _Family:
                     100 * share,
                 )
             context = replace(context, pruning_share=share)
-            fitting = min(max(1, self._fitting()), len(_MEMBER_PARTS))
+            part = _MEMBER_PARTS[min(max(1, fitting), len(_MEMBER_PARTS)) - 1]
         if self._recipe.budget is not None and before.least > self._recipe.budget:
             context = replace(context, training_share=_LESS_TRAINING)
         made = replace(before.member, name=f"x{speedup:.3g}")
         try:
             for name in self.turn:
-                context = self._timed(context, _MEMBER_PARTS[fitting - 1])
+                context = self._timed(context, part)
                 made = self._staged(made, name, context)
         except OutOfReachError as error:
             _log.warning("%s left out: %s", made.name, error.message)
@@ -281,24 +280,24 @@ class _Family:
 
     def _timed(self, context: "Context", part: float) -> "Context":
         """Return a context that allows training a part of the time that is left for members."""
-        from compress.system.distributed import on_main
-
         if self._deadline is None:
             return context
-        until = self._ready_by(self._deadline)
-        left_s = on_main(lambda: until - time.monotonic())
-        return replace(context, training_s=max(_LEAST_S, left_s / part))
+        return replace(context, training_s=max(_LEAST_S, self._left_s() / part))
 
     def _pruning_share(self, pruning_s: float) -> float:
         """Return the share of the texts that pruning may look at, if all take so many seconds."""
         from compress.pruning.to_latency import LEAST_SHARE
+
+        allowed_s = self._left_s() / _PRUNING_PART
+        return min(1.0, max(LEAST_SHARE, allowed_s / max(pruning_s, 1e-9)))
+
+    def _left_s(self) -> float:
+        """Return the seconds until members are to be ready; of a run with a deadline."""
         from compress.system.distributed import on_main
 
-        if self._deadline is None:
-            return 1.0
+        assert self._deadline is not None
         until = self._ready_by(self._deadline)
-        left_s = on_main(lambda: until - time.monotonic())
-        return min(1.0, max(LEAST_SHARE, left_s / _PRUNING_PART / max(pruning_s, 1e-9)))
+        return on_main(lambda: until - time.monotonic())
 
     def _ready_by(self, deadline: float) -> float:
         """Return until when members are to be ready, for the run to end in time."""
@@ -322,11 +321,7 @@ class _Family:
 
     def _fitting(self) -> int:
         """Return how many members will probably be ready in time."""
-        from compress.system.distributed import on_main
-
-        assert self._deadline is not None
-        until = self._ready_by(self._deadline)
-        left_s = on_main(lambda: until - time.monotonic())
+        left_s = self._left_s()
         # Before there is a member: as long as its parts are expected to take.
         pruning_s = self._pruning_share(self._pruning_s) * self._pruning_s
         longest_s = self._longest_s or pruning_s + max(_LEAST_S, left_s / _MEMBER_PARTS[-1])

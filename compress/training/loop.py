@@ -152,8 +152,8 @@ class _Pace:
     def __init__(self, seconds: float | None) -> None:
         self._seconds, self._start = seconds, time.monotonic()
         self.looks = 0
-        self._look_s, self._looked_s = 0.0, 0.0  # the last look, and all of them
-        self._first, self._looked_first_s = 0.0, 0.0
+        self._first = 0.0
+        self._look_s, self._looked_s = 0.0, 0.0  # the last look, and all since the first steps
 
     def look(self, consider: Callable[[], None]) -> None:
         """Look at the model, which is no part of a step."""
@@ -166,14 +166,14 @@ class _Pace:
     def began(self, done: int) -> None:
         """Count from here once the first steps, which take longer, are done."""
         if done == _WARM:
-            self._first, self._looked_first_s = time.monotonic(), self._looked_s
+            self._first, self._looked_s = time.monotonic(), 0.0
 
     def steps(self, done: int, wanted: int) -> int:
         """Return how many of `wanted` steps there will be, by what those so far took."""
         if self._seconds is None:
             return wanted
         now = time.monotonic()
-        each = (now - self._first - self._looked_s + self._looked_first_s) / (done - _WARM)
+        each = (now - self._first - self._looked_s) / (done - _WARM)
         left = self._start + self._seconds - self.looks * self._look_s - now
         return min(wanted, max(done, done + int(left / max(each, 1e-9))))
 

@@ -428,12 +428,15 @@ def test_sentence_embedding(task: Any, tmp_path: Path, capfd: pytest.CaptureFixt
     rows = alike(620, seed=0)
     data, out = write_splits(tmp_path, rows), tmp_path / "out"
     teacher = save_embedder(tmp_path / "teacher", task.save_bert(tmp_path / "base"), rows[:360])
-    reported = compressed(out, teacher, "--data", data, metric="Spearman")
+    stock = "benchmark.baselines=[onnx-fp32]"
+    reported = compressed(out, teacher, "--data", data, stock, metric="Spearman")
     assert reported["reference"]["metric"]["value"] > 70
     assert reported["recommended"]["metric"]["value"] > 55
     bare = unlabelled(tmp_path / "out", rows, "score")
     agreed(tmp_path / "agreed", teacher, bare, "agreement (Spearman)")
     assert json.loads((out / "artifact" / "manifest.json").read_text())["max_length"] == 6
+    [stock] = [row for row in reported.values() if row["model"] == "stock ONNX export"]
+    assert stock["metric"]["value"] == pytest.approx(reported["reference"]["metric"]["value"])
     card = (out / "artifact" / "README.md").read_text()
     assert "pipeline_tag: sentence-similarity" in card
     texts = [row["text"] for row in alike(60, seed=9)]

@@ -1,5 +1,6 @@
 """The training loop."""
 
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -22,11 +23,17 @@ def line() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
     return nn.Linear(3, 1), x, x @ torch.tensor([[1.0], [-2.0], [0.5]]) + 0.3
 
 
-def train(model: nn.Module, x: torch.Tensor, y: torch.Tensor, **settings: Any) -> Any:
+def train(
+    model: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    loss: Callable[[Any], torch.Tensor] | None = None,
+    **settings: Any,
+) -> Any:
     defaults: dict[str, Any] = {"epochs": 60, "learning_rate": 0.1, "weight_decay": 0.0}
     return fit(
         model,
-        lambda rows: (model(x[rows]) - y[rows]).square().mean(),
+        loss or (lambda rows: (model(x[rows]) - y[rows]).square().mean()),
         lambda epoch: torch.arange(64).split(16),
         description="line",
         **{"progress": SilentProgress(), **defaults, **settings},
@@ -52,16 +59,7 @@ def test_bfloat16_trains_weights_that_stay_float32(monkeypatch: pytest.MonkeyPat
         multiplied.append(answers.dtype)
         return (answers.float() - y[rows]).square().mean()
 
-    fit(
-        model,
-        loss,
-        lambda epoch: torch.arange(64).split(16),
-        epochs=60,
-        learning_rate=0.1,
-        weight_decay=0.0,
-        progress=SilentProgress(),
-        description="line",
-    )
+    train(model, x, y, loss)
     assert set(multiplied) == {torch.bfloat16}
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert (model(x) - y).square().mean() < 1e-2
@@ -123,17 +121,7 @@ def test_the_pace_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
         now[0] += 1 if steps[0] <= 12 else 3
         return (model(x[rows]) - y[rows]).square().mean()
 
-    made = fit(
-        model,
-        step_loss,
-        lambda epoch: torch.arange(64).split(16),
-        epochs=500,
-        learning_rate=0.1,
-        description="line",
-        progress=SilentProgress(),
-        seconds=600,
-    )
-    assert made == steps[0]
+    assert train(model, x, y, step_loss, epochs=500, seconds=600) == steps[0]
     assert 600 <= now[0] < 640  # told by the first ten steps alone it would be 1,776
 
 
