@@ -300,7 +300,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "stages": ("prune", "quantize"),
         # Measuring what sizes cost, and which layers may go, takes two minutes: not for this.
         "speedups": (),
-        "prune": {"heads": 0.25, "neurons": 0.33, "steps": 1, "importance_texts": 512},
+        "prune": {"importance_texts": 256},
         "quantize": {"alternatives": False, "calibration_texts": 64},
         "benchmark": {
             "rounds": 6,

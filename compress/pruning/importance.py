@@ -1,6 +1,7 @@
 """Measures on real text how much each head and neuron matters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +24,18 @@ from compress.system.progress import Progress
 
 __all__ = [
     "Importance",
+    "Losses",
     "divergence_importance",
     "fisher_importance",
+    "frozen",
+    "label_losses",
+    "mask_importance",
+    "teacher_losses",
 ]
+
+Losses = Callable[[Tensor, NDArray[np.int64]], list[Tensor]]
+"""From logits (m, C) of decisions and their places (m,) among all to scalars, which are sums over
+the decisions."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +74,8 @@ def fisher_importance(
         batch_size: Texts at once.
         seed: Of the drawn labels.
     """
-    labels, objective = torch.from_numpy(_labels(model, texts, seed)), objective_for(model.config)
-
-    def losses(logits: Tensor, places: NDArray[np.int64]) -> list[Tensor]:
-        return [len(places) * objective.hard(logits, labels[places].to(logits.device))]
-
-    return _squared_gradients(model, texts, losses, batch_size, progress)
+    losses = label_losses(model, texts, seed=seed)
+    return mask_importance(model, losses, texts, progress=progress, batch_size=batch_size)
 
 
 def divergence_importance(
@@ -110,6 +116,27 @@ def divergence_importance(
     Raises:
         ValueError: The teacher's answers are not one to a decision.
     """
+    losses = teacher_losses(teacher_logits, texts, classes=classes, seed=seed)
+    return mask_importance(model, losses, texts, progress=progress, batch_size=batch_size)
+
+
+def label_losses(model: LeanEncoderWithHead, texts: TokenizedTexts, *, seed: int = 0) -> Losses:
+    """Return the loss to the texts' labels, see `fisher_importance`."""
+    labels, objective = torch.from_numpy(_labels(model, texts, seed)), objective_for(model.config)
+
+    def losses(logits: Tensor, places: NDArray[np.int64]) -> list[Tensor]:
+        return [len(places) * objective.hard(logits, labels[places].to(logits.device))]
+
+    return losses
+
+
+def teacher_losses(
+    teacher_logits: NDArray[np.float32], texts: TokenizedTexts, *, classes: int = 4, seed: int = 0
+) -> Losses:
+    """Return the losses whose squares are expected over the teacher's classes.
+
+    Arguments and errors as in `divergence_importance`.
+    """
     if len(teacher_logits) != texts.decision_count:
         raise ValueError(
             f"the teacher gave {len(teacher_logits)} answers to {texts.decision_count} questions"
@@ -131,23 +158,23 @@ def divergence_importance(
         logs = logits.log_softmax(dim=1).gather(1, among)
         return list((factors * logs).sum(dim=0))
 
-    return _squared_gradients(model, texts, losses, batch_size, progress)
+    return losses
 
 
-def _squared_gradients(
+def mask_importance(
     model: LeanEncoderWithHead,
+    losses: Losses,
     texts: TokenizedTexts,
-    losses: Callable[[Tensor, NDArray[np.int64]], list[Tensor]],
-    batch_size: int,
+    *,
     progress: Progress,
+    batch_size: int = 64,
 ) -> Importance:
     """Sum over texts and losses of squared mask gradients.
 
     Args:
         model: Left as it was.
+        losses: What is to be kept.
         texts: N texts.
-        losses: From logits (m, C) of decisions and their places (m,) among all to scalars, which
-            are sums over the decisions.
         batch_size: Texts in a batch; they are sorted by length.
         progress: Told of each batch.
     """
@@ -156,29 +183,39 @@ def _squared_gradients(
     parts = [layer.heads for layer in sizes] + [layer.intermediate_size for layer in sizes]
     sums = [torch.zeros(part, device=device) for part in parts]
     count = len(range(0, len(texts), batch_size))
-    wanted = [p for p in model.parameters() if p.requires_grad]
-    model.requires_grad_(False)  # only masks need gradients: half the work
-    try:
-        with progress.track("measuring heads and neurons", count) as task, evaluating(model):
-            for members, inputs in batches_by_length(model, texts, batch_size):
-                masks = EncoderMasks.ones(
-                    model.config, requires_grad=True, texts=len(members), device=device
+    with (
+        progress.track("measuring heads and neurons", count) as task,
+        evaluating(model),
+        frozen(model),  # only masks need gradients: half the work
+    ):
+        for members, inputs in batches_by_length(model, texts, batch_size):
+            masks = EncoderMasks.ones(
+                model.config, requires_grad=True, texts=len(members), device=device
+            )
+            tensors = [*masks.heads, *masks.neurons]
+            own = decided(model(**inputs, masks=masks).logits.float(), texts, members)
+            for loss in (scalars := losses(own, texts.decisions(members))):
+                gradients = torch.autograd.grad(
+                    loss, tensors, allow_unused=True, retain_graph=loss is not scalars[-1]
                 )
-                tensors = [*masks.heads, *masks.neurons]
-                own = decided(model(**inputs, masks=masks).logits.float(), texts, members)
-                for loss in (scalars := losses(own, texts.decisions(members))):
-                    gradients = torch.autograd.grad(
-                        loss, tensors, allow_unused=True, retain_graph=loss is not scalars[-1]
-                    )
-                    for position, gradient in enumerate(gradients):
-                        if gradient is not None:
-                            sums[position] += gradient.square().flatten(0, -2).sum(dim=0)
-                task.advance()
+                for position, gradient in enumerate(gradients):
+                    if gradient is not None:
+                        sums[position] += gradient.square().flatten(0, -2).sum(dim=0)
+            task.advance()
+    scores = [total.double().cpu().numpy() for total in sums]
+    return Importance(heads=tuple(scores[:layers]), neurons=tuple(scores[layers:]))
+
+
+@contextmanager
+def frozen(model: LeanEncoderWithHead) -> Iterator[None]:
+    """Within, no weight gets a gradient."""
+    wanted = [p for p in model.parameters() if p.requires_grad]
+    model.requires_grad_(False)
+    try:
+        yield
     finally:
         for parameter in wanted:
             parameter.requires_grad_(True)
-    scores = [total.double().cpu().numpy() for total in sums]
-    return Importance(heads=tuple(scores[:layers]), neurons=tuple(scores[layers:]))
 
 
 def _labels(model: LeanEncoderWithHead, texts: TokenizedTexts, seed: int) -> NDArray[Any]:

@@ -25,7 +25,13 @@ from compress.errors import ModelError, RecipeError
 from compress.latency.table import LatencyTable
 from compress.predictions.objective import objective_for
 from compress.predictions.predict import divergence, predict_logits
-from compress.pruning.importance import Importance, divergence_importance, fisher_importance
+from compress.pruning.compensated import compensated_importance
+from compress.pruning.importance import (
+    Importance,
+    label_losses,
+    mask_importance,
+    teacher_losses,
+)
 from compress.pruning.knapsack import choose_sizes
 from compress.pruning.layers import Shallower, removal_path
 from compress.pruning.reconstruction import repair_outputs
@@ -353,12 +359,19 @@ class _Narrowing:
         return smaller
 
     def _scores(self, model: LeanEncoderWithHead, kind: Scores, *, draft: bool) -> Importance:
+        """Score parts; of drafts by masks' gradients alone, which is quicker."""
         count = self.importance_texts
         if draft:
             count = min(count, DRAFT_IMPORTANCE_TEXTS)
         count = share_of(count, self.share)
         if kind == "labels":
             texts = self.material.sample(count, "importance")
-            return fisher_importance(model, texts, progress=self.progress, seed=self.seed)
-        texts, logits = self.material.asked(count, "importance")
-        return divergence_importance(model, logits, texts, progress=self.progress, seed=self.seed)
+            losses = label_losses(model, texts, seed=self.seed)
+        else:
+            texts, logits = self.material.asked(count, "importance")
+            losses = teacher_losses(logits, texts, seed=self.seed)
+        if draft:
+            return mask_importance(model, losses, texts, progress=self.progress)
+        return compensated_importance(
+            model, losses, texts, neuron_step=self.neuron_step, progress=self.progress
+        )

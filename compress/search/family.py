@@ -22,6 +22,7 @@ from compress.stages import get_stage, planned_quantization
 from compress.system.workspace import Workspace
 
 if TYPE_CHECKING:
+    from compress.corpus.corpus import Material
     from compress.corpus.selection_split import Selection
     from compress.encoder.modules import LeanEncoderWithHead
     from compress.stages.base import Context, Encoder
@@ -145,13 +146,18 @@ class _Family:
         """Return a model that members are cut from, its context complete."""
         context, plan = start.context, planned_quantization(self._recipe)
         acceptable = partial(self._acceptable, guide=lambda: context.material.guide, plan=plan)
-        return replace(start, context=replace(context, plan=plan, acceptable=acceptable))
+        context = replace(context, plan=plan, acceptable=acceptable)
+        if self._recipe.budget is not None:
+            context = replace(context, drop_of=partial(self._drop_of, context.material, plan))
+        return replace(start, context=context)
 
     def by_stages(self, full: Staged) -> list[Staged]:
-        """Return what each stage leaves."""
+        """Return what each stage leaves that changes anything."""
         members = [full]
         for name in self.turn:
-            members.append(self._staged(replace(members[-1], name=name), name, full.context))
+            made = self._staged(replace(members[-1], name=name), name, full.context)
+            if len(made.encoder.lineage) > len(members[-1].encoder.lineage):
+                members.append(made)
         return members
 
     def by_speedups(self, full: Staged, students: Sequence[Staged] = ()) -> list[Staged]:
@@ -358,7 +364,9 @@ class _Family:
             count = before.encoder.state.stages_applied + 1
             done = replace(done, state=replace(done.state, stages_applied=count))
             save_encoder(workspace, key, done)
-            _log.info("%s: stage %s: %s", before.name, name, dict(done.lineage[-1]))
+            done_before = len(before.encoder.lineage)
+            for entry in done.lineage[done_before:]:
+                _log.info("%s: stage %s: %s", before.name, name, dict(entry))
 
         if on_main(workspace.encoder(key).is_dir):
             _log.info("%s: stage %s: resumed from its checkpoint", before.name, name)
@@ -372,6 +380,16 @@ class _Family:
         encoder = load_encoder(workspace, key, like=before.encoder)
         assert encoder is not None  # it was there, or has just been saved
         return replace(before, key=key, encoder=encoder)
+
+    def _drop_of(
+        self, material: "Material", plan: "QuantizationPlan | None", module: "LeanEncoderWithHead"
+    ) -> float:
+        """Return the points that a model's drop probably stays below, by the selection split."""
+        from compress.search.drop_estimate import estimate_drop
+
+        return probable_drop(
+            estimate_drop(module, material.selection, plan), self._recipe.confidence
+        )
 
     def _acceptable(
         self,

@@ -65,7 +65,10 @@ class Context:
         target_ms: Latency that the encoder is to have after this turn of the stages; None where
             the stages' own settings say how much to remove.
         plan: How members will be quantized, before anything was measured; None is float.
-        acceptable: Whether a model, quantized by `plan`, is probably within the budget.
+        acceptable: Whether a model, quantized by `plan`, is probably within the budget, by the
+            texts that guide.
+        drop_of: Points that the drop of a model, quantized by `plan`, probably stays below, by the
+            texts that choose; None where there is no budget.
         training_share: Factor on the passes over the training text; less than 1 for members that
             will hardly be recommended.
         training_s: Seconds that there are for training a member; None is as the recipe says.
@@ -83,6 +86,7 @@ class Context:
     target_ms: float | None = None
     plan: "QuantizationPlan | None" = None
     acceptable: "Callable[[LeanEncoderWithHead], bool]" = _never
+    drop_of: "Callable[[LeanEncoderWithHead], float] | None" = None
     training_share: float = 1.0
     training_s: float | None = None
     pruning_share: float = 1.0

@@ -17,19 +17,32 @@ if TYPE_CHECKING:
     from compress.config.recipe import Recipe
     from compress.encoder.surgery import SlicePlan
     from compress.pruning.importance import Importance
+    from compress.pruning.to_budget import Lightened
 
 __all__ = ["STAGE", "Prune", "PruneSettings"]
 
-# By shares, training texts that layers are compared on, and that projections are refitted on: half
-# of what a family's members get, because this is what `fast` does.
-_PROBE_TEXTS, _REPAIR_TEXTS = 256, 512
+# Training texts that layers are compared on, and that projections are refitted on: fewer than a
+# family's members get, because this is what `fast` does.
+_PROBE_TEXTS, _REPAIR_TEXTS = 256, 384
+# To a budget, classes of each text whose losses are looked at: next to all of the chances.
+_CLASSES = 2
+# By shares, what is removed where only the other share is given, or there is no budget.
+_HEADS, _NEURONS = 0.33, 0.4
 
 
 class PruneSettings(Settings):
     """Settings of the `prune` stage: of how it prunes, and, without `speedups`, how much."""
 
-    heads: float = Field(0.33, ge=0, lt=1, description="share of all attention heads to remove")
-    neurons: float = Field(0.4, ge=0, lt=1, description="share of all FFN neurons to remove")
+    heads: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="share of all attention heads to remove; by default, without `neurons` and "
+        "`layers`, of both what the budget allows",
+    )
+    neurons: float | None = Field(
+        None, ge=0, lt=1, description="share of all FFN neurons to remove; by default as `heads`"
+    )
     layers: int = Field(0, ge=0, description="whole layers to remove, least important first")
     neuron_step: int = Field(32, ge=1, description="FFN widths are multiples of this")
     steps: int = Field(
@@ -41,6 +54,11 @@ class PruneSettings(Settings):
         "divergence from the teacher; by default what keeps the first member nearer to the teacher",
     )
     importance_texts: int = Field(1024, ge=1, description="training texts that scores are from")
+
+    @property
+    def shares(self) -> bool:
+        """Whether the settings say how much to remove."""
+        return self.heads is not None or self.neurons is not None or self.layers > 0
 
 
 class Prune:
@@ -71,9 +89,13 @@ class Prune:
             )
 
     def cache_key(self, context: Context) -> Sequence[Any]:
-        """Return the latency to reach, and what sizes cost."""
-        table = None if context.latency is None else context.latency.to_json()
-        return context.target_ms, None if context.target_ms is None else table
+        """Return the latency to reach, and what sizes cost; or the budget."""
+        if context.target_ms is not None:
+            table = None if context.latency is None else context.latency.to_json()
+            return context.target_ms, table
+        if _to_budget(context):
+            return None, None, context.recipe.budget, context.recipe.confidence
+        return None, None
 
     def plan(self, recipe: "Recipe") -> None:
         """Leave quantization to others."""
@@ -97,14 +119,16 @@ class Prune:
         scores = None
         with reduced_precision(material.device):
             if state.provenance is None:  # the first look at the original is what the report shows
-                scores = fisher_importance(
-                    whole,
-                    material.sample(
-                        share_of(settings.importance_texts, context.pruning_share), "importance"
-                    ),
-                    progress=context.progress,
-                    seed=context.recipe.seed + 1,
-                )
+                if _to_budget(context):
+                    scores = _compensated(whole, context)
+                else:
+                    count = share_of(settings.importance_texts, context.pruning_share)
+                    scores = fisher_importance(
+                        whole,
+                        material.sample(count, "importance"),
+                        progress=context.progress,
+                        seed=context.recipe.seed + 1,
+                    )
                 entry |= original_entry(sizes, scores)
             if context.target_ms is not None and context.latency is not None:
                 shrunk = shrink(
@@ -128,6 +152,19 @@ class Prune:
                     "kl_by_depth": {str(depth): kl for depth, kl in shrunk.tried.items()},
                     "scores": shrunk.scores,
                     "kl_by_scores": dict(shrunk.tried_scores),
+                }
+            elif _to_budget(context):
+                light = _by_budget(whole, scores or _compensated(whole, context), context)
+                if light is None:
+                    context.progress.say(
+                        "Nothing was pruned: without training it costs more than the budget."
+                    )
+                    return encoder
+                smaller, plans = light.model, (light.plan,)
+                kept = tuple(range(len(whole.config.layers)))
+                entry |= {
+                    "multiplications": round(light.share, 3),
+                    "drop_by_share": {str(share): drop for share, drop in light.tried.items()},
                 }
             else:
                 smaller, kept, plans = _by_shares(whole, scores, context)
@@ -160,6 +197,51 @@ class Prune:
             scored_by=scored_by,
         )
         return replace(encoder, module=smaller, lineage=(*encoder.lineage, entry), state=state)
+
+
+def _to_budget(context: Context) -> bool:
+    """Return whether the budget says how much to remove."""
+    settings = context.recipe.prune
+    return context.target_ms is None and context.drop_of is not None and not settings.shares
+
+
+def _compensated(whole: Any, context: Context) -> "Importance":
+    """Return what heads and neurons are worth where what stays is refitted."""
+    from compress.predictions.objective import objective_for
+    from compress.pruning.compensated import compensated_importance
+    from compress.pruning.importance import label_losses, teacher_losses
+
+    settings, material, seed = context.recipe.prune, context.material, context.recipe.seed + 1
+    if objective_for(whole.config).of_classes:
+        texts, logits = material.asked(settings.importance_texts, "importance")
+        losses = teacher_losses(logits, texts, classes=_CLASSES, seed=seed)
+    else:
+        texts = material.sample(settings.importance_texts, "importance")
+        losses = label_losses(whole, texts, seed=seed)
+    return compensated_importance(
+        whole, losses, texts, neuron_step=settings.neuron_step, progress=context.progress
+    )
+
+
+def _by_budget(whole: Any, scores: "Importance", context: Context) -> "Lightened | None":
+    """Return the smallest model that is probably inside the budget; None where none is."""
+    from compress.pruning.to_budget import lighten
+
+    settings, material = context.recipe.prune, context.material
+    budget, drop_of = context.recipe.budget, context.drop_of
+    assert budget is not None  # the caller has looked
+    assert drop_of is not None
+    scored = material.sample(settings.importance_texts, "importance")
+    return lighten(
+        whole,
+        scores,
+        material.sample(_REPAIR_TEXTS, "repair"),
+        drop_of,
+        budget,
+        lost_a_decision=0.5 / max(1, scored.decision_count),  # second order: half of the squares
+        neuron_step=settings.neuron_step,
+        progress=context.progress,
+    )
 
 
 def _by_shares(
@@ -212,8 +294,10 @@ def _plan(model: Any, scores: "Importance | None", turn: int, context: Context) 
             progress=context.progress,
             seed=context.recipe.seed + turn,
         )
+    wanted = ((settings.heads, _HEADS), (settings.neurons, _NEURONS))
     heads_share, neurons_share = (
-        _share_now(share, turn, settings.steps) for share in (settings.heads, settings.neurons)
+        _share_now(usual if share is None else share, turn, settings.steps)
+        for share, usual in wanted
     )
     stay = range(layers_now) if layers is None else layers
     head_scores = [scores.heads[layer] for layer in stay]
