@@ -238,6 +238,8 @@ def _costs(seen: Tensor, inverse: Tensor, unit: int) -> Tensor:
         inverse: (n unit, n unit) of the inputs' moments.
         unit: Inputs of a part.
     """
+    if unit == 1:
+        return seen.square().sum(dim=0) / inverse.diagonal()
     count = inverse.shape[0] // unit
     here = torch.arange(count, device=seen.device)
     own = seen.reshape(len(seen), count, unit)
@@ -263,9 +265,10 @@ def _one_by_one(seen: Tensor, inverse: Tensor, unit: int, count: int) -> tuple[T
 def _without(seen: Tensor, inverse: Tensor, columns: Tensor) -> None:
     """Take inputs away, in place: the others make up for them, and they are inert."""
     undone = torch.linalg.inv(inverse[columns[:, None], columns])
-    errors, rows = seen[:, columns] @ undone, inverse[columns]
-    seen -= errors @ rows
-    inverse -= rows.T @ (undone @ rows)
+    rows = inverse[columns]
+    shift = undone @ rows
+    seen.addmm_(seen[:, columns], shift, alpha=-1)
+    inverse.addmm_(rows.T, shift, alpha=-1)
     seen[:, columns] = 0.0
     inverse[columns], inverse[:, columns] = 0.0, 0.0
     inverse[columns, columns] = 1.0
