@@ -126,7 +126,8 @@ def _members(sizes: Sizes, recipe: Recipe) -> list[float]:
         if not get_stage(name).changes_weights:
             continue
         if name == "prune":  # two thirds of a layer are its feed-forward network
-            share *= 1 - (recipe.prune.heads + 2 * recipe.prune.neurons) / 3
+            heads, neurons = recipe.prune.removed if recipe.prune.shares else (0.0, 0.0)
+            share *= 1 - (heads + 2 * neurons) / 3
         members.append(sizes.words + share * layers)
     return members
 

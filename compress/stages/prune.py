@@ -26,8 +26,8 @@ __all__ = ["STAGE", "Prune", "PruneSettings"]
 _PROBE_TEXTS, _REPAIR_TEXTS = 256, 384
 # To a budget, classes of each text whose losses are looked at: next to all of the chances.
 _CLASSES = 2
-# By shares, what is removed where only the other share is given, or there is no budget.
-_HEADS, _NEURONS = 0.33, 0.4
+# What is removed of heads and neurons where only the other share is given, or there is no budget.
+_USUAL = 0.33, 0.4
 
 
 class PruneSettings(Settings):
@@ -59,6 +59,15 @@ class PruneSettings(Settings):
     def shares(self) -> bool:
         """Whether the settings say how much to remove."""
         return self.heads is not None or self.neurons is not None or self.layers > 0
+
+    @property
+    def removed(self) -> tuple[float, float]:
+        """Shares of heads and of neurons that go where the budget does not say it."""
+        heads, neurons = _USUAL
+        return (
+            heads if self.heads is None else self.heads,
+            neurons if self.neurons is None else self.neurons,
+        )
 
 
 class Prune:
@@ -294,10 +303,8 @@ def _plan(model: Any, scores: "Importance | None", turn: int, context: Context) 
             progress=context.progress,
             seed=context.recipe.seed + turn,
         )
-    wanted = ((settings.heads, _HEADS), (settings.neurons, _NEURONS))
     heads_share, neurons_share = (
-        _share_now(usual if share is None else share, turn, settings.steps)
-        for share, usual in wanted
+        _share_now(share, turn, settings.steps) for share in settings.removed
     )
     stay = range(layers_now) if layers is None else layers
     head_scores = [scores.heads[layer] for layer in stay]
