@@ -37,6 +37,8 @@ _MODEL_SHARE = 0.85
 # Of the training, what members get that are made from one outside the budget for all that is known:
 # they show where the front goes on, and will hardly be recommended.
 _LESS_TRAINING = 0.5
+# Of the budget, what is left to INT8 where it is not emulated.
+_FOR_INT8 = 0.2
 # Of the training, what competing students get.
 _CONTEST = 0.25
 # Of the time that is left when its training begins, a member gets one part of so many: the only one
@@ -148,7 +150,8 @@ class _Family:
         acceptable = partial(self._acceptable, guide=lambda: context.material.guide, plan=plan)
         context = replace(context, plan=plan, acceptable=acceptable)
         if self._recipe.budget is not None:
-            context = replace(context, drop_of=partial(self._drop_of, context.material, plan))
+            drop_of = partial(self._drop_of, context.material, for_int8=plan is not None)
+            context = replace(context, drop_of=drop_of)
         return replace(start, context=context)
 
     def by_stages(self, full: Staged) -> list[Staged]:
@@ -382,14 +385,18 @@ class _Family:
         return replace(before, key=key, encoder=encoder)
 
     def _drop_of(
-        self, material: "Material", plan: "QuantizationPlan | None", module: "LeanEncoderWithHead"
+        self, material: "Material", module: "LeanEncoderWithHead", *, for_int8: bool
     ) -> float:
-        """Return the points that a model's drop probably stays below, by the selection split."""
+        """Return the points that a model's drop probably stays below, by the selection split.
+
+        What INT8 will cost cannot be told before outliers are small and weights are rounded for it;
+        emulated without, it costs several times as much. So a part of the budget is left for it.
+        """
         from compress.search.drop_estimate import estimate_drop
 
-        return probable_drop(
-            estimate_drop(module, material.selection, plan), self._recipe.confidence
-        )
+        lost = estimate_drop(module, material.selection, None)
+        bound = probable_drop(lost, self._recipe.confidence)
+        return bound + _FOR_INT8 * self._recipe.most_lost if for_int8 else bound
 
     def _acceptable(
         self,

@@ -67,8 +67,8 @@ class Context:
         plan: How members will be quantized, before anything was measured; None is float.
         acceptable: Whether a model, quantized by `plan`, is probably within the budget, by the
             texts that guide.
-        drop_of: Points that the drop of a model, quantized by `plan`, probably stays below, by the
-            texts that choose; None where there is no budget.
+        drop_of: Points that a model's drop probably stays below once it is quantized by `plan`, by
+            the texts that choose; None where there is no budget.
         training_share: Factor on the passes over the training text; less than 1 for members that
             will hardly be recommended.
         training_s: Seconds that there are for training a member; None is as the recipe says.

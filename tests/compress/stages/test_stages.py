@@ -272,6 +272,38 @@ def test_a_latency_out_of_reach_is_refused(toy: Any, tmp_path: Path) -> None:
         get_stage("prune").apply(start(toy), context)
 
 
+@pytest.mark.parametrize(("inside", "names"), [(True, ["full", "prune"]), (False, ["full"])])
+def test_without_speedups_the_budget_says_how_much_goes(
+    toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool, names: list[str]
+) -> None:
+    """And where nothing can go there is no member that is the original once more."""
+    settings = {"prune": {"neuron_step": 8}, "stages": ["prune", "quantize"]}
+    context = toy.context(tmp_path, **settings, max_drop=30 if inside else 0)
+    contexts = contexts_given(monkeypatch, "prune")
+    workspace = Workspace(tmp_path / "out")
+    workspace.create()
+    with context.material:
+        if not inside:
+            drops = (7.0 + turn for turn in range(9))
+            monkeypatch.setattr("compress.search.family._Family._drop_of", lambda *_: next(drops))
+        members = run_stages(start(toy), context, workspace, "key")
+        again = run_stages(start(toy), context, workspace, "key")
+    assert [member.name for member in members] == [member.name for member in again] == names
+    assert len(contexts) == 1  # the second time it is there already
+    if not inside:
+        return
+    (entry,) = members[1].encoder.lineage
+    small = members[1].encoder.module
+    assert entry["heads"] == [layer["heads"] for layer in small.config.layers]
+    assert entry["multiplications"] == min(
+        float(share) for share, drop in entry["drop_by_share"].items() if drop <= 30
+    )
+    lost = 100 * (1 - entry["multiplications"])
+    assert lost > 30  # a toy that is told by single words
+    assert selection_accuracy(toy, members[1].encoder) > selection_accuracy(toy, start(toy)) - 30
+    assert sum(map(sum, entry["original"]["head_importance"])) == pytest.approx(1.0, abs=1e-3)
+
+
 @pytest.mark.parametrize("deadline", [None, 0.0])
 def test_members_that_would_be_late_are_left_out(
     toy: Any, tmp_path: Path, deadline: float | None
