@@ -27,12 +27,12 @@ _log = logging.getLogger("edgepress")
 
 # Sizes that are tried, and at most while none is inside; each is refitted and asked about all texts
 # that choose.
-_TRIES, _MOST_TRIES = 3, 5
+_TRIES, _MOST_TRIES = 2, 5
 # Of the multiplications, no fewer and no more are left: less than a tenth to gain is not worth it.
 _LEAST, _MOST = 0.1, 0.9
 # Where to begin: what scores say is lost a decision (nats) for each point of the budget. What a
 # model loses grows about with this power of what is left (docs/log.md).
-_LOST_A_POINT, _POWER = 0.006, -4.0
+_LOST_A_POINT, _POWER = 0.006, -3.0
 # One step goes no further than this, and sizes nearer than that are one.
 _STEP, _SAME = 0.6, 1.08
 _LEAST_BUDGET = 0.1  # points

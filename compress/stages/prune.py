@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["STAGE", "Prune", "PruneSettings"]
 
-# Training texts that layers are compared on, and that projections are refitted on: a quarter of what
-# a family's members get, because this is what `fast` does.
-_PROBE_TEXTS = _REPAIR_TEXTS = 256
+# Training texts that layers are compared on, and that projections are refitted on: half of what a
+# family's members get, because this is what `fast` does.
+_PROBE_TEXTS, _REPAIR_TEXTS = 256, 512
 # To a budget, classes of each text whose losses are looked at: next to all of the chances.
 _CLASSES = 2
 # What is removed of heads and neurons where only the other share is given, or there is no budget.

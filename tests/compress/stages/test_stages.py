@@ -285,7 +285,9 @@ def test_without_speedups_the_budget_says_how_much_goes(
     with context.material:
         if not inside:
             drops = (7.0 + turn for turn in range(9))
-            monkeypatch.setattr("compress.search.family._Family._drop_of", lambda *_: next(drops))
+            monkeypatch.setattr(
+                "compress.search.family._Family._drop_of", lambda *_, **__: next(drops)
+            )
         members = run_stages(start(toy), context, workspace, "key")
         again = run_stages(start(toy), context, workspace, "key")
     assert [member.name for member in members] == [member.name for member in again] == names
