@@ -45,9 +45,7 @@ class PruneSettings(Settings):
     )
     layers: int = Field(0, ge=0, description="whole layers to remove, least important first")
     neuron_step: int = Field(32, ge=1, description="FFN widths are multiples of this")
-    steps: int = Field(
-        2, ge=1, description="without `speedups`, prune and repair in this many turns"
-    )
+    steps: int = Field(2, ge=1, description="by shares, prune and repair in this many turns")
     scores: Literal["labels", "teacher"] | None = Field(
         None,
         description="what heads and neurons are chosen by: the labels' Fisher information, or the "

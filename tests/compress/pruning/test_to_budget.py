@@ -64,7 +64,7 @@ def test_the_smallest_inside_is_kept_near_the_edge(toy: Any, edge: float) -> Non
     assert len(asked) <= 5
     inside = [share for share in asked if share >= edge]
     assert left(found.model, toy.teacher, toy.texts.take(range(32))) == min(inside)
-    assert min(inside) < 1.25 * edge
+    assert min(inside) < 1.7 * edge  # no step is longer
     assert len(found.tried) == len(asked)
 
 
