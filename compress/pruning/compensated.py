@@ -207,7 +207,7 @@ def _removed(moments: _Moments, weight: Tensor, unit: int, step: int) -> NDArray
     seen = (axes * powers.clamp(min=0).sqrt()).T @ weight.detach().double()  # (H, K)
     parts = torch.arange(len(inputs) // unit, device=inputs.device)  # of the matrices' columns
     gone = torch.zeros(len(parts), dtype=torch.bool, device=inputs.device)
-    scores, highest = np.zeros(len(parts)), 0.0
+    scores, highest, ranks = np.zeros(len(parts)), 0.0, np.arange(len(parts))
     while not gone.all():
         if 2 * int(gone.sum()) > len(gone):  # what is gone is carried along: moving it takes longer
             stay = _columns((~gone).nonzero().flatten(), unit)
@@ -224,7 +224,9 @@ def _removed(moments: _Moments, weight: Tensor, unit: int, step: int) -> NDArray
         order = near[order]
         # What goes later costs no less: sums of the lowest scores are what a size loses.
         rising = np.maximum.accumulate(np.maximum(own.cpu().numpy() * scale, highest))
-        scores[parts[order].cpu().numpy()], highest = rising, rising[-1]
+        # Nor may a tie be told by a part's place: a hair more for each that went before.
+        before, ranks = ranks[: len(rising)], ranks[len(rising) :]
+        scores[parts[order].cpu().numpy()], highest = rising * (1 + 1e-9 * before), rising[-1]
         _without(seen, inverse, _columns(order, unit))
         gone[order] = True
     return scores
